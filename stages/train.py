@@ -1,0 +1,268 @@
+"""Fine-tune the encoder: LoRA or another of peft's methods, everything, or the head alone.
+
+In:  data/tokens/{train,validation}.parquet and models/base/.
+Out: models/adapter/ (see stages.encoder), metrics/training.json, and against the optimizer's step
+     metrics/training.csv (loss, learning rate) and metrics/validation.csv (loss, accuracy).
+
+The last step's weights are kept; there is no early stopping. A killed run goes on from its last checkpoint and
+ends with the same bytes. Wall time and hardware are shown on the terminal only: they would make reruns differ.
+"""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+from tqdm import tqdm
+
+from stages import checkpoint
+from stages.catalogue import Method, Model
+from stages.encoder import logits, pad, quiet
+from stages.files import ADAPTER, BASE, METRICS, TOKENS, read_json, read_table, write_csv, write_json
+from stages.network import classifier, make_optimizer, with_method
+from stages.params import InputError, run
+
+CODE = [Path(__file__).with_name(f"{name}.py") for name in ("train", "network", "encoder")]  # what shapes the weights
+Count = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+def epoch_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """Row numbers of each batch of an epoch: a function of its arguments alone, so that a resumed run is exact.
+
+    Rows are shuffled, sorted by length within windows of 32 batches (little padding, still random company), and
+    the batches shuffled. Within a batch, longest first.
+    """
+    rng = np.random.default_rng((seed, epoch))
+    rows = rng.permutation(len(lengths))
+    window = 32 * batch_size
+    rows = np.concatenate(
+        [
+            part[np.argsort(-lengths[part], kind="stable")]
+            for part in (rows[start : start + window] for start in range(0, len(rows), window))
+        ]
+    )
+    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    return [batches[number] for number in rng.permutation(len(batches))]
+
+
+def pack(model, optimizer) -> dict[str, Any]:
+    """Everything that the next step depends on, as named tensors: trained weights, AdamW's moments, random state."""
+    import torch
+
+    tensors = {f"model.{name}": p.detach().contiguous() for name, p in model.named_parameters() if p.requires_grad}
+    for number, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
+    tensors["random"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["random.cuda"] = torch.cuda.get_rng_state()
+    return tensors
+
+
+def unpack(tensors: dict[str, Any], model, optimizer) -> None:
+    """The inverse of pack."""
+    import torch
+
+    torch.set_rng_state(tensors.pop("random"))
+    if "random.cuda" in tensors:
+        torch.cuda.set_rng_state(tensors.pop("random.cuda"))
+    parameters, state = dict(model.named_parameters()), optimizer.state_dict()
+    for name, tensor in tensors.items():
+        kind, _, name = name.partition(".")
+        if kind == "model":
+            parameters[name].data.copy_(tensor)
+        else:
+            number, _, moment = name.partition(".")
+            state["state"].setdefault(int(number), {})[moment] = tensor
+    optimizer.load_state_dict(state)
+
+
+def calibrate(model, scores: np.ndarray, labels: np.ndarray) -> float:
+    """Divide the last layer by the temperature that minimises the log loss on validation, and return it.
+
+    scores: (rows, labels) logits. Temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural
+    Networks") changes confidences but no prediction. In the weights it holds for every client of the model.
+    """
+    import torch
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
+    def loss(log_temperature: float) -> float:
+        return -log_softmax(scores / np.exp(log_temperature), axis=1)[np.arange(len(labels)), labels].mean()
+
+    temperature = float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
+    linear = [
+        module
+        for module in model.modules()
+        if isinstance(module, torch.nn.Linear) and module.out_features == scores.shape[1]
+    ][-1]
+    with torch.no_grad():
+        for parameter in linear.parameters():
+            parameter /= temperature
+    return temperature
+
+
+def save(network, settings: dict[str, Any]) -> None:
+    """Write models/adapter/: the trained weights, tokenizer, and config.json with `settings` added to it."""
+    from transformers import AutoTokenizer
+
+    network.save_pretrained(ADAPTER)
+    network.config.update(settings)
+    network.config.save_pretrained(ADAPTER)
+    AutoTokenizer.from_pretrained(BASE, local_files_only=True).save_pretrained(ADAPTER)
+    (ADAPTER / "README.md").unlink(missing_ok=True)  # peft's empty model card
+    if (path := ADAPTER / "adapter_config.json").is_file():
+        content = read_json(path)  # peft writes sets, in the order of their hashes
+        write_json(path, {k: sorted(v) if isinstance(v, list) else v for k, v in sorted(content.items())})
+
+
+def gradient(network, accelerator, sequences: list[np.ndarray], labels: np.ndarray, micro_batch_size: int) -> float:
+    """Add the gradient of the batch's mean cross-entropy; return that mean.
+
+    The mean is over the whole batch, however it is cut into micro-batches.
+    """
+    import torch
+
+    total = 0.0
+    for start in range(0, len(sequences), micro_batch_size):
+        part = slice(start, start + micro_batch_size)
+        inputs = pad(sequences[part], network.config.pad_token_id or 0)
+        scores = network(**{name: tensor.to(accelerator.device) for name, tensor in inputs.items()}).logits
+        answers = torch.from_numpy(labels[part]).to(accelerator.device)
+        loss = torch.nn.functional.cross_entropy(scores.float(), answers, reduction="sum") / len(sequences)
+        accelerator.backward(loss)
+        total += loss.item()
+    return total
+
+
+def quality(scores: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """(log loss, accuracy) of logits (rows, labels)."""
+    from scipy.special import log_softmax
+
+    loss = -log_softmax(scores, axis=1)[np.arange(len(labels)), labels].mean()
+    return float(loss), float((scores.argmax(axis=1) == labels).mean())
+
+
+def train(
+    *,
+    model: Model,
+    method: Method,
+    seed: Annotated[int, Field(ge=0, lt=2**32)],
+    epochs: Count,
+    batch_size: Count,
+    micro_batch_size: Count,
+    learning_rate: Annotated[float, Field(gt=0)] | None,
+    warmup: Share,
+    schedule: Literal["linear", "cosine", "constant_with_warmup"],
+    weight_decay: Annotated[float, Field(ge=0)],
+    max_grad_norm: Annotated[float, Field(gt=0)],
+    dropout: Share | None,
+    validations: Count,
+    validation_rows: Count,
+    checkpoint_minutes: Annotated[float, Field(ge=0)],
+    precision: Literal["auto", "fp32", "bf16"],
+    deterministic: bool,
+) -> None:
+    """Train, calibrate on validation, save. The arguments are explained in params.yaml."""
+    settings = {name: value for name, value in locals().items() if name != "checkpoint_minutes"}
+    import torch
+    from accelerate import Accelerator
+    from accelerate.utils import set_seed
+    from transformers import get_scheduler
+
+    quiet()
+    tokens, metadata = read_table(TOKENS / "train.parquet")
+    held_out, _ = read_table(TOKENS / "validation.parquet")
+    sequences, labels = tokens["input_ids"].to_numpy(), tokens["label"].to_numpy()
+    lengths = np.array([len(ids) for ids in sequences])
+    if batch_size > len(labels):
+        raise InputError(f"params.yaml: train.batch_size: {batch_size} is above the {len(labels)} reviews of train")
+    steps_per_epoch = -(-len(labels) // batch_size)
+    steps = epochs * steps_per_epoch
+    rate = learning_rate or method.learning_rate or model.learning_rate
+
+    set_seed(seed)
+    bf16 = precision == "bf16" or (precision == "auto" and torch.cuda.is_available())
+    accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no")
+    torch.use_deterministic_algorithms(deterministic and torch.cuda.is_available())
+    network, head = classifier(metadata["labels"], dropout)
+    network = accelerator.prepare(with_method(network, head, method, model.peft, steps))
+    optimizer = make_optimizer(network, rate, weight_decay, method.loraplus_lr_ratio)
+    scheduler = get_scheduler(schedule, optimizer, round(warmup * steps), steps)
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    reallocate = getattr(network.base_model, "update_and_allocate", None)  # AdaLoRA moves rank between layers
+
+    def validate(rows: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        part = held_out[:rows]
+        return logits(network, part["input_ids"].to_numpy(), "validation"), part["label"].to_numpy()
+
+    run_key = checkpoint.key(
+        {**settings, "torch": torch.__version__, "threads": torch.get_num_threads(), "device": str(accelerator.device)},
+        [TOKENS / "train.parquet", TOKENS / "validation.parquet", BASE, *CODE],
+    )
+    progress = {"step": 0, "losses": [], "training": [], "validation": []}
+    if saved := checkpoint.load(run_key):
+        tensors, progress = saved
+        unpack(tensors, network, optimizer)
+        scheduler.load_state_dict(progress["scheduler"])
+        print(f"train: going on from step {progress['step']} of {steps}")
+
+    log_every = max(1, steps // 100)
+    validate_at = {round(steps * (number + 1) / validations) for number in range(validations)}
+    started = saved_at = time.monotonic()
+    bar = tqdm(total=steps, initial=progress["step"], desc="train", unit="step", disable=None)
+    for step in range(progress["step"] + 1, steps + 1):
+        epoch, number = divmod(step - 1, steps_per_epoch)
+        if number == 0 or step == progress["step"] + 1:
+            batches = epoch_batches(lengths, batch_size, seed, epoch)
+        batch = batches[number]
+        network.train()
+        progress["losses"].append(gradient(network, accelerator, sequences[batch], labels[batch], micro_batch_size))
+        accelerator.clip_grad_norm_(trained, max_grad_norm)
+        optimizer.step()
+        if reallocate:
+            reallocate(step - 1)
+        if step % log_every == 0 or step == steps:
+            progress["training"].append([step, float(np.mean(progress["losses"])), scheduler.get_last_lr()[0]])
+            progress["losses"] = []
+            bar.set_postfix(loss=f"{progress['training'][-1][1]:.3f}", refresh=False)
+        scheduler.step()
+        optimizer.zero_grad()
+        if step in validate_at:
+            progress["validation"].append([step, *quality(*validate(validation_rows))])
+            bar.write(f"step {step}: validation accuracy {progress['validation'][-1][2]:.3f}")
+        if step == steps or time.monotonic() - saved_at > 60 * checkpoint_minutes:
+            progress |= {"step": step, "scheduler": scheduler.state_dict()}
+            checkpoint.save(run_key, pack(network, optimizer), progress)
+            saved_at = time.monotonic()
+        bar.update()
+    bar.close()
+    print(f"train: {time.monotonic() - started:.0f} s on {accelerator.device}, {torch.get_num_threads()} threads")
+
+    scores, answers = validate()
+    loss, accuracy = quality(scores, answers)
+    temperature = calibrate(network, scores, answers)
+    save(network, {"tokenize": metadata["tokenize"], "calibration_temperature": temperature})
+    for name, columns in {"training": ["loss", "learning_rate"], "validation": ["loss", "accuracy"]}.items():
+        write_csv(METRICS / f"{name}.csv", pd.DataFrame(progress[name], columns=["step", *columns]).round(6))
+    parameters, trainable = sum(p.numel() for p in network.parameters()), sum(p.numel() for p in trained)
+    write_json(
+        METRICS / "training.json",
+        {
+            "validation_accuracy": round(accuracy, 4),
+            "validation_loss": round(loss, 4),
+            "train_loss": round(progress["training"][-1][1], 4),
+            "temperature": round(temperature, 4),
+            "learning_rate": rate,
+            "steps": steps,
+            "parameters": parameters,
+            "trainable_parameters": trainable,
+            "trainable_share": round(trainable / parameters, 6),
+        },
+    )
+
+
+if __name__ == "__main__":
+    run(train)

@@ -1,0 +1,49 @@
+"""The real pipeline, end to end, on the tiny project."""
+
+import shutil
+import subprocess
+
+from conftest import dvc, edit_params, read, stages_run
+
+from stages.params import STAGES
+
+
+def test_from_clone_to_report(project):
+    assert sorted(stages_run(dvc("repro"))) == sorted(STAGES)
+    assert stages_run(dvc("repro")) == []
+    evaluation, data = read("metrics/evaluate.json"), read("metrics/data.json")
+    assert (data["train"], data["validation"], data["test"]) == (160, 60, 80)
+    assert data["duplicates_dropped"] == 20
+    assert evaluation["n"] == 80
+    assert evaluation["accuracy"] > 0.8  # a few words tell the label; guessing gives 0.5
+    report = (project / "metrics/report.md").read_text()
+    assert f"{100 * evaluation['accuracy']:.1f}% accuracy" in report
+    assert "not the official test split" in report
+    assert [sample["text"] for sample in read("metrics/samples.json")][0] == "This movie was fantastic! I loved it."
+
+    status = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True).stdout.split("\n")
+    assert all(line[3:].startswith(("metrics/", "dvc.lock")) for line in status if line), status
+
+    def rerun(key, value):
+        edit_params(project, **{key: value})
+        return set(stages_run(dvc("repro")))
+
+    assert rerun("infer.texts", ["good film", "bad film"]) == {"infer", "report"}
+    assert rerun("train.learning_rate", 0.01) == {"train", "evaluate", "infer", "report"}
+    assert "baseline" in (ran := rerun("baseline.c", 1.0))
+    assert "train" not in ran
+    ran = rerun("tokenize.max_length", 16)
+    assert "tokenize" in ran
+    assert not {"data", "base_model", "baseline"} & ran
+
+
+def test_same_bytes_from_another_folder(project, tmp_path, monkeypatch):
+    dvc("repro")
+    other = tmp_path / "elsewhere" / "copy"
+    shutil.copytree(project, other, ignore=shutil.ignore_patterns("cache", "tmp"))
+    (other / "dvc.lock").unlink()
+    monkeypatch.chdir(other)
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "other-site-cache"))
+    monkeypatch.setenv("PYTHONHASHSEED", "7")
+    assert len(stages_run(dvc("repro", "--force"))) == len(STAGES)
+    assert (other / "dvc.lock").read_text() == (project / "dvc.lock").read_text()
