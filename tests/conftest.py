@@ -35,7 +35,8 @@ def reviews(count: int, seed: int = 0) -> list[tuple[str, int]]:
     found = {}
     while len(found) < count:
         label = len(found) % 2
-        words = rng.choices(NEUTRAL, k=rng.randint(2, 25)) + rng.choices((NEGATIVE, POSITIVE)[label], k=rng.randint(3, 5))
+        words = rng.choices(NEUTRAL, k=rng.randint(2, 25))
+        words += rng.choices((NEGATIVE, POSITIVE)[label], k=rng.randint(3, 5))
         rng.shuffle(words)
         found[" ".join(words)] = label
     return list(found.items())

@@ -19,7 +19,7 @@ def test_from_clone_to_report(project):
     report = (project / "metrics/report.md").read_text()
     assert f"{100 * evaluation['accuracy']:.1f}% accuracy" in report
     assert "not the official test split" in report
-    assert [sample["text"] for sample in read("metrics/samples.json")][0] == "This movie was fantastic! I loved it."
+    assert read("metrics/samples.json")[0]["text"] == "This movie was fantastic! I loved it."
 
     status = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True).stdout.split("\n")
     assert all(line[3:].startswith(("metrics/", "dvc.lock")) for line in status if line), status
