@@ -1,0 +1,26 @@
+"""The baseline against scikit-learn's parts put together by hand."""
+
+import pandas as pd
+from conftest import read, reviews
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from stages.baseline import baseline
+from stages.files import BASELINE, RAW, read_table, write_table
+
+
+def test_baseline_scores_the_test_rows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = pd.DataFrame(reviews(200), columns=["text", "label"])
+    splits = {"train": rows[:100], "validation": rows[100:140], "test": rows[140:]}
+    for name, split in splits.items():
+        write_table(RAW / f"{name}.parquet", split, labels=["negative", "positive"])
+    baseline(ngram_max=2, min_count=2, c=1.0)
+
+    terms = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True).fit(splits["train"]["text"])
+    model = LogisticRegression(C=1.0).fit(terms.transform(splits["train"]["text"]), splits["train"]["label"])
+    expected = model.predict(terms.transform(splits["test"]["text"]))
+    assert read_table(BASELINE)[0]["predicted"].tolist() == expected.tolist()
+    metrics = read("metrics/baseline.json")
+    assert metrics["test_accuracy"] == round((expected == splits["test"]["label"]).mean(), 4) > 0.8
+    assert metrics["terms"] == len(terms.vocabulary_)

@@ -1,0 +1,49 @@
+import pytest
+import torch
+
+from stages import checkpoint
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_what_was_saved_is_loaded():
+    tensors = {"a": torch.arange(3), "b": torch.tensor(0.5)}
+    checkpoint.save("run", tensors, {"step": 3, "losses": [0.1]})
+    loaded, state = checkpoint.load("run")
+    assert state == {"step": 3, "losses": [0.1]}
+    assert loaded.keys() == tensors.keys()
+    assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
+
+
+def test_another_runs_checkpoint_is_not_picked_up_but_removed():
+    checkpoint.save("old", {"a": torch.zeros(1)}, {})
+    assert checkpoint.load("new") is None
+    assert checkpoint.load("old") is None
+
+
+def test_a_write_that_breaks_off_leaves_the_last_checkpoint(monkeypatch):
+    checkpoint.save("run", {"a": torch.zeros(1)}, {"step": 1})
+
+    def full_disk(*args):
+        raise OSError("no space")
+
+    monkeypatch.setattr(checkpoint.os, "fsync", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        checkpoint.save("run", {"a": torch.ones(1)}, {"step": 2})
+    tensors, state = checkpoint.load("run")
+    assert (tensors["a"].item(), state["step"]) == (0, 1)
+
+
+def test_the_key_changes_with_settings_and_contents_only(folder):
+    (folder / "data").mkdir()
+    file = folder / "data" / "x"
+    file.write_text("one")
+    first = checkpoint.key({"a": 1, "b": 2}, [folder / "data"])
+    assert checkpoint.key({"b": 2, "a": 1}, [folder / "data"]) == first
+    assert checkpoint.key({"a": 1, "b": 3}, [folder / "data"]) != first
+    file.write_text("two")
+    assert checkpoint.key({"a": 1, "b": 2}, [folder / "data"]) != first

@@ -1,0 +1,54 @@
+import pytest
+from conftest import write_bert
+
+from stages.tokenize import encode, truncate
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    from transformers import AutoTokenizer
+
+    folder = tmp_path_factory.mktemp("bert")
+    write_bert(folder)
+    return AutoTokenizer.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("truncation", "expected"),
+    [
+        ("head", [101, 1, 2, 3, 4, 102]),
+        ("tail", [101, 5, 6, 7, 8, 102]),
+        ("head+tail", [101, 1, 6, 7, 8, 102]),  # a quarter of the four places, then three quarters
+    ],
+)
+def test_truncate_by_hand(truncation, expected):
+    ids = [101, 1, 2, 3, 4, 5, 6, 7, 8, 102]
+    assert truncate(ids, 6, truncation, 1, 1) == expected
+    assert truncate(ids, 10, truncation, 1, 1) == ids
+    assert truncate(ids[:5], 6, truncation, 1, 1) == ids[:5]
+
+
+def test_truncate_without_a_token_before_the_text():
+    assert truncate([1, 2, 3, 4, 5, 102], 5, "head", 0, 1) == [1, 2, 3, 4, 102]
+    assert truncate([1, 2, 3, 4, 5, 102], 5, "head+tail", 0, 1) == [1, 3, 4, 5, 102]
+
+
+def test_encode_agrees_with_the_tokenizer(tokenizer):
+    text = "the film was good and the plot was fun"
+    assert encode([text], tokenizer, 64, "head", False) == [tokenizer(text)["input_ids"]]
+    # Truncation at the head is the tokenizer's own.
+    assert encode([text], tokenizer, 6, "head", False) == [tokenizer(text, truncation=True, max_length=6)["input_ids"]]
+
+
+def test_markup_is_stripped_if_asked(tokenizer):
+    with_markup, plain = "good<br /><br />film <i>was</i> fun", "good film was fun"
+    assert encode([with_markup], tokenizer, 64, "head", True) == encode([plain], tokenizer, 64, "head", True)
+    assert encode([with_markup], tokenizer, 64, "head", False) != encode([plain], tokenizer, 64, "head", False)
+    # Signs that are no tags stay: they are words to the reader.
+    assert encode(["good <3 film"], tokenizer, 64, "head", True) == encode(
+        ["good <3 film"], tokenizer, 64, "head", False
+    )
+
+
+def test_an_empty_text_is_its_special_tokens(tokenizer):
+    assert encode([""], tokenizer, 64, "head+tail", True) == [[tokenizer.cls_token_id, tokenizer.sep_token_id]]
