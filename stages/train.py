@@ -8,6 +8,7 @@ The last step's weights are kept; there is no early stopping. A killed run goes 
 ends with the same bytes. Wall time and hardware are shown on the terminal only: they would make reruns differ.
 """
 
+import os
 import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -186,7 +187,9 @@ def train(
     set_seed(seed)
     bf16 = precision == "bf16" or (precision == "auto" and torch.cuda.is_available())
     accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no")
-    torch.use_deterministic_algorithms(deterministic and torch.cuda.is_available())
+    if deterministic and torch.cuda.is_available():
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+        torch.use_deterministic_algorithms(True)
     network, head = classifier(metadata["labels"], dropout)
     network = accelerator.prepare(with_method(network, head, method, model.peft, steps))
     optimizer = make_optimizer(network, rate, weight_decay, method.loraplus_lr_ratio)
@@ -213,9 +216,10 @@ def train(
     validate_at = {round(steps * (number + 1) / validations) for number in range(validations)}
     started = saved_at = time.monotonic()
     bar = tqdm(total=steps, initial=progress["step"], desc="train", unit="step", disable=None)
+    batches = None
     for step in range(progress["step"] + 1, steps + 1):
         epoch, number = divmod(step - 1, steps_per_epoch)
-        if number == 0 or step == progress["step"] + 1:
+        if number == 0 or batches is None:
             batches = epoch_batches(lengths, batch_size, seed, epoch)
         batch = batches[number]
         network.train()
