@@ -14,8 +14,12 @@ import errno
 import importlib
 import inspect
 import os
+import re
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -62,7 +66,7 @@ def section_fields(stage: Callable) -> dict[str, Any]:
 
 def schema() -> type[BaseModel]:
     """The type of params.yaml: the three selections, the three catalogues, and a section per stage."""
-    strict = ConfigDict(extra="forbid", strict=True)
+    strict = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
     sections = {}
     for name in STAGES:
         if fields := section_fields(stage_function(name)):
@@ -86,7 +90,7 @@ def load_params(path: Path = PARAMS) -> BaseModel:
     Raises InputError that names the file, the key and the fix.
     """
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
         values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
@@ -96,26 +100,35 @@ def load_params(path: Path = PARAMS) -> BaseModel:
         raise InputError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InputError(f"{path}: line {line}: not valid YAML: {error.problem}") from None
+        raise InputError(f"{path}: line {line}: not valid YAML: {error.problem}; mend it") from None
+    except (YAMLError, ValueError, TypeError, RecursionError) as error:  # a control character, a date with month 13
+        raise InputError(f"{path}: not valid YAML: {error}; mend it") from None
     try:
         params = schema().model_validate(values)
     except ValidationError as error:
         raise InputError(f"{path}: {explain(error)}") from None
     for key in ("dataset", "model", "method"):
         select(params, key)
+    rows = select(params, "dataset").train
+    if rows and params.train.batch_size > rows:
+        raise InputError(
+            f"{path}: train.batch_size: {params.train.batch_size} is above the {rows} reviews of "
+            f"datasets.{params.dataset}.train; lower it"
+        )
     return params
 
 
 def explain(error: ValidationError) -> str:
     """The first error in one line: the key's full name, what is wrong, and the nearest known key."""
     first, others = error.errors()[0], error.error_count() - 1
-    key = ".".join(str(part) for part in first["loc"]) or "the file"
+    key = ".".join(str(part) for part in first["loc"]) or "the whole file"
     message = {
         "extra_forbidden": "unknown key",
         "missing": "missing key; add it",
+        "model_type": "its settings are missing; write them as `name: value` lines",
     }.get(first["type"], f"{first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r:.60}")
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(first["loc"][-1]), set(known_keys(schema())), n=1)
+        near = difflib.get_close_matches(str(first["loc"][-1]), sorted(set(known_keys(schema()))), n=1)
         message += f"; did you mean {near[0]}?" if near else "; remove it"
     return f"{key}: {message}" + (f" ({others} more)" if others else "")
 
@@ -158,44 +171,87 @@ def arguments(stage: Callable, params: BaseModel) -> dict[str, Any]:
     return values | {name: value() for name, value in bound.items() if name in inspect.signature(stage).parameters}
 
 
+def message_of(error: BaseException) -> str | None:
+    """What the user can do about an error, in one line; None for what is a defect of the code."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; `dvc repro` goes on from where this run was"
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # the second is torch's
+        return "out of memory; lower train.micro_batch_size or tokenize.max_length in params.yaml"
+    told = re.search(r"\(os error (\d+)\)", str(error))  # safetensors raises an error of its own
+    number = int(told[1]) if told else getattr(error, "errno", None)
+    fix = {
+        errno.ENOSPC: "make room",
+        errno.EDQUOT: "make room",
+        errno.EROFS: "make it writable",
+        errno.EACCES: "make it readable and writable",
+    }.get(number)
+    return fix and f"{getattr(error, 'filename', None) or 'disk'}: {os.strerror(number)}; {fix}, then `dvc repro`"
+
+
 def restore_outputs(stage: str) -> None:
     """Put back the outputs that DVC removes before it starts a stage, as dvc.lock records them.
 
-    Without this, a refused parameter would leave the workspace without the last good result.
+    Without this, a refused parameter would leave the workspace without the last good result. What is in Git may be
+    missing in DVC's cache (in a fresh clone, for example): then it comes from Git.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
+    lost = []
+    with Repo() as repo:
+        for out in repo.stage.load_one(name=stage).outs:
+            in_git = not out.use_cache
+            out.use_cache = True  # the run-cache holds a copy of metrics and plots too
+            try:
+                if out.hash_info:
+                    out.checkout(force=True)
+                else:  # the first run: what it has half written is no result
+                    out.remove()
+            except (DvcException, OSError):
+                git = ["git", "checkout", "--quiet", "--", out.fs_path]
+                if not in_git or subprocess.run(git, stderr=subprocess.DEVNULL).returncode:
+                    lost.append(out.def_path)
+    if lost:
+        print(f"{stage}: not in the cache, so not put back: {', '.join(lost)}", file=sys.stderr)
+
+
+@contextmanager
+def only_run(stage: str) -> Iterator[None]:
+    """Hold a lock that ends with this process: a killed `dvc repro` leaves the stage that it started running."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(Path(".dvc/tmp") / f"{stage}.lock", timeout=0)
+    Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
     try:
-        with Repo() as repo:
-            for out in repo.stage.load_one(name=stage).outs:
-                out.use_cache = True  # metrics too: the run-cache holds a copy of each
-                out.checkout(force=True)
-    except DvcException as error:
-        print(f"{stage}: the outputs of the last run were not put back: {error}", file=sys.stderr)
+        lock.acquire()
+    except Timeout:
+        raise InputError(
+            f"an earlier run of this stage still goes on; wait for it or stop it (pgrep -f stages.{stage}), "
+            "then `dvc repro`"
+        ) from None
+    with lock:
+        yield
 
 
 def run(stage: Callable) -> None:
-    """Check params.yaml and run a stage. A user's mistake ends in one line, exit status 1 and the outputs
-    of the last good run in place; with DEBUG=1 in the environment it ends in a traceback.
+    """Check params.yaml and run a stage. What the user can mend ends in one line, exit status 1 and the outputs of
+    the last good run in place; with DEBUG=1 in the environment it ends in a traceback.
     """
     name = stage.__name__
     if name not in NETWORK_STAGES:
         os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # no warning when a later step forks
     try:
-        stage(**arguments(stage, load_params()))
-        return
-    except InputError as error:
-        message, status = f"{name}: {error}", 1
-    except KeyboardInterrupt:
-        message, status = f"{name}: interrupted; `dvc repro` goes on from where this run was", 130
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        with only_run(name):
+            stage(**arguments(stage, load_params()))
+    except BaseException as error:
+        message = message_of(error)
+        if message is None or os.environ.get("DEBUG"):
             raise
-        message, status = f"{name}: {error.filename or 'disk'}: {error.strerror}; make room and `dvc repro`", 1
-    if os.environ.get("DEBUG"):
-        raise
-    print(message, file=sys.stderr)
-    restore_outputs(name)
-    sys.exit(status)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not break off what follows
+        print(f"{name}: {' '.join(message.split())}", file=sys.stderr, flush=True)
+        if "DVC_STAGE" in os.environ:  # by hand, nothing was removed
+            restore_outputs(name)
+        sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)

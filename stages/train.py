@@ -117,6 +117,8 @@ def save(network, settings: dict[str, Any]) -> None:
     if (path := ADAPTER / "adapter_config.json").is_file():
         content = read_json(path)  # peft writes sets, in the order of their hashes
         write_json(path, {k: sorted(v) if isinstance(v, list) else v for k, v in sorted(content.items())})
+    for path in ADAPTER.glob("*.safetensors"):
+        path.chmod(0o644)  # as a checkout makes it; safetensors writes 0600
 
 
 def gradient(network, accelerator, sequences: list[np.ndarray], labels: np.ndarray, micro_batch_size: int) -> float:

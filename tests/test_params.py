@@ -1,0 +1,200 @@
+"""What a user can get wrong is refused in one line that names the place and the fix, and changes no output."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import dvc, edit_params, stages_run
+
+from stages.baseline import baseline
+from stages.data import data
+from stages.params import InputError, load_params, run
+from stages.tokenize import tokenize
+from stages.train import train
+
+
+def refusal(stage, capfd) -> str:
+    """The one line that `python -m stages.NAME` ends with."""
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as exit_status:
+        run(stage)
+    assert exit_status.value.code == 1
+    out, err = capfd.readouterr()
+    lines = [line for line in err.splitlines() if "it/s" not in line and "split/s" not in line]  # progress bars
+    assert len(lines) == 1, err
+    assert out == ""
+    assert "Traceback" not in err
+    assert lines[0].startswith(f"{stage.__name__}: ")
+    return lines[0].removeprefix(f"{stage.__name__}: ")
+
+
+def contents(project: Path) -> dict[str, str]:
+    """Digest and mode of every output."""
+    return {
+        str(path.relative_to(project)): f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.stat().st_mode:o}"
+        for folder in ("data", "models", "metrics")
+        for path in sorted((project / folder).rglob("*"))
+        if path.is_file() and "local" not in path.parts
+    }
+
+
+EDITS = {  # key, value -> what the line says
+    "unknown key": ("train.learning_rat", 0.1, "train.learning_rat: unknown key; did you mean learning_rate?"),
+    "unknown section": ("tokenise", {}, "tokenise: unknown key; did you mean tokenize?"),
+    "wrong type": ("train.epochs", "two", "train.epochs: input should be a valid integer, got 'two'"),
+    "a float for a count": ("train.epochs", 2.0, "train.epochs: input should be a valid integer, got 2.0"),
+    "a boolean for a number": ("train.warmup", True, "train.warmup: input should be a valid number, got True"),
+    "text for a list": ("infer.texts", "good", "infer.texts: input should be a valid list, got 'good'"),
+    "an empty text": ("infer.texts", ["good", ""], "infer.texts.1: string should have at least 1 character, got ''"),
+    "out of range": ("train.warmup", 1.5, "train.warmup: input should be less than 1, got 1.5"),
+    "not a number": ("baseline.c", float("nan"), "baseline.c: input should be a finite number, got nan"),
+    "infinite": ("train.learning_rate", float("inf"), "train.learning_rate: input should be a finite number, got inf"),
+    "not a choice": ("train.schedule", "linaer", "train.schedule: input should be 'linear', 'cosine' or"),
+    "unknown data set": ("dataset", "imdb-whel", "dataset: no entry 'imdb-whel' under datasets; did you mean imdb-wh"),
+    "unknown model": ("model", "minilmm", "model: no entry 'minilmm' under models; did you mean minilm?"),
+    "unknown method": ("method", "lorra", "method: no entry 'lorra' under methods; did you mean lora?"),
+    "batch above the data": ("train.batch_size", 161, "train.batch_size: 161 is above the 160 reviews of datasets."),
+    "one label": ("datasets.imdb.labels", ["a"], "datasets.imdb.labels: list should have at least 2 items"),
+    "equal labels": ("datasets.imdb.labels", ["a", "a"], "datasets.imdb: value error, the label names must differ"),
+}
+
+
+@pytest.mark.parametrize("case", EDITS)
+def test_edit_is_refused(project, capfd, case):
+    key, value, line = EDITS[case]
+    edit_params(project, **{key: value})
+    assert refusal(data, capfd).startswith(f"params.yaml: {line}")
+    assert not Path("data/raw").exists()
+
+
+FILES = {  # the whole file -> what the line says
+    "missing key": (
+        lambda good: good.replace(b"  bins: 15", b"  # bins"),
+        "evaluate: its settings are missing",
+    ),
+    "missing section": (lambda good: good.replace(b"\nevaluate:\n  bins: 15", b""), "evaluate: missing key; add it"),
+    "duplicate key": (lambda good: b"model: minilm\n" + good, "line 6: not valid YAML: found duplicate key"),
+    "not YAML": (lambda good: b"data: [1,\n" + good, "line 6: not valid YAML: expected ',' or ']'"),
+    "a tab": (lambda good: good.replace(b"  bins", b"\tbins"), "line"),
+    "a control character": (lambda good: good + b"# \x07\n", "not valid YAML: "),
+    "not UTF-8": (lambda good: good + b"# \xe9\n", "not UTF-8 (invalid continuation byte at byte"),
+    "empty": (lambda good: b"", "the whole file: its settings are missing"),
+    "a list": (lambda good: b"- 1\n", "the whole file: its settings are missing"),
+    "a date that is none": (lambda good: good.replace(b"bins: 15", b"bins: 2026-13-45"), "not valid YAML: month must"),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_file_is_refused(project, capfd, case):
+    change, line = FILES[case]
+    path = project / "params.yaml"
+    path.write_bytes(change(path.read_bytes()))
+    assert refusal(data, capfd).startswith(f"params.yaml: {line}")
+
+
+def test_no_params_file(project, capfd):
+    (project / "params.yaml").unlink()
+    assert "params.yaml: not found" in refusal(data, capfd)
+
+
+def test_sizes_above_the_data(project, capfd):
+    for key, total in (("test", 320), ("validation", 240), ("train", 180)):
+        edit_params(project, **{f"datasets.imdb-wheel.{key}": 1000})
+        assert refusal(data, capfd) == (
+            f"params.yaml: {key} of 1000 rows asked for, but only {total} are left; lower it"
+        )
+        edit_params(project, **{f"datasets.imdb-wheel.{key}": {"test": 80, "validation": 60, "train": 160}[key]})
+
+
+def test_tampered_and_missing_wheel(project, site, tmp_path, monkeypatch, capfd):
+    other = shutil.copytree(site, tmp_path / "site")
+    monkeypatch.setattr(sys, "path", [str(other), *(entry for entry in sys.path if entry != str(site))])
+    file = other / "tiny_reviews" / "reviews.csv"
+    file.write_text(file.read_text().replace("good", "bad", 1))
+    assert refusal(data, capfd).startswith(f"{file}: sha256 is ")
+    edit_params(project, **{"datasets.imdb-wheel.source.wheel": "tiny-reviews==1.1"})
+    assert refusal(data, capfd).startswith("the wheel tiny-reviews has version 1.0, not 1.1; reinstall it: pip install")
+    edit_params(project, **{"datasets.imdb-wheel.source.wheel": "no-reviews==1.0"})
+    assert refusal(data, capfd).startswith("the wheel no-reviews==1.0 is not installed; reinstall it: pip install")
+
+
+def test_what_only_a_later_stage_can_see(finished, capfd):
+    edit_params(finished, **{"tokenize.max_length": 65})
+    assert refusal(tokenize, capfd) == "params.yaml: tokenize.max_length: 65 is above the model's limit of 64"
+    edit_params(finished, **{"tokenize.max_length": 24, "baseline.min_count": 1000})
+    assert refusal(baseline, capfd).startswith("params.yaml: baseline: ")
+    edit_params(finished, **{"baseline.min_count": 2, "datasets.imdb-wheel.train": None, "train.batch_size": 161})
+    assert refusal(train, capfd).startswith("params.yaml: train.batch_size: 161 is above the 160 reviews of train")
+
+
+def test_debug_shows_the_traceback(project, monkeypatch):
+    edit_params(project, model="none")
+    monkeypatch.setenv("DEBUG", "1")
+    with pytest.raises(InputError, match="no entry 'none'"):
+        run(data)
+
+
+def test_a_defect_keeps_its_traceback(project):
+    def data(*, dataset, seed):
+        raise ZeroDivisionError
+
+    data.__annotations__ = {"seed": int}
+    with pytest.raises(ZeroDivisionError):
+        run(data)
+
+
+def test_the_project_as_shipped_is_valid():
+    assert load_params(Path(__file__).parent.parent / "params.yaml").dataset == "imdb-wheel"
+
+
+def test_refused_repro_changes_no_output(finished, capfd):
+    """DVC deletes a stage's outputs before it starts the stage; a refused one puts them back."""
+    good, params = contents(finished), (finished / "params.yaml").read_bytes()
+    for key, value in (
+        ("data.seed", -1),  # a folder and a metric
+        ("train.epochs", 0),  # a folder, metrics and plots
+        ("evaluate.bins", 1),  # files
+        ("report.mistakes", -1),  # not in the cache; in Git
+    ):
+        edit_params(finished, **{key: value})
+        stage = key.split(".")[0]
+        output = dvc("repro", stage, ok=False)
+        assert stages_run(output) == [stage]
+        assert output.count(f"params.yaml: {key}: ") == 1, output
+        assert "Traceback" not in output
+        assert "not put back" not in output
+        assert contents(finished) == good
+        assert stages_run(dvc("repro", stage, ok=False)) == [stage]  # not taken for a result
+        (finished / "params.yaml").write_bytes(params)
+    assert stages_run(dvc("repro")) == []
+    assert subprocess.run(["git", "status", "--porcelain"], capture_output=True).stdout == b""
+
+
+def test_refused_in_a_fresh_clone(finished, tmp_path, monkeypatch):
+    """No cache: the committed metrics come back from Git, and there is one line about what cannot."""
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", str(finished), str(clone)], check=True)
+    monkeypatch.chdir(clone)
+    edit_params(clone, **{"data.seed": -1})
+    output = dvc("repro", ok=False)
+    assert output.count("params.yaml: data.seed: ") == 1
+    assert "data: not in the cache, so not put back: data/raw\n" in output
+    assert contents(clone) == {name: digest for name, digest in contents(finished).items() if name.startswith("metr")}
+
+
+def test_a_second_run_of_a_stage_is_refused(project, capfd):
+    """A killed `dvc repro` leaves its child; two of them must not write the same files."""
+    code = "import time; from stages.params import only_run\nwith only_run('data'): print(flush=True); time.sleep(60)"
+    first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=project)
+    try:
+        first.stdout.readline()
+        assert refusal(data, capfd).startswith("an earlier run of this stage still goes on; wait for it or stop it")
+    finally:
+        first.kill()  # which frees the lock
+        first.wait()
+    run(data)
+    assert os.listdir("data/raw")
