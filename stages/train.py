@@ -26,6 +26,7 @@ from stages.network import classifier, make_optimizer, with_method
 from stages.params import InputError, run
 
 CODE = [Path(__file__).with_name(f"{name}.py") for name in ("train", "network", "encoder")]  # what shapes the weights
+IMPORTANCE = ("ipt", "exp_avg_ipt", "exp_avg_unc")  # of each rank, running means of AdaLoRA's allocator
 Count = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -59,6 +60,11 @@ def pack(model, optimizer) -> dict[str, Any]:
     tensors["random"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["random.cuda"] = torch.cuda.get_rng_state()
+    if allocator := getattr(model.base_model, "rankallocator", None):  # AdaLoRA's
+        for kind in IMPORTANCE:
+            tensors |= {f"{kind}.{name}": value for name, value in getattr(allocator, kind).items()}
+        for name, kept in (model.active_peft_config.rank_pattern or {}).items():
+            tensors[f"rank_pattern.{name}"] = torch.tensor(kept)
     return tensors
 
 
@@ -70,14 +76,21 @@ def unpack(tensors: dict[str, Any], model, optimizer) -> None:
     if "random.cuda" in tensors:
         torch.cuda.set_rng_state(tensors.pop("random.cuda"))
     parameters, state = dict(model.named_parameters()), optimizer.state_dict()
+    rank_pattern = {}
     for name, tensor in tensors.items():
         kind, _, name = name.partition(".")
         if kind == "model":
             parameters[name].data.copy_(tensor)
+        elif kind in IMPORTANCE:
+            getattr(model.base_model.rankallocator, kind)[name] = tensor.to(model.device)
+        elif kind == "rank_pattern":
+            rank_pattern[name] = tensor.tolist()
         else:
             number, _, moment = name.partition(".")
             state["state"].setdefault(int(number), {})[moment] = tensor
     optimizer.load_state_dict(state)
+    if rank_pattern:
+        model.active_peft_config.rank_pattern = rank_pattern
 
 
 def calibrate(model, scores: np.ndarray, labels: np.ndarray) -> float:
@@ -212,6 +225,8 @@ def train(
         tensors, progress = saved
         unpack(tensors, network, optimizer)
         scheduler.load_state_dict(progress["scheduler"])
+        for group, last in zip(optimizer.param_groups, scheduler.get_last_lr(), strict=True):
+            group["lr"] = last  # a scheduler restores its own count, not the optimizer's rate
         print(f"train: going on from step {progress['step']} of {steps}")
 
     log_every = max(1, steps // 100)

@@ -1,0 +1,90 @@
+"""Training that was broken off at any step and goes on ends with the same bytes."""
+
+import shutil
+
+import pytest
+from conftest import edit_params
+from test_params import contents
+
+from stages import checkpoint
+from stages.params import arguments, load_params
+from stages.train import train
+
+STEPS = 8  # two epochs of four batches
+
+
+class BrokenError(Exception):
+    pass
+
+
+def run_train() -> None:
+    train(**arguments(train, load_params()))
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        {"peft": {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "lora_dropout": 0.1}},
+        {"peft": {"peft_type": "LORA", "r": 4, "use_dora": True, "lora_dropout": 0.1}, "loraplus_lr_ratio": 4.0},
+        {"peft": {"peft_type": "ADALORA", "init_r": 6, "target_r": 2, "tinit": 1, "tfinal": 2}},
+        {"peft": "full"},
+    ],
+    ids=["lora", "lora+ dora", "adalora", "full"],
+)
+def test_same_bytes_wherever_it_was_broken_off(finished, monkeypatch, method):
+    edit_params(
+        finished,
+        **{
+            "methods.lora": method,
+            "train.epochs": 2,
+            "train.batch_size": 40,
+            "train.micro_batch_size": 16,
+            "train.dropout": 0.1,
+            "train.schedule": "cosine",
+            "train.warmup": 0.3,
+        },
+    )
+    shutil.rmtree("models/adapter")
+    run_train()
+    expected = contents(finished)
+    checkpoint.clear()
+
+    save = checkpoint.save
+    for last in range(1, STEPS + 1):
+
+        def save_and_break(name, tensors, state, last=last):
+            save(name, tensors, state)
+            if state["step"] == last:
+                raise BrokenError
+
+        shutil.rmtree("models/adapter")
+        monkeypatch.setattr(checkpoint, "save", save_and_break)
+        with pytest.raises(BrokenError):
+            run_train()
+        monkeypatch.setattr(checkpoint, "save", save)
+        run_train()
+        assert contents(finished) == expected, f"broken off after step {last} of {STEPS}"
+        checkpoint.clear()
+
+
+def test_broken_off_at_every_step_of_one_run(finished, monkeypatch):
+    edit_params(finished, **{"train.epochs": 1})
+    shutil.rmtree("models/adapter")
+    run_train()
+    expected = contents(finished)
+    checkpoint.clear()
+    save, steps = checkpoint.save, []
+
+    def save_and_break(name, tensors, state):
+        save(name, tensors, state)
+        steps.append(state["step"])
+        raise BrokenError
+
+    shutil.rmtree("models/adapter")
+    monkeypatch.setattr(checkpoint, "save", save_and_break)
+    while len(steps) < 20:
+        with pytest.raises(BrokenError):
+            run_train()
+    assert steps == list(range(1, 21))
+    run_train()
+    assert contents(finished) == expected
