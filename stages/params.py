@@ -20,12 +20,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from stages.catalogue import Dataset, Method, Model
+from stages.files import sha256
 
 PARAMS = Path("params.yaml")
 STAGES = ("data", "base_model", "tokenize", "baseline", "train", "evaluate", "infer", "report")
@@ -64,6 +66,7 @@ def section_fields(stage: Callable) -> dict[str, Any]:
     return {name: hints[name] for name in inspect.signature(stage).parameters if name not in BOUND}
 
 
+@cache
 def schema() -> type[BaseModel]:
     """The type of params.yaml: the three selections, the three catalogues, and a section per stage."""
     strict = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -217,6 +220,14 @@ def restore_outputs(stage: str) -> None:
         print(f"{stage}: not in the cache, so not put back: {', '.join(lost)}", file=sys.stderr)
 
 
+def inputs(stage: Callable) -> tuple[dict[str, Any], dict[str, str]]:
+    """(keyword arguments, digests of the code) of a stage, as they are now."""
+    from ruamel.yaml import YAML
+
+    deps = YAML(typ="safe", pure=True).load(Path("dvc.yaml"))["stages"][stage.__name__]["deps"]
+    return arguments(stage, load_params()), {dep: sha256(Path(dep)) for dep in deps if dep.startswith("stages/")}
+
+
 @contextmanager
 def only_run(stage: str) -> Iterator[None]:
     """Hold a lock that ends with this process: a killed `dvc repro` leaves the stage that it started running."""
@@ -245,7 +256,11 @@ def run(stage: Callable) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # no warning when a later step forks
     try:
         with only_run(name):
-            stage(**arguments(stage, load_params()))
+            before = inputs(stage)
+            stage(**before[0])
+            # DVC records params and code as they are after the run, which might not be what the result was made with.
+            if inputs(stage) != before:
+                raise InputError("params.yaml or the code changed during the run, whose result is dropped; `dvc repro`")
     except BaseException as error:
         message = message_of(error)
         if message is None or os.environ.get("DEBUG"):

@@ -131,6 +131,32 @@ def test_what_only_a_later_stage_can_see(finished, capfd):
     assert refusal(train, capfd).startswith("params.yaml: train.batch_size: 161 is above the 160 reviews of train")
 
 
+@pytest.mark.parametrize("file", ["params.yaml", "stages/files.py"])
+def test_edited_during_the_run(finished, capfd, monkeypatch, file):
+    """DVC would record the edited file with the result of the one before (its issue 11058)."""
+    import stages.tokenize
+
+    def write_and_edit(*args, **kwargs):
+        if file == "params.yaml":
+            edit_params(finished, **{"tokenize.max_length": 16})
+        else:
+            (finished / file).write_text("# an edit")
+
+    monkeypatch.setattr(stages.tokenize, "write_table", write_and_edit)
+    assert refusal(tokenize, capfd).startswith("params.yaml or the code changed during the run")
+
+
+def test_edits_of_other_stages_during_the_run(finished, monkeypatch):
+    import stages.tokenize
+
+    def write_and_edit(*args, **kwargs):
+        edit_params(finished, **{"infer.texts": ["new"]})
+        (finished / "stages/train.py").write_text("# an edit")
+
+    monkeypatch.setattr(stages.tokenize, "write_table", write_and_edit)
+    run(tokenize)
+
+
 def test_debug_shows_the_traceback(project, monkeypatch):
     edit_params(project, model="none")
     monkeypatch.setenv("DEBUG", "1")
@@ -139,10 +165,9 @@ def test_debug_shows_the_traceback(project, monkeypatch):
 
 
 def test_a_defect_keeps_its_traceback(project):
-    def data(*, dataset, seed):
+    def data(*, seed: int):
         raise ZeroDivisionError
 
-    data.__annotations__ = {"seed": int}
     with pytest.raises(ZeroDivisionError):
         run(data)
 

@@ -1,0 +1,174 @@
+"""A stage reruns only if its params, inputs or code changed: one finished pipeline, then edits, each undone.
+
+`dvc status` names the stages whose own params, code or inputs have changed; a stage further down reruns if these
+leave other bytes, which the real runs at the end show.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from conftest import dvc, edit_params, stages_run
+from dvc.repo import Repo
+from ruamel.yaml import YAML
+from test_params import contents
+
+from stages.params import STAGES
+
+ALL = set(STAGES)
+
+
+def changed() -> set[str]:
+    with Repo() as repo:
+        return set(repo.status())
+
+
+def leaves(node, path: tuple = ()):
+    """(path, value) of everything in params.yaml that is not a mapping."""
+    if isinstance(node, dict) and node:
+        for key, value in node.items():
+            yield from leaves(value, (*path, key))
+    else:
+        yield path, node
+
+
+def reruns(path: tuple) -> set[str]:
+    """What depends on a leaf of params.yaml, written down by hand. The report names the settings."""
+    match path:
+        case ("data" | "baseline" | "evaluate" | "infer" | "report" as stage, *_):
+            return {stage}
+        case ("tokenize" | "train" as stage, *_):
+            return {stage, "report"}
+        case ("datasets", "imdb-wheel", *_):
+            return {"data", "report"}
+        case ("models", "minilm", "source", *_):
+            return {"base_model", "train", "report"}
+        case ("models", "minilm", *_) | ("methods", "lora", *_):
+            return {"train", "report"}
+        case ("datasets" | "models" | "methods", *_):  # entries that are not selected
+            return set()
+        case ("dataset",):
+            return {"data", "report"}
+        case ("model",):
+            return {"base_model", "train", "report"}
+        case ("method",):
+            return {"train", "report"}
+
+
+MODULES = {
+    "data": {"data"},
+    "base_model": {"base_model"},
+    "tokenize": {"tokenize", "infer"},
+    "baseline": {"baseline"},
+    "train": {"train"},
+    "evaluate": {"evaluate"},
+    "infer": {"infer"},
+    "report": {"report"},
+    "params": ALL,
+    "catalogue": ALL,
+    "files": ALL,
+    "sources": {"data", "base_model"},
+    "network": {"train"},
+    "checkpoint": {"train", "evaluate"},
+    "encoder": {"train", "evaluate", "infer"},
+    "figures": {"evaluate", "report"},
+}
+
+
+def test_every_leaf_of_params(finished):
+    yaml = YAML(typ="safe")
+    good = Path("params.yaml").read_text()
+    params = yaml.load(good)
+    params["methods"]["other"] = {"peft": "full"}
+    yaml.dump(params, Path("params.yaml"))
+    assert changed() == set()
+    seen = 0
+    for path, value in leaves(params):
+        section = params
+        for key in path[:-1]:
+            section = section[key]
+        other = {"dataset": "imdb", "model": "distilbert", "method": "other"}
+        section[path[-1]] = other.get(path[-1], "x") if len(path) == 1 else ["edited", value]
+        yaml.dump(params, Path("params.yaml"))
+        assert changed() == reruns(path), path
+        section[path[-1]] = value
+        seen += 1
+    assert seen > 50
+    Path("params.yaml").write_text(good)
+    assert changed() == set()
+
+
+def test_every_module(finished):
+    assert {path.stem for path in Path("stages").glob("*.py")} == MODULES.keys() | {"__init__"}
+    for module, expected in MODULES.items():
+        path = Path(f"stages/{module}.py")
+        good = path.read_bytes()
+        path.write_bytes(good + b"# an edit\n")
+        assert changed() == expected, module
+        path.write_bytes(good)
+    with Path("stages/report.md.j2").open("a") as file:
+        file.write("\n")
+    assert changed() == {"report"}
+    subprocess.run(["git", "checkout", "-q", "."], check=True)
+    assert changed() == set()
+
+
+def test_what_changes_no_stage(finished):
+    params = Path("params.yaml")
+    text = params.read_text()
+    params.write_text("# a comment\n" + text.replace("\n\n", "\n# another\n\n"))
+    assert changed() == set()
+    yaml = YAML(typ="safe")
+    values = yaml.load(text)
+    values = {key: dict(reversed(value.items())) if isinstance(value, dict) else value for key, value in values.items()}
+    yaml.dump(dict(reversed(values.items())), params)
+    assert changed() == set()
+    params.write_text(text)
+    for path in (*Path("stages").iterdir(), *Path("data/raw").iterdir(), params, Path("dvc.yaml")):
+        os.utime(path)
+    for name in ("README.md", "stages/new.py", "data/notes.txt", ".checkpoints/x"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text("new")
+    Path("stages/__pycache__").mkdir(exist_ok=True)
+    assert changed() == set()
+
+
+def test_local_data_reruns_data_alone(finished):
+    Path("data/local/README.md").write_text("new")
+    assert changed() == set()
+    Path("data/local/reviews.csv").write_text("text,label\n")
+    assert changed() == {"data"}
+
+
+def test_real_runs(finished):
+    """Edits, their undoing and lost files, with what runs in fact, down to the last stage."""
+    good = contents(finished)
+    undo = ["git", "checkout", "-q", "params.yaml", "stages", "dvc.lock"]
+
+    # Another comment leaves the same bytes, so nothing further down runs.
+    with Path("stages/tokenize.py").open("a") as file:
+        file.write("# an edit\n")
+    assert stages_run(dvc("repro")) == ["tokenize", "infer"]
+    assert contents(finished) == good
+    subprocess.run(undo, check=True)
+    assert stages_run(dvc("repro")) == []
+
+    # Another method and back: what DVC has is not made again. The report is not in its cache, for it is in Git.
+    edit_params(finished, **{"methods.head": {"peft": "head"}, "method": "head"})
+    assert stages_run(dvc("repro")) == ["train", "evaluate", "infer", "report"]
+    edit_params(finished, method="lora")
+    assert stages_run(dvc("repro")) == ["report"]
+    assert contents(finished) == good
+
+    # What is lost comes back from the cache.
+    shutil.rmtree("models/adapter")
+    Path("metrics/data.json").unlink()
+    assert stages_run(dvc("repro")) == []
+    assert contents(finished) == good
+    for folder in ("data/raw", "data/tokens", "models", "metrics"):
+        shutil.rmtree(folder)
+    subprocess.run(["git", "checkout", "-q", "metrics"], check=True)
+    dvc("checkout")
+    assert stages_run(dvc("repro")) == []
+    assert contents(finished) == good
