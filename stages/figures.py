@@ -31,7 +31,7 @@ def confusion_figure(counts: np.ndarray, names: list[str], path: Path) -> None:
             f"{counts[row, column]:,}\n{shares[row, column]:.1%}",
             ha="center",
             va="center",
-            color="white" if shares[row, column] > 0.5 else "black",
+            color="white" if shares[row, column] > 0.6 else "black",
         )
     axes.set(
         xlabel="predicted",

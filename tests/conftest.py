@@ -99,13 +99,11 @@ def edit_params(project: Path, **changes) -> None:
         yaml.dump(params, file)
 
 
-@pytest.fixture
-def project(tmp_path, site, monkeypatch) -> Path:
-    """A fresh checkout of this project, shrunk; the current folder."""
-    project = tmp_path / "project"
+def make_project(project: Path, site: Path) -> None:
+    """A fresh checkout of this project, shrunk, on the branch main of a Git repository of its own."""
     project.mkdir()
-    for name in ("stages", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml", "params.yaml",
-                 "data/local/README.md"):  # fmt: skip
+    for name in ("stages", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore", "dvc.yaml",
+                 "params.yaml", "data/local/README.md"):  # fmt: skip
         source, target = ROOT / name, project / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
@@ -142,16 +140,50 @@ def project(tmp_path, site, monkeypatch) -> Path:
             "train.batch_size": 8,
         },
     )
+    for command in ("git init -q -b main", "git config user.name test", "git config user.email test@example.com",
+                    "git add -A", "git commit -qm start"):  # fmt: skip
+        subprocess.run(command.split(), check=True, cwd=project)
+
+
+def enter(project: Path, site: Path, monkeypatch) -> None:
+    """Make it the current folder, with the pretended wheels installed and DVC's own files beside it."""
     monkeypatch.chdir(project)
     monkeypatch.syspath_prepend(site)
     monkeypatch.setenv("PYTHONPATH", str(site))
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site-cache"))
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(project.parent / "site-cache"))
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    for command in ("git init -q -b main", "git config user.name test", "git config user.email test@example.com",
-                    "git add -A", "git commit -qm start"):  # fmt: skip
-        subprocess.run(command.split(), check=True)
+
+
+@pytest.fixture
+def project(tmp_path, site, monkeypatch) -> Path:
+    """A fresh checkout of this project, shrunk; the current folder."""
+    project = tmp_path / "project"
+    make_project(project, site)
+    enter(project, site, monkeypatch)
+    return project
+
+
+@pytest.fixture(scope="session")
+def finished_once(tmp_path_factory, site) -> Path:
+    """A shrunk project after `dvc repro` and a commit; copied, never changed."""
+    project = tmp_path_factory.mktemp("finished") / "project"
+    make_project(project, site)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        enter(project, site, monkeypatch)
+        dvc("repro")
+        subprocess.run(["git", "add", "-A"], check=True)
+        subprocess.run(["git", "commit", "-qm", "run"], check=True)
+    return project
+
+
+@pytest.fixture
+def finished(finished_once, tmp_path, site, monkeypatch) -> Path:
+    """A copy of a finished and committed project, with its cache; the current folder."""
+    project = tmp_path / "project"
+    shutil.copytree(finished_once, project, symlinks=True)
+    enter(project, site, monkeypatch)
     return project
 
 
