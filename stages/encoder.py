@@ -19,7 +19,12 @@ TOKENS_PER_BATCH = 8192  # padding included; larger batches are not faster on a 
 
 def quiet() -> None:
     """Leave progress to our own bars; errors still show."""
+    import warnings
+
     import transformers
+
+    # peft 0.21 asks transformers for an attribute by its old name: nothing that a user could mend.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
