@@ -29,7 +29,7 @@ $(ENV): requirements.txt
 	@touch $@
 
 test: $(ENV) lint
-	pytest
+	pytest -n auto
 
 lint: $(ENV)
 	ruff check

@@ -109,6 +109,7 @@ class Model(Entry):
 
     source: ModelSource
     learning_rate: Annotated[float, Field(gt=0)]  # for adapters
+    epochs: Annotated[int, Field(gt=0)]
     peft: dict[str, Any]  # defaults under the method's own settings, where the method has such a setting
 
 

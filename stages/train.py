@@ -168,7 +168,7 @@ def train(
     model: Model,
     method: Method,
     seed: Annotated[int, Field(ge=0, lt=2**32)],
-    epochs: Count,
+    epochs: Count | None,
     batch_size: Count,
     micro_batch_size: Count,
     learning_rate: Annotated[float, Field(gt=0)] | None,
@@ -198,6 +198,7 @@ def train(
     if batch_size > len(labels):
         raise InputError(f"params.yaml: train.batch_size: {batch_size} is above the {len(labels)} reviews of train")
     steps_per_epoch = -(-len(labels) // batch_size)
+    epochs = epochs or model.epochs
     steps = epochs * steps_per_epoch
     rate = learning_rate or method.learning_rate or model.learning_rate
 
@@ -279,6 +280,7 @@ def train(
             "train_loss": round(progress["training"][-1][1], 4),
             "temperature": round(temperature, 4),
             "learning_rate": rate,
+            "epochs": epochs,
             "steps": steps,
             "parameters": parameters,
             "trainable_parameters": trainable,

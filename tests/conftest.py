@@ -133,6 +133,7 @@ def make_project(project: Path, site: Path) -> None:
                     "sha256": {path.name: sha256(path) for path in sorted(model.iterdir())},
                 },
                 "learning_rate": 0.005,
+                "epochs": 1,
                 "peft": {"target_modules": ["query", "key", "value", "dense"]},
             },
             "tokenize.max_length": 24,
