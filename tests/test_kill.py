@@ -16,19 +16,22 @@ from ruamel.yaml import YAML
 from test_params import contents
 
 
+def locked(project: Path) -> dict:
+    """What dvc.lock says. (The order of its stages is that in which they have first run.)"""
+    return YAML(typ="safe").load(project / "dvc.lock")
+
+
 def forget_training(project: Path) -> Path:
     """As if train had never run here; returns where DVC's cache will hold the weights."""
     weights = hashlib.md5((project / "models/adapter/adapter_model.safetensors").read_bytes()).hexdigest()
     cached = project / ".dvc/cache/files/md5" / weights[:2] / weights[2:]
     cached.unlink()
     shutil.rmtree(project / ".dvc/cache/runs")
-    yaml = YAML()
-    lock = yaml.load((project / "dvc.lock").read_text())
+    lock = locked(project)
     for out in lock["stages"].pop("train")["outs"]:
         path = project / out["path"]
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    with (project / "dvc.lock").open("w") as file:
-        yaml.dump(lock, file)
+    YAML(typ="safe").dump(lock, project / "dvc.lock")
     return cached
 
 
@@ -37,7 +40,11 @@ def repro_until(reached: Callable[[], bool], how: signal.Signals, group: bool = 
     log = Path("repro.log")
     with log.open("w") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "dvc", "repro"], stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+            [sys.executable, "-m", "dvc", "repro"],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in a background job
         )
         while process.poll() is None and not reached():
             time.sleep(0.001)
@@ -66,7 +73,7 @@ def checkpoints(pattern: str) -> bool:
 @pytest.fixture
 def untrained(finished):
     """(project without its training, dvc.lock and outputs that it has to arrive at, the weights in the cache)"""
-    expected = (finished / "dvc.lock").read_text(), contents(finished)
+    expected = locked(finished), contents(finished)
     return finished, expected, forget_training(finished)
 
 
@@ -84,8 +91,8 @@ def test_killed_at_many_moments(untrained):
         assert "Traceback" not in log
         going_on = "train: going on from step" in log
         assert going_on == (moment != "a checkpoint is there"), log
-    assert stages_run(finish()) == ["train"]  # other bytes would rerun what follows
-    assert (project / "dvc.lock").read_text() == lock
+    assert stages_run(finish()) in (["train"], [])  # other bytes would rerun what follows; [] from the run-cache
+    assert locked(project) == lock
     assert contents(project) == outputs
 
 
@@ -95,7 +102,7 @@ def test_dvc_alone_is_killed(untrained):
     sent, log = repro_until(lambda: checkpoints("*.safetensors"), signal.SIGKILL, group=False)
     assert sent, log
     finish(attempts=10)
-    assert (project / "dvc.lock").read_text() == lock
+    assert locked(project) == lock
     assert contents(project) == outputs
 
 
@@ -108,5 +115,5 @@ def test_interrupted(untrained):
     output = dvc("repro")
     assert "train: going on from step" in output
     assert stages_run(output) == ["train"]
-    assert (project / "dvc.lock").read_text() == lock
+    assert locked(project) == lock
     assert contents(project) == outputs
