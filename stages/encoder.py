@@ -19,7 +19,12 @@ TOKENS_PER_BATCH = 8192  # padding included; larger batches are not faster on a 
 
 def quiet() -> None:
     """Leave progress to our own bars; errors still show."""
+    import warnings
+
     import transformers
+
+    # peft 0.21 asks transformers for an attribute by its old name: nothing that a user could mend.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
@@ -82,6 +87,7 @@ def load_classifier():
     Raises InputError if a folder is missing.
     """
     from peft import PeftModel
+    from peft.utils import ModulesToSaveWrapper
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
     quiet()
@@ -95,5 +101,10 @@ def load_classifier():
     if adapter:
         model = PeftModel.from_pretrained(model, ADAPTER)
         if not model.active_peft_config.is_prompt_learning:  # a prompt has no weights to merge into
+            # Some methods' merge fails on a wrapped head of more than one layer (RoBERTa's): unwrap it first.
+            for parent in list(model.modules()):
+                for name, child in list(parent.named_children()):
+                    if isinstance(child, ModulesToSaveWrapper):
+                        setattr(parent, name, child.modules_to_save[child.active_adapter])
             model = model.merge_and_unload()
     return model.to(device()).eval(), AutoTokenizer.from_pretrained(ADAPTER, local_files_only=True)

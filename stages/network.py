@@ -26,32 +26,95 @@ def classifier(labels: list[str], dropout: float | None):
             if "dropout" in name and isinstance(value, float):
                 setattr(config, name, dropout)
     model, loading = AutoModelForSequenceClassification.from_pretrained(
-        BASE, config=config, local_files_only=True, dtype=torch.float32, output_loading_info=True
+        BASE,
+        config=config,
+        local_files_only=True,
+        dtype=torch.float32,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # the head of a checkpoint that was fine-tuned for another number of labels
     )
-    fresh = {key.split(".")[0] for key in loading["missing_keys"]}
-    return model, sorted(fresh - {model.base_model_prefix}) or ["classifier"]
+    fresh = loading["missing_keys"] | {key for key, *_ in loading["mismatched_keys"]}
+    head = {key.removeprefix(f"{model.base_model_prefix}.").split(".")[0] for key in fresh}
+    return model, sorted(head) or ["classifier"]
+
+
+def check_targets(model, targets: list[str]) -> None:
+    """Raises InputError if no layer of the model bears one of the names; peft looks only whether any of them does."""
+    import torch
+
+    layers = {f".{name}": layer for name, layer in model.named_modules()}
+    linear = sorted({name.rpartition(".")[2] for name, layer in layers.items() if isinstance(layer, torch.nn.Linear)})
+    for target in targets:
+        if not any(name.endswith(f".{target}") for name in layers):
+            raise InputError(
+                f"params.yaml: target_modules: the model has no layer {target!r}; its linear layers are "
+                f"{', '.join(linear)}"
+            )
 
 
 def with_method(model, head: list[str], method: Method, defaults: dict[str, Any], steps: int):
     """The model with what the method trains set to require gradients, and the rest frozen.
 
-    defaults: peft settings under the method's own, where its config class knows them. The head always trains.
+    defaults: peft settings under the method's own, where its config class knows them. The head, whose weights are
+    fresh, always trains in full: its layers are taken out of target_modules, and if no others stand there, it is
+    all that trains.
     """
+    import torch
     from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftType, get_peft_config, get_peft_model
 
     if method.peft == "full":
         return model
-    if method.peft == "head":
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad = name.split(".")[0] in head
-        return model
-    try:
-        known = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(method.peft.get("peft_type"))].__dataclass_fields__
-        defaults = {"modules_to_save": head, "total_step": steps, **defaults}
-        settings = {name: value for name, value in defaults.items() if name in known} | method.peft
-        return get_peft_model(model, get_peft_config({**settings, "task_type": "SEQ_CLS"}))
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"params.yaml: the peft settings of the method: {str(error).splitlines()[0]}") from error
+    settings = method.peft
+    if settings != "head":
+        config = model.config
+        defaults = {
+            "modules_to_save": head,
+            # AdaLoRA: the first tenth of the steps at full rank, the last two fifths at the final one, roughly the
+            # shares of Zhang et al. 2023.
+            "total_step": steps,
+            "tinit": steps // 10,
+            "tfinal": 2 * steps // 5,
+            # Methods that learn a prompt: peft finds these for some encoders only.
+            "token_dim": config.hidden_size,
+            "num_layers": config.num_hidden_layers,
+            "num_attention_heads": config.num_attention_heads,
+            "num_transformer_submodules": 1,
+            **defaults,
+        }
+        try:
+            known = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(settings.get("peft_type"))].__dataclass_fields__
+            settings = {name: value for name, value in defaults.items() if name in known} | settings
+            if isinstance(targets := settings.get("target_modules"), list):
+                check_targets(model, targets)
+                settings["target_modules"] = [name for name in targets if name not in head]
+            if settings.get("target_modules") != []:
+                model = get_peft_model(model, get_peft_config({**settings, "task_type": "SEQ_CLS"}))
+                with torch.no_grad():  # an encoder that cannot take a prefix says so only here
+                    model(input_ids=torch.zeros((1, 2), dtype=torch.long))
+                return model
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(f"params.yaml: the peft settings of the method: {str(error).splitlines()[0]}") from error
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = any(part in head for part in name.split("."))
+    return model
+
+
+def orthogonality(model):
+    """AdaLoRA's penalty on its singular vectors (Zhang et al. 2023, eq. 4), a scalar; None for other methods.
+
+    peft adds it to a loss only if the model computes that loss itself.
+    """
+    import torch
+    from peft import AdaLoraModel
+
+    if not isinstance(model.base_model, AdaLoraModel):
+        return None
+    gaps = []
+    for name, parameter in model.named_parameters():
+        if "lora_A" in name or "lora_B" in name:
+            matrix = parameter if "lora_A" in name else parameter.T
+            gaps.append(torch.linalg.matrix_norm(matrix @ matrix.T - torch.eye(len(matrix), device=matrix.device)))
+    return model.active_peft_config.orth_reg_weight * torch.stack(gaps).mean()
 
 
 def make_optimizer(model, learning_rate: float, weight_decay: float, loraplus_lr_ratio: float | None):

@@ -3,7 +3,10 @@
 No code from a wheel or a repository is ever run: only the named files are opened.
 """
 
+import csv
 import hashlib
+import io
+import json
 from fnmatch import fnmatch
 from importlib import metadata
 from pathlib import Path
@@ -43,47 +46,46 @@ def hub_files(
 ) -> list[Path]:
     """The files of a Hub repository that match any of the patterns, in the Hub's local cache, downloaded if need be.
 
-    pinned: file -> sha256. Files without a pin are checked against the digest that the Hub's own listing states
-    (huggingface_hub compares sizes only); if every pattern has a pinned file, the listing is not asked for. A file
-    that fails the check is removed from the cache.
+    pinned: file -> sha256. Other files are checked against the digest that the Hub's own listing states
+    (huggingface_hub compares sizes only). A file that fails the check is removed from the cache. If all that is
+    wanted is pinned and in the cache, the Hub is not asked.
 
     Raises InputError if the Hub cannot be reached, the repository lacks such files, or a digest differs.
     """
-    from huggingface_hub import HfApi, hf_hub_download
+    from httpx2 import HTTPError  # what huggingface_hub raises where it does not raise an OSError
+    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.constants import ENDPOINT
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, OfflineModeIsEnabled
-    from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
-    def transient(error: BaseException) -> bool:
-        if isinstance(error, HfHubHTTPError) and error.response is not None:
-            return error.response.status_code == 429 or error.response.status_code >= 500
-        return not isinstance(error, OfflineModeIsEnabled)
-
-    def ask(function, *args, **kwargs):
-        # Beside huggingface_hub's own few retries, which do not cover a download that breaks off.
-        retrying = Retrying(
-            stop=stop_after_delay(15),
-            wait=wait_exponential_jitter(1, 5),
-            retry=retry_if_exception(transient),
-            reraise=True,
-        )
-        return retrying(function, *args, **kwargs, repo_type=kind, revision=revision)
+    at = {"repo_type": kind, "revision": revision}
 
     def chosen(names) -> list[str]:
-        return sorted(name for name in names if any(fnmatch(name, pattern) for pattern in patterns))
+        return sorted(
+            name
+            for name in names
+            if any(fnmatch(name, pattern) and name.count("/") == pattern.count("/") for pattern in patterns)
+        )
 
     try:
         digests = {name: pinned[name] for name in chosen(pinned)}
-        if not all(any(fnmatch(name, pattern) for name in digests) for pattern in patterns):
-            tree = {
-                file.path: file for file in ask(lambda **at: list(HfApi().list_repo_tree(repo, recursive=True, **at)))
-            }
+        cached = {name: try_to_load_from_cache(repo, name, **at) for name in digests}
+        if not all(any(fnmatch(name, pattern) for name in digests) for pattern in patterns) or not all(
+            isinstance(path, str) for path in cached.values()
+        ):
+            # Asked first for its timeout: without a network the listing would wait for minutes.
+            retry(HfApi().repo_info, repo, timeout=4, **at)
+            tree = {file.path: file for file in retry(list_files, repo, at)}
             digests = {name: pinned.get(name) or stated_digest(tree[name]) for name in chosen(tree)}
         if not digests:
             raise InputError(f"{repo} on the Hub has no file {' or '.join(patterns)} at revision {revision[:12]}")
-        paths = {name: Path(ask(hf_hub_download, repo, name)) for name in digests}
-    except (HfHubHTTPError, EntryNotFoundError, OSError) as error:
-        cause = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
+        paths = {name: Path(retry(hf_hub_download, repo, name, **at)) for name in digests}
+    except (HTTPError, OSError) as error:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if status in (401, 403, 404):
+            raise InputError(
+                f"{repo}: {ENDPOINT} has no such {kind} at revision {revision[:12]}, or not for you (HTTP {status}); "
+                "mend hub and revision in params.yaml, or for a private one `hf auth login`"
+            ) from error
+        cause = str(error.__cause__ or error).partition("\n")[0] or type(error).__name__
         raise InputError(
             f"{repo}: cannot fetch from {ENDPOINT}: {cause}; check the network and repeat, or stay offline "
             "with `dvc exp run -S dataset=imdb-wheel -S model=minilm`"
@@ -99,6 +101,38 @@ def hub_files(
     return list(paths.values())
 
 
+def list_files(repo: str, at: dict[str, str]) -> list:
+    """The files of a repository, not the folders, with what the Hub states of each."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
+
+    return [entry for entry in HfApi().list_repo_tree(repo, recursive=True, **at) if isinstance(entry, RepoFile)]
+
+
+def retry(function, *args, **kwargs):
+    """Call up to four times while the failure may pass, some seconds apart.
+
+    Beside huggingface_hub's own retries, which resume a download, but give up on some broken connections and on a
+    server that is busy when a download starts.
+    """
+    from httpx2 import TransportError
+    from huggingface_hub.errors import HfHubHTTPError
+    from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+    def passing(error: BaseException) -> bool:
+        if isinstance(error, HfHubHTTPError):
+            return error.response.status_code == 429 or error.response.status_code >= 500
+        return isinstance(error, TransportError)
+
+    attempts = Retrying(
+        stop=stop_after_attempt(4),
+        wait=wait_exponential_jitter(initial=0.5),
+        retry=retry_if_exception(passing),
+        reraise=True,
+    )
+    return attempts(function, *args, **kwargs)
+
+
 def stated_digest(file) -> str:
     """What the Hub's listing states of a file's content: sha256 for large files, else Git's blob id (sha1)."""
     return file.lfs.sha256 if file.lfs else file.blob_id
@@ -112,25 +146,66 @@ def digest_like(digest: str, path: Path) -> str:
     return hashlib.sha1(b"blob %d\0%b" % (len(content), content), usedforsecurity=False).hexdigest()
 
 
-def local_table(file: str) -> pd.DataFrame:
-    """A .csv, .jsonl or .parquet file of data/local/ as a table.
+def read_rows(path: Path) -> pd.DataFrame:
+    """A .csv, .jsonl or .parquet file as a table whose index says where each row stands in the file: its (first)
+    line, or its row where a file has no lines. Texts stay as they are: "NA", "null" and "007" are texts.
 
-    Raises InputError if it is missing, of another kind, broken, or not UTF-8.
+    Raises InputError if the file is missing, of another kind, broken, or not UTF-8.
     """
-    path = LOCAL / file
-    readers = {
-        ".csv": pd.read_csv,
-        ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False),
-        ".parquet": pd.read_parquet,
-    }
+    readers = {".csv": read_csv, ".jsonl": read_jsonl, ".parquet": read_parquet}
     if path.suffix not in readers:
         raise InputError(f"{path}: cannot read {path.suffix or 'a file without suffix'}; use {', '.join(readers)}")
     try:
         return readers[path.suffix](path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: not found; put the file there or mend `source` in params.yaml") from None
+    except (FileNotFoundError, IsADirectoryError):
+        raise InputError(f"{path}: no such file; put it there or mend `source` in params.yaml") from None
     except UnicodeDecodeError as error:
-        line = path.read_bytes().count(b"\n", 0, error.start) + 1
-        raise InputError(f"{path}: near line {line}: not UTF-8; save the file as UTF-8") from None
-    except (ValueError, OSError) as error:  # the parsers' own errors are ValueErrors
+        before = error.object[: error.start]
+        line, byte = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        raise InputError(f"{path}: line {line}, byte {byte}: not UTF-8; save the file as UTF-8") from None
+    except (ValueError, csv.Error) as error:  # the parsers' own errors are ValueErrors
         raise InputError(f"{path}: {str(error).splitlines()[0]}; mend the file") from None
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    csv.field_size_limit(2**31 - 1)  # the default refuses texts above 128 kB
+    reader = csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""), strict=True)
+    header, rows, lines, line = None, [], [], 1
+    try:
+        for row in reader:
+            if header is None:
+                header = row
+            elif row:  # not a blank line
+                if len(row) != len(header):
+                    raise ValueError(f"line {line}: {len(row)} fields where the header has {len(header)}")
+                rows.append(row)
+                lines.append(line)
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise ValueError(f"line {line}: {error}") from None
+    if not header or len(set(header)) < len(header):
+        raise ValueError("line 1: a header with a different name for each column is needed")
+    return pd.DataFrame(rows, index=pd.Index(lines, name="line"), columns=header)
+
+
+def read_jsonl(path: Path) -> pd.DataFrame:
+    rows, lines = [], []
+    for number, line in enumerate(path.read_bytes().decode("utf-8-sig").split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"line {number}, character {error.colno}: not JSON: {error.msg}") from None
+        if not isinstance(row, dict):
+            raise ValueError(f"line {number}: not a JSON object")
+        rows.append(row)
+        lines.append(number)
+    return pd.DataFrame(rows, index=pd.Index(lines, name="line"))
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path).to_pandas(ignore_metadata=True)  # pandas' own would hide a column as an index
+    return table.set_axis(pd.RangeIndex(1, len(table) + 1, name="row"))

@@ -22,7 +22,7 @@ from stages import checkpoint
 from stages.catalogue import Method, Model
 from stages.encoder import logits, pad, quiet
 from stages.files import ADAPTER, BASE, METRICS, TOKENS, read_json, read_table, write_csv, write_json
-from stages.network import classifier, make_optimizer, with_method
+from stages.network import classifier, make_optimizer, orthogonality, with_method
 from stages.params import InputError, run
 
 CODE = [Path(__file__).with_name(f"{name}.py") for name in ("train", "network", "encoder")]  # what shapes the weights
@@ -150,6 +150,8 @@ def gradient(network, accelerator, sequences: list[np.ndarray], labels: np.ndarr
         loss = torch.nn.functional.cross_entropy(scores.float(), answers, reduction="sum") / len(sequences)
         accelerator.backward(loss)
         total += loss.item()
+    if (penalty := orthogonality(network)) is not None:
+        accelerator.backward(penalty)
     return total
 
 

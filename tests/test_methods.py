@@ -1,0 +1,120 @@
+"""Each entry of `methods:` in params.yaml: trains what it says, and reloads to equal logits."""
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from conftest import ROOT, reviews
+from encoders import write_encoder
+from transformers import AutoTokenizer
+
+from stages.catalogue import Method
+from stages.encoder import load_classifier, logits, pad, quiet
+from stages.files import BASE
+from stages.network import classifier, make_optimizer, orthogonality, with_method
+from stages.params import InputError, load_params
+from stages.tokenize import encode
+from stages.train import calibrate, gradient, save
+
+PARAMS = load_params(ROOT / "params.yaml")
+STEPS = 10
+LABELS = np.array([0, 1, 1, 0, 1, 0])
+
+
+@pytest.fixture
+def bert(tmp_path, monkeypatch) -> list[np.ndarray]:
+    """A tiny BERT in models/base/; token ids of a few texts."""
+    monkeypatch.chdir(tmp_path)
+    quiet()
+    write_encoder("bert")
+    texts = [text for text, _ in reviews(len(LABELS))]
+    return [np.array(ids) for ids in encode(texts, AutoTokenizer.from_pretrained(BASE), 24, "head", False)]
+
+
+def build(method: Method):
+    torch.manual_seed(1)
+    model, head = classifier(["negative", "positive"], dropout=0.0)
+    return with_method(model, head, method, PARAMS.models["minilm"].peft, STEPS)
+
+
+@pytest.mark.parametrize("name", PARAMS.methods)
+def test_trains_saves_and_reloads(bert, name):
+    method = PARAMS.methods[name]
+    model = build(method)
+    start = {key: p.detach().clone() for key, p in model.named_parameters()}
+    trained = {key for key, p in model.named_parameters() if p.requires_grad}
+    assert any("classifier" in key for key in trained)
+    if name == "full":
+        assert trained == set(start)
+    elif name == "head":
+        assert trained == {"classifier.weight", "classifier.bias"}
+    else:
+        assert any("classifier" not in key for key in trained)
+        assert not any(key in trained for key in start if "embeddings." in key and "prompt" not in key)
+    optimizer = make_optimizer(model, 1e-2, 0.0, method.loraplus_lr_ratio)
+    for step in range(STEPS):
+        gradient(model.train(), Accelerator(cpu=True), bert, LABELS, 4)
+        optimizer.step()
+        if name == "adalora":
+            model.base_model.update_and_allocate(step)
+        optimizer.zero_grad()
+    for key, parameter in model.named_parameters():
+        assert torch.equal(parameter, start[key]) == (key not in trained), key
+    scores = logits(model, bert)
+    temperature = calibrate(model, scores, LABELS)
+    save(model, {"tokenize": {}})
+    np.testing.assert_allclose(logits(load_classifier()[0], bert), scores / temperature, atol=2e-5)
+
+
+def test_loraplus_rates(bert):
+    optimizer = make_optimizer(build(PARAMS.methods["loraplus"]), 1e-4, 0.01, 16.0)
+    model = build(PARAMS.methods["loraplus"])
+    names = [name for name, p in model.named_parameters() if p.requires_grad]
+    rates = {group["lr"] for group in optimizer.param_groups if group["params"]}
+    assert rates == {1e-4, 16e-4}
+    fast = sum(len(group["params"]) for group in optimizer.param_groups if group["lr"] == 16e-4)
+    assert fast >= sum("lora_B" in name for name in names)
+
+
+def test_adalora_ends_at_its_rank_and_keeps_its_penalty(bert):
+    """The penalty is the one that peft adds to a loss of its own."""
+    model = build(PARAMS.methods["adalora"])
+    inputs, labels = pad(bert, 0), torch.from_numpy(LABELS)
+    outputs = model(**inputs, labels=labels)
+    plain = torch.nn.functional.cross_entropy(outputs.logits, labels)
+    torch.testing.assert_close(orthogonality(model), outputs.loss - plain, atol=1e-4, rtol=1e-4)
+    assert orthogonality(build(PARAMS.methods["lora"])) is None
+    optimizer = make_optimizer(model, 1e-2, 0.0, None)
+    for step in range(STEPS):
+        gradient(model.train(), Accelerator(cpu=True), bert, LABELS, 6)
+        optimizer.step()
+        model.base_model.update_and_allocate(step)
+        optimizer.zero_grad()
+    kept = [sum(mask) for mask in model.active_peft_config.rank_pattern.values()]
+    assert np.mean(kept) == PARAMS.methods["adalora"].peft["target_r"]
+    assert max(kept) > min(kept)
+
+
+@pytest.mark.parametrize(
+    ("peft", "problem"),
+    [
+        ({"peft_type": "LORO"}, "LORO"),
+        ({}, "None"),
+        ({"peft_type": "LORA", "rank": 8}, "rank"),
+        ({"peft_type": "LORA", "r": 0}, "r"),
+        ({"peft_type": "LORA", "r": "eight"}, "r"),
+    ],
+)
+def test_wrong_settings_are_refused_in_one_line(bert, peft, problem):
+    with pytest.raises(InputError, match=f"params.yaml: the peft settings of the method: .*{problem}") as error:
+        build(Method(peft=peft))
+    assert "\n" not in str(error.value)
+
+
+def test_a_prefix_needs_an_encoder_that_takes_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    quiet()
+    write_encoder("distilbert")
+    with pytest.raises(InputError, match="does not support past key values"):
+        build(PARAMS.methods["prefix"])
+    assert logits(build(PARAMS.methods["p-tuning"]), [np.array([2, 5, 3])]).shape == (1, 2)

@@ -1,0 +1,157 @@
+"""Encoders of four families: tokens, where LoRA goes, gradients, calibration, save and reload to equal logits."""
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from conftest import ROOT, read, reviews
+from encoders import FAMILIES, write_encoder
+from safetensors.torch import load_file
+from transformers import AutoTokenizer
+
+from stages.catalogue import Method
+from stages.encoder import load_classifier, logits, pad, quiet
+from stages.files import ADAPTER, BASE
+from stages.network import classifier, make_optimizer, with_method
+from stages.params import InputError, load_params
+from stages.tokenize import encode
+from stages.train import calibrate, gradient, save
+
+LORA = Method(peft={"peft_type": "LORA", "r": 4, "lora_alpha": 8})
+TEXTS = [text for text, _ in reviews(6)]
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request, tmp_path, monkeypatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    quiet()
+    write_encoder(request.param)
+    return request.param
+
+
+def settings(family: str) -> dict:
+    """What the catalogue's entry of that family says."""
+    return load_params(ROOT / "params.yaml").models[family].peft
+
+
+def build(family: str, method: Method = LORA, labels: int = 3):
+    torch.manual_seed(1)
+    model, head = classifier([f"label {n}" for n in range(labels)], dropout=0.0)
+    return with_method(model, list(head), method, settings(family), steps=10), head
+
+
+def token_ids() -> list[np.ndarray]:
+    """Of texts of 2 to 7 words."""
+    texts = [" ".join(text.split()[: n + 2]) for n, text in enumerate(TEXTS)]
+    tokenizer = AutoTokenizer.from_pretrained(BASE)
+    return [np.array(ids) for ids in encode(texts, tokenizer, 60, "head+tail", False)]
+
+
+def test_tokens(family):
+    tokenizer = AutoTokenizer.from_pretrained(BASE)
+    whole = tokenizer(TEXTS)["input_ids"]
+    assert max(len(ids) for ids in whole) > 12
+    assert encode(TEXTS, tokenizer, 12, "head", False) == tokenizer(TEXTS, truncation=True, max_length=12)["input_ids"]
+    for ids, all_ids in zip(encode(TEXTS, tokenizer, 12, "head+tail", False), whole, strict=True):
+        assert ids[0] == tokenizer.cls_token_id
+        assert ids[-1] == tokenizer.sep_token_id
+        assert ids == (all_ids if len(all_ids) <= 12 else all_ids[:3] + all_ids[-9:])
+    assert tokenizer.decode(whole[0], skip_special_tokens=True).split() == TEXTS[0].split()
+
+
+def test_lora_stands_at_all_linear_layers_but_the_head(family):
+    model, head = build(family)
+    assert head == (["classifier", "pre_classifier"] if family == "distilbert" else ["classifier"])
+    plain, _ = classifier(["a", "b", "c"], None)
+    linear = {
+        name: module
+        for name, module in plain.named_modules()
+        if isinstance(module, torch.nn.Linear) and name.split(".")[0] not in head
+    }
+    adapted = {
+        name.removeprefix("base_model.model.").partition(".lora_A")[0]
+        for name, _ in model.named_parameters()
+        if "lora_A" in name
+    }
+    assert adapted == set(linear)
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    in_head = sum(p.numel() for name, p in plain.named_parameters() if name.split(".")[0] in head)
+    assert trained == in_head + sum(4 * (layer.in_features + layer.out_features) for layer in linear.values())
+
+
+def test_save_and_reload(family):
+    model, head = build(family)
+    ids, labels = token_ids(), np.array([0, 0, 0, 1, 1, 2])
+    before = logits(model, ids)
+    optimizer = make_optimizer(model, 3e-2, 0.0, None)
+    for _ in range(10):
+        gradient(model.train(), Accelerator(cpu=True), ids, labels, 6)
+        optimizer.step()
+        optimizer.zero_grad()
+    trained = logits(model, ids)
+    assert np.abs(trained - before).max() > 0.05
+    temperature = calibrate(model, 3 * trained, labels)
+    assert temperature > 1.5
+    np.testing.assert_allclose(logits(model, ids), trained / temperature, atol=1e-5)  # all logits, bias included
+    save(model, {"tokenize": {}})
+    reloaded, tokenizer = load_classifier()
+    np.testing.assert_allclose(logits(reloaded, ids), trained / temperature, atol=1e-5)
+    assert tokenizer(TEXTS)["input_ids"] == AutoTokenizer.from_pretrained(BASE)(TEXTS)["input_ids"]
+    assert read(ADAPTER / "config.json")["id2label"] == {"0": "label 0", "1": "label 1", "2": "label 2"}
+    saved = load_file(ADAPTER / "adapter_model.safetensors")
+    fresh = classifier(["a", "b", "c"], None)[0].state_dict()
+    for name in fresh:  # the whole head, as it was trained
+        if name.split(".")[0] in head:
+            key = f"base_model.model.{name}"
+            torch.testing.assert_close(saved[key], reloaded.state_dict()[name].cpu())
+
+
+def test_micro_batches_add_up_to_the_large_batch(family):
+    model, _ = build(family)
+    ids, labels = token_ids(), np.array([0, 1, 2, 0, 1, 2])
+    assert len({len(row) for row in ids}) > 1  # of different lengths: each micro-batch has padding of its own
+    torch.manual_seed(2)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.1)  # else A has no gradient
+    loss = torch.nn.functional.cross_entropy(model(**pad(ids, model.config.pad_token_id)).logits, torch.tensor(labels))
+    loss.backward()
+    expected = {name: p.grad.clone() for name, p in model.named_parameters() if p.requires_grad}
+    assert all(grad.abs().max() > 0 for grad in expected.values())
+    for micro in (6, 4, 1):
+        model.zero_grad()
+        assert gradient(model, Accelerator(cpu=True), ids, labels, micro) == pytest.approx(loss.item(), rel=1e-5)
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                torch.testing.assert_close(parameter.grad, expected[name], atol=1e-6, rtol=1e-4)
+
+
+def test_classifier_as_target(family):
+    """target_modules: [classifier] alone trains the head, whose weights are fresh, in full, and nothing else."""
+    method = Method(peft={"peft_type": "LORA", "r": 8, "lora_alpha": 32, "target_modules": ["classifier"]})
+    model, head = build(family, method, labels=2)
+    trained = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
+    assert {name.split(".")[0] for name in trained} == set(head)
+    dense, last = 32 * 32 + 32, 32 * 2 + 2  # hidden size 32, two labels
+    assert sum(trained.values()) == (dense + last if family in ("distilbert", "roberta") else last)
+    # Beside another layer, it changes nothing: the head trains in full anyway.
+    query = {"distilbert": "q_lin", "modernbert": "Wqkv"}.get(family, "query")
+    peft = {"peft_type": "LORA", "r": 8, "target_modules": [query]}
+    alone, _ = build(family, Method(peft=peft))
+    beside, _ = build(family, Method(peft=peft | {"target_modules": [query, "classifier"]}))
+    names = [[name for name, p in model.named_parameters() if p.requires_grad] for model in (alone, beside)]
+    assert names[0] == names[1]
+    assert any("lora_A" in name for name in names[0])
+
+
+def test_a_checkpoint_with_a_head_for_other_labels(family):
+    classifier(["a", "b"], None)[0].save_pretrained(BASE)
+    model, head = classifier(["a", "b", "c"], None)
+    assert "classifier" in head
+    assert logits(model, token_ids()).shape == (len(TEXTS), 3)
+
+
+def test_a_target_that_is_not_there(family):
+    with pytest.raises(InputError, match=r"params.yaml: target_modules: the model has no layer 'no_such'; its linear"):
+        build(family, Method(peft={"peft_type": "LORA", "target_modules": ["no_such"]}))

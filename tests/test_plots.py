@@ -1,0 +1,94 @@
+"""`dvc plots` draws what was meant: its specifications are rendered by Vega-Lite itself, to SVG, and read."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import vl_convert
+from conftest import ROOT, dvc, edit_params
+from dvc_render import VegaRenderer
+
+TEMPLATES = ROOT / ".dvc" / "plots"
+
+
+def svg(content: dict) -> str:
+    return vl_convert.vegalite_to_svg(content, vl_version="5.21")
+
+
+def drawn(*args: str) -> dict[str, str]:
+    """Plot -> its SVG, of `dvc plots ARGS`, pictures left out."""
+    plots = json.loads(dvc("plots", *args, "--json"))["data"]
+    return {name: svg(plot[0]["content"]) for name, plot in plots.items() if plot[0]["type"] == "vega"}
+
+
+def lines(picture: str) -> list[str]:
+    """The colours of the lines that have a length."""
+    marks = re.findall(
+        r'<path aria-label="[^"]*" role="graphics-symbol" aria-roledescription="line mark" [^>]*>', picture
+    )
+    return [re.search(r'stroke="([^"]+)"', mark)[1] for mark in marks if "L" in re.search(r' d="([^"]*)"', mark)[1]]
+
+
+def test_every_plot_has_its_title_axes_and_data(finished):
+    plots = drawn("show")
+    expected = {
+        "Loss": ("Loss", "step", "cross-entropy (nats)", "training.csv", "validation.csv"),
+        "metrics/training.csv": ("Learning rate", "step", "learning rate"),
+        "metrics/validation.csv": ("Validation accuracy", "step", "accuracy"),
+        "metrics/confusion.csv": ("Confusion matrix, test split", "predicted", "actual", "share of the actual label"),
+        "metrics/roc.csv": ("ROC, test split", "false positive rate", "true positive rate"),
+        "metrics/precision_recall.csv": ("Precision and recall, test split", "recall", "precision"),
+        "metrics/reliability.csv": ("Reliability, test split", "confidence", "accuracy", "before", "after"),
+    }
+    assert plots.keys() == expected.keys()
+    for name, texts in expected.items():
+        assert [text for text in texts if f">{text}</text>" not in plots[name]] == []
+    cells = r"predicted: (\w+); actual: (\w+); text: (\d+),([\d.]+)%"
+    assert {
+        (actual, predicted): (int(count), float(share))
+        for predicted, actual, count, share in re.findall(cells, plots["metrics/confusion.csv"])
+    } == {
+        (actual, predicted): (count, round(100 * share, 1))
+        for actual, predicted, count, share in pd.read_csv("metrics/confusion.csv").itertuples(index=False)
+    }
+    assert len(lines(plots["Loss"])) == 2
+    assert len(lines(plots["metrics/roc.csv"])) == 1
+
+
+def test_diff_lays_revisions_over_each_other(finished):
+    edit_params(finished, **{"train.learning_rate": 0.002})
+    dvc("repro")
+    plots = drawn("diff", "main")
+    for name in ("metrics/validation.csv", "metrics/roc.csv"):
+        assert len(set(lines(plots[name]))) == 2, name  # one colour for each revision
+        assert ">main</text>" in plots[name]
+        assert ">workspace</text>" in plots[name]
+    assert len(re.findall("text: [0-9]+,", plots["metrics/confusion.csv"])) == 8  # a matrix beside the other
+
+
+@pytest.mark.parametrize("template", ["rates", "confusion_counts"])
+def test_more_than_two_labels(template):
+    names = ["world", "sports", "business"]
+    if template == "rates":
+        rows = [{"label": name, "x": x, "y": x**0.5, "rev": "workspace"} for name in names for x in (0, 0.5, 1)]
+    else:
+        rows = [{"x": a, "y": b, "count": 7, "share": 0.25, "rev": "workspace"} for a in names for b in names]
+    plot = VegaRenderer(rows, "plot", template=template, template_dir=str(TEMPLATES), x="x", y="y")
+    picture = svg(plot.get_filled_template())
+    if template == "rates":
+        assert len(set(lines(picture))) == 3  # a colour for each label
+    else:
+        assert picture.count(">25.0%</tspan>") == 9
+    assert [name for name in names if f">{name}</text>" not in picture] == []
+
+
+def test_page_draws_with_and_without_the_bundled_libraries(finished):
+    """The libraries beside the page if they are there, else those that DVC names; both from one template."""
+    dvc("plots", "show")
+    page = Path("dvc_plots/index.html").read_text()
+    bundled, online = page.index('<script src="vega.js">'), page.index("https://cdn")
+    assert bundled < page.index('<template id="online">') < online < page.index("</template>") < page.index("vegaEmbed")
+    assert subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True).stdout == ""

