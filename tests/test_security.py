@@ -6,7 +6,8 @@ import pytest
 from conftest import ROOT
 
 RULED_OUT = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}  # modules that load code
-CALLS = {"eval", "exec", "read_pickle", "unsafe_load", "full_load", "system", "popen"}
+FUNCTIONS = {"eval", "exec"}
+METHODS = {"read_pickle", "unsafe_load", "full_load", "system", "popen"}
 LOADS = {"torch", "np", "numpy", "yaml"}  # whose load() can run code
 
 
@@ -19,12 +20,12 @@ def offences(source: str) -> list[str]:
                 found += [(node.lineno, alias.name) for alias in names if alias.name.split(".")[0] in RULED_OUT]
             case ast.ImportFrom(module=str(module)) if module.split(".")[0] in RULED_OUT:
                 found.append((node.lineno, module))
-            case ast.Call(func=ast.Name(id=name)) if name in CALLS:
+            case ast.Call(func=ast.Name(id=name)) if name in FUNCTIONS:
                 found.append((node.lineno, name))
-            case ast.Call(func=ast.Attribute(value=ast.Name(id=module), attr=name)) if name in CALLS or (
-                module in LOADS and name == "load"
-            ):
-                found.append((node.lineno, f"{module}.{name}"))
+            case ast.Call(func=ast.Attribute(attr=name)) if name in METHODS:
+                found.append((node.lineno, name))
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=module), attr="load")) if module in LOADS:
+                found.append((node.lineno, f"{module}.load"))
             case ast.keyword(arg="trust_remote_code" | "shell" | "allow_pickle" as name):
                 found.append((node.lineno, name))
     return [f"line {line}: {name}" for line, name in sorted(found)]
