@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 from conftest import dvc, stages_run
 from ruamel.yaml import YAML
-from test_params import contents
+from test_params import contents, refusal
+
+from stages.params import run
+from stages.train import train
 
 
 def locked(project: Path) -> dict:
@@ -104,6 +107,23 @@ def test_dvc_alone_is_killed(untrained):
     finish(attempts=10)
     assert locked(project) == lock
     assert contents(project) == outputs
+
+
+@pytest.mark.parametrize("folder", [".checkpoints", "models/adapter"])
+def test_disk_full(finished, capfd, folder):
+    """One line, and the next run with room succeeds."""
+    expected = contents(finished)
+    shutil.rmtree(folder, ignore_errors=True)
+    Path(folder).mkdir()
+    size = ["-o", "size=16k"]  # less than the weights, or than a checkpoint
+    if subprocess.run(["mount", "-t", "tmpfs", *size, "tmpfs", folder], capture_output=True).returncode:
+        pytest.skip("only root may mount a small disk")
+    try:
+        assert refusal(train, capfd).endswith("No space left on device; make room, then `dvc repro`")
+    finally:
+        subprocess.run(["umount", folder], check=True)
+    run(train)
+    assert contents(finished) == expected
 
 
 def test_interrupted(untrained):
