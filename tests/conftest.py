@@ -72,17 +72,20 @@ def write_wheel(site: Path, name: str, version: str) -> Path:
     return package
 
 
-@pytest.fixture(scope="session")
-def site(tmp_path_factory) -> Path:
+def site_packages(site: Path) -> Path:
     """A site-packages folder with the wheels tiny-reviews and tiny-bert."""
     import pandas as pd
 
-    site = tmp_path_factory.mktemp("site")
     rows = reviews(320) + reviews(20)  # the last 20 are duplicates
     table = pd.DataFrame(rows, columns=["text", "label"]).assign(source="imdb")
     table.to_csv(write_wheel(site, "tiny-reviews", "1.0") / "reviews.csv", index=False)
     write_bert(write_wheel(site, "tiny-bert", "1.0") / "model")
     return site
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory) -> Path:
+    return site_packages(tmp_path_factory.mktemp("site"))
 
 
 def edit_params(project: Path, **changes) -> None:

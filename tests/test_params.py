@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,8 +21,10 @@ from stages.train import train
 def refusal(stage, capfd) -> str:
     """The one line that `python -m stages.NAME` ends with."""
     capfd.readouterr()
+    handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(SystemExit) as exit_status:
         run(stage)
+    signal.signal(signal.SIGINT, handler)  # a refusal ignores Ctrl-C to its end
     assert exit_status.value.code == 1
     out, err = capfd.readouterr()
     lines = [line for line in err.splitlines() if "it/s" not in line and "split/s" not in line]  # progress bars

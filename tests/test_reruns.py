@@ -70,7 +70,8 @@ MODULES = {
     "files": ALL,
     "sources": {"data", "base_model"},
     "network": {"train"},
-    "checkpoint": {"train", "evaluate"},
+    "checkpoint": {"train", "evaluate", "infer"},
+    "export": set(),
     "encoder": {"train", "evaluate", "infer"},
     "figures": {"evaluate", "report"},
 }

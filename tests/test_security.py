@@ -1,0 +1,54 @@
+"""No pickle, no remote code, no shell: the calls that SECURITY.md rules out do not stand in the code."""
+
+import ast
+
+import pytest
+from conftest import ROOT
+
+RULED_OUT = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}  # modules that load code
+FUNCTIONS = {"eval", "exec"}
+METHODS = {"read_pickle", "unsafe_load", "full_load", "system", "popen"}
+LOADS = {"torch", "np", "numpy", "yaml"}  # whose load() can run code
+
+
+def offences(source: str) -> list[str]:
+    """Line and name of whatever is ruled out."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names=names):
+                found += [(node.lineno, alias.name) for alias in names if alias.name.split(".")[0] in RULED_OUT]
+            case ast.ImportFrom(module=str(module)) if module.split(".")[0] in RULED_OUT:
+                found.append((node.lineno, module))
+            case ast.Call(func=ast.Name(id=name)) if name in FUNCTIONS:
+                found.append((node.lineno, name))
+            case ast.Call(func=ast.Attribute(attr=name)) if name in METHODS:
+                found.append((node.lineno, name))
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=module), attr="load")) if module in LOADS:
+                found.append((node.lineno, f"{module}.load"))
+            case ast.keyword(arg="trust_remote_code" | "shell" | "allow_pickle" as name):
+                found.append((node.lineno, name))
+    return [f"line {line}: {name}" for line, name in sorted(found)]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "stages").glob("*.py")), ids=lambda path: path.stem)
+def test_stage_modules(path):
+    assert offences(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import pickle",
+        "from joblib import load",
+        "torch.load(path)",
+        "np.load(path, allow_pickle=True)",
+        "yaml.load(text)",
+        "eval('1')",
+        "AutoModel.from_pretrained(name, trust_remote_code=True)",
+        "subprocess.run(command, shell=True)",
+        "os.system(command)",
+    ],
+)
+def test_each_is_found(line):
+    assert offences(line)
