@@ -1,5 +1,6 @@
 # make         set up .venv and run the whole pipeline on the embedded default
 # make test    set up .venv, lint, and run the tests
+# make export  write the trained model to models/export/ for transformers and ONNX
 # make plots   draw metrics/ as a page that needs no network, dvc_plots/index.html
 # make lock    write requirements.txt anew after a change of pyproject.toml
 
@@ -9,7 +10,7 @@ ENV := .venv/.ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run env test lint plots lock
+.PHONY: run env test lint export plots lock
 .DELETE_ON_ERROR:
 
 run: $(ENV)
@@ -33,6 +34,10 @@ test: $(ENV) lint
 lint: $(ENV)
 	ruff check
 	ruff format --check
+
+export: $(ENV)
+	dvc repro
+	python -m stages.export
 
 # The drawing libraries lie beside the page; without them it takes them from the network.
 plots: dvc_plots/vega.js

@@ -1,0 +1,137 @@
+"""What `make export` writes, loaded by those who would: transformers, peft, onnxruntime."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import read, reviews
+from scipy.special import softmax
+
+from stages import export, infer
+from stages.files import ADAPTER
+from stages.params import InputError
+
+TEXTS = [text for text, _ in reviews(40, seed=3) if len(text.split()) <= 20] + ["good", "a bad , bad film"]
+
+
+@pytest.fixture(scope="module")
+def exported(finished_once, tmp_path_factory):
+    """(project with models/export/, what the pipeline itself predicts for TEXTS)."""
+    project = tmp_path_factory.mktemp("exported") / "project"
+    shutil.copytree(finished_once, project, symlinks=True)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(project)
+        export.export()
+        answers = infer.predict(TEXTS)
+    return project, answers
+
+
+def same(answers, labels, confidences):
+    assert list(labels) == [label for label, _ in answers]
+    assert list(confidences) == pytest.approx([confidence for _, confidence in answers], abs=1e-4)
+
+
+def test_files(exported):
+    names = sorted(path.name for path in (exported[0] / "models").rglob("export*/*"))
+    assert names == ["README.md", "config.json", "model.onnx", "model.safetensors", "tokenizer.json",
+                     "tokenizer_config.json"]  # fmt: skip
+    status = subprocess.run(["git", "status", "--porcelain"], cwd=exported[0], capture_output=True, text=True)
+    assert status.stdout == ""
+
+
+def test_pipeline_of_transformers(exported):
+    from transformers import pipeline
+
+    project, answers = exported
+    classify = pipeline("sentiment-analysis", model=str(project / "models/export"))
+    results = classify(TEXTS)
+    same(answers, [result["label"] for result in results], [result["score"] for result in results])
+    (long,) = classify(["good " * 500], truncation=True)  # more words than the model has positions
+    assert long["label"] in ("negative", "positive")
+
+
+def test_adapter_with_peft(exported):
+    """models/adapter by itself, for who has peft. It names its base model by a path from the project's root."""
+    import torch
+    from peft import AutoPeftModelForSequenceClassification
+    from transformers import AutoTokenizer
+
+    project, answers = exported
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(project)
+        model = AutoPeftModelForSequenceClassification.from_pretrained(ADAPTER).eval()
+        batch = AutoTokenizer.from_pretrained(ADAPTER)(TEXTS, padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        probabilities = softmax(model(**batch).logits.numpy(), axis=1)
+    names = read(project / ADAPTER / "config.json")["id2label"]
+    same(answers, [names[str(label)] for label in probabilities.argmax(axis=1)], probabilities.max(axis=1))
+
+
+@pytest.mark.parametrize("rows", [1, 7, len(TEXTS)])
+def test_onnxruntime(exported, rows):
+    """Batches of other sizes and lengths than the example that the graph was traced with."""
+    import onnxruntime
+    from transformers import AutoTokenizer
+
+    project, answers = exported
+    folder = project / "models/export"
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    batch = AutoTokenizer.from_pretrained(folder)(TEXTS[:rows], padding=True, return_tensors="np")
+    assert {put.name for put in session.get_inputs()} == set(batch)
+    (logits,) = session.run(["logits"], {name: array.astype(np.int64) for name, array in batch.items()})
+    probabilities = softmax(logits, axis=1)
+    names = ["negative", "positive"]
+    same(answers[:rows], [names[label] for label in probabilities.argmax(axis=1)], probabilities.max(axis=1))
+
+
+def test_card(exported):
+    from huggingface_hub import ModelCard
+
+    project, _ = exported
+    card = ModelCard.load(project / "models/export/README.md")
+    evaluation = read(project / "metrics/evaluate.json")
+    assert {result.metric_type: result.metric_value for result in card.data.eval_results} == {
+        name: evaluation[name] for name in ("accuracy", "f1", "roc_auc", "log_loss")
+    }
+    assert "160 reviews" in card.text
+    assert "not the official test split" in card.text
+    assert "keeps the beginning only" in card.text
+
+
+@pytest.mark.parametrize("truncation", ["head", "tail"])
+def test_long_texts_are_cut_as_in_training(exported, truncation, monkeypatch, tmp_path):
+    """Where the tokenizer can do what training did, its output is the same for texts of any length."""
+    import json
+
+    from transformers import AutoTokenizer
+
+    from stages.tokenize import encode
+
+    project = tmp_path / "project"
+    shutil.copytree(exported[0], project, symlinks=True)
+    monkeypatch.chdir(project)
+    config = read(ADAPTER / "config.json")
+    config["tokenize"]["truncation"] = truncation
+    (ADAPTER / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr(export, "write_onnx", lambda *args: None)
+    export.export()
+    tokenizer = AutoTokenizer.from_pretrained("models/export")
+    texts = [f"{'good ' * 30} bad", f"bad {'good ' * 30}", "good"]
+    assert tokenizer(texts, truncation=True)["input_ids"] == encode(
+        texts, AutoTokenizer.from_pretrained(ADAPTER), **config["tokenize"]
+    )
+
+
+def test_mistakes(finished):
+    Path("metrics/evaluate.json").unlink()
+    with pytest.raises(InputError, match="metrics/evaluate.json: not found; make it with `dvc repro evaluate`"):
+        export.export()
+    shutil.rmtree("models/adapter")
+    process = subprocess.run([sys.executable, "-m", "stages.export"], capture_output=True, text=True)
+    assert process.returncode == 1
+    assert process.stderr.startswith("export: models/adapter: no model there")
+    assert len(process.stderr.splitlines()) == 1
+    assert not Path("models/export").exists()
