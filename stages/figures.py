@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 
-def figure(width: float = 5.0, height: float = 4.0):
-    """A figure without pyplot's global state: (figure, axes), sizes in inches."""
+def figure(width: float = 5.0, height: float = 4.0, columns: int = 1):
+    """A figure without pyplot's global state: (figure, axes, an array of them if columns > 1), sizes in inches."""
     from matplotlib.figure import Figure
 
     drawing = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    return drawing, drawing.subplots()
+    return drawing, drawing.subplots(ncols=columns)
 
 
 def write(drawing, path: Path) -> None:
@@ -21,7 +21,8 @@ def write(drawing, path: Path) -> None:
 
 def confusion_figure(counts: np.ndarray, names: list[str], path: Path) -> None:
     """counts: (k, k), a row for each actual label, a column for each predicted one."""
-    drawing, axes = figure(3 + 0.8 * len(names), 2.4 + 0.8 * len(names))
+    longest = max(len(name) for name in names)
+    drawing, axes = figure(2 + 0.08 * longest + 0.8 * len(names), 1.6 + 0.8 * len(names))
     shares = counts / counts.sum(axis=1, keepdims=True)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(counts.shape):
@@ -40,37 +41,38 @@ def confusion_figure(counts: np.ndarray, names: list[str], path: Path) -> None:
         xticks=range(len(names)),
         yticks=range(len(names)),
     )
-    axes.set_xticklabels(names, rotation=30 if len(names) > 4 else 0)
     axes.set_yticklabels(names)
-    drawing.colorbar(image, label="share of the actual label", shrink=0.8)
+    if longest > 9:  # too long to stand side by side
+        axes.set_xticklabels(names, rotation=30, ha="right", rotation_mode="anchor")
+    else:
+        axes.set_xticklabels(names)
+    drawing.colorbar(image, label="share of the actual label", format="{x:.0%}")
     write(drawing, path)
 
 
 def training_figure(training: pd.DataFrame, validation: pd.DataFrame, path: Path) -> None:
-    """Loss on the left axis and validation accuracy on the right, against the optimizer's step."""
-    drawing, loss = figure(6.4, 4)
-    loss.plot(training["step"], training["loss"], color="0.6", label="training loss")
-    loss.plot(validation["step"], validation["loss"], "o--", color="black", label="validation loss")
-    loss.set(xlabel="step", ylabel="cross-entropy (nats)", title="Training", ylim=(0, None))
-    accuracy = loss.twinx()
-    accuracy.plot(validation["step"], validation["accuracy"], "s-", color="tab:blue", label="validation accuracy")
-    accuracy.set(ylabel="accuracy", ylim=(0, 1))
-    drawing.legend(loc="outside lower center", ncols=3, frameon=False)
+    """Loss and, beside it, validation accuracy, against the optimizer's step."""
+    drawing, (loss, accuracy) = figure(9, 3.6, columns=2)
+    loss.plot(training["step"], training["loss"], color="0.65", label="training")
+    loss.plot(validation["step"], validation["loss"], "o--", color="black", label="validation")
+    loss.set(xlabel="step", ylabel="cross-entropy (nats)", title="Loss", ylim=(0, None))
+    loss.legend(frameon=False)
+    accuracy.plot(validation["step"], validation["accuracy"], "o-", color="tab:blue")
+    accuracy.set(xlabel="step", ylabel="accuracy", title="Validation accuracy", xlim=loss.get_xlim())
+    for axes in (loss, accuracy):
+        axes.grid(alpha=0.3)
     write(drawing, path)
 
 
 def reliability_figure(table: pd.DataFrame, path: Path) -> None:
-    """Accuracy against confidence by bin, before and after calibration."""
+    """Accuracy against confidence by bin, before and after calibration; the area of a point is its share of reviews."""
     drawing, axes = figure()
     axes.plot([0, 1], [0, 1], ":", color="0.5", label="perfect")
-    for (name, rows), style in zip(table.groupby("calibration", sort=False), ("s--", "o-"), strict=True):
-        axes.plot(
-            rows["confidence"],
-            rows["accuracy"],
-            style,
-            label=f"{name} calibration",
-            color="0.55" if name == "before" else "tab:blue",
-        )
+    for name, rows in table.groupby("calibration", sort=False):
+        color, line, marker = ("0.55", "--", "s") if name == "before" else ("tab:blue", "-", "o")
+        axes.plot(rows["confidence"], rows["accuracy"], line, label=f"{name} calibration", color=color)
+        area = 15 + 300 * rows["count"] / rows["count"].sum()  # square points; one review can be seen
+        axes.scatter(rows["confidence"], rows["accuracy"], area, color=color, marker=marker, alpha=0.8)
     low = min(0.5, table["confidence"].min(), table["accuracy"].min()) - 0.02
     axes.set(
         xlabel="confidence", ylabel="accuracy", title="Reliability, test split", xlim=(low, 1.02), ylim=(low, 1.02)
@@ -80,10 +82,12 @@ def reliability_figure(table: pd.DataFrame, path: Path) -> None:
 
 
 def length_figure(table: pd.DataFrame, path: Path) -> None:
-    """Accuracy with its 95% interval by review length; columns words, accuracy, low, high, count."""
+    """Accuracy with its 95% interval by review length; columns words, accuracy, low, high, sum (right), count."""
     drawing, axes = figure(6.4, 4)
     errors = [table["accuracy"] - table["low"], table["high"] - table["accuracy"]]
-    axes.errorbar(range(len(table)), table["accuracy"], yerr=errors, fmt="o-", capsize=4, color="tab:blue")
+    axes.errorbar(range(len(table)), table["accuracy"], yerr=errors, fmt="o", capsize=4, color="tab:blue")
+    axes.axhline(table["sum"].sum() / table["count"].sum(), ls=":", color="0.4", label="all reviews")
+    axes.legend(frameon=False)
     ticks = [f"{words}\nn = {count}" for words, count in zip(table["words"], table["count"], strict=True)]
     axes.set(xlabel="words in the review", ylabel="accuracy", title="Accuracy by length, test split")
     axes.set_xticks(range(len(table)), ticks)

@@ -127,7 +127,7 @@ def test_long_texts_are_cut_as_in_training(exported, truncation, monkeypatch, tm
 
 def test_mistakes(finished):
     Path("metrics/evaluate.json").unlink()
-    with pytest.raises(InputError, match="metrics/evaluate.json: not found; make it with `dvc repro evaluate`"):
+    with pytest.raises(InputError, match=r"metrics/evaluate.json: not found; make it with `dvc repro evaluate`"):
         export.export()
     shutil.rmtree("models/adapter")
     process = subprocess.run([sys.executable, "-m", "stages.export"], capture_output=True, text=True)
