@@ -1,0 +1,134 @@
+"""The README's walk-through on the tiny project: another rank on a branch, experiments, a queue, the winner kept."""
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, dvc, edit_params, read, stages_run
+from ruamel.yaml import YAML
+
+COLUMNS = "Created|State|Executor|.*/|[a-z]+_"  # of `dvc exp show --only-changed --drop`, as in the README
+
+
+def git(*args: str) -> str:
+    return subprocess.run(["git", *args], check=True, capture_output=True, text=True).stdout
+
+
+def rank() -> int:
+    return YAML(typ="safe").load(Path("params.yaml"))["methods"]["lora"]["peft"]["r"]
+
+
+def test_metrics_diff_between_branches(finished):
+    git("switch", "-qc", "rank-2")
+    edit_params(finished, **{"methods.lora.peft.r": 2})
+    assert stages_run(dvc("repro")) == ["train", "evaluate", "infer", "report"]
+    workspace = json.loads(dvc("metrics", "diff", "--json"))  # HEAD against the workspace
+    git("commit", "-qam", "rank 2")
+    there = json.loads(dvc("metrics", "diff", "main", "rank-2", "--json"))
+    back = json.loads(dvc("metrics", "diff", "rank-2", "main", "--json"))
+    # What Git itself says has changed
+    expected = {}
+    for path in ("metrics/data.json", "metrics/baseline.json", "metrics/training.json", "metrics/evaluate.json"):
+        old, new = (json.loads(git("show", f"{branch}:{path}")) for branch in ("main", "rank-2"))
+        if changed := {name: (old[name], new[name]) for name in new if old[name] != new[name]}:
+            expected[path] = changed
+    assert expected.keys() == {"metrics/training.json", "metrics/evaluate.json"}
+    for diff, sign in ((there, 1), (workspace, 1), (back, -1)):
+        assert {path: set(names) for path, names in diff.items()} == {k: set(v) for k, v in expected.items()}
+        for path, names in expected.items():
+            for name, values in names.items():
+                old, new = values[::sign]
+                assert (diff[path][name]["old"], diff[path][name]["new"]) == (old, new)
+                assert diff[path][name]["diff"] == pytest.approx(new - old)
+    # LoRA of rank r on a linear layer with m inputs and n outputs trains r (m + n) numbers: per encoder layer
+    # four of 32 by 32, one of 32 by 64 and one of 64 by 32; and the pooler's of 32 by 32.
+    layers = 2 * (4 * 64 + 96 + 96) + 64
+    assert there["metrics/training.json"]["trainable_parameters"]["diff"] == (2 - 8) * layers
+
+
+def test_walk_through(finished):
+    dvc("exp", "run", "--name", "rank-4", "-S", "methods.lora.peft.r=4")
+    assert rank() == 4
+    for r in (2, 16):
+        dvc("exp", "run", "--queue", "--name", f"rank-{r}", "-S", f"methods.lora.peft.r={r}")
+    dvc("queue", "start", "--jobs", "2")
+    deadline = time.monotonic() + 600
+    while (status := dvc("queue", "status")).count("Success") < 2:
+        assert "Failed" not in status
+        assert time.monotonic() < deadline, status
+        time.sleep(1)
+
+    table = dvc("exp", "show", "--only-changed", "--drop", COLUMNS, "--csv")
+    rows = {row["Experiment"] or row["rev"]: row for row in csv.DictReader(io.StringIO(table))}
+    assert {name: row["methods.lora.peft.r"] for name, row in rows.items() if name.startswith("rank")} == {
+        "rank-2": "2",
+        "rank-4": "4",
+        "rank-16": "16",
+    }
+    assert "accuracy" in rows["main"]
+    assert not [name for name in rows["main"] if name.startswith(("metrics", "models", "data"))]
+
+    dvc("exp", "apply", "rank-16")
+    assert rank() == 16
+    assert float(rows["rank-16"]["accuracy"]) == read("metrics/evaluate.json")["accuracy"]
+    assert stages_run(dvc("repro")) == []  # the model came with it
+    git("checkout", "-q", ".")
+    dvc("exp", "branch", "rank-16", "more-rank")
+    git("switch", "-q", "more-rank")
+    assert rank() == 16
+    diff = json.loads(dvc("metrics", "diff", "main", "--json"))
+    assert diff["metrics/training.json"]["trainable_parameters"]["diff"] > 0
+
+
+def test_comment_of_a_pull_request(finished, tmp_path, monkeypatch):
+    """The workflow's own script, with a `gh` that keeps the comment."""
+    metrics = read("metrics/evaluate.json")
+    git("update-ref", "refs/remotes/origin/main", "main")
+    git("switch", "-qc", "change")
+    Path("metrics/evaluate.json").write_text(json.dumps(metrics | {"accuracy": metrics["accuracy"] - 0.05}))
+    git("commit", "-qam", "worse")
+    gh = tmp_path / "bin" / "gh"
+    gh.parent.mkdir()
+    gh.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/call; cp comment.md {tmp_path}\n')
+    gh.chmod(0o755)
+    workflow = YAML(typ="safe").load(ROOT / ".github/workflows/ci.yml")
+    script = workflow["jobs"]["compare"]["steps"][-1]["run"]
+    variables = {
+        "BASE": "main",
+        "NUMBER": "7",
+        "RAW": "https://forge.example/raw/abc",
+        "PAGE": "https://forge.example/1",
+    }
+    for name, value in (variables | {"PATH": f"{gh.parent}:{os.environ['PATH']}"}).items():
+        monkeypatch.setenv(name, value)
+    subprocess.run(["bash", "-e", "-c", script], check=True)
+    assert (tmp_path / "call").read_text().startswith("pr comment 7 ")
+    comment = (tmp_path / "comment.md").read_text()
+    assert re.search(r"\| metrics/evaluate.json +\| accuracy +\| [\d.]+ +\| [\d.]+ +\| -0.05 +\|", comment)
+    for name in re.findall(r"/raw/abc/(\S+)\)", comment):
+        assert Path(name).is_file()
+
+
+def test_actions_are_pinned():
+    uses = re.findall(r"uses: (\S+)", (ROOT / ".github/workflows/ci.yml").read_text())
+    assert uses
+    assert [name for name in uses if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", name)] == []
+
+
+def test_model_is_found_by_its_name(finished, tmp_path, monkeypatch):
+    """`dvc artifacts get` by name and by version, from another folder."""
+    git("tag", "-am", "first", "adapter@v1.0.0")
+    expected = {path.name: path.read_bytes() for path in Path("models/adapter").iterdir()}
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    dvc("artifacts", "get", str(finished), "adapter")
+    dvc("artifacts", "get", str(finished), "adapter", "--rev", "v1.0.0", "-o", "first")
+    for folder in ("adapter", "first"):
+        assert {path.name: path.read_bytes() for path in Path(folder).iterdir()} == expected
