@@ -72,7 +72,7 @@ def hub_files(
             isinstance(path, str) for path in cached.values()
         ):
             # Asked first for its timeout: without a network the listing would wait for minutes.
-            retry(HfApi().repo_info, repo, timeout=4, **at)
+            retry(HfApi().repo_info, repo, timeout=3, **at)
             tree = {file.path: file for file in retry(list_files, repo, at)}
             digests = {name: pinned.get(name) or stated_digest(tree[name]) for name in chosen(tree)}
         if not digests:
