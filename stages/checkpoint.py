@@ -13,6 +13,7 @@ from typing import Any
 from stages.files import sha256
 
 FOLDER = Path(".checkpoints")
+IMPORTANCE = ("ipt", "exp_avg_ipt", "exp_avg_unc")  # of each rank, running means of AdaLoRA's allocator
 
 
 def key(settings: dict[str, Any], inputs: list[Path]) -> str:
@@ -56,3 +57,46 @@ def clear(keep: Path | None = None) -> None:
     for path in FOLDER.glob("*"):
         if path != keep:
             path.unlink()
+
+
+def pack(model, optimizer) -> dict[str, Any]:
+    """Everything that the next step depends on, as named tensors: trained weights, AdamW's moments, random state."""
+    import torch
+
+    tensors = {f"model.{name}": p.detach().contiguous() for name, p in model.named_parameters() if p.requires_grad}
+    for number, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
+    tensors["random"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["random.cuda"] = torch.cuda.get_rng_state()
+    if allocator := getattr(model.base_model, "rankallocator", None):  # AdaLoRA's
+        for kind in IMPORTANCE:
+            tensors |= {f"{kind}.{name}": value for name, value in getattr(allocator, kind).items()}
+        for name, kept in (model.active_peft_config.rank_pattern or {}).items():
+            tensors[f"rank_pattern.{name}"] = torch.tensor(kept)
+    return tensors
+
+
+def unpack(tensors: dict[str, Any], model, optimizer) -> None:
+    """The inverse of pack."""
+    import torch
+
+    torch.set_rng_state(tensors.pop("random"))
+    if "random.cuda" in tensors:
+        torch.cuda.set_rng_state(tensors.pop("random.cuda"))
+    parameters, state = dict(model.named_parameters()), optimizer.state_dict()
+    rank_pattern = {}
+    for name, tensor in tensors.items():
+        kind, _, name = name.partition(".")
+        if kind == "model":
+            parameters[name].data.copy_(tensor)
+        elif kind in IMPORTANCE:
+            getattr(model.base_model.rankallocator, kind)[name] = tensor.to(model.device)
+        elif kind == "rank_pattern":
+            rank_pattern[name] = tensor.tolist()
+        else:
+            number, _, moment = name.partition(".")
+            state["state"].setdefault(int(number), {})[moment] = tensor
+    optimizer.load_state_dict(state)
+    if rank_pattern:
+        model.active_peft_config.rank_pattern = rank_pattern

@@ -19,14 +19,16 @@ from pydantic import Field
 from tqdm import tqdm
 
 from stages import checkpoint
+from stages.calibration import calibrate, quality
 from stages.catalogue import Method, Model
 from stages.encoder import logits, pad, quiet
 from stages.files import ADAPTER, BASE, METRICS, TOKENS, read_json, read_table, write_csv, write_json
 from stages.network import classifier, make_optimizer, orthogonality, with_method
 from stages.params import InputError, run
 
-CODE = [Path(__file__).with_name(f"{name}.py") for name in ("train", "network", "encoder")]  # what shapes the weights
-IMPORTANCE = ("ipt", "exp_avg_ipt", "exp_avg_unc")  # of each rank, running means of AdaLoRA's allocator
+CODE = [
+    Path(__file__).with_name(f"{name}.py") for name in ("train", "calibration", "checkpoint", "encoder", "network")
+]  # what shapes the weights
 Count = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -48,74 +50,6 @@ def epoch_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -
     )
     batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
     return [batches[number] for number in rng.permutation(len(batches))]
-
-
-def pack(model, optimizer) -> dict[str, Any]:
-    """Everything that the next step depends on, as named tensors: trained weights, AdamW's moments, random state."""
-    import torch
-
-    tensors = {f"model.{name}": p.detach().contiguous() for name, p in model.named_parameters() if p.requires_grad}
-    for number, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
-    tensors["random"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["random.cuda"] = torch.cuda.get_rng_state()
-    if allocator := getattr(model.base_model, "rankallocator", None):  # AdaLoRA's
-        for kind in IMPORTANCE:
-            tensors |= {f"{kind}.{name}": value for name, value in getattr(allocator, kind).items()}
-        for name, kept in (model.active_peft_config.rank_pattern or {}).items():
-            tensors[f"rank_pattern.{name}"] = torch.tensor(kept)
-    return tensors
-
-
-def unpack(tensors: dict[str, Any], model, optimizer) -> None:
-    """The inverse of pack."""
-    import torch
-
-    torch.set_rng_state(tensors.pop("random"))
-    if "random.cuda" in tensors:
-        torch.cuda.set_rng_state(tensors.pop("random.cuda"))
-    parameters, state = dict(model.named_parameters()), optimizer.state_dict()
-    rank_pattern = {}
-    for name, tensor in tensors.items():
-        kind, _, name = name.partition(".")
-        if kind == "model":
-            parameters[name].data.copy_(tensor)
-        elif kind in IMPORTANCE:
-            getattr(model.base_model.rankallocator, kind)[name] = tensor.to(model.device)
-        elif kind == "rank_pattern":
-            rank_pattern[name] = tensor.tolist()
-        else:
-            number, _, moment = name.partition(".")
-            state["state"].setdefault(int(number), {})[moment] = tensor
-    optimizer.load_state_dict(state)
-    if rank_pattern:
-        model.active_peft_config.rank_pattern = rank_pattern
-
-
-def calibrate(model, scores: np.ndarray, labels: np.ndarray) -> float:
-    """Divide the last layer by the temperature that minimises the log loss on validation, and return it.
-
-    scores: (rows, labels) logits. Temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural
-    Networks") changes confidences but no prediction. In the weights it holds for every client of the model.
-    """
-    import torch
-    from scipy.optimize import minimize_scalar
-    from scipy.special import log_softmax
-
-    def loss(log_temperature: float) -> float:
-        return -log_softmax(scores / np.exp(log_temperature), axis=1)[np.arange(len(labels)), labels].mean()
-
-    temperature = float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
-    linear = [
-        module
-        for module in model.modules()
-        if isinstance(module, torch.nn.Linear) and module.out_features == scores.shape[1]
-    ][-1]
-    with torch.no_grad():
-        for parameter in linear.parameters():
-            parameter /= temperature
-    return temperature
 
 
 def save(network, settings: dict[str, Any]) -> None:
@@ -153,14 +87,6 @@ def gradient(network, accelerator, sequences: list[np.ndarray], labels: np.ndarr
     if (penalty := orthogonality(network)) is not None:
         accelerator.backward(penalty)
     return total
-
-
-def quality(scores: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """(log loss, accuracy) of logits (rows, labels)."""
-    from scipy.special import log_softmax
-
-    loss = -log_softmax(scores, axis=1)[np.arange(len(labels)), labels].mean()
-    return float(loss), float((scores.argmax(axis=1) == labels).mean())
 
 
 def train(
@@ -226,7 +152,7 @@ def train(
     progress = {"step": 0, "losses": [], "training": [], "validation": []}
     if saved := checkpoint.load(run_key):
         tensors, progress = saved
-        unpack(tensors, network, optimizer)
+        checkpoint.unpack(tensors, network, optimizer)
         scheduler.load_state_dict(progress["scheduler"])
         for group, last in zip(optimizer.param_groups, scheduler.get_last_lr(), strict=True):
             group["lr"] = last  # a scheduler restores its own count, not the optimizer's rate
@@ -259,7 +185,7 @@ def train(
             bar.write(f"step {step}: validation accuracy {progress['validation'][-1][2]:.3f}")
         if step == steps or time.monotonic() - saved_at > 60 * checkpoint_minutes:
             progress |= {"step": step, "scheduler": scheduler.state_dict()}
-            checkpoint.save(run_key, pack(network, optimizer), progress)
+            checkpoint.save(run_key, checkpoint.pack(network, optimizer), progress)
             saved_at = time.monotonic()
         bar.update()
     bar.close()

@@ -8,13 +8,14 @@ from conftest import ROOT, reviews
 from encoders import write_encoder
 from transformers import AutoTokenizer
 
+from stages.calibration import calibrate
 from stages.catalogue import Method
 from stages.encoder import load_classifier, logits, pad, quiet
 from stages.files import BASE
 from stages.network import classifier, make_optimizer, orthogonality, with_method
 from stages.params import InputError, load_params
 from stages.tokenize import encode
-from stages.train import calibrate, gradient, save
+from stages.train import gradient, save
 
 PARAMS = load_params(ROOT / "params.yaml")
 STEPS = 10

@@ -9,13 +9,14 @@ from encoders import FAMILIES, write_encoder
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
+from stages.calibration import calibrate
 from stages.catalogue import Method
 from stages.encoder import load_classifier, logits, pad, quiet
 from stages.files import ADAPTER, BASE
 from stages.network import classifier, make_optimizer, with_method
 from stages.params import InputError, load_params
 from stages.tokenize import encode
-from stages.train import calibrate, gradient, save
+from stages.train import gradient, save
 
 LORA = Method(peft={"peft_type": "LORA", "r": 4, "lora_alpha": 8})
 TEXTS = [text for text, _ in reviews(6)]

@@ -7,7 +7,9 @@ from accelerate import Accelerator
 from scipy.special import softmax
 from transformers import BertConfig, BertForSequenceClassification
 
-from stages.train import calibrate, epoch_batches, gradient, pack, quality, unpack
+from stages.calibration import calibrate, quality
+from stages.checkpoint import pack, unpack
+from stages.train import epoch_batches, gradient
 
 
 def small_bert(labels: int = 2, dropout: float = 0.0) -> BertForSequenceClassification:
