@@ -37,14 +37,16 @@ def soak(kills: int = 50, mutations: int = 500, seed: int = 0, alone: float = 0.
         while sent < kills:
             forget(project)
             for _ in range(rng.randint(1, 6)):
-                moment = time.monotonic() + rng.uniform(0, 1.2 * duration)
+                started = time.monotonic()
+                moment = started + rng.uniform(0, duration)
                 hit, log = repro_until(
                     lambda moment=moment: time.monotonic() > moment, signal.SIGKILL, group=rng.random() >= alone
                 )
                 sent += hit
                 traceback += "Traceback" in log
                 words |= {line for line in log.splitlines() if line.startswith("ERROR")}
-                if not hit:
+                if not hit:  # the end came first
+                    duration = time.monotonic() - started
                     break
             for _ in range(30):
                 process = subprocess.run([sys.executable, "-m", "dvc", "repro"], capture_output=True, text=True)
