@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from stages.catalogue import ModelSource, WheelFolder
 from stages.files import BASE
-from stages.params import InputError, run
+from stages.params import InputError
+from stages.run import run
 from stages.sources import hub_files, wheel_file
 
 # Weights as safetensors only, since a pickle can run code; and what a tokenizer may need.

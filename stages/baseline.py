@@ -10,7 +10,8 @@ import pandas as pd
 from pydantic import Field
 
 from stages.files import BASELINE, METRICS, RAW, read_table, write_json, write_table
-from stages.params import InputError, run
+from stages.params import InputError
+from stages.run import run
 
 
 def baseline(

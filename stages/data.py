@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from stages.catalogue import Dataset, HubDataset, LocalFiles
 from stages.files import METRICS, RAW, write_json, write_table
-from stages.params import InputError, run
+from stages.params import InputError
+from stages.run import run
 from stages.sources import LOCAL, hub_files, read_rows, wheel_file
 
 

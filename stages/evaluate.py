@@ -15,7 +15,7 @@ from stages import checkpoint
 from stages.encoder import load_classifier, logits
 from stages.figures import confusion_figure
 from stages.files import BASELINE, METRICS, PREDICTIONS, RAW, TOKENS, read_table, write_csv, write_json, write_table
-from stages.params import run
+from stages.run import run
 
 
 def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int) -> pd.DataFrame:

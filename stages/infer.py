@@ -25,7 +25,8 @@ from tqdm import tqdm
 
 from stages import checkpoint
 from stages.files import ADAPTER, BASE, METRICS, write_json
-from stages.params import InputError, run
+from stages.params import InputError
+from stages.run import run
 
 Text = Annotated[str, Field(min_length=1)]
 ROWS = 1024  # of a part: what a killed run loses at most

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from stages.figures import length_figure, reliability_figure, training_figure
 from stages.files import ADAPTER, METRICS, PREDICTIONS, read_json, read_table
-from stages.params import run
+from stages.run import run
 
 TEMPLATE = Path(__file__).with_name("report.md.j2")
 WORDS = [0, 100, 200, 300, 500]  # lower bounds of the groups of lengths

@@ -13,7 +13,8 @@ from pydantic import Field
 from tqdm import tqdm
 
 from stages.files import BASE, RAW, TOKENS, read_table, write_table
-from stages.params import InputError, run
+from stages.params import InputError
+from stages.run import run
 
 MARKUP = re.compile(r"</?[A-Za-z][^<>]*>")  # <br />, <i>; but not "<3"
 

@@ -24,7 +24,8 @@ from stages.catalogue import Method, Model
 from stages.encoder import logits, pad, quiet
 from stages.files import ADAPTER, BASE, METRICS, TOKENS, read_json, read_table, write_csv, write_json
 from stages.network import classifier, make_optimizer, orthogonality, with_method
-from stages.params import InputError, run
+from stages.params import InputError
+from stages.run import run
 
 CODE = [
     Path(__file__).with_name(f"{name}.py") for name in ("train", "calibration", "checkpoint", "encoder", "network")

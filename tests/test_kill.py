@@ -15,7 +15,7 @@ from conftest import dvc, stages_run
 from ruamel.yaml import YAML
 from test_params import contents, refusal
 
-from stages.params import run
+from stages.run import run
 from stages.train import train
 
 

@@ -216,7 +216,7 @@ def test_refused_in_a_fresh_clone(finished, tmp_path, monkeypatch):
 
 def test_a_second_run_of_a_stage_is_refused(project, capfd):
     """A killed `dvc repro` leaves its child; two of them must not write the same files."""
-    code = "import time; from stages.params import only_run\nwith only_run('data'): print(flush=True); time.sleep(60)"
+    code = "import time; from stages.run import only_run\nwith only_run('data'): print(flush=True); time.sleep(60)"
     first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=project)
     try:
         first.stdout.readline()

@@ -1,0 +1,115 @@
+"""`run(stage)`, every stage's way in: params checked, one run at a time, errors in one line, outputs put back."""
+
+import errno
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from stages.files import sha256
+from stages.params import InputError, arguments, load_params
+
+NETWORK_STAGES = ("data", "base_model")  # all others run with the Hub switched off
+
+
+def message_of(error: BaseException) -> str | None:
+    """What the user can do about an error, in one line; None for what is a defect of the code."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; `dvc repro` goes on from where this run was"
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # the second is torch's
+        return "out of memory; lower train.micro_batch_size or tokenize.max_length in params.yaml"
+    told = re.search(r"\(os error (\d+)\)", str(error))  # safetensors raises an error of its own
+    number = int(told[1]) if told else getattr(error, "errno", None)
+    fix = {
+        errno.ENOSPC: "make room",
+        errno.EDQUOT: "make room",
+        errno.EROFS: "make it writable",
+        errno.EACCES: "make it readable and writable",
+    }.get(number)
+    return fix and f"{getattr(error, 'filename', None) or 'disk'}: {os.strerror(number)}; {fix}, then `dvc repro`"
+
+
+def restore_outputs(stage: str) -> None:
+    """Put back the outputs that DVC removes before it starts a stage, as dvc.lock records them.
+
+    Without this, a refused parameter would leave the workspace without the last good result. What is in Git may be
+    missing in DVC's cache (in a fresh clone, for example): then it comes from Git.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    lost = []
+    with Repo() as repo:
+        for out in repo.stage.load_one(name=stage).outs:
+            in_git = not out.use_cache
+            out.use_cache = True  # the run-cache holds a copy of metrics and plots too
+            try:
+                if out.hash_info:
+                    out.checkout(force=True)
+                else:  # the first run: what it has half written is no result
+                    out.remove()
+            except (DvcException, OSError):
+                git = ["git", "checkout", "--quiet", "--", out.fs_path]
+                if not in_git or subprocess.run(git, stderr=subprocess.DEVNULL).returncode:
+                    lost.append(out.def_path)
+    if lost:
+        print(f"{stage}: not in the cache, so not put back: {', '.join(lost)}", file=sys.stderr)
+
+
+def inputs(stage: Callable) -> tuple[dict[str, Any], dict[str, str]]:
+    """(keyword arguments, digests of the code) of a stage, as they are now."""
+    from ruamel.yaml import YAML
+
+    deps = YAML(typ="safe", pure=True).load(Path("dvc.yaml"))["stages"][stage.__name__]["deps"]
+    return arguments(stage, load_params()), {dep: sha256(Path(dep)) for dep in deps if dep.startswith("stages/")}
+
+
+@contextmanager
+def only_run(stage: str) -> Iterator[None]:
+    """Hold a lock that ends with this process: a killed `dvc repro` leaves the stage that it started running."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(Path(".dvc/tmp") / f"{stage}.lock", timeout=0)
+    Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InputError(
+            f"an earlier run of this stage still goes on; wait for it or stop it (pgrep -f stages.{stage}), "
+            "then `dvc repro`"
+        ) from None
+    with lock:
+        yield
+
+
+def run(stage: Callable) -> None:
+    """Check params.yaml and run a stage. What the user can mend ends in one line, exit status 1 and the outputs of
+    the last good run in place; with DEBUG=1 in the environment it ends in a traceback.
+    """
+    name = stage.__name__
+    if name not in NETWORK_STAGES:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # no warning when a later step forks
+    try:
+        with only_run(name):
+            before = inputs(stage)
+            stage(**before[0])
+            # DVC records params and code as they are after the run, which might not be what the result was made with.
+            if inputs(stage) != before:
+                raise InputError("params.yaml or the code changed during the run, whose result is dropped; `dvc repro`")
+    except BaseException as error:
+        message = message_of(error)
+        if message is None or os.environ.get("DEBUG"):
+            raise
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not break off what follows
+        print(f"{name}: {' '.join(message.split())}", file=sys.stderr, flush=True)
+        if "DVC_STAGE" in os.environ:  # by hand, nothing was removed
+            restore_outputs(name)
+        sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)
