@@ -13,7 +13,8 @@ from conftest import dvc, edit_params, stages_run
 
 from stages.baseline import baseline
 from stages.data import data
-from stages.params import InputError, load_params, run
+from stages.params import InputError, load_params
+from stages.run import run
 from stages.tokenize import tokenize
 from stages.train import train
 
