@@ -205,7 +205,13 @@ def read_jsonl(path: Path) -> pd.DataFrame:
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pq.read_table(path).to_pandas(ignore_metadata=True)  # pandas' own would hide a column as an index
+    try:
+        table = pq.read_table(path).to_pandas(ignore_metadata=True)  # pandas' own would hide a column as an index
+    except (pa.ArrowException, OSError) as error:
+        if getattr(error, "errno", None):  # the disk's, not the file's
+            raise
+        raise ValueError(f"not a sound Parquet file: {error}") from None
     return table.set_axis(pd.RangeIndex(1, len(table) + 1, name="row"))
