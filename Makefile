@@ -2,6 +2,8 @@
 # make test    set up .venv, lint, and run the tests
 # make export  write the trained model to models/export/ for transformers and ONNX
 # make plots   draw metrics/ as a page that needs no network, dvc_plots/index.html
+# make soak    kill runs at random moments and mutate inputs, by the hundred (an hour)
+# make audit   ask whether a package of the lock has a known vulnerability
 # make lock    write requirements.txt anew after a change of pyproject.toml
 
 PYTHON ?= python3
@@ -10,10 +12,11 @@ ENV := .venv/.ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run env test lint export plots lock
+.PHONY: run env test lint export plots soak audit lock
 .DELETE_ON_ERROR:
 
 run: $(ENV)
+	@test -s .dvc/tmp/rwlock || rm -f .dvc/tmp/rwlock  # DVC killed while it wrote this file would not start again
 	dvc repro
 	@echo "Results: metrics/report.md, metrics/evaluate.json. Look: dvc metrics show; dvc plots show"
 
@@ -46,6 +49,12 @@ plots: dvc_plots/vega.js
 dvc_plots/vega.js: | $(ENV)
 	@mkdir -p $(@D)
 	python -c "import vl_convert; print(vl_convert.javascript_bundle(vl_version='5.21'))" > $@
+
+soak: $(ENV)
+	PYTHONPATH=. python tests/soak.py
+
+audit: $(ENV)
+	pip-audit --require-hashes --disable-pip -r requirements.txt
 
 lock:
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet pyproject.toml --group dev --universal \
