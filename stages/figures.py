@@ -16,7 +16,7 @@ def figure(width: float = 5.0, height: float = 4.0, columns: int = 1):
 
 def write(drawing, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    drawing.savefig(path, dpi=120, metadata={"Software": None})  # matplotlib's version would be in the bytes
+    drawing.savefig(path, dpi=120, bbox_inches="tight", metadata={"Software": None})  # matplotlib's version would be in the bytes
 
 
 def confusion_figure(counts: np.ndarray, names: list[str], path: Path) -> None:
