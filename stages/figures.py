@@ -16,7 +16,8 @@ def figure(width: float = 5.0, height: float = 4.0, columns: int = 1):
 
 def write(drawing, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    drawing.savefig(path, dpi=120, bbox_inches="tight", metadata={"Software": None})  # matplotlib's version would be in the bytes
+    # Without matplotlib's version, which would be in the bytes.
+    drawing.savefig(path, dpi=120, bbox_inches="tight", metadata={"Software": None})
 
 
 def confusion_figure(counts: np.ndarray, names: list[str], path: Path) -> None:

@@ -7,7 +7,7 @@ Out: metrics/samples.json (as the pipeline's stage, that is without arguments).
     python -m stages.infer --file reviews.csv --column text --out scored.parquet
     >>> from stages.infer import predict
     >>> predict(["I would watch it again tomorrow."])
-    [('positive', 0.93)]
+    [(label, calibrated confidence)]
 """
 
 import itertools
