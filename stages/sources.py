@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 from fnmatch import fnmatch
 from importlib import metadata
 from pathlib import Path
@@ -72,7 +73,7 @@ def hub_files(
             isinstance(path, str) for path in cached.values()
         ):
             # Asked first for its timeout: without a network the listing would wait for minutes.
-            retry(HfApi().repo_info, repo, timeout=3, **at)
+            retry(HfApi().repo_info, repo, within=8, timeout=3, **at)
             tree = {file.path: file for file in retry(list_files, repo, at)}
             digests = {name: pinned.get(name) or stated_digest(tree[name]) for name in chosen(tree)}
         if not digests:
@@ -109,15 +110,15 @@ def list_files(repo: str, at: dict[str, str]) -> list:
     return [entry for entry in HfApi().list_repo_tree(repo, recursive=True, **at) if isinstance(entry, RepoFile)]
 
 
-def retry(function, *args, **kwargs):
-    """Call up to four times while the failure may pass, some seconds apart.
+def retry(function, *args, within: float = math.inf, **kwargs):
+    """Call up to four times while the failure may pass, some seconds apart, the last time `within` so many seconds.
 
     Beside huggingface_hub's own retries, which resume a download, but give up on some broken connections and on a
     server that is busy when a download starts.
     """
     from httpx2 import TransportError
     from huggingface_hub.errors import HfHubHTTPError
-    from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+    from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_exponential_jitter
 
     def passing(error: BaseException) -> bool:
         if isinstance(error, HfHubHTTPError):
@@ -125,7 +126,7 @@ def retry(function, *args, **kwargs):
         return isinstance(error, TransportError)
 
     attempts = Retrying(
-        stop=stop_after_attempt(4),
+        stop=stop_after_attempt(4) | stop_after_delay(within),
         wait=wait_exponential_jitter(initial=0.5),
         retry=retry_if_exception(passing),
         reraise=True,
