@@ -84,8 +84,8 @@ def test_killed_at_many_moments(untrained):
     project, (lock, outputs), cached = untrained
     moments = {
         "a checkpoint is there": lambda: checkpoints("*.safetensors"),
-        # Not the part that the kill before may have left, which the run removes when it goes on.
-        "a checkpoint is being written": lambda: "going on" in Path("repro.log").read_text() and checkpoints("*.part"),
+        # Between two checkpoints or in the write of one (a broken write has a test of its own, in test_checkpoint.py).
+        "the run has gone on": lambda: "going on" in Path("repro.log").read_text(),
         "the final save": lambda: Path("models/adapter").exists(),
         "DVC's commit": cached.exists,
     }
