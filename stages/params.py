@@ -116,11 +116,12 @@ def explain(error: ValidationError) -> str:
     """The first error in one line: the key's full name, what is wrong, and the nearest known key."""
     first, others = error.errors()[0], error.error_count() - 1
     key = ".".join(str(part) for part in first["loc"]) or "the whole file"
+    got = "" if isinstance(first["input"], dict | list) else f", got {first['input']!r:.60}"
     message = {
         "extra_forbidden": "unknown key",
         "missing": "missing key; add it",
         "model_type": "its settings are missing; write them as `name: value` lines",
-    }.get(first["type"], f"{first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r:.60}")
+    }.get(first["type"], f"{first['msg'][0].lower()}{first['msg'][1:]}{got}")
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(first["loc"][-1]), sorted(set(known_keys(schema()))), n=1)
         message += f"; did you mean {near[0]}?" if near else "; remove it"

@@ -2,7 +2,7 @@
 
 In:  data/raw/*.parquet and the tokenizer in models/base/.
 Out: data/tokens/{train,validation,test}.parquet with columns input_ids (special tokens included, no padding)
-     and label; same rows in the same order. The settings go with them, for the model that learns from them.
+     and label; same rows in the same order. The settings and the model's limit on the length go with them.
 """
 
 import re
@@ -71,7 +71,7 @@ def tokenize(
         frame, metadata = read_table(RAW / f"{split}.parquet")
         ids = encode(frame["text"].tolist(), tokenizer, **settings)
         tokens = pd.DataFrame({"input_ids": ids, "label": frame["label"]})
-        write_table(TOKENS / f"{split}.parquet", tokens, **metadata, tokenize=settings)
+        write_table(TOKENS / f"{split}.parquet", tokens, **metadata, tokenize=settings, limit=limit)
 
 
 if __name__ == "__main__":

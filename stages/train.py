@@ -21,7 +21,7 @@ from tqdm import tqdm
 from stages import checkpoint
 from stages.calibration import calibrate, quality
 from stages.catalogue import Method, Model
-from stages.encoder import logits, pad, quiet
+from stages.encoder import device, logits, pad, quiet
 from stages.files import ADAPTER, BASE, METRICS, TOKENS, read_json, read_table, write_csv, write_json
 from stages.network import classifier, make_optimizer, orthogonality, with_method
 from stages.params import InputError
@@ -69,10 +69,20 @@ def save(network, settings: dict[str, Any]) -> None:
         path.chmod(0o644)  # as a checkout makes it; safetensors writes 0600
 
 
-def gradient(network, accelerator, sequences: list[np.ndarray], labels: np.ndarray, micro_batch_size: int) -> float:
+def multiplies_bf16() -> bool:
+    """Whether the hardware multiplies matrices in bf16; a CPU that does not is slower with it than without."""
+    import torch
+
+    cpu = torch.cpu.get_capabilities()
+    return torch.cuda.is_available() or any(cpu.get(name) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def gradient(
+    network, sequences: list[np.ndarray], labels: np.ndarray, micro_batch_size: int, bf16: bool = False
+) -> float:
     """Add the gradient of the batch's mean cross-entropy; return that mean.
 
-    The mean is over the whole batch, however it is cut into micro-batches.
+    The mean is over the whole batch, however it is cut into micro-batches. bf16: torch's autocast; weights stay fp32.
     """
     import torch
 
@@ -80,13 +90,14 @@ def gradient(network, accelerator, sequences: list[np.ndarray], labels: np.ndarr
     for start in range(0, len(sequences), micro_batch_size):
         part = slice(start, start + micro_batch_size)
         inputs = pad(sequences[part], network.config.pad_token_id or 0)
-        scores = network(**{name: tensor.to(accelerator.device) for name, tensor in inputs.items()}).logits
-        answers = torch.from_numpy(labels[part]).to(accelerator.device)
+        with torch.autocast(network.device.type, torch.bfloat16, enabled=bf16):
+            scores = network(**{name: tensor.to(network.device) for name, tensor in inputs.items()}).logits
+        answers = torch.from_numpy(labels[part]).to(network.device)
         loss = torch.nn.functional.cross_entropy(scores.float(), answers, reduction="sum") / len(sequences)
-        accelerator.backward(loss)
+        loss.backward()
         total += loss.item()
     if (penalty := orthogonality(network)) is not None:
-        accelerator.backward(penalty)
+        penalty.backward()
     return total
 
 
@@ -113,9 +124,7 @@ def train(
     """Train, calibrate on validation, save. The arguments are explained in params.yaml."""
     settings = {name: value for name, value in locals().items() if name != "checkpoint_minutes"}
     import torch
-    from accelerate import Accelerator
-    from accelerate.utils import set_seed
-    from transformers import get_scheduler
+    from transformers import get_scheduler, set_seed
 
     quiet()
     tokens, metadata = read_table(TOKENS / "train.parquet")
@@ -130,13 +139,19 @@ def train(
     rate = learning_rate or method.learning_rate or model.learning_rate
 
     set_seed(seed)
-    bf16 = precision == "bf16" or (precision == "auto" and torch.cuda.is_available())
-    accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no")
+    bf16 = precision == "bf16" or (precision == "auto" and multiplies_bf16())
     if deterministic and torch.cuda.is_available():
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
         torch.use_deterministic_algorithms(True)
     network, head = classifier(metadata["labels"], dropout)
-    network = accelerator.prepare(with_method(network, head, method, model.peft, steps))
+    network = with_method(network, head, method, model.peft, steps)
+    virtual = getattr(getattr(network, "active_peft_config", None), "num_virtual_tokens", 0)  # of a learned prompt
+    if (longest := metadata["tokenize"]["max_length"]) + virtual > metadata["limit"]:
+        raise InputError(
+            f"params.yaml: tokenize.max_length: {longest} and the method's {virtual} virtual tokens are above the "
+            f"model's limit of {metadata['limit']}; lower it to {metadata['limit'] - virtual}"
+        )
+    network.to(device())
     optimizer = make_optimizer(network, rate, weight_decay, method.loraplus_lr_ratio)
     scheduler = get_scheduler(schedule, optimizer, round(warmup * steps), steps)
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -147,7 +162,9 @@ def train(
         return logits(network, part["input_ids"].to_numpy(), "validation"), part["label"].to_numpy()
 
     run_key = checkpoint.key(
-        {**settings, "torch": torch.__version__, "threads": torch.get_num_threads(), "device": str(accelerator.device)},
+        settings
+        | {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": str(network.device)}
+        | {"bf16": bf16},
         [TOKENS / "train.parquet", TOKENS / "validation.parquet", BASE, *CODE],
     )
     progress = {"step": 0, "losses": [], "training": [], "validation": []}
@@ -170,8 +187,8 @@ def train(
             batches = epoch_batches(lengths, batch_size, seed, epoch)
         batch = batches[number]
         network.train()
-        progress["losses"].append(gradient(network, accelerator, sequences[batch], labels[batch], micro_batch_size))
-        accelerator.clip_grad_norm_(trained, max_grad_norm)
+        progress["losses"].append(gradient(network, sequences[batch], labels[batch], micro_batch_size, bf16))
+        torch.nn.utils.clip_grad_norm_(trained, max_grad_norm)
         optimizer.step()
         if reallocate:
             reallocate(step - 1)
@@ -182,7 +199,9 @@ def train(
         scheduler.step()
         optimizer.zero_grad()
         if step in validate_at:
-            progress["validation"].append([step, *quality(*validate(validation_rows))])
+            # To follow the run, so as it runs; what is reported and calibrated with, below, is fp32.
+            with torch.autocast(network.device.type, torch.bfloat16, enabled=bf16):
+                progress["validation"].append([step, *quality(*validate(validation_rows))])
             bar.write(f"step {step}: validation accuracy {progress['validation'][-1][2]:.3f}")
         if step == steps or time.monotonic() - saved_at > 60 * checkpoint_minutes:
             progress |= {"step": step, "scheduler": scheduler.state_dict()}
@@ -190,7 +209,10 @@ def train(
             saved_at = time.monotonic()
         bar.update()
     bar.close()
-    print(f"train: {time.monotonic() - started:.0f} s on {accelerator.device}, {torch.get_num_threads()} threads")
+    print(
+        f"train: {time.monotonic() - started:.0f} s on {network.device}, {torch.get_num_threads()} threads, "
+        f"{'bf16' if bf16 else 'fp32'}"
+    )
 
     scores, answers = validate()
     loss, accuracy = quality(scores, answers)
@@ -204,7 +226,7 @@ def train(
         {
             "validation_accuracy": round(accuracy, 4),
             "validation_loss": round(loss, 4),
-            "train_loss": round(progress["training"][-1][1], 4),
+            "train_loss": round(float(np.mean([loss for at, loss, _ in progress["training"] if at > 0.9 * steps])), 4),
             "temperature": round(temperature, 4),
             "learning_rate": rate,
             "epochs": epochs,

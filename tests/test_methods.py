@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
 from conftest import ROOT, reviews
 from encoders import write_encoder
 from transformers import AutoTokenizer
@@ -54,7 +53,7 @@ def test_trains_saves_and_reloads(bert, name):
         assert not any(key in trained for key in start if "embeddings." in key and "prompt" not in key)
     optimizer = make_optimizer(model, 1e-2, 0.0, method.loraplus_lr_ratio)
     for step in range(STEPS):
-        gradient(model.train(), Accelerator(cpu=True), bert, LABELS, 4)
+        gradient(model.train(), bert, LABELS, 4)
         optimizer.step()
         if name == "adalora":
             model.base_model.update_and_allocate(step)
@@ -87,7 +86,7 @@ def test_adalora_ends_at_its_rank_and_keeps_its_penalty(bert):
     assert orthogonality(build(PARAMS.methods["lora"])) is None
     optimizer = make_optimizer(model, 1e-2, 0.0, None)
     for step in range(STEPS):
-        gradient(model.train(), Accelerator(cpu=True), bert, LABELS, 6)
+        gradient(model.train(), bert, LABELS, 6)
         optimizer.step()
         model.base_model.update_and_allocate(step)
         optimizer.zero_grad()

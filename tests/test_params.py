@@ -62,7 +62,11 @@ EDITS = {  # key, value -> what the line says
     "unknown method": ("method", "lorra", "method: no entry 'lorra' under methods; did you mean lora?"),
     "batch above the data": ("train.batch_size", 161, "train.batch_size: 161 is above the 160 reviews of datasets."),
     "one label": ("datasets.imdb.labels", ["a"], "datasets.imdb.labels: list should have at least 2 items"),
-    "equal labels": ("datasets.imdb.labels", ["a", "a"], "datasets.imdb: value error, the label names must differ"),
+    "equal labels": (
+        "datasets.imdb.labels",
+        ["a", "a"],
+        "datasets.imdb: value error, the label names must differ from each other\n",
+    ),
 }
 
 
@@ -70,7 +74,7 @@ EDITS = {  # key, value -> what the line says
 def test_edit_is_refused(project, capfd, case):
     key, value, line = EDITS[case]
     edit_params(project, **{key: value})
-    assert refusal(data, capfd).startswith(f"params.yaml: {line}")
+    assert f"{refusal(data, capfd)}\n".startswith(f"params.yaml: {line}")
     assert not Path("data/raw").exists()
 
 
@@ -128,6 +132,12 @@ def test_tampered_and_missing_wheel(project, site, tmp_path, monkeypatch, capfd)
 def test_what_only_a_later_stage_can_see(finished, capfd):
     edit_params(finished, **{"tokenize.max_length": 65})
     assert refusal(tokenize, capfd) == "params.yaml: tokenize.max_length: 65 is above the model's limit of 64"
+    edit_params(finished, **{"tokenize.max_length": 60, "method": "p-tuning"})
+    dvc("repro", "tokenize")
+    assert refusal(train, capfd) == (
+        "params.yaml: tokenize.max_length: 60 and the method's 20 virtual tokens are above the model's limit of 64; "
+        "lower it to 44"
+    )
     edit_params(finished, **{"tokenize.max_length": 24, "baseline.min_count": 1000})
     assert refusal(baseline, capfd).startswith("params.yaml: baseline: ")
     edit_params(finished, **{"baseline.min_count": 2, "datasets.imdb-wheel.train": None, "train.batch_size": 161})

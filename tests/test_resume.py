@@ -22,16 +22,16 @@ def run_train() -> None:
 
 
 @pytest.mark.parametrize(
-    "method",
+    ("method", "precision"),
     [
-        {"peft": {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "lora_dropout": 0.1}},
-        {"peft": {"peft_type": "LORA", "r": 4, "use_dora": True, "lora_dropout": 0.1}, "loraplus_lr_ratio": 4.0},
-        {"peft": {"peft_type": "ADALORA", "init_r": 6, "target_r": 2, "tinit": 1, "tfinal": 2}},
-        {"peft": "full"},
+        ({"peft": {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "lora_dropout": 0.1}}, "bf16"),
+        ({"peft": {"peft_type": "LORA", "r": 4, "use_dora": True}, "loraplus_lr_ratio": 4.0}, "fp32"),
+        ({"peft": {"peft_type": "ADALORA", "init_r": 6, "target_r": 2, "tinit": 1, "tfinal": 2}}, "fp32"),
+        ({"peft": "full"}, "fp32"),
     ],
-    ids=["lora", "lora+ dora", "adalora", "full"],
+    ids=["lora bf16", "lora+ dora", "adalora", "full"],
 )
-def test_same_bytes_wherever_it_was_broken_off(finished, monkeypatch, method):
+def test_same_bytes_wherever_it_was_broken_off(finished, monkeypatch, method, precision):
     edit_params(
         finished,
         **{
@@ -42,6 +42,7 @@ def test_same_bytes_wherever_it_was_broken_off(finished, monkeypatch, method):
             "train.dropout": 0.1,
             "train.schedule": "cosine",
             "train.warmup": 0.3,
+            "train.precision": precision,
         },
     )
     shutil.rmtree("models/adapter")
