@@ -21,7 +21,8 @@ from stages.catalogue import Dataset, HubDataset, LocalFiles
 from stages.files import METRICS, RAW, write_json, write_table
 from stages.params import InputError
 from stages.run import run
-from stages.sources import LOCAL, hub_files, read_rows, wheel_file
+from stages.sources import hub_files, wheel_file
+from stages.tables import LOCAL, read_rows
 
 
 def source_files(dataset: Dataset) -> tuple[list[Path], list[Path]]:

