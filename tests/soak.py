@@ -1,7 +1,7 @@
 """The long form of tests/test_kill.py and tests/test_mutations.py: `make soak`.
 
-Kills `dvc repro` of the tiny project at random moments of the whole pipeline, lets it finish, and compares dvc.lock and
-every output with those of an uninterrupted run; then mutates inputs. Prints a table in Markdown.
+Kills `dvc repro` at random moments, of a tiny project and of the pipeline itself, lets it finish, and compares dvc.lock
+and every output with those of an uninterrupted run; then mutates inputs. Prints a table in Markdown.
 """
 
 import os
@@ -19,64 +19,72 @@ from conftest import ROOT, dvc, enter, make_project, site_packages
 from test_kill import locked, repro_until
 from test_params import contents
 
+ALONE = 0.2  # share of the kills that dvc alone gets, and not the stage that it runs
+IN_A_ROW = 6  # kills of a run at most, so that each run comes to its end
 
-def soak(kills: int = 50, mutations: int = 500, seed: int = 0, alone: float = 0.2) -> None:
-    """--kills of the process group at random moments (a share --alone of dvc alone); --mutations of inputs."""
-    rng = random.Random(seed)
-    sent = traceback = lost = differing = runs = 0
-    words = set()
+
+def kill(project: Path, expected: tuple, kills: int, gap: float, rng: random.Random) -> list[int]:
+    """[kills, finished runs, runs that did not finish, runs with differing bytes, tracebacks] of runs in `project`,
+    the current folder, that are killed again and again after up to `gap` seconds, then left to finish.
+    """
+    sent = runs = lost = differing = tracebacks = 0
+    while sent < kills:
+        subprocess.run(["git", "clean", "-fdxq", "-e", ".venv", "."], check=True)  # a fresh checkout
+        subprocess.run(["git", "checkout", "-q", "."], check=True)
+        for _ in range(min(IN_A_ROW, kills - sent)):
+            moment = time.monotonic() + rng.uniform(0, gap)
+            hit, log = repro_until(
+                lambda moment=moment: time.monotonic() > moment, signal.SIGKILL, group=rng.random() >= ALONE
+            )
+            sent += hit
+            tracebacks += "Traceback" in log
+            if not hit:  # the end came first
+                break
+        while True:
+            process = subprocess.run([sys.executable, "-m", "dvc", "repro"], capture_output=True, text=True)
+            if process.returncode == 0 or "an earlier run of this stage" not in process.stderr:
+                break
+            time.sleep(2)
+        runs += 1
+        tracebacks += "Traceback" in process.stderr
+        if process.returncode:
+            lost += 1
+            print(process.stderr, file=sys.stderr)
+        elif (locked(project), contents(project)) != expected:
+            differing += 1
+        print(f"{sent} kills, {runs} runs, {lost} lost, {differing} differing", file=sys.stderr, flush=True)
+    return [sent, runs, lost, differing, tracebacks]
+
+
+def soak(kills: int = 50, default_kills: int = 5, mutations: int = 500, seed: int = 0) -> None:
+    """--kills of a tiny project, --default-kills of this pipeline as it is committed, --mutations of inputs."""
+    rng, table = random.Random(seed), {}
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        site = site_packages(Path(folder) / "site")
-        project = Path(folder) / "project"
-        make_project(project, site)
-        enter(project, site, patch)
-        started = time.monotonic()
-        dvc("repro")
-        duration = time.monotonic() - started
-        expected = locked(project), contents(project)
-        while sent < kills:
-            forget(project)
-            for _ in range(rng.randint(1, 6)):
-                started = time.monotonic()
-                moment = started + rng.uniform(0, duration)
-                hit, log = repro_until(
-                    lambda moment=moment: time.monotonic() > moment, signal.SIGKILL, group=rng.random() >= alone
-                )
-                sent += hit
-                traceback += "Traceback" in log
-                words |= {line for line in log.splitlines() if line.startswith("ERROR")}
-                if not hit:  # the end came first
-                    duration = time.monotonic() - started
-                    break
-            for _ in range(30):
-                process = subprocess.run([sys.executable, "-m", "dvc", "repro"], capture_output=True, text=True)
-                if process.returncode == 0 or "an earlier run of this stage" not in process.stderr:
-                    break
-                time.sleep(2)
-            runs += 1
-            words |= {line for line in process.stderr.splitlines() if line.startswith("ERROR")}
-            traceback += "Traceback" in process.stderr
-            if process.returncode:
-                lost += 1
-                print(process.stderr, file=sys.stderr)
-                (project / ".dvc/tmp/rwlock").unlink(missing_ok=True)
-                Path("dvc.lock").unlink(missing_ok=True)
-            elif (locked(project), contents(project)) != expected:
-                differing += 1
-            print(f"{sent} kills, {runs} runs, {lost} lost, {differing} differing", file=sys.stderr, flush=True)
-    print("| kills | finished runs | runs that did not finish | runs with differing bytes | tracebacks |")
-    print("|---|---|---|---|---|")
-    print(f"| {sent} | {runs} | {lost} | {differing} | {traceback} |")
-    print(*sorted(words), sep="\n", file=sys.stderr)
+        if default_kills:
+            patch.chdir(ROOT)
+            subprocess.run(["dvc", "repro", "--quiet"], check=True)  # nothing runs if this folder is up to date
+            project = Path(folder) / "default"
+            subprocess.run(["git", "clone", "--quiet", ROOT, project], check=True)
+            patch.chdir(project)
+            table["the default"] = kill(project, (locked(ROOT), contents(ROOT)), default_kills, 200, rng)
+        if kills:
+            site, project = site_packages(Path(folder) / "site"), Path(folder) / "tiny"
+            make_project(project, site)
+            enter(project, site, patch)
+            started = time.monotonic()
+            dvc("repro")
+            gap = (time.monotonic() - started) / 2
+            table["tiny"] = kill(project, (locked(project), contents(project)), kills, gap, rng)
+    print("| pipeline | kills | finished runs | runs that did not finish | runs with differing bytes | tracebacks |")
+    print("|---|---:|---:|---:|---:|---:|")
+    for name, counts in table.items():
+        print("|", name, *(f"| {count}" for count in counts), "|")
+    failed = any(lost or differing or tracebacks for _, _, lost, differing, tracebacks in table.values())
     if mutations:
         environment = os.environ | {"ROUNDS": str(-(-mutations // 3))}
-        subprocess.run([sys.executable, "-m", "pytest", "-q", "tests/test_mutations.py"], cwd=ROOT, env=environment)
-    sys.exit(bool(lost or differing or traceback))
-
-
-def forget(project: Path) -> None:
-    """A fresh checkout: no outputs, no dvc.lock, no cache."""
-    subprocess.run(["git", "clean", "-fdxq", "."], cwd=project, check=True)
+        pytest_run = [sys.executable, "-m", "pytest", "-q", "tests/test_mutations.py"]
+        failed |= bool(subprocess.run(pytest_run, cwd=ROOT, env=environment).returncode)
+    sys.exit(failed)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import dvc, stages_run
+from conftest import dvc, edit_params, stages_run
 from ruamel.yaml import YAML
 from test_params import contents, refusal
 
@@ -108,6 +108,40 @@ def test_dvc_alone_is_killed(untrained):
     finish(attempts=10)
     assert locked(project) == lock
     assert contents(project) == outputs
+
+
+def test_two_at_once(untrained):
+    """The second says so and leaves the first alone."""
+    project, (lock, outputs), _ = untrained
+    first = subprocess.Popen([sys.executable, "-m", "dvc", "repro"], stdout=subprocess.PIPE, text=True)
+    while not checkpoints("*.safetensors"):
+        assert first.poll() is None
+        time.sleep(0.01)
+    output = dvc("repro", ok=False)
+    assert first.poll() is None, "the first was over before the second was refused"
+    assert f"(PID {first.pid}): {sys.argv[0]}" in output or "is busy, it is being blocked by" in output, output
+    assert "Traceback" not in output
+    assert stages_run(first.communicate()[0])[0] == "train"
+    assert first.returncode == 0
+    assert locked(project) == lock
+    assert contents(project) == outputs
+
+
+def test_read_only_cache(finished):
+    edit_params(finished, **{"train.seed": 14})
+    cache = Path(".dvc/cache")
+    if subprocess.run(["mount", "--bind", cache, cache], capture_output=True).returncode:
+        pytest.skip("only root may mount")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", cache], check=True)
+        output = dvc("repro", ok=False)
+    finally:
+        subprocess.run(["umount", cache], check=True)
+    assert "Read-only file system" in output
+    assert "Traceback" not in output
+    output = dvc("repro")
+    assert "train: going on from step 100 of 100" in output  # what was trained was kept
+    assert stages_run(output)[0] == "train"
 
 
 @pytest.mark.parametrize("folder", [".checkpoints", "models/adapter"])
