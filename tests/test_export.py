@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import read, reviews
+from conftest import dvc, edit_params, read, reviews
 from scipy.special import softmax
 
 from stages import export, infer
@@ -135,3 +135,11 @@ def test_mistakes(finished):
     assert process.stderr.startswith("export: models/adapter: no model there")
     assert len(process.stderr.splitlines()) == 1
     assert not Path("models/export").exists()
+
+
+def test_prompts_cannot_be_exported(finished):
+    edit_params(finished, **{"method": "prompt", "train.epochs": 1})
+    dvc("repro", "train")
+    with pytest.raises(InputError, match="method prompt: its prompts cannot be merged into the weights"):
+        export.export()
+    assert not export.EXPORT.exists()

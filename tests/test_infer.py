@@ -106,6 +106,46 @@ def test_killed_run_goes_on(finished, monkeypatch):
     assert Path("out.parquet").read_bytes() == Path("uninterrupted.parquet").read_bytes()
 
 
+def test_interrupted_run_goes_on(finished):
+    pd.DataFrame({"text": ["a good film"] * 30 * ROWS}).to_csv("many.csv", index=False)
+    call = [*COMMAND, "--file", "many.csv", "--out", "out.parquet"]
+    process = subprocess.Popen(
+        call,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in a background job
+    )
+    first = Path(".out.parquet.parts/0000000.parquet")
+    while not first.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate()[1] == "infer: interrupted; with --file the same command goes on where it was\n"
+    assert process.returncode == 1
+    written = first.stat().st_mtime_ns
+    process = subprocess.Popen(call, stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        assert not first.exists() or first.stat().st_mtime_ns == written
+        time.sleep(0.01)
+    assert len(pd.read_parquet("out.parquet")) == 30 * ROWS
+
+
+def test_disk_full(finished):
+    """One line, nothing half-written at the name asked for, and the same command succeeds with room."""
+    pd.DataFrame({"text": ["a good film"] * 3, "noise": [random.Random(0).randbytes(9000).hex()] * 3}).to_csv("a.csv")
+    Path("small").mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", "small"], capture_output=True).returncode:
+        pytest.skip("only root may mount a small disk")
+    try:
+        assert "No space left on device" in command("--file", "a.csv", "--out", "small/out.parquet", ok=False)
+        assert not Path("small/out.parquet").exists()
+        subprocess.run(["mount", "-o", "remount,size=1m", "small"], check=True)
+        command("--file", "a.csv", "--out", "small/out.parquet")
+        assert len(pd.read_parquet("small/out.parquet")) == 3
+    finally:
+        subprocess.run(["umount", "small"], check=True)
+
+
 def test_parts_of_another_file_or_model_are_not_used(finished, monkeypatch):
     path, out, scored = Path("few.csv"), Path("out.parquet"), []
     batch = infer.Classifier.rows
