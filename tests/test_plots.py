@@ -56,6 +56,7 @@ def test_every_plot_has_its_title_axes_and_data(finished):
     }
     assert len(lines(plots["Loss"])) == 2
     assert len(lines(plots["metrics/roc.csv"])) == 1
+    assert plots["metrics/roc.csv"].count(">workspace</text>") == 1  # one legend
 
 
 def test_diff_lays_revisions_over_each_other(finished):
