@@ -24,7 +24,7 @@ env: $(ENV)
 
 # torch first: its build is the platform's, so it is not in the lock. Everything else comes at a pinned hash.
 # --no-deps: the lock is complete, and one wheel asks for a package that the pipeline does not need.
-$(ENV): requirements.txt
+$(ENV): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	pip install --quiet $(TORCH)
@@ -56,6 +56,6 @@ soak: $(ENV)
 audit: $(ENV)
 	pip-audit --require-hashes --disable-pip -r requirements.txt
 
-lock:
+lock: $(ENV)
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet pyproject.toml --group dev --universal \
 		--python-version 3.11 --generate-hashes --no-annotate --no-emit-package torch -o requirements.txt

@@ -42,7 +42,7 @@ class HubDataset(Entry):
     revision: Revision
     train: str  # glob of the files in the repository
     test: str | None = None
-    sha256: dict[str, Sha256] = {}  # file: digest; a file without one is checked against the Hub's listing
+    sha256: dict[str, Sha256] = {}  # of all the files, or of none: then the Hub's listing tells what they must be
 
 
 def inside(file: str) -> str:
@@ -98,7 +98,7 @@ class HubModel(Entry):
 
     hub: str
     revision: Revision
-    sha256: dict[str, Sha256] = {}  # the files to take; if empty, all that are wanted, checked against the listing
+    sha256: dict[str, Sha256] = {}  # the files to take; if empty, all that are wanted, checked likewise
 
 
 ModelSource = Annotated[WheelFolder | HubModel, meant(WheelFolder, HubModel)]

@@ -10,6 +10,7 @@ that also stands in an official test split is dropped from train, never from tes
 cleaning is tokenize's business.
 """
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -144,10 +145,19 @@ def data(*, dataset: Dataset, seed: Annotated[int, Field(ge=0, lt=2**32)]) -> No
             label = dataset.labels[min(missing)]
             raise InputError(f"params.yaml: {name}: no row has the label {label!r}; raise the size of {name}")
     for name, split in splits.items():
-        write_table(RAW / f"{name}.parquet", split, labels=dataset.labels)
+        write_table(RAW / f"{name}.parquet", split, labels=dataset.labels, huggingface=features(split, dataset.labels))
     write_json(METRICS / "data.json", summary(splits, counts, dataset.labels))
     steps.update()
     steps.close()
+
+
+def features(split: pd.DataFrame, labels: list[str]) -> dict:
+    """What `datasets.load_dataset("parquet", data_files=...)` reads the label names from."""
+    from datasets import ClassLabel, Features, Value
+
+    columns = {"text": Value("string"), "label": ClassLabel(names=labels), "in_train": Value("bool")}
+    schema = Features({name: columns[name] for name in split.columns}).arrow_schema
+    return json.loads(schema.metadata[b"huggingface"])
 
 
 def summary(splits: dict[str, pd.DataFrame], counts: dict[str, int], labels: list[str]) -> dict:

@@ -3,7 +3,7 @@
 The classifier is AutoModelForSequenceClassification on models/base. models/adapter holds what was trained on top
 of it (an adapter and the head, or all weights), the tokenizer, and a config.json with the label names and two values
 of our own: `tokenize`, the settings that the texts were cut with, and `calibration_temperature`, by which the last
-layer is already divided (see train.calibrate).
+layer is already divided (see stages.calibration).
 """
 
 from collections.abc import Iterator
@@ -97,7 +97,12 @@ def load_classifier():
     config = AutoConfig.from_pretrained(ADAPTER, local_files_only=True)
     adapter = (ADAPTER / "adapter_config.json").is_file()
     weights = BASE if adapter else ADAPTER
-    model = AutoModelForSequenceClassification.from_pretrained(weights, config=config, local_files_only=True)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        weights,
+        config=config,
+        local_files_only=True,
+        ignore_mismatched_sizes=adapter,  # its head replaces the base's
+    )
     if adapter:
         model = PeftModel.from_pretrained(model, ADAPTER)
         if not model.active_peft_config.is_prompt_learning:  # a prompt has no weights to merge into

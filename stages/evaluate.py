@@ -115,7 +115,7 @@ def evaluate(*, bins: Annotated[int, Field(ge=2, le=100)]) -> None:
     model, _ = load_classifier()
     outputs = logits(model, tokens["input_ids"].to_numpy(), "evaluate").astype(np.float64)
     probabilities = softmax(outputs, axis=1)
-    uncalibrated = softmax(outputs * model.config.calibration_temperature, axis=1)  # as before train.calibrate
+    uncalibrated = softmax(outputs * model.config.calibration_temperature, axis=1)  # as before calibration
     predicted = probabilities.argmax(axis=1)
     right, baseline_right = predicted == labels, read_table(BASELINE)[0]["predicted"].to_numpy() == labels
     before, after = reliability(uncalibrated, labels, bins), reliability(probabilities, labels, bins)
@@ -144,7 +144,7 @@ def evaluate(*, bins: Annotated[int, Field(ge=2, le=100)]) -> None:
     write_csv(METRICS / "reliability.csv", both.round(4))
     columns = {f"probability_{name}": probabilities[:, number] for number, name in enumerate(names)}
     predictions = raw.assign(predicted=predicted, confidence=probabilities.max(axis=1), **columns)
-    write_table(PREDICTIONS, predictions, **metadata)
+    write_table(PREDICTIONS, predictions, labels=metadata["labels"])
 
 
 if __name__ == "__main__":

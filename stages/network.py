@@ -125,7 +125,11 @@ def make_optimizer(model, learning_rate: float, weight_decay: float, loraplus_lr
         from peft.optimizers import create_loraplus_optimizer
 
         return create_loraplus_optimizer(
-            model, torch.optim.AdamW, lr=learning_rate, loraplus_lr_ratio=loraplus_lr_ratio, weight_decay=weight_decay
+            model,
+            torch.optim.AdamW,
+            lr=learning_rate,
+            loraplus_lr_ratio=loraplus_lr_ratio,
+            loraplus_weight_decay=weight_decay,
         )
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [

@@ -30,16 +30,7 @@ BOUND = {
     "model": ["models.${model}"],
     "method": ["methods.${method}"],
     "source": ["models.${model}.source"],
-    "settings": [
-        "dataset",
-        "model",
-        "method",
-        "datasets.${dataset}",
-        "models.${model}",
-        "methods.${method}",
-        "tokenize",
-        "train",
-    ],
+    "settings": ["dataset", "model", "method", "tokenize", "train"],
 }
 
 

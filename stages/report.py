@@ -69,7 +69,8 @@ def report(*, settings: Any, mistakes: Annotated[int, Field(ge=0)]) -> None:
     predictions, metadata = read_table(PREDICTIONS)
     lengths = accuracy_by_length(predictions)
     curves = {
-        name: pd.read_csv(METRICS / f"{name}.csv") for name in ("training", "validation", "reliability", "confusion")
+        name: pd.read_csv(METRICS / f"{name}.csv", dtype={"actual": str, "predicted": str}, keep_default_na=False)
+        for name in ("training", "validation", "reliability", "confusion")
     }
     training_figure(curves["training"], curves["validation"], METRICS / "training.png")
     reliability_figure(curves["reliability"], METRICS / "reliability.png")
@@ -80,17 +81,12 @@ def report(*, settings: Any, mistakes: Annotated[int, Field(ge=0)]) -> None:
     environment.filters |= {"cell": cell, "percent": lambda share: f"{100 * share:.1f}%"}
     text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         params=settings,
-        dataset=settings.datasets[settings.dataset],
-        method=settings.methods[settings.method],
         labels=metadata["labels"],
         adapter=read_json(path) if (path := ADAPTER / "adapter_config.json").is_file() else None,
         lengths=lengths.to_dict("records"),
         confusion=curves["confusion"].pivot(index="actual", columns="predicted", values="count"),
         mistakes=confident_mistakes(predictions, metadata["labels"], mistakes),
-        **{
-            name: read_json(METRICS / f"{name}.json")
-            for name in ("data", "baseline", "training", "evaluate", "samples")
-        },
+        **{name: read_json(METRICS / f"{name}.json") for name in ("data", "training", "evaluate", "samples")},
     )
     (METRICS / "report.md").write_text(text, encoding="utf-8")
 

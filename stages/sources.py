@@ -40,9 +40,9 @@ def hub_files(
 ) -> list[Path]:
     """The files of a Hub repository that match any of the patterns, in the Hub's local cache, downloaded if need be.
 
-    pinned: file -> sha256. Other files are checked against the digest that the Hub's own listing states
-    (huggingface_hub compares sizes only). A file that fails the check is removed from the cache. If all that is
-    wanted is pinned and in the cache, the Hub is not asked.
+    pinned: file -> sha256, of all of them or of none. If of none, they are checked against the digests that the Hub's
+    own listing states (huggingface_hub compares sizes only). A file that fails the check is removed from the cache. If
+    all that is pinned is in the cache, the Hub is not asked.
 
     Raises InputError if the Hub cannot be reached, the repository lacks such files, or a digest differs.
     """
@@ -69,6 +69,8 @@ def hub_files(
             retry(HfApi().repo_info, repo, within=8, timeout=3, **at)
             tree = {file.path: file for file in retry(list_files, repo, at)}
             digests = {name: pinned.get(name) or stated_digest(tree[name]) for name in chosen(tree)}
+        if pinned and (more := sorted(digests.keys() - pinned.keys())):
+            raise InputError(f"params.yaml: {repo}: sha256 lacks {more[0]}; add it, or pin none of the files")
         if not digests:
             raise InputError(f"{repo} on the Hub has no file {' or '.join(patterns)} at revision {revision[:12]}")
         paths = {name: Path(retry(hf_hub_download, repo, name, **at)) for name in digests}

@@ -71,7 +71,7 @@ def tokenize(
         frame, metadata = read_table(RAW / f"{split}.parquet")
         ids = encode(frame["text"].tolist(), tokenizer, **settings)
         tokens = pd.DataFrame({"input_ids": ids, "label": frame["label"]})
-        write_table(TOKENS / f"{split}.parquet", tokens, **metadata, tokenize=settings, limit=limit)
+        write_table(TOKENS / f"{split}.parquet", tokens, labels=metadata["labels"], tokenize=settings, limit=limit)
 
 
 if __name__ == "__main__":

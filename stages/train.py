@@ -8,6 +8,7 @@ The last step's weights are kept; there is no early stopping. A killed run goes 
 ends with the same bytes. Wall time and hardware are shown on the terminal only: they would make reruns differ.
 """
 
+import math
 import os
 import time
 from pathlib import Path
@@ -63,18 +64,20 @@ def save(network, settings: dict[str, Any]) -> None:
     AutoTokenizer.from_pretrained(BASE, local_files_only=True).save_pretrained(ADAPTER)
     (ADAPTER / "README.md").unlink(missing_ok=True)  # peft's empty model card
     if (path := ADAPTER / "adapter_config.json").is_file():
-        content = read_json(path)  # peft writes sets, in the order of their hashes
-        write_json(path, {k: sorted(v) if isinstance(v, list) else v for k, v in sorted(content.items())})
+        config = network.active_peft_config  # peft writes its sets in the order of their hashes
+        content = {k: sorted(v) if isinstance(getattr(config, k), set) else v for k, v in read_json(path).items()}
+        write_json(path, dict(sorted(content.items())))
     for path in ADAPTER.glob("*.safetensors"):
         path.chmod(0o644)  # as a checkout makes it; safetensors writes 0600
 
 
 def multiplies_bf16() -> bool:
-    """Whether the hardware multiplies matrices in bf16; a CPU that does not is slower with it than without."""
+    """Whether the hardware multiplies matrices in bf16; one that emulates it is slower with it than without."""
     import torch
 
-    cpu = torch.cpu.get_capabilities()
-    return torch.cuda.is_available() or any(cpu.get(name) for name in ("avx512_bf16", "amx_bf16"))
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def gradient(
@@ -187,7 +190,12 @@ def train(
             batches = epoch_batches(lengths, batch_size, seed, epoch)
         batch = batches[number]
         network.train()
-        progress["losses"].append(gradient(network, sequences[batch], labels[batch], micro_batch_size, bf16))
+        loss = gradient(network, sequences[batch], labels[batch], micro_batch_size, bf16)
+        if not math.isfinite(loss):
+            raise InputError(
+                f"params.yaml: the loss is {loss} at step {step} of {steps}; lower the learning rate of {rate}"
+            )
+        progress["losses"].append(loss)
         torch.nn.utils.clip_grad_norm_(trained, max_grad_norm)
         optimizer.step()
         if reallocate:

@@ -3,8 +3,10 @@
 import json
 import random
 import re
+import subprocess
 from pathlib import Path
 
+import datasets
 import pandas as pd
 import pytest
 from conftest import NEGATIVE, NEUTRAL, POSITIVE, dvc, edit_params, read, reviews
@@ -71,7 +73,11 @@ def test_hold_out():
     summary = read("metrics/data.json")
     assert summary["duplicates_dropped"] == 2
     assert summary["official_test"] is False
-    assert read_table(RAW / "test.parquet")[1] == {"labels": ["negative", "positive"]}
+    assert read_table(RAW / "test.parquet")[1]["labels"] == ["negative", "positive"]
+    files = {name: str(RAW / f"{name}.parquet") for name in parts}
+    known = datasets.load_dataset("parquet", data_files=files, cache_dir="cache")
+    assert known["test"].features["label"].names == ["negative", "positive"]
+    assert known["train"]["text"][:] == list(parts["train"]["text"])
     labels = dict(rows)
     assert all(labels[text] == label for part in parts.values() for text, label in part.to_numpy())
 
@@ -210,9 +216,10 @@ def test_other_data_sets_train_end_to_end(project, kind):
         entry = {"text": "body", "label": "stars", "labels": ["bad", "good"]}
     else:
         groups, rng = [POSITIVE, NEGATIVE, NEUTRAL[:5], NEUTRAL[5:10]], random.Random(0)
-        rows = [{"text": " ".join(rng.choices(groups[n % 4], k=8)), "label": n % 4} for n in range(280)]
+        names = ["praise", "2", "NA", "True"]  # texts, whatever else a reader of CSV might take them for
+        rows = [{"text": " ".join(rng.choices(groups[n % 4], k=8)), "label": names[n % 4]} for n in range(280)]
         write("a.jsonl", "".join(f"{json.dumps(row)}\n" for row in rows))
-        entry = {"labels": ["praise", "blame", "the", "film"]}
+        entry = {"labels": names}
     entry |= {"source": {"train": f"a.{kind}"}, "train": None, "validation": 40, "test": 40}
     edit_params(
         project,
@@ -224,6 +231,8 @@ def test_other_data_sets_train_end_to_end(project, kind):
             "train.epochs": 12,
         },
     )
+    dvc("add", f"data/local/a.{kind}")
+    subprocess.run(["git", "add", f"data/local/a.{kind}.dvc"], check=True)  # not ignored
     dvc("repro")
     evaluation = read("metrics/evaluate.json")
     assert evaluation["n"] == 40

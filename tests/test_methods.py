@@ -74,6 +74,7 @@ def test_loraplus_rates(bert):
     assert rates == {1e-4, 16e-4}
     fast = sum(len(group["params"]) for group in optimizer.param_groups if group["lr"] == 16e-4)
     assert fast >= sum("lora_B" in name for name in names)
+    assert {group["weight_decay"] for group in optimizer.param_groups if group["params"]} >= {0.01}
 
 
 def test_adalora_ends_at_its_rank_and_keeps_its_penalty(bert):

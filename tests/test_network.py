@@ -149,7 +149,11 @@ def test_a_checkpoint_with_a_head_for_other_labels(family):
     classifier(["a", "b"], None)[0].save_pretrained(BASE)
     model, head = classifier(["a", "b", "c"], None)
     assert "classifier" in head
-    assert logits(model, token_ids()).shape == (len(TEXTS), 3)
+    model = with_method(model, head, LORA, settings(family), 10)
+    expected = logits(model, token_ids())
+    assert expected.shape == (len(TEXTS), 3)
+    save(model, {"tokenize": {}})
+    np.testing.assert_allclose(logits(load_classifier()[0], token_ids()), expected, atol=1e-5)
 
 
 def test_a_target_that_is_not_there(family):

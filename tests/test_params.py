@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -138,6 +139,10 @@ def test_what_only_a_later_stage_can_see(finished, capfd):
         "params.yaml: tokenize.max_length: 60 and the method's 20 virtual tokens are above the model's limit of 64; "
         "lower it to 44"
     )
+    edit_params(finished, **{"method": "lora", "train.learning_rate": 1e30})
+    line = refusal(train, capfd)
+    assert re.fullmatch(r"params.yaml: the loss is nan at step \d of 100; lower the learning rate of 1e\+30", line)
+    edit_params(finished, **{"train.learning_rate": None})
     edit_params(finished, **{"tokenize.max_length": 24, "baseline.min_count": 1000})
     assert refusal(baseline, capfd).startswith("params.yaml: baseline: ")
     edit_params(finished, **{"baseline.min_count": 2, "datasets.imdb-wheel.train": None, "train.batch_size": 161})

@@ -41,11 +41,11 @@ def reruns(path: tuple) -> set[str]:
         case ("tokenize" | "train" as stage, *_):
             return {stage, "report"}
         case ("datasets", "imdb-wheel", *_):
-            return {"data", "report"}
+            return {"data"}
         case ("models", "minilm", "source", *_):
-            return {"base_model", "train", "report"}
+            return {"base_model", "train"}
         case ("models", "minilm", *_) | ("methods", "lora", *_):
-            return {"train", "report"}
+            return {"train"}
         case ("datasets" | "models" | "methods", *_):  # entries that are not selected
             return set()
         case ("dataset",):

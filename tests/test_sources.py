@@ -163,6 +163,18 @@ def test_a_pinned_digest_counts_more_than_the_hubs(hub, project, repositories):
     assert "org/bert: config.json: the downloaded file has digest" in refused("base_model")
 
 
+def test_either_all_files_are_pinned_or_none(hub, project, repositories):
+    """Or whether the others are read would depend on what happens to be in the local cache."""
+    files = repositories["datasets/org/reviews"]
+    pins = {name: hashlib.sha256(files[name]).hexdigest() for name in files if "train-" in name}
+    one, other = sorted(pins)
+    source = {"hub": "org/reviews", "revision": REVISION, "train": "plain/train-*.parquet", "sha256": {one: pins[one]}}
+    edit_params(project, **{"datasets.imdb-wheel.test": 20, "datasets.imdb-wheel.source": source})
+    assert refused("data") == f"data: params.yaml: org/reviews: sha256 lacks {other}; add it, or pin none of the files"
+    edit_params(project, **{"datasets.imdb-wheel.source": source | {"sha256": pins}})
+    run("data")
+
+
 def test_no_network(hub):
     hub.server.shutdown()
     hub.server.server_close()
