@@ -119,7 +119,7 @@ def test_two_at_once(untrained):
         time.sleep(0.01)
     output = dvc("repro", ok=False)
     assert first.poll() is None, "the first was over before the second was refused"
-    assert f"(PID {first.pid}): {sys.argv[0]}" in output or "is busy, it is being blocked by" in output, output
+    assert "is busy, it is being blocked by" in output
     assert "Traceback" not in output
     assert stages_run(first.communicate()[0])[0] == "train"
     assert first.returncode == 0
