@@ -3,6 +3,8 @@
 import shutil
 import subprocess
 
+import pandas as pd
+import pytest
 from conftest import dvc, edit_params, read, stages_run
 from test_params import contents
 
@@ -17,6 +19,9 @@ def test_from_clone_to_report(project):
     assert data["duplicates_dropped"] == 20
     assert evaluation["n"] == 80
     assert evaluation["accuracy"] > 0.8  # a few words tell the label; guessing gives 0.5
+    curve = pd.read_csv("metrics/training.csv")
+    assert len(curve) == 100  # steps
+    assert read("metrics/training.json")["train_loss"] == pytest.approx(curve["loss"][-10:].mean(), abs=1e-4)
     report = (project / "metrics/report.md").read_text()
     assert f"{100 * evaluation['accuracy']:.1f}% accuracy" in report
     assert "not the official test split" in report
