@@ -7,11 +7,12 @@ layer is already divided (see stages.calibration).
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from stages.files import ADAPTER, BASE
+from stages.files import ADAPTER, BASE, read_json, write_json
 from stages.params import InputError
 
 TOKENS_PER_BATCH = 8192  # padding included; larger batches are not faster on a CPU and cost memory
@@ -23,9 +24,10 @@ def quiet() -> None:
 
     import transformers
 
-    # peft 0.21 asks transformers for an attribute by its old name: nothing that a user could mend.
+    # Nothing that a user could mend: peft 0.21 asks transformers for an attribute by its old name, and finds AdaLoRA's
+    # ranks, which it restores elsewhere, unused.
     warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-
+    warnings.filterwarnings("ignore", "The following rank_pattern keys did not match", RuntimeWarning)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
 
@@ -113,3 +115,20 @@ def load_classifier():
                         setattr(parent, name, child.modules_to_save[child.active_adapter])
             model = model.merge_and_unload()
     return model.to(device()).eval(), AutoTokenizer.from_pretrained(ADAPTER, local_files_only=True)
+
+
+def save_classifier(network, settings: dict[str, Any]) -> None:
+    """Write models/adapter/: the trained weights, tokenizer, and config.json with `settings` added to it."""
+    from transformers import AutoTokenizer
+
+    network.save_pretrained(ADAPTER)
+    network.config.update(settings)
+    network.config.save_pretrained(ADAPTER)
+    AutoTokenizer.from_pretrained(BASE, local_files_only=True).save_pretrained(ADAPTER)
+    (ADAPTER / "README.md").unlink(missing_ok=True)  # peft's empty model card
+    if (path := ADAPTER / "adapter_config.json").is_file():
+        config = network.active_peft_config  # peft writes its sets in the order of their hashes
+        content = {k: sorted(v) if isinstance(getattr(config, k), set) else v for k, v in read_json(path).items()}
+        write_json(path, dict(sorted(content.items())))
+    for path in ADAPTER.glob("*.safetensors"):
+        path.chmod(0o644)  # as a checkout makes it; safetensors writes 0600

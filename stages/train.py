@@ -8,11 +8,10 @@ The last step's weights are kept; there is no early stopping. A killed run goes 
 ends with the same bytes. Wall time and hardware are shown on the terminal only: they would make reruns differ.
 """
 
-import math
 import os
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -20,88 +19,21 @@ from pydantic import Field
 from tqdm import tqdm
 
 from stages import checkpoint
+from stages.batches import epoch_batches, gradient, multiplies_bf16
 from stages.calibration import calibrate, quality
 from stages.catalogue import Method, Model
-from stages.encoder import device, logits, pad, quiet
-from stages.files import ADAPTER, BASE, METRICS, TOKENS, read_json, read_table, write_csv, write_json
-from stages.network import classifier, make_optimizer, orthogonality, with_method
+from stages.encoder import device, logits, quiet, save_classifier
+from stages.files import BASE, METRICS, TOKENS, read_table, write_csv, write_json
+from stages.network import classifier, make_optimizer, with_method
 from stages.params import InputError
 from stages.run import run
 
 CODE = [
-    Path(__file__).with_name(f"{name}.py") for name in ("train", "calibration", "checkpoint", "encoder", "network")
+    Path(__file__).with_name(f"{name}.py")
+    for name in ("train", "batches", "calibration", "checkpoint", "encoder", "network")
 ]  # what shapes the weights
 Count = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-
-
-def epoch_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """Row numbers of each batch of an epoch: a function of its arguments alone, so that a resumed run is exact.
-
-    Rows are shuffled, sorted by length within windows of 32 batches (little padding, still random company), and
-    the batches shuffled. Within a batch, longest first.
-    """
-    rng = np.random.default_rng((seed, epoch))
-    rows = rng.permutation(len(lengths))
-    window = 32 * batch_size
-    rows = np.concatenate(
-        [
-            part[np.argsort(-lengths[part], kind="stable")]
-            for part in (rows[start : start + window] for start in range(0, len(rows), window))
-        ]
-    )
-    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
-    return [batches[number] for number in rng.permutation(len(batches))]
-
-
-def save(network, settings: dict[str, Any]) -> None:
-    """Write models/adapter/: the trained weights, tokenizer, and config.json with `settings` added to it."""
-    from transformers import AutoTokenizer
-
-    network.save_pretrained(ADAPTER)
-    network.config.update(settings)
-    network.config.save_pretrained(ADAPTER)
-    AutoTokenizer.from_pretrained(BASE, local_files_only=True).save_pretrained(ADAPTER)
-    (ADAPTER / "README.md").unlink(missing_ok=True)  # peft's empty model card
-    if (path := ADAPTER / "adapter_config.json").is_file():
-        config = network.active_peft_config  # peft writes its sets in the order of their hashes
-        content = {k: sorted(v) if isinstance(getattr(config, k), set) else v for k, v in read_json(path).items()}
-        write_json(path, dict(sorted(content.items())))
-    for path in ADAPTER.glob("*.safetensors"):
-        path.chmod(0o644)  # as a checkout makes it; safetensors writes 0600
-
-
-def multiplies_bf16() -> bool:
-    """Whether the hardware multiplies matrices in bf16; one that emulates it is slower with it than without."""
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16"))
-
-
-def gradient(
-    network, sequences: list[np.ndarray], labels: np.ndarray, micro_batch_size: int, bf16: bool = False
-) -> float:
-    """Add the gradient of the batch's mean cross-entropy; return that mean.
-
-    The mean is over the whole batch, however it is cut into micro-batches. bf16: torch's autocast; weights stay fp32.
-    """
-    import torch
-
-    total = 0.0
-    for start in range(0, len(sequences), micro_batch_size):
-        part = slice(start, start + micro_batch_size)
-        inputs = pad(sequences[part], network.config.pad_token_id or 0)
-        with torch.autocast(network.device.type, torch.bfloat16, enabled=bf16):
-            scores = network(**{name: tensor.to(network.device) for name, tensor in inputs.items()}).logits
-        answers = torch.from_numpy(labels[part]).to(network.device)
-        loss = torch.nn.functional.cross_entropy(scores.float(), answers, reduction="sum") / len(sequences)
-        loss.backward()
-        total += loss.item()
-    if (penalty := orthogonality(network)) is not None:
-        penalty.backward()
-    return total
 
 
 def train(
@@ -160,9 +92,17 @@ def train(
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     reallocate = getattr(network.base_model, "update_and_allocate", None)  # AdaLoRA moves rank between layers
 
-    def validate(rows: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def refuse_divergence(numbers: float | np.ndarray, step: int) -> None:
+        if not np.isfinite(numbers).all():
+            raise InputError(
+                f"params.yaml: the training diverged by step {step} of {steps}; lower the learning rate of {rate}"
+            )
+
+    def validate(step: int, rows: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         part = held_out[:rows]
-        return logits(network, part["input_ids"].to_numpy(), "validation"), part["label"].to_numpy()
+        scores = logits(network, part["input_ids"].to_numpy(), "validation")
+        refuse_divergence(scores, step)
+        return scores, part["label"].to_numpy()
 
     run_key = checkpoint.key(
         settings
@@ -191,10 +131,7 @@ def train(
         batch = batches[number]
         network.train()
         loss = gradient(network, sequences[batch], labels[batch], micro_batch_size, bf16)
-        if not math.isfinite(loss):
-            raise InputError(
-                f"params.yaml: the loss is {loss} at step {step} of {steps}; lower the learning rate of {rate}"
-            )
+        refuse_divergence(loss, step)
         progress["losses"].append(loss)
         torch.nn.utils.clip_grad_norm_(trained, max_grad_norm)
         optimizer.step()
@@ -209,7 +146,7 @@ def train(
         if step in validate_at:
             # To follow the run, so as it runs; what is reported and calibrated with, below, is fp32.
             with torch.autocast(network.device.type, torch.bfloat16, enabled=bf16):
-                progress["validation"].append([step, *quality(*validate(validation_rows))])
+                progress["validation"].append([step, *quality(*validate(step, validation_rows))])
             bar.write(f"step {step}: validation accuracy {progress['validation'][-1][2]:.3f}")
         if step == steps or time.monotonic() - saved_at > 60 * checkpoint_minutes:
             progress |= {"step": step, "scheduler": scheduler.state_dict()}
@@ -222,10 +159,10 @@ def train(
         f"{'bf16' if bf16 else 'fp32'}"
     )
 
-    scores, answers = validate()
+    scores, answers = validate(steps)
     loss, accuracy = quality(scores, answers)
     temperature = calibrate(network, scores, answers)
-    save(network, {"tokenize": metadata["tokenize"], "calibration_temperature": temperature})
+    save_classifier(network, {"tokenize": metadata["tokenize"], "calibration_temperature": temperature})
     for name, columns in {"training": ["loss", "learning_rate"], "validation": ["loss", "accuracy"]}.items():
         write_csv(METRICS / f"{name}.csv", pd.DataFrame(progress[name], columns=["step", *columns]).round(6))
     parameters, trainable = sum(p.numel() for p in network.parameters()), sum(p.numel() for p in trained)

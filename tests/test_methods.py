@@ -7,14 +7,14 @@ from conftest import ROOT, reviews
 from encoders import write_encoder
 from transformers import AutoTokenizer
 
+from stages.batches import gradient
 from stages.calibration import calibrate
 from stages.catalogue import Method
-from stages.encoder import load_classifier, logits, pad, quiet
+from stages.encoder import load_classifier, logits, pad, quiet, save_classifier
 from stages.files import BASE
 from stages.network import classifier, make_optimizer, orthogonality, with_method
 from stages.params import InputError, load_params
 from stages.tokenize import encode
-from stages.train import gradient, save
 
 PARAMS = load_params(ROOT / "params.yaml")
 STEPS = 10
@@ -62,7 +62,7 @@ def test_trains_saves_and_reloads(bert, name):
         assert torch.equal(parameter, start[key]) == (key not in trained), key
     scores = logits(model, bert)
     temperature = calibrate(model, scores, LABELS)
-    save(model, {"tokenize": {}})
+    save_classifier(model, {"tokenize": {}})
     np.testing.assert_allclose(logits(load_classifier()[0], bert), scores / temperature, atol=2e-5)
 
 

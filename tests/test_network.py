@@ -8,14 +8,14 @@ from encoders import FAMILIES, write_encoder
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
+from stages.batches import gradient
 from stages.calibration import calibrate
 from stages.catalogue import Method
-from stages.encoder import load_classifier, logits, pad, quiet
+from stages.encoder import load_classifier, logits, pad, quiet, save_classifier
 from stages.files import ADAPTER, BASE
 from stages.network import classifier, make_optimizer, with_method
 from stages.params import InputError, load_params
 from stages.tokenize import encode
-from stages.train import gradient, save
 
 LORA = Method(peft={"peft_type": "LORA", "r": 4, "lora_alpha": 8})
 TEXTS = [text for text, _ in reviews(6)]
@@ -93,7 +93,7 @@ def test_save_and_reload(family):
     temperature = calibrate(model, 3 * trained, labels)
     assert temperature > 1.5
     np.testing.assert_allclose(logits(model, ids), trained / temperature, atol=1e-5)  # all logits, bias included
-    save(model, {"tokenize": {}})
+    save_classifier(model, {"tokenize": {}})
     reloaded, tokenizer = load_classifier()
     np.testing.assert_allclose(logits(reloaded, ids), trained / temperature, atol=1e-5)
     assert tokenizer(TEXTS)["input_ids"] == AutoTokenizer.from_pretrained(BASE)(TEXTS)["input_ids"]
@@ -104,6 +104,16 @@ def test_save_and_reload(family):
         if name.split(".")[0] in head:
             key = f"base_model.model.{name}"
             torch.testing.assert_close(saved[key], reloaded.state_dict()[name].cpu())
+
+
+def test_the_adapters_settings_are_written_in_their_order(family):
+    lora = LORA.peft | {"layers_to_transform": [1, 0]}  # a list keeps its order; peft's sets have none, so are sorted
+    model, _ = build(family, Method(peft=lora))
+    save_classifier(model, {})
+    config = read(ADAPTER / "adapter_config.json")
+    assert config["layers_to_transform"] == [1, 0]
+    assert config["target_modules"] == sorted(settings(family)["target_modules"])
+    assert list(config) == sorted(config)
 
 
 def test_micro_batches_add_up_to_the_large_batch(family):
@@ -152,7 +162,7 @@ def test_a_checkpoint_with_a_head_for_other_labels(family):
     model = with_method(model, head, LORA, settings(family), 10)
     expected = logits(model, token_ids())
     assert expected.shape == (len(TEXTS), 3)
-    save(model, {"tokenize": {}})
+    save_classifier(model, {"tokenize": {}})
     np.testing.assert_allclose(logits(load_classifier()[0], token_ids()), expected, atol=1e-5)
 
 

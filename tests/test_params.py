@@ -140,8 +140,10 @@ def test_what_only_a_later_stage_can_see(finished, capfd):
         "lower it to 44"
     )
     edit_params(finished, **{"method": "lora", "train.learning_rate": 1e30})
-    line = refusal(train, capfd)
-    assert re.fullmatch(r"params.yaml: the loss is nan at step \d of 100; lower the learning rate of 1e\+30", line)
+    diverged = r"params.yaml: the training diverged by step \d of {}; lower the learning rate of 1e\+30"
+    assert re.fullmatch(diverged.format(100), refusal(train, capfd))
+    edit_params(finished, **{"train.epochs": 1, "train.batch_size": 160})  # its only step is the one that diverges
+    assert re.fullmatch(diverged.format(1), refusal(train, capfd))
     edit_params(finished, **{"train.learning_rate": None})
     edit_params(finished, **{"tokenize.max_length": 24, "baseline.min_count": 1000})
     assert refusal(baseline, capfd).startswith("params.yaml: baseline: ")

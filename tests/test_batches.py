@@ -1,12 +1,12 @@
-"""The parts of training; the whole is in test_pipeline.py."""
+"""Batches, their gradient, and going on from a checkpoint; the whole training is in test_pipeline.py."""
 
 import numpy as np
 import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
+from stages.batches import epoch_batches, gradient, multiplies_bf16
 from stages.checkpoint import pack, unpack
-from stages.train import epoch_batches, gradient, multiplies_bf16
 
 
 def small_bert(labels: int = 2, dropout: float = 0.0) -> BertForSequenceClassification:

@@ -1,0 +1,58 @@
+"""The batches of an epoch, and the gradient of one."""
+
+import numpy as np
+
+from stages.encoder import pad
+from stages.network import orthogonality
+
+
+def epoch_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """Row numbers of each batch of an epoch: a function of its arguments alone, so that a resumed run is exact.
+
+    Rows are shuffled, sorted by length within windows of 32 batches (little padding, still random company), and
+    the batches shuffled. Within a batch, longest first.
+    """
+    rng = np.random.default_rng((seed, epoch))
+    rows = rng.permutation(len(lengths))
+    window = 32 * batch_size
+    rows = np.concatenate(
+        [
+            part[np.argsort(-lengths[part], kind="stable")]
+            for part in (rows[start : start + window] for start in range(0, len(rows), window))
+        ]
+    )
+    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    return [batches[number] for number in rng.permutation(len(batches))]
+
+
+def multiplies_bf16() -> bool:
+    """Whether the hardware multiplies matrices in bf16; one that emulates it is slower with it than without."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def gradient(
+    network, sequences: list[np.ndarray], labels: np.ndarray, micro_batch_size: int, bf16: bool = False
+) -> float:
+    """Add the gradient of the batch's mean cross-entropy; return that mean.
+
+    The mean is over the whole batch, however it is cut into micro-batches. bf16: torch's autocast; weights stay fp32.
+    """
+    import torch
+
+    total = 0.0
+    for start in range(0, len(sequences), micro_batch_size):
+        part = slice(start, start + micro_batch_size)
+        inputs = pad(sequences[part], network.config.pad_token_id or 0)
+        with torch.autocast(network.device.type, torch.bfloat16, enabled=bf16):
+            scores = network(**{name: tensor.to(network.device) for name, tensor in inputs.items()}).logits
+        answers = torch.from_numpy(labels[part]).to(network.device)
+        loss = torch.nn.functional.cross_entropy(scores.float(), answers, reduction="sum") / len(sequences)
+        loss.backward()
+        total += loss.item()
+    if (penalty := orthogonality(network)) is not None:
+        penalty.backward()
+    return total
