@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import softmax
-from test_train import small_bert
+from test_batches import small_bert
 
 from stages.calibration import calibrate, quality
 
