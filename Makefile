@@ -3,16 +3,19 @@
 # make export  write the trained model to models/export/ for transformers and ONNX
 # make plots   draw metrics/ as a page that needs no network, dvc_plots/index.html
 # make soak    kill runs at random moments and mutate inputs, by the hundred (an hour)
+# make bench   what rank, learning rate and method buy: a training each (two hours), benchmarks/settings.csv
 # make audit   ask whether a package of the lock has a known vulnerability
 # make lock    write requirements.txt anew after a change of pyproject.toml
 
 PYTHON ?= python3
 TORCH ?= $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 ENV := .venv/.ready
+# macOS' make 3.81 looks commands up with the PATH below only if it starts a shell, and so only if this is not its own.
+SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run env test lint export plots soak audit lock
+.PHONY: run env test lint export plots soak bench audit lock
 .DELETE_ON_ERROR:
 
 run: $(ENV)
@@ -52,6 +55,9 @@ dvc_plots/vega.js: | $(ENV)
 
 soak: $(ENV)
 	PYTHONPATH=. python tests/soak.py
+
+bench: $(ENV)
+	python -m benchmarks.settings
 
 audit: $(ENV)
 	pip-audit --require-hashes --disable-pip -r requirements.txt

@@ -77,9 +77,10 @@ def check_rows(frame: pd.DataFrame, dataset: Dataset, path: Path) -> pd.DataFram
     words = label.astype(str).str.strip()
     refuse(label.isna() | (words == ""), dataset.label, "missing label; fill it or drop the row")
     # Labels are names, or else numbers, whatever type the file gave them: 1, "1" or 1.0.
+    words = words.str.replace(r"^(\d+)\.0$", r"\1", regex=True).where(~words.isin(dataset.labels), words)
     numbers = {name: number for number, name in enumerate(dataset.labels)}
     if not words.isin(numbers).any():
-        numbers = {f"{number}{end}": number for number in range(len(dataset.labels)) for end in ("", ".0")}
+        numbers = {str(number): number for number in range(len(dataset.labels))}
     unknown = ~words.isin(numbers)
     what = f"unknown label {words[unknown].iloc[0]!r:.40}" if unknown.any() else ""
     refuse(unknown, dataset.label, f"{what}; the labels are {', '.join(dataset.labels)}")

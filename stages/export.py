@@ -13,6 +13,7 @@ from pathlib import Path
 
 from stages.files import METRICS, read_json
 from stages.params import InputError, load_params
+from stages.tokenize import MARKUP
 
 EXPORT = Path("models/export")
 CARD = Path(__file__).with_name("card.md.j2")
@@ -111,6 +112,7 @@ def export() -> None:
         params=params,
         labels=list(model.config.id2label.values()),
         tokenize=cut,
+        markup=MARKUP.pattern,
         **metrics,
     )
     (part / "README.md").write_text(str(card), encoding="utf-8")

@@ -60,24 +60,23 @@ def with_method(model, head: list[str], method: Method, defaults: dict[str, Any]
     all that trains.
     """
     import torch
-    from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftType, get_peft_config, get_peft_model
+    from peft import PEFT_TYPE_TO_CONFIG_MAPPING, AdaLoraConfig, PeftType, get_peft_config, get_peft_model
 
     if method.peft == "full":
         return model
     settings = method.peft
     if settings != "head":
-        config = model.config
         defaults = {
-            "modules_to_save": head,
+            "modules_to_save": list(head),  # peft adds to it
             # AdaLoRA: the first tenth of the steps at full rank, the last two fifths at the final one, roughly the
             # shares of Zhang et al. 2023.
             "total_step": steps,
             "tinit": steps // 10,
             "tfinal": 2 * steps // 5,
             # Methods that learn a prompt: peft finds these for some encoders only.
-            "token_dim": config.hidden_size,
-            "num_layers": config.num_hidden_layers,
-            "num_attention_heads": config.num_attention_heads,
+            "token_dim": model.config.hidden_size,
+            "num_layers": model.config.num_hidden_layers,
+            "num_attention_heads": model.config.num_attention_heads,
             "num_transformer_submodules": 1,
             **defaults,
         }
@@ -88,7 +87,10 @@ def with_method(model, head: list[str], method: Method, defaults: dict[str, Any]
                 check_targets(model, targets)
                 settings["target_modules"] = [name for name in targets if name not in head]
             if settings.get("target_modules") != []:
-                model = get_peft_model(model, get_peft_config({**settings, "task_type": "SEQ_CLS"}))
+                config = get_peft_config({**settings, "task_type": "SEQ_CLS"})
+                if isinstance(config, AdaLoraConfig) and config.target_r >= config.init_r:
+                    raise ValueError(f"target_r: {config.target_r} is not below init_r, {config.init_r}; lower it")
+                model = get_peft_model(model, config)
                 with torch.no_grad():  # an encoder that cannot take a prefix says so only here
                     model(input_ids=torch.zeros((1, 2), dtype=torch.long))
                 return model
@@ -118,7 +120,11 @@ def orthogonality(model):
 
 
 def make_optimizer(model, learning_rate: float, weight_decay: float, loraplus_lr_ratio: float | None):
-    """AdamW; weight decay on matrices only, not on biases and norms. LoRA+ (Hayou et al. 2024) if a ratio is given."""
+    """AdamW; weight decay on matrices only, not on vectors (biases, norms, IA3's factors, which peft shapes (1, n)).
+
+    LoRA+ (Hayou et al. 2024) if a ratio is given: B, and as in the authors' code all vectors, at that many times
+    the rate.
+    """
     import torch
 
     if loraplus_lr_ratio:
@@ -133,7 +139,7 @@ def make_optimizer(model, learning_rate: float, weight_decay: float, loraplus_lr
         )
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in trained if max(p.shape) < p.numel()], "weight_decay": weight_decay},
+        {"params": [p for p in trained if max(p.shape) == p.numel()], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=learning_rate)

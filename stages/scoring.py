@@ -76,13 +76,15 @@ def read_batches(path: Path, column: str) -> Iterator:
             raise InputError(f"{path}: must end in .csv, .jsonl or .parquet")
         if column not in schema.names:
             raise InputError(f"{path}: no column {column!r}; it has {', '.join(schema.names)}; name one with --column")
+        if schema.names.count(column) > 1:
+            raise InputError(f"{path}: has several columns {column!r}; rename all but one")
         if not (pa.types.is_string(schema.field(column).type) or pa.types.is_large_string(schema.field(column).type)):
             raise InputError(f"{path}: column {column!r} holds {schema.field(column).type}, not text; name another")
         if taken := {"predicted", "confidence"} & set(schema.names):
             raise InputError(f"{path}: has a column {taken.pop()!r} already; rename it")
         for batch in batches:
             yield from (batch.slice(start, ROWS) for start in range(0, batch.num_rows, ROWS))
-    except pa.ArrowInvalid as error:
+    except pa.ArrowException as error:
         raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
 
 

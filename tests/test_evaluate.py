@@ -1,9 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import read
 from sklearn import metrics
 
-from stages.evaluate import confusion_table, curves, expected_calibration_error, mcnemar, reliability, scores
+from stages.evaluate import confusion_table, curves, evaluate, expected_calibration_error, mcnemar, reliability, scores
+from stages.files import METRICS, PREDICTIONS, RAW, read_table, write_table
 
 
 def test_reliability_by_hand():
@@ -68,3 +70,18 @@ def test_curves_are_thinned_and_keep_the_area():
     assert precision_recall["recall"].is_monotonic_increasing
     three, _ = curves(rng.integers(0, 3, 90), rng.dirichlet([1, 1, 1], 90), ["a", "b", "c"])
     assert set(three["label"]) == {"a", "b", "c"}
+
+
+def test_texts_that_stand_in_train_are_left_out_of_a_second_accuracy(finished):
+    raw, metadata = read_table(RAW / "test.parquet")
+    for in_train in (np.arange(len(raw)) < 30, np.full(len(raw), True)):
+        (RAW / "test.parquet").unlink()  # a link into DVC's cache
+        write_table(RAW / "test.parquet", raw.assign(in_train=in_train), **metadata)
+        evaluate(bins=15)
+        result, predictions = read(METRICS / "evaluate.json"), read_table(PREDICTIONS)[0]
+        if in_train.all():
+            assert "accuracy_without_overlap" not in result
+        else:
+            others = predictions[~predictions["in_train"]]
+            expected = metrics.accuracy_score(others["label"], others["predicted"])
+            assert result["accuracy_without_overlap"] == pytest.approx(expected, abs=5e-5)

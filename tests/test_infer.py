@@ -204,6 +204,7 @@ def test_pipe_answers_each_line_at_once(finished):
         ("a.txt", "good", "a.txt: must end in .csv, .jsonl or .parquet"),
         ("a.csv", "review\ngood\n", "a.csv: no column 'text'; it has review; name one with --column"),
         ("a.csv", "text\n", "a.csv: has no rows"),
+        ("a.csv", "text,text\na,b\n", "a.csv: has several columns 'text'; rename all but one"),
         ("a.csv", "text,predicted\na,b\n", "a.csv: has a column 'predicted' already; rename it"),
         ("a.csv", "id,text\n1,a\n2,b,c\n", "Row #3: Expected 2 columns, got 3"),
         ("a.csv", b"text\ngood\ng\xff\n", "invalid UTF8"),

@@ -104,6 +104,7 @@ def test_adalora_ends_at_its_rank_and_keeps_its_penalty(bert):
         ({"peft_type": "LORA", "rank": 8}, "rank"),
         ({"peft_type": "LORA", "r": 0}, "r"),
         ({"peft_type": "LORA", "r": "eight"}, "r"),
+        ({"peft_type": "ADALORA", "init_r": 8, "target_r": 8}, "target_r: 8 is not below init_r, 8; lower it"),
     ],
 )
 def test_wrong_settings_are_refused_in_one_line(bert, peft, problem):

@@ -106,6 +106,24 @@ def test_save_and_reload(family):
             torch.testing.assert_close(saved[key], reloaded.state_dict()[name].cpu())
 
 
+def test_ia3_scales_keys_values_and_the_feed_forward(family):
+    """As in the paper: one factor for each key, value and inner activation, the last at the input of a layer."""
+    model, _ = build(family, load_params(ROOT / "params.yaml").methods["ia3"])
+    factors = {name: p for name, p in model.named_parameters() if "ia3_l" in name}
+    config = model.config
+    if family == "modernbert":  # queries, keys and values in one layer
+        each = 3 * config.hidden_size + config.intermediate_size
+    else:
+        inner = config.hidden_dim if family == "distilbert" else config.intermediate_size
+        each = 2 * config.hidden_size + inner
+    assert sum(p.numel() for p in factors.values()) == config.num_hidden_layers * each
+    at_input = {p.shape[1] for p in factors.values() if p.shape[0] == 1}
+    assert at_input == {config.hidden_dim if family == "distilbert" else config.intermediate_size}
+    decayed, others = (group["params"] for group in make_optimizer(model, 1e-3, 0.01, None).param_groups)
+    assert {id(p) for p in factors.values()} <= {id(p) for p in others}  # decay would draw a factor to 0, not to 1
+    assert decayed
+
+
 def test_the_adapters_settings_are_written_in_their_order(family):
     lora = LORA.peft | {"layers_to_transform": [1, 0]}  # a list keeps its order; peft's sets have none, so are sorted
     model, _ = build(family, Method(peft=lora))

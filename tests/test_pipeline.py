@@ -6,6 +6,7 @@ import subprocess
 import pandas as pd
 import pytest
 from conftest import dvc, edit_params, read, stages_run
+from safetensors.torch import load_file
 from test_params import contents
 
 from stages.params import STAGES
@@ -21,7 +22,11 @@ def test_from_clone_to_report(project):
     assert evaluation["accuracy"] > 0.8  # a few words tell the label; guessing gives 0.5
     curve = pd.read_csv("metrics/training.csv")
     assert len(curve) == 100  # steps
-    assert read("metrics/training.json")["train_loss"] == pytest.approx(curve["loss"][-10:].mean(), abs=1e-4)
+    # Of the encoder, and of the adapter and the head, which train.
+    encoder = sum(tensor.numel() for tensor in load_file("models/base/model.safetensors").values())
+    training = read("metrics/training.json")
+    assert training["parameters"] == encoder + training["trainable_parameters"]
+    assert training["train_loss"] == pytest.approx(curve["loss"][-10:].mean(), abs=1e-4)
     report = (project / "metrics/report.md").read_text()
     assert f"{100 * evaluation['accuracy']:.1f}% accuracy" in report
     assert "not the official test split" in report
