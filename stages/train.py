@@ -119,6 +119,10 @@ def train(
             group["lr"] = last  # a scheduler restores its own count, not the optimizer's rate
         print(f"train: going on from step {progress['step']} of {steps}")
 
+    def write_curves() -> None:
+        for name, columns in {"training": ["loss", "learning_rate"], "validation": ["loss", "accuracy"]}.items():
+            write_csv(METRICS / f"{name}.csv", pd.DataFrame(progress[name], columns=["step", *columns]).round(6))
+
     log_every = max(1, steps // 100)
     validate_at = {round(steps * (number + 1) / validations) for number in range(validations)}
     started = saved_at = time.monotonic()
@@ -148,6 +152,7 @@ def train(
             with torch.autocast(network.device.type, torch.bfloat16, enabled=bf16):
                 progress["validation"].append([step, *quality(*validate(step, validation_rows))])
             bar.write(f"step {step}: validation accuracy {progress['validation'][-1][2]:.3f}")
+            write_curves()  # `dvc plots show` draws a run that still goes on
         if step == steps or time.monotonic() - saved_at > 60 * checkpoint_minutes:
             progress |= {"step": step, "scheduler": scheduler.state_dict()}
             checkpoint.save(run_key, checkpoint.pack(network, optimizer), progress)
@@ -163,8 +168,7 @@ def train(
     loss, accuracy = quality(scores, answers)
     temperature = calibrate(network, scores, answers)
     save_classifier(network, {"tokenize": metadata["tokenize"], "calibration_temperature": temperature})
-    for name, columns in {"training": ["loss", "learning_rate"], "validation": ["loss", "accuracy"]}.items():
-        write_csv(METRICS / f"{name}.csv", pd.DataFrame(progress[name], columns=["step", *columns]).round(6))
+    write_curves()
     # Where peft trains the head it keeps the untrained one beside it.
     parameters = sum(p.numel() for name, p in network.named_parameters() if ".original_module." not in name)
     trainable = sum(p.numel() for p in trained)

@@ -1,5 +1,6 @@
 """The real pipeline, end to end, on the tiny project."""
 
+import re
 import shutil
 import subprocess
 
@@ -11,9 +12,19 @@ from test_params import contents
 
 from stages.params import STAGES
 
+# All that a cold run prints, without a terminal: what docs/guarantees.md says.
+PRINTED = (
+    r"|Running stage '\w+':|> python -m stages\.\w+|Updating lock file 'dvc\.lock'|Generating lock file 'dvc\.lock'"
+    r"|step \d+: validation accuracy \d\.\d{3}|train: \d+ s on \w+, \d+ threads, (fp32|bf16)"
+    r"|To track the changes with git, run:|\tgit add .*|To enable auto staging, run:|\tdvc config core\.autostage true"
+    r"|Use `dvc push` to send your updates to remote storage\."
+)
+
 
 def test_from_clone_to_report(project):
-    assert sorted(stages_run(dvc("repro"))) == sorted(STAGES)
+    output = dvc("repro")
+    assert sorted(stages_run(output)) == sorted(STAGES)
+    assert [line for line in output.splitlines() if not re.fullmatch(PRINTED, line)] == []
     assert stages_run(dvc("repro")) == []
     evaluation, data = read("metrics/evaluate.json"), read("metrics/data.json")
     assert (data["train"], data["validation"], data["test"]) == (160, 60, 80)

@@ -1,7 +1,9 @@
 """Training that was broken off at any step and goes on ends with the same bytes."""
 
 import shutil
+from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import edit_params
 from test_params import contents
@@ -73,6 +75,10 @@ def test_broken_off_at_every_step_of_one_run(finished, monkeypatch):
     shutil.rmtree("models/adapter")
     run_train()
     expected = contents(finished)
+    curves = [Path("metrics/training.csv"), Path("metrics/validation.csv")]
+    training, validation = (pd.read_csv(path) for path in curves)
+    for path in curves:
+        path.unlink()
     checkpoint.clear()
     save, steps = checkpoint.save, []
 
@@ -86,6 +92,11 @@ def test_broken_off_at_every_step_of_one_run(finished, monkeypatch):
     while len(steps) < 20:
         with pytest.raises(BrokenError):
             run_train()
+        if validated := steps[-1] // 5:  # the curves up to the last validation can be looked at meanwhile
+            pd.testing.assert_frame_equal(pd.read_csv(curves[0]), training[: 5 * validated])
+            pd.testing.assert_frame_equal(pd.read_csv(curves[1]), validation[:validated])
+        else:
+            assert not any(path.exists() for path in curves)
     assert steps == list(range(1, 21))
     run_train()
     assert contents(finished) == expected
