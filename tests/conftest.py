@@ -15,6 +15,9 @@ from ruamel.yaml import YAML
 
 from stages.files import sha256
 
+# Before torch is loaded: tests run one to a core, where its threads, which wait actively, would hold each other up.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 ROOT = Path(__file__).parent.parent
 POSITIVE, NEGATIVE = ["good", "great", "loved", "fine", "fun"], ["bad", "awful", "boring", "poor", "dull"]
 NEUTRAL = ["the", "a", "film", "movie", "was", "and", "it", "plot", "actor", "scene", "i", "this", "not", "too", "long"]
@@ -158,7 +161,6 @@ def enter(project: Path, site: Path, monkeypatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(site))
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(project.parent / "site-cache"))
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 
 

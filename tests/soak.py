@@ -62,6 +62,7 @@ def soak(kills: int = 50, default_kills: int = 5, mutations: int = 500, seed: in
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         if default_kills:
             patch.chdir(ROOT)
+            patch.delenv("OMP_NUM_THREADS")  # of the tests; this is to run as `make` does
             subprocess.run(["dvc", "repro", "--quiet"], check=True)  # nothing runs if this folder is up to date
             project = Path(folder) / "default"
             subprocess.run(["git", "clone", "--quiet", ROOT, project], check=True)
@@ -71,6 +72,7 @@ def soak(kills: int = 50, default_kills: int = 5, mutations: int = 500, seed: in
             site, project = site_packages(Path(folder) / "site"), Path(folder) / "tiny"
             make_project(project, site)
             enter(project, site, patch)
+            patch.setenv("OMP_NUM_THREADS", "1")
             started = time.monotonic()
             dvc("repro")
             gap = (time.monotonic() - started) / 2
