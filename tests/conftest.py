@@ -17,19 +17,17 @@ from stages.files import sha256
 
 # Before torch is loaded: tests run one to a core, where its threads, which wait actively, would hold each other up.
 os.environ["OMP_NUM_THREADS"] = "1"
+# What the developer's shell, a Git hook or an outer DVC run has set must not reach a test or its fixtures.
+for name in list(os.environ):
+    if name.startswith(("DVC_", "HF_", "GIT_")) or name in ("DEBUG", "TRANSFORMERS_OFFLINE"):
+        del os.environ[name]
+os.environ |= {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}  # the loopback Hub
+os.environ |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}  # no signing, no hooks
 
 ROOT = Path(__file__).parent.parent
 POSITIVE, NEGATIVE = ["good", "great", "loved", "fine", "fun"], ["bad", "awful", "boring", "poor", "dull"]
 NEUTRAL = ["the", "a", "film", "movie", "was", "and", "it", "plot", "actor", "scene", "i", "this", "not", "too", "long"]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-
-
-@pytest.fixture(autouse=True)
-def outside_this_project(monkeypatch):
-    """What the developer's shell or an outer DVC run has set must not reach a test."""
-    for name in list(os.environ):
-        if name.startswith(("DVC_", "HF_", "GIT_")):
-            monkeypatch.delenv(name)
 
 
 def reviews(count: int, seed: int = 0) -> list[tuple[str, int]]:
@@ -160,7 +158,6 @@ def enter(project: Path, site: Path, monkeypatch) -> None:
     monkeypatch.syspath_prepend(site)
     monkeypatch.setenv("PYTHONPATH", str(site))
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(project.parent / "site-cache"))
-    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 
 

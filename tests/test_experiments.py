@@ -111,8 +111,9 @@ def test_comment_of_a_pull_request(finished, tmp_path, monkeypatch):
     assert (tmp_path / "call").read_text().startswith("pr comment 7 ")
     comment = (tmp_path / "comment.md").read_text()
     assert re.search(r"\| metrics/evaluate.json +\| accuracy +\| [\d.]+ +\| [\d.]+ +\| -0.05 +\|", comment)
-    for name in re.findall(r"/raw/abc/(\S+)\)", comment):
-        assert Path(name).is_file()
+    pictures = re.findall(r"/raw/abc/(\S+)\)", comment)
+    assert len(pictures) == 4
+    assert all(Path(name).is_file() for name in pictures)
 
 
 def test_actions_are_pinned():

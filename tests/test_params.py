@@ -80,10 +80,8 @@ def test_edit_is_refused(project, capfd, case):
 
 
 FILES = {  # the whole file -> what the line says
-    "missing key": (
-        lambda good: good.replace(b"  bins: 15", b"  # bins"),
-        "evaluate: its settings are missing",
-    ),
+    "missing key": (lambda good: good.replace(b"  batch_size: 8", b""), "train.batch_size: missing key; add it"),
+    "no key left": (lambda good: good.replace(b"  bins: 15", b"  # bins"), "evaluate: its settings are missing"),
     "missing section": (lambda good: good.replace(b"\nevaluate:\n  bins: 15", b""), "evaluate: missing key; add it"),
     "duplicate key": (lambda good: b"model: minilm\n" + good, "line 6: not valid YAML: found duplicate key"),
     "not YAML": (lambda good: b"data: [1,\n" + good, "line 6: not valid YAML: expected ',' or ']'"),

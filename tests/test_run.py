@@ -1,0 +1,58 @@
+"""What a stage's error becomes; the refusals of each stage are in test_params.py, kills in test_kill.py."""
+
+import errno
+import subprocess
+import sys
+
+import pytest
+import torch
+from conftest import dvc, stages_run
+
+from stages.params import InputError
+from stages.run import NETWORK_STAGES, message_of
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (InputError("params.yaml: seed: mend it"), "params.yaml: seed: mend it"),
+        (KeyboardInterrupt(), "interrupted; `dvc repro` goes on from where this run was"),
+        (MemoryError(), "out of memory; lower train.micro_batch_size or tokenize.max_length in params.yaml"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "out of memory; lower train.micro_batch_size or tokenize.max"),
+        (OSError(errno.ENOSPC, "", "a/b"), "a/b: No space left on device; make room, then `dvc repro`"),
+        (OSError(errno.EROFS, "", "a/b"), "a/b: Read-only file system; make it writable, then `dvc repro`"),
+        (PermissionError(errno.EACCES, "", "a/b"), "a/b: Permission denied; make it readable and writable, then"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "disk: No space left on device; make room"),
+        (ZeroDivisionError(), None),  # a defect of the code, which ends in a traceback
+        (OSError(errno.ECONNRESET, ""), None),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_message_of(error, message):
+    told = message_of(error)
+    assert told is None if message is None else told.startswith(message)
+
+
+@pytest.mark.parametrize("stage", ["data", "tokenize"])
+def test_only_the_network_stages_may_ask_the_hub(project, stage):
+    code = f"""
+import os
+from stages.run import run
+def {stage}(): print("offline:", os.environ.get("HF_HUB_OFFLINE"))
+run({stage})
+"""
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert answer.stdout == f"offline: {None if stage in NETWORK_STAGES else 1}\n", answer.stderr
+
+
+def test_files_that_a_power_cut_left_empty(finished):
+    """The mends of docs/guarantees.md."""
+    rwlock = finished / ".dvc/tmp/rwlock"
+    rwlock.write_text("")
+    assert "Unable to read RWLock-file '.dvc/tmp/rwlock'" in dvc("repro", ok=False)
+    rwlock.unlink()
+    assert stages_run(dvc("repro")) == []
+    (finished / "dvc.lock").write_text("")
+    assert "dvc.lock" in dvc("repro", ok=False)
+    subprocess.run(["git", "checkout", "-q", "dvc.lock"], check=True)
+    assert stages_run(dvc("repro")) == []
