@@ -73,6 +73,7 @@ MODULES = {
     "tables": {"data"},
     "scoring": {"infer"},
     "network": {"train"},
+    "batches": {"train"},
     "calibration": {"train"},
     "checkpoint": {"train", "evaluate", "infer"},
     "export": set(),
