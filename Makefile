@@ -3,7 +3,7 @@
 # make export  write the trained model to models/export/ for transformers and ONNX
 # make plots   draw metrics/ as a page that needs no network, dvc_plots/index.html
 # make soak    kill runs at random moments and mutate inputs, by the hundred (an hour)
-# make bench   what rank, learning rate and method buy: a training each (two hours), benchmarks/settings.csv
+# make bench   what rank, learning rate and method buy: a training each (1.5 hours), benchmarks/settings.csv
 # make audit   ask whether a package of the lock has a known vulnerability
 # make lock    write requirements.txt anew after a change of pyproject.toml
 
