@@ -22,7 +22,7 @@ DEFAULT = "rank 8"
 SETTINGS: dict[str, list[str]] = {
     **{f"rank {rank}": [f"methods.lora.peft.r={rank}"] for rank in (2, 4, 8, 16, 32)},
     **{f"learning rate {rate}": [f"train.learning_rate={rate}"] for rate in ("2.5e-4", "1e-3")},
-    **{f"method {name}": [f"method={name}"] for name in ("head",)},
+    **{f"method {name}": [f"method={name}"] for name in ("head", "full")},
 }
 
 
