@@ -3,9 +3,10 @@
 # make export  write the trained model to models/export/ for transformers and ONNX
 # make plots   draw metrics/ as a page that needs no network, dvc_plots/index.html
 # make soak    kill runs at random moments and mutate inputs, by the hundred (an hour)
-# make bench   what rank, learning rate and method buy: a training each (1.5 hours), benchmarks/settings.csv
+# make bench   what rank, learning rate and method buy: a training each (2 hours), benchmarks/settings.csv
 # make audit   ask whether a package of the lock has a known vulnerability
 # make lock    write requirements.txt anew after a change of pyproject.toml
+# make help    show these lines
 
 PYTHON ?= python3
 TORCH ?= $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
@@ -15,13 +16,16 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run env test lint export plots soak bench audit lock
+.PHONY: help run env test lint export plots soak bench audit lock
 .DELETE_ON_ERROR:
 
 run: $(ENV)
 	@test -s .dvc/tmp/rwlock || rm -f .dvc/tmp/rwlock  # DVC killed while it wrote this file would not start again
 	dvc repro
 	@echo "Results: metrics/report.md, metrics/evaluate.json. Look: dvc metrics show; dvc plots show"
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
 env: $(ENV)
 

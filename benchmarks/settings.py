@@ -14,6 +14,8 @@ from pathlib import Path
 import pandas as pd
 
 from stages.figures import figure, write
+from stages.run import no_arguments
+from stages.statistics import wilson_interval
 
 RESULTS = Path(__file__).with_name("settings.csv")
 VALIDATION = 2000  # reviews; more than the default's, for a standard error of 0.7 points
@@ -22,7 +24,7 @@ DEFAULT = "rank 8"
 SETTINGS: dict[str, list[str]] = {
     **{f"rank {rank}": [f"methods.lora.peft.r={rank}"] for rank in (2, 4, 8, 16, 32)},
     **{f"learning rate {rate}": [f"train.learning_rate={rate}"] for rate in ("2.5e-4", "1e-3")},
-    **{f"method {name}": [f"method={name}"] for name in ("head", "full")},
+    **{f"method {name}": [f"method={name}"] for name in ("head", "ia3", "prefix", "loraplus", "full")},
 }
 
 
@@ -34,8 +36,11 @@ def measure(name: str, overrides: list[str]) -> dict[str, str | int | float]:
     options = [part for value in [f"datasets.imdb-wheel.validation={VALIDATION}", *overrides] for part in ("-S", value)]
     command = ["dvc", "exp", "run", "--temp", "--force", "--name", experiment, *options, "train"]
     print(f"\n{name}: {' '.join(command)}", flush=True)
+    lines = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        lines = [print(line, end="", flush=True) or line for line in process.stdout]
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
     if process.returncode:
         raise SystemExit(f"{name}: training failed, see above")
     seconds = next(int(found[1]) for line in lines if (found := re.match(r"train: (\d+) s on", line)))
@@ -45,10 +50,8 @@ def measure(name: str, overrides: list[str]) -> dict[str, str | int | float]:
 
 
 def interval(accuracy: float) -> tuple[float, float]:
-    """Wilson's 95% interval of an accuracy on the validation split."""
-    from scipy.stats import binomtest
-
-    return tuple(binomtest(round(accuracy * VALIDATION), VALIDATION).proportion_ci(method="wilson"))
+    """The 95% interval of an accuracy on the validation split."""
+    return wilson_interval(round(accuracy * VALIDATION), VALIDATION)
 
 
 def draw(results: pd.DataFrame, path: Path) -> None:
@@ -56,7 +59,7 @@ def draw(results: pd.DataFrame, path: Path) -> None:
     default = results[results["setting"] == DEFAULT]
     ranks = results[results["setting"].str.startswith("rank ")]
     rates = pd.concat([default, results[results["setting"].str.startswith("learning rate ")]])
-    drawing, panels = figure(9, 3.6, columns=2)
+    fig, panels = figure(9, 3.6, columns=2)
     panels[0].sharey(panels[1])
     for axes, rows, values, label in (
         (panels[0], ranks, ranks["setting"].str.removeprefix("rank ").astype(int), "rank (alpha stays 32)"),
@@ -70,7 +73,7 @@ def draw(results: pd.DataFrame, path: Path) -> None:
         axes.set_xticks(rows["value"], [f"{value:g}" for value in rows["value"]], minor=False)
         axes.set(xlabel=label, ylabel="validation accuracy")
         axes.yaxis.set_major_formatter("{x:.1%}")
-    write(drawing, path)
+    write(fig, path)
 
 
 def tables(results: pd.DataFrame) -> tuple[str, str]:
@@ -91,7 +94,7 @@ def tables(results: pd.DataFrame) -> tuple[str, str]:
     default = results["setting"] == DEFAULT
     titles = {
         "setting": "setting",
-        "trained": "parameters that train",
+        "trained": "trainable parameters",
         "rate": "learning rate",
         "accuracy": "validation accuracy (95% interval)",
         "loss": "log loss",
@@ -112,6 +115,7 @@ def tables(results: pd.DataFrame) -> tuple[str, str]:
 
 
 def main() -> None:
+    no_arguments("python -m benchmarks.settings", "make bench")
     rows = pd.read_csv(RESULTS).to_dict("records") if RESULTS.is_file() else []
     for name, overrides in SETTINGS.items():
         if name not in {row["setting"] for row in rows}:

@@ -1,6 +1,8 @@
 """The settings that `make bench` compares: each is valid, and README.md shows what was measured."""
 
 import re
+from functools import reduce
+from operator import getitem
 
 import pandas as pd
 import pytest
@@ -15,8 +17,13 @@ from stages.params import load_params
 @pytest.mark.parametrize("name", settings.SETTINGS)
 def test_each_setting_is_one_of_params(project, name):
     values = YAML(typ="safe").load("\n".join(settings.SETTINGS[name]).replace("=", ": "))
+    shipped = YAML(typ="safe").load(project / "params.yaml")
+    for key in values:
+        *path, last = key.split(".")
+        assert last in reduce(getitem, path, shipped)  # whether peft's settings are misspelt, only train can tell
     edit_params(project, **values)
     load_params()
+    assert (YAML(typ="safe").load(project / "params.yaml") == shipped) == (name == settings.DEFAULT)
 
 
 def test_a_setting_is_measured(finished, monkeypatch, capfd):
@@ -30,13 +37,6 @@ def test_a_setting_is_measured(finished, monkeypatch, capfd):
         settings.measure("rank 0", ["methods.lora.peft.r=0"])
 
 
-def test_interval_is_wilsons():
-    share, n, z = 0.9, settings.VALIDATION, 1.959964
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5
-    assert settings.interval(share) == pytest.approx((middle - half, middle + half), abs=1e-6)
-
-
 def test_readme_shows_what_was_measured(tmp_path):
     results = pd.read_csv(settings.RESULTS)
     assert results["setting"].tolist() == list(settings.SETTINGS)
@@ -45,3 +45,12 @@ def test_readme_shows_what_was_measured(tmp_path):
     settings.draw(results, tmp_path / "drawn.png")
     shown = str(settings.RESULTS.with_suffix(".png"))
     assert compare_images(shown, str(tmp_path / "drawn.png"), tol=5) is None
+
+
+@pytest.mark.parametrize("results", ["metrics/evaluate.json"])
+def test_readme_shows_the_results(results):
+    readme, result = (ROOT / "README.md").read_text(), read(ROOT / results)
+    interval = f"{100 * result['accuracy_low']:.1f} to {100 * result['accuracy_high']:.1f}"
+    others = f"{result['f1']:.1%} | {result['roc_auc']:.3f} | {result['ece']:.3f}"
+    assert f"| **{result['accuracy']:.1%}** | {interval} | {others} |" in readme
+    assert f"| {result['baseline_accuracy']:.1%} | | | | |" in readme
