@@ -15,7 +15,8 @@ from stages import checkpoint
 from stages.encoder import load_classifier, logits
 from stages.figures import confusion_figure
 from stages.files import BASELINE, METRICS, PREDICTIONS, RAW, TOKENS, read_table, write_csv, write_json, write_table
-from stages.run import run
+from stages.run import main
+from stages.statistics import mcnemar, wilson_interval
 
 
 def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int) -> pd.DataFrame:
@@ -34,31 +35,18 @@ def expected_calibration_error(table: pd.DataFrame) -> float:
     return float(np.average((table["confidence"] - table["accuracy"]).abs(), weights=table["count"]))
 
 
-def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
-    """Two-sided exact p-value that two classifiers are equally often right on the same rows (McNemar 1947).
-
-    first, second: (rows,) bool, whether each is right.
-    """
-    from scipy.stats import binomtest
-
-    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
-    disagreements = only_first + only_second
-    return float(binomtest(only_first, disagreements).pvalue) if disagreements else 1.0
-
-
-def scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+def classification_metrics(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     """accuracy with its 95% Wilson interval, precision, recall, f1, roc_auc, log_loss.
 
     labels: (rows,); probabilities: (rows, k). For k = 2, precision, recall and f1 are those of label 1; for more
     labels they and roc_auc (one against the rest) are means over the labels.
     """
-    from scipy.stats import binomtest
     from sklearn import metrics
 
     predicted = probabilities.argmax(axis=1)
     k = probabilities.shape[1]
     correct = int((predicted == labels).sum())
-    interval = binomtest(correct, len(labels)).proportion_ci(method="wilson")
+    low, high = wilson_interval(correct, len(labels))
     precision, recall, f1, _ = metrics.precision_recall_fscore_support(
         labels, predicted, average="binary" if k == 2 else "macro", zero_division=0.0
     )
@@ -66,8 +54,8 @@ def scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     exact = probabilities.astype(np.float64) / probabilities.astype(np.float64).sum(axis=1, keepdims=True)
     return {
         "accuracy": correct / len(labels),
-        "accuracy_low": float(interval.low),
-        "accuracy_high": float(interval.high),
+        "accuracy_low": low,
+        "accuracy_high": high,
         "precision": float(precision),
         "recall": float(recall),
         "f1": float(f1),
@@ -94,18 +82,20 @@ def curves(labels: np.ndarray, probabilities: np.ndarray, names: list[str], poin
     )
 
 
-def confusion_table(labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> pd.DataFrame:
-    """Count and share of the actual label for each pair (actual, predicted), in the order of the names."""
-    pairs = pd.MultiIndex.from_product([range(len(names)), range(len(names))], names=["actual", "predicted"])
-    counts = pd.DataFrame({"actual": labels, "predicted": predicted}).value_counts().reindex(pairs, fill_value=0)
-    table = counts.rename("count").reset_index()
-    table["share"] = (table["count"] / table.groupby("actual")["count"].transform("sum")).round(4)
-    return table.assign(**{column: table[column].map(names.__getitem__) for column in ("actual", "predicted")})
+def confusion_table(counts: np.ndarray, names: list[str]) -> pd.DataFrame:
+    """Count and share of the actual label for each pair (actual, predicted), in the order of the names.
+
+    counts: (k, k), a row for each actual label, a column for each predicted one.
+    """
+    pairs = pd.MultiIndex.from_product([names, names], names=["actual", "predicted"])
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    return pd.DataFrame({"count": counts.ravel(), "share": shares.ravel().round(4)}, pairs).reset_index()
 
 
 def evaluate(*, bins: Annotated[int, Field(ge=2, le=100)]) -> None:
     """Score, compare, draw. bins: of the reliability diagram and the ECE."""
     from scipy.special import softmax
+    from sklearn.metrics import confusion_matrix
 
     # train's result is safe in DVC's cache once a later stage runs: only now is its last checkpoint of no use.
     checkpoint.clear()
@@ -113,14 +103,14 @@ def evaluate(*, bins: Annotated[int, Field(ge=2, le=100)]) -> None:
     tokens, _ = read_table(TOKENS / "test.parquet")
     names, labels = metadata["labels"], raw["label"].to_numpy()
     model, _ = load_classifier()
-    outputs = logits(model, tokens["input_ids"].to_numpy(), "evaluate").astype(np.float64)
-    probabilities = softmax(outputs, axis=1)
-    uncalibrated = softmax(outputs * model.config.calibration_temperature, axis=1)  # as before calibration
+    scores = logits(model, tokens["input_ids"].to_numpy(), "evaluate").astype(np.float64)
+    probabilities = softmax(scores, axis=1)
+    uncalibrated = softmax(scores * model.config.calibration_temperature, axis=1)  # as before calibration
     predicted = probabilities.argmax(axis=1)
     right, baseline_right = predicted == labels, read_table(BASELINE)[0]["predicted"].to_numpy() == labels
     before, after = reliability(uncalibrated, labels, bins), reliability(probabilities, labels, bins)
 
-    result = scores(labels, probabilities)
+    result = classification_metrics(labels, probabilities)
     result |= {
         "ece": expected_calibration_error(after),
         "ece_uncalibrated": expected_calibration_error(before),
@@ -130,13 +120,13 @@ def evaluate(*, bins: Annotated[int, Field(ge=2, le=100)]) -> None:
     if "in_train" in raw and not raw["in_train"].all():  # of an official test split, which train's texts may stand in
         result["accuracy_without_overlap"] = float(right[~raw["in_train"]].mean())
     result = {name: round(value, 4) for name, value in result.items()}
-    # Three digits, since a p-value has no smallest decimal place.
+    # Three significant digits: four decimals would round a small p to 0.
     result |= {"mcnemar_p": float(f"{mcnemar(right, baseline_right):.3g}"), "n": len(labels)}
     write_json(METRICS / "evaluate.json", result)
 
-    confusion = confusion_table(labels, predicted, names)
-    write_csv(METRICS / "confusion.csv", confusion)
-    confusion_figure(confusion["count"].to_numpy().reshape(len(names), -1), names, METRICS / "confusion.png")
+    confusion = confusion_matrix(labels, predicted, labels=range(len(names)))
+    write_csv(METRICS / "confusion.csv", confusion_table(confusion, names))
+    confusion_figure(confusion, names, METRICS / "confusion.png")
     roc, precision_recall = curves(labels, probabilities, names)
     write_csv(METRICS / "roc.csv", roc)
     write_csv(METRICS / "precision_recall.csv", precision_recall)
@@ -148,4 +138,4 @@ def evaluate(*, bins: Annotated[int, Field(ge=2, le=100)]) -> None:
 
 
 if __name__ == "__main__":
-    run(evaluate)
+    main(evaluate)

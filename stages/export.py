@@ -13,6 +13,7 @@ from pathlib import Path
 
 from stages.files import METRICS, read_json
 from stages.params import InputError, load_params
+from stages.run import no_arguments
 from stages.tokenize import MARKUP
 
 EXPORT = Path("models/export")
@@ -68,7 +69,7 @@ def export() -> None:
     params = load_params()
     model, tokenizer = load_classifier()
     if isinstance(model, PeftModel):
-        raise InputError(f"method {params.method}: its prompts cannot be merged into the weights; use models/adapter")
+        raise InputError(f"method {params.method}: cannot be merged into the weights; use models/adapter")
     try:
         metrics = {name: read_json(METRICS / f"{name}.json") for name in ("data", "training", "evaluate")}
     except FileNotFoundError as error:
@@ -92,7 +93,7 @@ def export() -> None:
     data = ModelCardData(
         library_name="transformers",
         pipeline_tag="text-classification",
-        tags=["text-classification", "sentiment-analysis", params.method],
+        tags=[params.method],
         model_name=f"{params.model}-{params.method}-{params.dataset}",
         eval_results=[
             EvalResult(
@@ -122,7 +123,10 @@ def export() -> None:
 
 
 if __name__ == "__main__":
+    no_arguments("python -m stages.export", "make export   # after `dvc repro`")
     try:
         export()
-    except InputError as error:
+    except (InputError, OSError) as error:
         sys.exit(f"export: {error}")
+    except KeyboardInterrupt:
+        sys.exit("export: interrupted")

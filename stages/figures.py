@@ -10,20 +10,21 @@ def figure(width: float = 5.0, height: float = 4.0, columns: int = 1):
     """A figure without pyplot's global state: (figure, axes, an array of them if columns > 1), sizes in inches."""
     from matplotlib.figure import Figure
 
-    drawing = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    return drawing, drawing.subplots(ncols=columns)
+    fig = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    return fig, fig.subplots(ncols=columns)
 
 
-def write(drawing, path: Path) -> None:
+def write(fig, path: Path) -> None:
+    """PNG at 120 dots per inch."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # Without matplotlib's version, which would be in the bytes.
-    drawing.savefig(path, dpi=120, bbox_inches="tight", metadata={"Software": None})
+    fig.savefig(path, dpi=120, bbox_inches="tight", metadata={"Software": None})
 
 
 def confusion_figure(counts: np.ndarray, names: list[str], path: Path) -> None:
     """counts: (k, k), a row for each actual label, a column for each predicted one."""
     longest = max(len(name) for name in names)
-    drawing, axes = figure(2 + 0.08 * longest + 0.8 * len(names), 1.6 + 0.8 * len(names))
+    fig, axes = figure(2 + 0.08 * longest + 0.8 * len(names), 1.6 + 0.8 * len(names))
     shares = counts / counts.sum(axis=1, keepdims=True)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(counts.shape):
@@ -47,13 +48,13 @@ def confusion_figure(counts: np.ndarray, names: list[str], path: Path) -> None:
         axes.set_xticklabels(names, rotation=30, ha="right", rotation_mode="anchor")
     else:
         axes.set_xticklabels(names)
-    drawing.colorbar(image, label="share of the actual label", format="{x:.0%}")
-    write(drawing, path)
+    fig.colorbar(image, label="share of the actual label", format="{x:.0%}")
+    write(fig, path)
 
 
 def training_figure(training: pd.DataFrame, validation: pd.DataFrame, path: Path) -> None:
     """Loss and, beside it, validation accuracy, against the optimizer's step."""
-    drawing, (loss, accuracy) = figure(9, 3.6, columns=2)
+    fig, (loss, accuracy) = figure(9, 3.6, columns=2)
     loss.plot(training["step"], training["loss"], color="0.65", label="training")
     loss.plot(validation["step"], validation["loss"], "o--", color="black", label="validation")
     loss.set(xlabel="step", ylabel="cross-entropy (nats)", title="Loss", ylim=(0, None))
@@ -62,12 +63,12 @@ def training_figure(training: pd.DataFrame, validation: pd.DataFrame, path: Path
     accuracy.set(xlabel="step", ylabel="accuracy", title="Validation accuracy", xlim=loss.get_xlim())
     for axes in (loss, accuracy):
         axes.grid(alpha=0.3)
-    write(drawing, path)
+    write(fig, path)
 
 
 def reliability_figure(table: pd.DataFrame, path: Path) -> None:
     """Accuracy against confidence by bin, before and after calibration; the area of a point is its share of reviews."""
-    drawing, axes = figure()
+    fig, axes = figure()
     axes.plot([0, 1], [0, 1], ":", color="0.5", label="perfect")
     for name, rows in table.groupby("calibration", sort=False):
         color, line, marker = ("0.55", "--", "s") if name == "before" else ("tab:blue", "-", "o")
@@ -79,12 +80,12 @@ def reliability_figure(table: pd.DataFrame, path: Path) -> None:
         xlabel="confidence", ylabel="accuracy", title="Reliability, test split", xlim=(low, 1.02), ylim=(low, 1.02)
     )
     axes.legend(frameon=False)
-    write(drawing, path)
+    write(fig, path)
 
 
 def length_figure(table: pd.DataFrame, path: Path) -> None:
     """Accuracy with its 95% interval by review length; columns words, accuracy, low, high, sum (right), count."""
-    drawing, axes = figure(6.4, 4)
+    fig, axes = figure(6.4, 4)
     errors = [table["accuracy"] - table["low"], table["high"] - table["accuracy"]]
     axes.errorbar(range(len(table)), table["accuracy"], yerr=errors, fmt="o", capsize=4, color="tab:blue")
     axes.axhline(table["sum"].sum() / table["count"].sum(), ls=":", color="0.4", label="all reviews")
@@ -93,4 +94,4 @@ def length_figure(table: pd.DataFrame, path: Path) -> None:
     axes.set(xlabel="words in the review", ylabel="accuracy", title="Accuracy by length, test split")
     axes.set_xticks(range(len(table)), ticks)
     axes.grid(axis="y", alpha=0.3)
-    write(drawing, path)
+    write(fig, path)

@@ -53,24 +53,32 @@ def lines(stream: BinaryIO) -> Iterator[list[str]]:
     rest, count = b"", 0
     while piece := stream.read1(2**16):
         *whole, rest = (rest + piece).split(b"\n")
-        yield [decode(line, count + number) for number, line in enumerate(whole, 1)]
+        yield from decoded(whole, count + 1)
         count += len(whole)
     if rest:
-        yield [decode(rest, count + 1)]
+        yield from decoded([rest], count + 1)
 
 
-def decode(line: bytes, number: int) -> str:
-    try:
-        return line.decode().removesuffix("\r")
-    except UnicodeDecodeError as error:
-        raise InputError(f"standard input: line {number}: not UTF-8 ({error.reason} at byte {error.start})") from None
+def decoded(lines: list[bytes], first: int) -> Iterator[list[str]]:
+    """The lines as text; if one is not UTF-8, those before it, and then the error."""
+    texts = []
+    for number, line in enumerate(lines, first):
+        try:
+            texts.append(line.decode().removesuffix("\r"))
+        except UnicodeDecodeError as error:
+            yield texts
+            place = f"standard input: line {number}"
+            raise InputError(f"{place}: not UTF-8 ({error.reason} at byte {error.start})") from None
+    yield texts
 
 
 def main(
     texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Texts to score; - for one a line.")] = None,
     file: Annotated[Path | None, typer.Option(help="Score a .csv, .jsonl or .parquet file.")] = None,
-    column: Annotated[str, typer.Option(help="Its column of texts.")] = "text",
-    out: Annotated[Path, typer.Option(help="Where its rows go, with predicted and confidence.")] = "scored.parquet",
+    column: Annotated[str | None, typer.Option(help="Its column of texts.  [default: text]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where its rows go, with predicted and confidence.  [default: scored.parquet]")
+    ] = None,
 ) -> None:
     """Score texts with the trained classifier. Without arguments: the pipeline's stage `infer`.
 
@@ -81,14 +89,17 @@ def main(
 
     A --file may be larger than memory. Called again after a kill, it goes on where it was.
     """
-    if not texts and not file:
+    if not (texts or file or column or out):
         return run(infer)
     os.environ["HF_HUB_OFFLINE"] = "1"
     try:
-        if file and texts:
+        if bool(file) == bool(texts):
             raise InputError("give either texts or --file")
+        if texts and (column or out):
+            raise InputError("--column and --out are of a --file")
         if file:
-            print(f"infer: {score_file(file, column, out):,} rows in {out}")
+            out = out or Path("scored.parquet")
+            print(f"infer: {score_file(file, column or 'text', out):,} rows in {out}")
         elif texts == ["-"]:
             classifier = Classifier()
             for batch in lines(sys.stdin.buffer):

@@ -13,27 +13,23 @@ from pydantic import Field
 
 from stages.figures import length_figure, reliability_figure, training_figure
 from stages.files import ADAPTER, METRICS, PREDICTIONS, read_json, read_table
-from stages.run import run
+from stages.params import BOUND
+from stages.run import main
+from stages.statistics import wilson_interval
 
 TEMPLATE = Path(__file__).with_name("report.md.j2")
 WORDS = [0, 100, 200, 300, 500]  # lower bounds of the groups of lengths
 
 
 def accuracy_by_length(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy and its 95% Wilson interval by number of words; groups without reviews are left out."""
-    from scipy.stats import binomtest
-
+    """Accuracy and its 95% interval by number of words; groups without reviews are left out."""
     words = predictions["text"].str.split().str.len()
     names = [f"{low}-{high - 1}" for low, high in itertools.pairwise(WORDS)] + [f"{WORDS[-1]}+"]
     group = pd.cut(words, [*WORDS, float("inf")], right=False, labels=names)
     right = predictions["label"] == predictions["predicted"]
     table = right.groupby(group, observed=True).agg(["mean", "sum", "count"]).reset_index(names="words")
-    intervals = [
-        binomtest(int(k), int(n)).proportion_ci(method="wilson") for k, n in table[["sum", "count"]].to_numpy()
-    ]
-    return table.rename(columns={"mean": "accuracy"}).assign(
-        low=[interval.low for interval in intervals], high=[interval.high for interval in intervals]
-    )
+    table[["low", "high"]] = [wilson_interval(k, n) for k, n in table[["sum", "count"]].to_numpy()]
+    return table.rename(columns={"mean": "accuracy"})
 
 
 def confident_mistakes(predictions: pd.DataFrame, labels: list[str], count: int) -> list[dict]:
@@ -62,12 +58,14 @@ def cell(text: str) -> str:
 def report(*, settings: Any, mistakes: Annotated[int, Field(ge=0)]) -> None:
     """Draw the pictures and fill the template.
 
-    settings: all of params.yaml, checked; mistakes: how many confident ones to show.
+    settings: params.yaml, checked, of which the template sees what dvc.yaml tracks;
+    mistakes: how many confident ones to show.
     """
     from jinja2 import Environment, StrictUndefined
 
     predictions, metadata = read_table(PREDICTIONS)
     lengths = accuracy_by_length(predictions)
+    # Labels are text, also where they look like numbers or like a missing value.
     curves = {
         name: pd.read_csv(METRICS / f"{name}.csv", dtype={"actual": str, "predicted": str}, keep_default_na=False)
         for name in ("training", "validation", "reliability", "confusion")
@@ -80,7 +78,7 @@ def report(*, settings: Any, mistakes: Annotated[int, Field(ge=0)]) -> None:
     )
     environment.filters |= {"cell": cell, "percent": lambda share: f"{100 * share:.1f}%"}
     text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        params=settings,
+        params={key: getattr(settings, key) for key in BOUND["settings"]},
         labels=metadata["labels"],
         adapter=read_json(path) if (path := ADAPTER / "adapter_config.json").is_file() else None,
         lengths=lengths.to_dict("records"),
@@ -92,4 +90,4 @@ def report(*, settings: Any, mistakes: Annotated[int, Field(ge=0)]) -> None:
 
 
 if __name__ == "__main__":
-    run(report)
+    main(report)

@@ -3,20 +3,21 @@
 In: models/base/ and models/adapter/.
 """
 
-import itertools
-import os
+import hashlib
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
 
 from stages import checkpoint
-from stages.files import ADAPTER, BASE
+from stages.files import ADAPTER, BASE, sha256
 from stages.params import InputError
+from stages.streams import read_batches, write_whole
 
-ROWS = 1024  # of a part: what a killed run loses at most
-BLOCK = 2**22  # bytes of a file to read at a time; a row must fit
+# What shapes a part: a run that goes on uses those of the run before.
+CODE = [Path(__file__).with_name(f"{name}.py") for name in ("scoring", "encoder", "streams", "tokenize")]
 
 
 class Classifier:
@@ -48,96 +49,66 @@ class Classifier:
         return [next(answers) if text and text.strip() else (None, None) for text in texts]
 
 
-def read_batches(path: Path, column: str) -> Iterator:
-    """The rows of a .csv, .jsonl or .parquet file as pyarrow RecordBatches of at most ROWS rows.
+@contextmanager
+def only_writer(out: Path) -> Iterator[None]:
+    """Hold a lock that ends with this process."""
+    from filelock import FileLock, Timeout
 
-    The columns of a .csv stay text. Raises InputError if there is no such file or column, or it cannot be read.
-    """
-    import pyarrow as pa
-    from pyarrow import csv, json
-    from pyarrow.parquet import ParquetFile
-
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+    lock = Path(".dvc/tmp") / f"{hashlib.sha256(bytes(out.resolve())).hexdigest()}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
     try:
-        if path.suffix == ".parquet":
-            file = ParquetFile(path, buffer_size=BLOCK)
-            schema, batches = file.schema_arrow, file.iter_batches(ROWS)
-        elif path.suffix == ".jsonl":
-            batches = json.open_json(path, json.ReadOptions(block_size=BLOCK))
-            schema = batches.schema
-        elif path.suffix == ".csv":
-            options = [csv.ReadOptions(block_size=BLOCK), csv.ParseOptions(newlines_in_values=True)]
-            with csv.open_csv(path, *options) as header:
-                texts = csv.ConvertOptions(column_types=dict.fromkeys(header.schema.names, pa.string()))
-            batches = csv.open_csv(path, *options, texts)
-            schema = batches.schema
-        else:
-            raise InputError(f"{path}: must end in .csv, .jsonl or .parquet")
-        if column not in schema.names:
-            raise InputError(f"{path}: no column {column!r}; it has {', '.join(schema.names)}; name one with --column")
-        if schema.names.count(column) > 1:
-            raise InputError(f"{path}: has several columns {column!r}; rename all but one")
-        if not (pa.types.is_string(schema.field(column).type) or pa.types.is_large_string(schema.field(column).type)):
-            raise InputError(f"{path}: column {column!r} holds {schema.field(column).type}, not text; name another")
-        if taken := {"predicted", "confidence"} & set(schema.names):
-            raise InputError(f"{path}: has a column {taken.pop()!r} already; rename it")
-        for batch in batches:
-            yield from (batch.slice(start, ROWS) for start in range(0, batch.num_rows, ROWS))
-    except pa.ArrowException as error:
-        raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+        with FileLock(lock, timeout=0):
+            yield
+    except Timeout:
+        raise InputError(f"{out}: another run is writing it; wait for that or give another --out") from None
 
 
 def score_file(path: Path, column: str, out: Path) -> int:
     """Write the rows of `path` to `out` (Parquet) with the columns predicted and confidence; return their number.
 
     Memory does not grow with the file: it is read and scored by parts, each written to a folder beside `out`.
-    After a kill the same call goes on from the last part; a changed file or model starts anew. Rows whose text
-    is missing or blank get no prediction. Raises InputError, before anything is scored, if a row cannot be read.
+    After a kill the same call goes on from the last part; a changed file, model or code starts anew. Rows whose text
+    is missing or blank get no prediction. Raises InputError, before anything is scored, if a row cannot be read, or
+    if another call is writing `out`.
     """
     import pyarrow as pa
     from pyarrow import parquet
 
     if out.suffix != ".parquet":
         raise InputError(f"{out}: must end in .parquet")
-    total = sum(batch.num_rows for batch in read_batches(path, column))
-    if not total:
-        raise InputError(f"{path}: has no rows")
-    stat = path.stat()
-    about = {"path": str(path.resolve()), "size": stat.st_size, "changed": stat.st_mtime_ns, "column": column}
-    parts = out.with_name(f".{out.name}.parts")
-    run_key = parts / checkpoint.key(about, [BASE, ADAPTER])
-    if not run_key.is_file():
-        shutil.rmtree(parts, ignore_errors=True)
-        parts.mkdir(parents=True)
-        run_key.touch()
-    classifier = Classifier()
-    names = []
-    with tqdm(total=total, desc="infer", unit="text", unit_scale=True, disable=None) as bar:
-        for number, batch in enumerate(read_batches(path, column)):
-            names.append(parts / f"{number:07}.parquet")
-            if names[-1].is_file():
+    with only_writer(out):
+        total = 0
+        for batch in read_batches(path, column):
+            if taken := {"predicted", "confidence"}.intersection(batch.schema.names):
+                raise InputError(f"{path}: has a column {taken.pop()!r} already; rename it")
+            total += batch.num_rows
+        if not total:
+            raise InputError(f"{path}: has no rows")
+        stat = path.stat()
+        about = {"path": str(path.resolve()), "size": stat.st_size, "changed": stat.st_mtime_ns, "column": column}
+        about |= {"pyarrow": pa.__version__, "code": [sha256(file) for file in CODE]}
+        parts = out.with_name(f".{out.name}.parts")
+        run_key = parts / checkpoint.key(about, [BASE, ADAPTER])
+        if not run_key.is_file():
+            shutil.rmtree(parts, ignore_errors=True)
+            parts.mkdir(parents=True)
+            run_key.touch()
+        classifier = Classifier()
+        names = []
+        with tqdm(total=total, desc="infer", unit="text", unit_scale=True, disable=None) as bar:
+            for number, batch in enumerate(read_batches(path, column)):
+                names.append(parts / f"{number:07}.parquet")
+                if names[-1].is_file():
+                    bar.update(batch.num_rows)
+                    bar.initial = bar.n  # not part of the rate
+                    continue
+                labels, confidences = zip(*classifier.rows(batch[column].to_pylist()), strict=True)
+                batch = batch.append_column("predicted", pa.array(labels, pa.string()))
+                batch = batch.append_column("confidence", pa.array(confidences, pa.float32()))
+                write_whole(names[-1], [pa.Table.from_batches([batch])])
                 bar.update(batch.num_rows)
-                bar.initial = bar.n  # not part of the rate
-                continue
-            labels, confidences = zip(*classifier.rows(batch[column].to_pylist()), strict=True)
-            batch = batch.append_column("predicted", pa.array(labels, pa.string()))
-            batch = batch.append_column("confidence", pa.array(confidences, pa.float32()))
-            write_whole(names[-1], [pa.Table.from_batches([batch])])
-            bar.update(batch.num_rows)
-    write_whole(out, (parquet.read_table(name) for name in names))
-    shutil.rmtree(parts)
-    return total
-
-
-def write_whole(path: Path, tables: Iterable) -> None:
-    """Write pyarrow Tables of the same schema as one Parquet file: all of it or nothing."""
-    from pyarrow.parquet import ParquetWriter
-
-    tables = iter(tables)
-    first = next(tables)
-    part = path.with_suffix(".part")
-    with ParquetWriter(part, first.schema) as writer:
-        for table in itertools.chain([first], tables):
-            writer.write_table(table)
-    os.replace(part, path)
+        if path.stat().st_mtime_ns != stat.st_mtime_ns:
+            raise InputError(f"{path}: changed during the run; start it again")
+        write_whole(out, (parquet.read_table(name) for name in names))
+        shutil.rmtree(parts)
+        return total

@@ -2,18 +2,22 @@
 taken by a two-layer random BERT of width 32 and a few hundred short synthetic reviews.
 """
 
+import hashlib
 import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from ruamel.yaml import YAML
 
 from stages.files import sha256
+from stages.run import run
 
 # Before torch is loaded: tests run one to a core, where its threads, which wait actively, would hold each other up.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -27,6 +31,7 @@ os.environ |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
 ROOT = Path(__file__).parent.parent
 POSITIVE, NEGATIVE = ["good", "great", "loved", "fine", "fun"], ["bad", "awful", "boring", "poor", "dull"]
 NEUTRAL = ["the", "a", "film", "movie", "was", "and", "it", "plot", "actor", "scene", "i", "this", "not", "too", "long"]
+INFER = [sys.executable, "-m", "stages.infer"]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
@@ -82,6 +87,13 @@ def site_packages(site: Path) -> Path:
     table.to_csv(write_wheel(site, "tiny-reviews", "1.0") / "reviews.csv", index=False)
     write_bert(write_wheel(site, "tiny-bert", "1.0") / "model")
     return site
+
+
+@pytest.fixture(autouse=True)
+def own_environment():
+    """What a stage sets in the environment (that the Hub is off, for one) ends with the test."""
+    with patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -178,8 +190,8 @@ def finished_once(tmp_path_factory, site) -> Path:
     with pytest.MonkeyPatch.context() as monkeypatch:
         enter(project, site, monkeypatch)
         dvc("repro")
-        subprocess.run(["git", "add", "-A"], check=True)
-        subprocess.run(["git", "commit", "-qm", "run"], check=True)
+        git("add", "-A")
+        git("commit", "-qm", "run")
     return project
 
 
@@ -207,3 +219,43 @@ def stages_run(output: str) -> list[str]:
 
 def read(path: str | Path):
     return json.loads(Path(path).read_text())
+
+
+def git(*args: str) -> str:
+    return subprocess.run(["git", *args], check=True, capture_output=True, text=True).stdout
+
+
+def contents(project: Path) -> dict[str, str]:
+    """Digest and mode of every output."""
+    return {
+        str(path.relative_to(project)): f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.stat().st_mode:o}"
+        for folder in ("data", "models", "metrics")
+        for path in sorted((project / folder).rglob("*"))
+        if path.is_file() and "local" not in path.parts
+    }
+
+
+def refusal(stage, capfd) -> str:
+    """The one line that `python -m stages.NAME` ends with."""
+    capfd.readouterr()
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(SystemExit) as exit_status:
+        run(stage)
+    signal.signal(signal.SIGINT, handler)  # a refusal ignores Ctrl-C to its end
+    assert exit_status.value.code == 1
+    err = capfd.readouterr().err
+    lines = err.splitlines()
+    assert len(lines) == 1, err
+    assert "Traceback" not in err
+    assert lines[0].startswith(f"{stage.__name__}: ")
+    return lines[0].removeprefix(f"{stage.__name__}: ")
+
+
+def infer_command(*args: str, ok: bool = True, **kwargs) -> str:
+    """What `python -m stages.infer ARGS` prints; where it must fail, its one line of error."""
+    process = subprocess.run([*INFER, *args], capture_output=True, text=True, **kwargs)
+    assert process.returncode == (0 if ok else 1), process.stderr
+    if ok:
+        return process.stdout
+    assert len(process.stderr.splitlines()) == 1, process.stderr
+    return process.stderr

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import pytest
 import typer
-from conftest import ROOT, dvc, enter, make_project, site_packages
-from test_kill import locked, repro_until
-from test_params import contents
+from conftest import ROOT, contents, dvc, enter, git, make_project, site_packages
+from killing import locked, repro_until
 
 ALONE = 0.2  # share of the kills that dvc alone gets, and not the stage that it runs
 IN_A_ROW = 6  # kills of a run at most, so that each run comes to its end
@@ -29,8 +28,8 @@ def kill(project: Path, expected: tuple, kills: int, gap: float, rng: random.Ran
     """
     sent = runs = lost = differing = tracebacks = 0
     while sent < kills:
-        subprocess.run(["git", "clean", "-fdxq", "-e", ".venv", "."], check=True)  # a fresh checkout
-        subprocess.run(["git", "checkout", "-q", "."], check=True)
+        git("clean", "-fdxq", "-e", ".venv", ".")  # a fresh checkout
+        git("checkout", "-q", ".")
         for _ in range(min(IN_A_ROW, kills - sent)):
             moment = time.monotonic() + rng.uniform(0, gap)
             hit, log = repro_until(
@@ -65,7 +64,7 @@ def soak(kills: int = 50, default_kills: int = 5, mutations: int = 500, seed: in
             patch.delenv("OMP_NUM_THREADS")  # of the tests; this is to run as `make` does
             subprocess.run(["dvc", "repro", "--quiet"], check=True)  # nothing runs if this folder is up to date
             project = Path(folder) / "default"
-            subprocess.run(["git", "clone", "--quiet", ROOT, project], check=True)
+            git("clone", "--quiet", str(ROOT), str(project))
             patch.chdir(project)
             table["the default"] = kill(project, (locked(ROOT), contents(ROOT)), default_kills, 200, rng)
         if kills:

@@ -10,14 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, dvc, edit_params, read, stages_run
+from conftest import ROOT, dvc, edit_params, git, read, stages_run
 from ruamel.yaml import YAML
-
-COLUMNS = "Created|State|Executor|.*/|[a-z]+_"  # of `dvc exp show --only-changed --drop`, as in the README
-
-
-def git(*args: str) -> str:
-    return subprocess.run(["git", *args], check=True, capture_output=True, text=True).stdout
 
 
 def rank() -> int:
@@ -52,38 +46,49 @@ def test_metrics_diff_between_branches(finished):
     assert there["metrics/training.json"]["trainable_parameters"]["diff"] == (2 - 8) * layers
 
 
+def shell(line: str) -> str:
+    process = subprocess.run(line, shell=True, capture_output=True, text=True)
+    nothing_to_commit = line.startswith("git commit") and process.returncode == 1
+    assert process.returncode == 0 or nothing_to_commit, process.stdout + process.stderr
+    return process.stdout
+
+
 def test_walk_through(finished):
-    dvc("exp", "run", "--name", "rank-4", "-S", "methods.lora.peft.r=4")
-    assert rank() == 4
-    for r in (2, 16):
-        dvc("exp", "run", "--queue", "--name", f"rank-{r}", "-S", f"methods.lora.peft.r={r}")
-    dvc("queue", "start", "--jobs", "2")
-    deadline = time.monotonic() + 600
-    while (status := dvc("queue", "status")).count("Success") < 2:
-        assert "Failed" not in status
-        assert time.monotonic() < deadline, status
-        time.sleep(1)
-
-    table = dvc("exp", "show", "--only-changed", "--drop", COLUMNS, "--csv")
-    rows = {row["Experiment"] or row["rev"]: row for row in csv.DictReader(io.StringIO(table))}
-    assert {name: row["methods.lora.peft.r"] for name, row in rows.items() if name.startswith("rank")} == {
-        "rank-2": "2",
-        "rank-4": "4",
-        "rank-16": "16",
-    }
-    assert "accuracy" in rows["main"]
-    assert not [name for name in rows["main"] if name.startswith(("metrics", "models", "data"))]
-
-    dvc("exp", "apply", "rank-16")
-    assert rank() == 16
-    assert float(rows["rank-16"]["accuracy"]) == read("metrics/evaluate.json")["accuracy"]
-    assert stages_run(dvc("repro")) == []  # the model came with it
-    git("checkout", "-q", ".")
-    dvc("exp", "branch", "rank-16", "more-rank")
-    git("switch", "-q", "more-rank")
-    assert rank() == 16
-    diff = json.loads(dvc("metrics", "diff", "main", "--json"))
-    assert diff["metrics/training.json"]["trainable_parameters"]["diff"] > 0
+    """The lines of README.md, as they stand there."""
+    (block,) = re.findall(r"```bash\n(git commit .*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    lines = [re.sub(r" +#.*", "", line) for line in block.splitlines()]
+    assert len(lines) == 13
+    for line in lines:
+        told = shell(line)
+        if line.startswith("dvc exp run --name"):
+            assert rank() == 4
+        elif line == "dvc queue status":
+            deadline = time.monotonic() + 600
+            while told.count("Success") < 2:
+                assert "Failed" not in told
+                assert time.monotonic() < deadline, told
+                time.sleep(1)
+                told = shell(line)
+        elif line.startswith("dvc exp show"):
+            rows = csv.DictReader(io.StringIO(shell(f"{line} --csv")))
+            rows = {row["Experiment"] or row["rev"]: row for row in rows}
+            ranks = {name: row["methods.lora.peft.r"] for name, row in rows.items() if name.startswith("rank")}
+            assert ranks == {"rank-2": "2", "rank-4": "4", "rank-16": "16"}
+            assert "accuracy" in rows["main"]
+            assert not [name for name in rows["main"] if name.startswith(("metrics", "models", "data"))]
+        elif line == "dvc metrics diff rank-2 rank-16":
+            change = re.search(r"training.json +trainable_parameters +(\d+) +(\d+) +(\d+)", told)
+            assert int(change[2]) - int(change[1]) == int(change[3]) > 0
+        elif line == "dvc exp apply rank-16":
+            assert rank() == 16
+            assert float(rows["rank-16"]["accuracy"]) == read("metrics/evaluate.json")["accuracy"]
+            assert stages_run(dvc("repro")) == []  # the model came with it
+        elif line.startswith("git checkout"):
+            assert rank() == 8
+        elif line.startswith("git switch"):
+            assert rank() == 16
+    assert re.search(r"training.json +trainable_parameters +\d+ +\d+ +\d+", told)  # more than on main
+    assert Path("dvc_plots/index.html").is_file()
 
 
 def test_comment_of_a_pull_request(finished, tmp_path, monkeypatch):

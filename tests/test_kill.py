@@ -1,27 +1,20 @@
 """A run that is killed, interrupted or out of room loses nothing: the next one ends with the same dvc.lock."""
 
 import hashlib
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import dvc, edit_params, stages_run
+from conftest import contents, dvc, edit_params, refusal, stages_run
+from killing import locked, repro_until
 from ruamel.yaml import YAML
-from test_params import contents, refusal
 
 from stages.run import run
 from stages.train import train
-
-
-def locked(project: Path) -> dict:
-    """What dvc.lock says. (The order of its stages is that in which they have first run.)"""
-    return YAML(typ="safe").load(project / "dvc.lock")
 
 
 def forget_training(project: Path) -> Path:
@@ -36,26 +29,6 @@ def forget_training(project: Path) -> Path:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     YAML(typ="safe").dump(lock, project / "dvc.lock")
     return cached
-
-
-def repro_until(reached: Callable[[], bool], how: signal.Signals, group: bool = True) -> tuple[bool, str]:
-    """Start `dvc repro`, send a signal once `reached()`; (whether it was sent before the end, what was printed)."""
-    log = Path("repro.log")
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dvc", "repro"],
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in a background job
-        )
-        while process.poll() is None and not reached():
-            time.sleep(0.001)
-        alive = process.poll() is None
-        if alive:
-            (os.killpg if group else os.kill)(process.pid, how)
-        process.wait(timeout=60)
-    return alive, log.read_text()
 
 
 def finish(attempts: int = 1) -> str:

@@ -1,5 +1,6 @@
 """The report as a forge would show it, and its pictures."""
 
+import json
 import re
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from conftest import read
 from markdown_it import MarkdownIt
 
 from stages.figures import confusion_figure, length_figure, reliability_figure, training_figure
-from stages.report import accuracy_by_length, cell, confident_mistakes
+from stages.params import load_params
+from stages.report import accuracy_by_length, cell, confident_mistakes, report
+from stages.statistics import wilson_interval
 
 
 def rendered(text: str) -> str:
@@ -43,15 +46,23 @@ def test_report_of_a_run(finished):
     assert "\n\n\n" not in text
 
 
+def test_a_bar_in_a_setting_stays_in_its_cell(finished):
+    path = Path("models/adapter/adapter_config.json")
+    config = read(path) | {"target_modules": ".*(key|value)"}
+    path.unlink()  # a link into DVC's cache
+    path.write_text(json.dumps(config))
+    report(settings=load_params(), mistakes=3)
+    assert ["target_modules", ".*(key|value)"] in rows(rendered(Path("metrics/report.md").read_text()))
+
+
 def test_accuracy_by_length():
-    """Two short reviews, one of them right, and a right one of 300 words; the interval as in Wilson 1927, by hand."""
+    """Two short reviews, one of them right, and a right one of 300 words."""
     table = pd.DataFrame({"text": ["a b", "a", "a " * 300], "label": [0, 1, 1], "predicted": [0, 0, 1]})
     short, long = accuracy_by_length(table).to_dict("records")
     assert (short["words"], short["count"], short["accuracy"]) == ("0-99", 2, 0.5)
     assert (long["words"], long["count"], long["accuracy"]) == ("300-499", 1, 1.0)
-    z = 1.959964
-    centre, half = 0.5, z / (1 + z * z / 2) * (0.25 / 2 + z * z / 16) ** 0.5
-    assert (short["low"], short["high"]) == pytest.approx((centre - half, centre + half))
+    assert (short["low"], short["high"]) == wilson_interval(1, 2)
+    assert (long["low"], long["high"]) == wilson_interval(1, 1)
 
 
 def test_mistakes_are_the_most_confident_ones():

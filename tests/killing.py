@@ -1,0 +1,36 @@
+"""`dvc repro` that is killed, for test_kill.py and soak.py."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+
+def locked(project: Path) -> dict:
+    """What dvc.lock says. (The order of its stages is that in which they have first run.)"""
+    return YAML(typ="safe").load(project / "dvc.lock")
+
+
+def repro_until(reached: Callable[[], bool], how: signal.Signals, group: bool = True) -> tuple[bool, str]:
+    """Start `dvc repro`, send a signal once `reached()`; (whether it was sent before the end, what was printed)."""
+    log = Path("repro.log")
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dvc", "repro"],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in a background job
+        )
+        while process.poll() is None and not reached():
+            time.sleep(0.001)
+        alive = process.poll() is None
+        if alive:
+            (os.killpg if group else os.kill)(process.pid, how)
+        process.wait(timeout=60)
+    return alive, log.read_text()
