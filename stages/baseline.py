@@ -11,7 +11,7 @@ from pydantic import Field
 
 from stages.files import BASELINE, METRICS, RAW, read_table, write_json, write_table
 from stages.params import InputError
-from stages.run import run
+from stages.run import main
 
 
 def baseline(
@@ -53,4 +53,4 @@ def baseline(
 
 
 if __name__ == "__main__":
-    run(baseline)
+    main(baseline)

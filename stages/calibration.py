@@ -19,10 +19,9 @@ def calibrate(model, scores: np.ndarray, labels: np.ndarray) -> float:
     """
     import torch
     from scipy.optimize import minimize_scalar
-    from scipy.special import log_softmax
 
     def loss(log_temperature: float) -> float:
-        return -log_softmax(scores / np.exp(log_temperature), axis=1)[np.arange(len(labels)), labels].mean()
+        return quality(scores / np.exp(log_temperature), labels)[0]
 
     temperature = float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
     linear = [

@@ -41,6 +41,7 @@ class HubDataset(Entry):
     hub: str  # OWNER/NAME
     revision: Revision
     train: str  # glob of the files in the repository
+    validation: str | None = None
     test: str | None = None
     sha256: dict[str, Sha256] = {}  # of all the files, or of none: then the Hub's listing tells what they must be
 
@@ -58,30 +59,41 @@ class LocalFiles(Entry):
     """Tables (.csv, .jsonl or .parquet) in data/local/."""
 
     train: LocalFile
+    validation: LocalFile | None = None
     test: LocalFile | None = None
+
+
+def rows_or_share(size: float) -> int | float:
+    if size >= 1 and size != int(size):
+        raise ValueError("a whole number of rows, or a share below 1, is needed")
+    return int(size) if size >= 1 else size
+
+
+Size = Annotated[float, Field(gt=0), AfterValidator(rows_or_share)]
 
 
 class Dataset(Entry):
     """Labelled texts and how to split them.
 
-    Where the source has a test split, that is the test split; otherwise `test` rows are held out.
-    A size of None takes all rows that are left.
+    Where the source has a validation or test split, that is taken; otherwise it is held out of train. A size is a
+    number of rows, or a share of the source's split after duplicates are dropped; None takes all rows that are left.
     """
 
     source: Annotated[LocalFiles | WheelFile | HubDataset, meant(LocalFiles, WheelFile, HubDataset)]
     text: str = "text"  # column names
     label: str = "label"
     labels: Annotated[list[str], Field(min_length=2)]  # names, in the order of the label's numbers
-    train: Annotated[int, Field(gt=0)] | None
-    validation: Annotated[int, Field(gt=0)]
-    test: Annotated[int, Field(gt=0)] | None
+    train: Size | None
+    validation: Size | None
+    test: Size | None
 
     @model_validator(mode="after")
     def check(self):
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("the label names must differ from each other")
-        if self.test is None and getattr(self.source, "test", None) is None:
-            raise ValueError("test must be a number of rows, since the source has no test split")
+        for split in ("validation", "test"):
+            if getattr(self, split) is None and getattr(self.source, split, None) is None:
+                raise ValueError(f"{split} must be a number of rows or a share, since the source has no such split")
         return self
 
 
@@ -98,7 +110,8 @@ class HubModel(Entry):
 
     hub: str
     revision: Revision
-    sha256: dict[str, Sha256] = {}  # the files to take; if empty, all that are wanted, checked likewise
+    # The files to take; if empty, all that are wanted, checked against the Hub's listing.
+    sha256: dict[str, Sha256] = {}
 
 
 ModelSource = Annotated[WheelFolder | HubModel, meant(WheelFolder, HubModel)]

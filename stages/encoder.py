@@ -6,6 +6,7 @@ of our own: `tokenize`, the settings that the texts were cut with, and `calibrat
 layer is already divided (see stages.calibration).
 """
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,7 +25,7 @@ def quiet() -> None:
 
     import transformers
 
-    # Nothing that a user could mend: peft 0.21 asks transformers for an attribute by its old name, and finds AdaLoRA's
+    # Nothing that a user could fix: peft 0.21 asks transformers for an attribute by its old name, and finds AdaLoRA's
     # ranks, which it restores elsewhere, unused.
     warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
     warnings.filterwarnings("ignore", "The following rank_pattern keys did not match", RuntimeWarning)
@@ -113,7 +114,8 @@ def load_classifier():
                 for name, child in list(parent.named_children()):
                     if isinstance(child, ModulesToSaveWrapper):
                         setattr(parent, name, child.modules_to_save[child.active_adapter])
-            model = model.merge_and_unload()
+            with contextlib.suppress(NotImplementedError):  # peft cannot merge all of its methods
+                model = model.merge_and_unload()
     return model.to(device()).eval(), AutoTokenizer.from_pretrained(ADAPTER, local_files_only=True)
 
 

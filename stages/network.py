@@ -3,17 +3,22 @@
 Everything here is decided by params.yaml; the training loop is in stages.train.
 """
 
+import re
 from typing import Any
 
 from stages.catalogue import Method
 from stages.files import BASE
 from stages.params import InputError
 
+# What peft raises for settings that it cannot use.
+PEFT_ERRORS = (ValueError, TypeError, LookupError, AttributeError, AssertionError, ImportError, RuntimeError, re.error)
+
 
 def classifier(labels: list[str], dropout: float | None):
     """(model, names of the head's modules): models/base under a classification head with fresh weights.
 
-    dropout: of the pretrained network; None keeps the checkpoint's own.
+    dropout: of the pretrained network; None keeps the checkpoint's own. Raises InputError if models/base lacks weights
+    of the encoder itself.
     """
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification
@@ -34,21 +39,26 @@ def classifier(labels: list[str], dropout: float | None):
         ignore_mismatched_sizes=True,  # the head of a checkpoint that was fine-tuned for another number of labels
     )
     fresh = loading["missing_keys"] | {key for key, *_ in loading["mismatched_keys"]}
-    head = {key.removeprefix(f"{model.base_model_prefix}.").split(".")[0] for key in fresh}
+    encoder = f"{model.base_model_prefix}."
+    head = {key.removeprefix(encoder).split(".")[0] for key in fresh}
+    if lacking := sorted(key for key in fresh if key.startswith(encoder) and not key.startswith(f"{encoder}pooler.")):
+        raise InputError(
+            f"{BASE}: the checkpoint lacks {len(lacking)} weights of the encoder, {lacking[0]} for one: "
+            f"it is no {config.model_type} as transformers has it; choose another model"
+        )
     return model, sorted(head) or ["classifier"]
 
 
-def check_targets(model, targets: list[str]) -> None:
+def check_layers(model, setting: str, names: list[str]) -> None:
     """Raises InputError if no layer of the model bears one of the names; peft looks only whether any of them does."""
     import torch
 
     layers = {f".{name}": layer for name, layer in model.named_modules()}
     linear = sorted({name.rpartition(".")[2] for name, layer in layers.items() if isinstance(layer, torch.nn.Linear)})
-    for target in targets:
-        if not any(name.endswith(f".{target}") for name in layers):
+    for wanted in names:
+        if not any(name.endswith(f".{wanted}") for name in layers):
             raise InputError(
-                f"params.yaml: target_modules: the model has no layer {target!r}; its linear layers are "
-                f"{', '.join(linear)}"
+                f"params.yaml: {setting}: the model has no layer {wanted!r}; its linear layers are {', '.join(linear)}"
             )
 
 
@@ -67,7 +77,6 @@ def with_method(model, head: list[str], method: Method, defaults: dict[str, Any]
     settings = method.peft
     if settings != "head":
         defaults = {
-            "modules_to_save": list(head),  # peft adds to it
             # AdaLoRA: the first tenth of the steps at full rank, the last two fifths at the final one, roughly the
             # shares of Zhang et al. 2023.
             "total_step": steps,
@@ -83,19 +92,30 @@ def with_method(model, head: list[str], method: Method, defaults: dict[str, Any]
         try:
             known = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(settings.get("peft_type"))].__dataclass_fields__
             settings = {name: value for name, value in defaults.items() if name in known} | settings
+            if "modules_to_save" in known:  # the head's fresh weights always, beside the method's own
+                own = settings.get("modules_to_save") or []
+                if not isinstance(own, list):
+                    raise ValueError(f"modules_to_save: a list is needed, not {own!r}")
+                check_layers(model, "modules_to_save", own)
+                settings["modules_to_save"] = sorted({*head, *own})
             if isinstance(targets := settings.get("target_modules"), list):
-                check_targets(model, targets)
+                check_layers(model, "target_modules", targets)
                 settings["target_modules"] = [name for name in targets if name not in head]
             if settings.get("target_modules") != []:
                 config = get_peft_config({**settings, "task_type": "SEQ_CLS"})
                 if isinstance(config, AdaLoraConfig) and config.target_r >= config.init_r:
                     raise ValueError(f"target_r: {config.target_r} is not below init_r, {config.init_r}; lower it")
+                virtual = getattr(config, "num_virtual_tokens", None)
+                limit = getattr(model.config, "max_position_embeddings", None)
+                if virtual and limit and virtual >= limit:
+                    raise ValueError(f"num_virtual_tokens: {virtual} is above the model's limit of {limit}; lower it")
                 model = get_peft_model(model, config)
                 with torch.no_grad():  # an encoder that cannot take a prefix says so only here
                     model(input_ids=torch.zeros((1, 2), dtype=torch.long))
                 return model
-        except (ValueError, TypeError, KeyError) as error:
-            raise InputError(f"params.yaml: the peft settings of the method: {str(error).splitlines()[0]}") from error
+        except PEFT_ERRORS as error:
+            problem = (str(error) or repr(error)).splitlines()[0]
+            raise InputError(f"params.yaml: the peft settings of the method: {problem}") from error
     for name, parameter in model.named_parameters():
         parameter.requires_grad = any(part in head for part in name.split("."))
     return model

@@ -12,12 +12,12 @@ training, not after.
 import difflib
 import importlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, create_model
 
 from stages.catalogue import Dataset, Method, Model
 
@@ -35,7 +35,7 @@ BOUND = {
 
 
 class InputError(Exception):
-    """A user's mistake or a missing input. The message is one line: what, where, and how to mend it."""
+    """A user's mistake or a missing input. The message is one line: what, where, and how to fix it."""
 
 
 def stage_function(name: str) -> Callable:
@@ -48,23 +48,30 @@ def section_fields(stage: Callable) -> dict[str, Any]:
     return {name: hints[name] for name in inspect.signature(stage).parameters if name not in BOUND}
 
 
+def without_dots(name: str) -> str:
+    if "." in name:
+        raise ValueError("a name without dots is needed, which DVC takes for levels")
+    return name
+
+
 @cache
 def schema() -> type[BaseModel]:
     """The type of params.yaml: the three selections, the three catalogues, and a section per stage."""
     strict = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    name = Annotated[str, AfterValidator(without_dots)]
     sections = {}
-    for name in STAGES:
-        if fields := section_fields(stage_function(name)):
-            sections[name] = create_model(name, __config__=strict, **{k: (t, ...) for k, t in fields.items()})
+    for stage in STAGES:
+        if fields := section_fields(stage_function(stage)):
+            sections[stage] = create_model(stage, __config__=strict, **{k: (t, ...) for k, t in fields.items()})
     return create_model(
         "Params",
         __config__=strict,
         dataset=str,
         model=str,
         method=str,
-        datasets=dict[str, Dataset],
-        models=dict[str, Model],
-        methods=dict[str, Method],
+        datasets=dict[name, Dataset],
+        models=dict[name, Model],
+        methods=dict[name, Method],
         **sections,
     )
 
@@ -85,9 +92,9 @@ def load_params(path: Path = PARAMS) -> BaseModel:
         raise InputError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InputError(f"{path}: line {line}: not valid YAML: {error.problem}; mend it") from None
+        raise InputError(f"{path}: line {line}: not valid YAML: {error.problem}; fix it") from None
     except (YAMLError, ValueError, TypeError, RecursionError) as error:  # a control character, a date with month 13
-        raise InputError(f"{path}: not valid YAML: {error}; mend it") from None
+        raise InputError(f"{path}: not valid YAML: {error}; fix it") from None
     try:
         params = schema().model_validate(values)
     except ValidationError as error:
@@ -95,7 +102,7 @@ def load_params(path: Path = PARAMS) -> BaseModel:
     for key in ("dataset", "model", "method"):
         select(params, key)
     rows = select(params, "dataset").train
-    if rows and params.train.batch_size > rows:
+    if rows and 1 <= rows < params.train.batch_size:
         raise InputError(
             f"{path}: train.batch_size: {params.train.batch_size} is above the {rows} reviews of "
             f"datasets.{params.dataset}.train; lower it"
@@ -114,24 +121,11 @@ def explain(error: ValidationError) -> str:
         "model_type": "its settings are missing; write them as `name: value` lines",
     }.get(first["type"], f"{first['msg'][0].lower()}{first['msg'][1:]}{got}")
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(first["loc"][-1]), sorted(set(known_keys(schema()))), n=1)
+        document = schema().model_json_schema()
+        known = {key for part in (document, *document["$defs"].values()) for key in part.get("properties", {})}
+        near = difflib.get_close_matches(str(first["loc"][-1]), sorted(known), n=1)
         message += f"; did you mean {near[0]}?" if near else "; remove it"
     return f"{key}: {message}" + (f" ({others} more)" if others else "")
-
-
-def known_keys(model: type[BaseModel]) -> Iterator[str]:
-    """All keys that may stand in params.yaml, at any depth, apart from the catalogues' entry names."""
-
-    def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-        if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
-            yield annotation
-        for part in getattr(annotation, "__args__", ()):
-            yield from models_in(part)
-
-    for name, field in model.model_fields.items():
-        yield name
-        for nested in models_in(field.annotation):
-            yield from known_keys(nested)
 
 
 def select(params: BaseModel, key: str) -> Any:

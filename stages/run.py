@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,8 +90,27 @@ def only_run(stage: str) -> Iterator[None]:
         yield
 
 
+def no_arguments(command: str, example: str) -> None:
+    """--help of a command that takes no arguments: its module's docstring and an example. Others are refused."""
+    import __main__
+
+    parser = ArgumentParser(
+        prog=command,
+        description=__main__.__doc__,
+        epilog=f"example:\n  {example}",
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    parser.parse_args()
+
+
+def main(stage: Callable) -> None:
+    """`python -m stages.NAME`."""
+    no_arguments(f"python -m stages.{stage.__name__}", f"dvc repro {stage.__name__}   # with the stages that it needs")
+    run(stage)
+
+
 def run(stage: Callable) -> None:
-    """Check params.yaml and run a stage. What the user can mend ends in one line, exit status 1 and the outputs of
+    """Check params.yaml and run a stage. What the user can fix ends in one line, exit status 1 and the outputs of
     the last good run in place; with DEBUG=1 in the environment it ends in a traceback.
     """
     name = stage.__name__

@@ -68,6 +68,8 @@ def hub_files(
             # Asked first for its timeout: without a network the listing would wait for minutes.
             retry(HfApi().repo_info, repo, within=8, timeout=3, **at)
             tree = {file.path: file for file in retry(list_files, repo, at)}
+            if absent := sorted(set(chosen(pinned)) - set(tree)):
+                raise InputError(f"{repo} on the Hub has no file {absent[0]} at revision {revision[:12]}; fix sha256")
             digests = {name: pinned.get(name) or stated_digest(tree[name]) for name in chosen(tree)}
         if pinned and (more := sorted(digests.keys() - pinned.keys())):
             raise InputError(f"params.yaml: {repo}: sha256 lacks {more[0]}; add it, or pin none of the files")
@@ -79,7 +81,7 @@ def hub_files(
         if status in (401, 403, 404):
             raise InputError(
                 f"{repo}: {ENDPOINT} has no such {kind} at revision {revision[:12]}, or not for you (HTTP {status}); "
-                "mend hub and revision in params.yaml, or for a private one `hf auth login`"
+                "fix hub and revision in params.yaml, or for a private one `hf auth login`"
             ) from error
         cause = str(error.__cause__ or error).partition("\n")[0] or type(error).__name__
         raise InputError(

@@ -24,13 +24,16 @@ def read_rows(path: Path) -> pd.DataFrame:
     try:
         return readers[path.suffix](path)
     except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"{path}: no such file; put it there or mend `source` in params.yaml") from None
+        raise InputError(
+            f"{path}: no such file; put it there or fix `source` in params.yaml "
+            f"(an experiment in a folder of its own, by --queue or --temp, needs -C {path})"
+        ) from None
     except UnicodeDecodeError as error:
         before = error.object[: error.start]
         line, byte = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
         raise InputError(f"{path}: line {line}, byte {byte}: not UTF-8; save the file as UTF-8") from None
     except (ValueError, csv.Error) as error:  # the parsers' own errors are ValueErrors
-        raise InputError(f"{path}: {str(error).splitlines()[0]}; mend the file") from None
+        raise InputError(f"{path}: {str(error).splitlines()[0]}; fix the file") from None
 
 
 def read_csv(path: Path) -> pd.DataFrame:
@@ -65,6 +68,11 @@ def read_jsonl(path: Path) -> pd.DataFrame:
             raise ValueError(f"line {number}, character {error.colno}: not JSON: {error.msg}") from None
         if not isinstance(row, dict):
             raise ValueError(f"line {number}: not a JSON object")
+        if "\\ud" in line.lower():
+            try:
+                json.dumps(row, ensure_ascii=False).encode()
+            except UnicodeEncodeError:
+                raise ValueError(f"line {number}: half of a character (a lone surrogate, \\ud...)") from None
         rows.append(row)
         lines.append(number)
     return pd.DataFrame(rows, index=pd.Index(lines, name="line"))
@@ -75,7 +83,9 @@ def read_parquet(path: Path) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path).to_pandas(ignore_metadata=True)  # pandas' own would hide a column as an index
+        content = pq.read_table(path)
+        content.validate(full=True)  # UTF-8, for one
+        table = content.to_pandas(ignore_metadata=True)  # pandas' own would hide a column as an index
     except (pa.ArrowException, OSError) as error:
         if getattr(error, "errno", None):  # the disk's, not the file's
             raise

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from stages.files import BASE, RAW, TOKENS, read_table, write_table
 from stages.params import InputError
-from stages.run import run
+from stages.run import main
 
 MARKUP = re.compile(r"</?[A-Za-z][^<>]*>")  # <br />, <i>; but not "<3"
 
@@ -75,4 +75,4 @@ def tokenize(
 
 
 if __name__ == "__main__":
-    run(tokenize)
+    main(tokenize)

@@ -26,7 +26,7 @@ from stages.encoder import device, logits, quiet, save_classifier
 from stages.files import BASE, METRICS, TOKENS, read_table, write_csv, write_json
 from stages.network import classifier, make_optimizer, with_method
 from stages.params import InputError
-from stages.run import run
+from stages.run import main
 
 CODE = [
     Path(__file__).with_name(f"{name}.py")
@@ -190,4 +190,4 @@ def train(
 
 
 if __name__ == "__main__":
-    run(train)
+    main(train)

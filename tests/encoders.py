@@ -1,7 +1,9 @@
-"""Tiny random encoders of four families in models/base/, with tokenizers whose vocabularies are written by hand."""
+"""Tiny random models: encoders of four families in models/base/, with tokenizers whose vocabularies are written by
+hand, and a classifier in memory."""
 
 import json
 
+import numpy as np
 from conftest import NEGATIVE, NEUTRAL, POSITIVE, write_bert
 
 from stages.files import BASE
@@ -59,3 +61,32 @@ def write_byte_tokenizer(special: list[str]) -> int:
         unk_token=unknown, mask_token=mask, model_max_length=MAX_LENGTH,
     ).save_pretrained(BASE)  # fmt: skip
     return len(vocabulary)
+
+
+def small_bert(labels: int = 2):
+    """A random BertForSequenceClassification without dropout; the tokens of `sequences` are of its vocabulary."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=50,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        num_labels=labels,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    return BertForSequenceClassification(config)
+
+
+def sequences(count: int, seed: int = 0) -> np.ndarray:
+    """Token ids of different lengths: (count,) arrays."""
+    rng = np.random.default_rng(seed)
+    rows = np.empty(count, dtype=object)
+    for number in range(count):
+        rows[number] = rng.integers(5, 50, rng.integers(3, 30))
+    return rows

@@ -46,8 +46,15 @@ def test_config_and_weights_are_needed(folder, names):
     assert not BASE.exists()
 
 
-@pytest.mark.parametrize("model_type", ["bert", "unheard-of"])
-def test_a_model_that_needs_code_of_its_own_is_refused(tmp_path, monkeypatch, model_type):
+def test_a_vocabulary_is_needed(folder):
+    """Without one, transformers would make a tokenizer that knows no word."""
+    with pytest.raises(InputError, match=r"tiny-bert==1.0: has none of tokenizer.json, vocab.json, vocab.txt; add"):
+        base_model(source=source(folder, "config.json", "model.safetensors"))
+    assert not BASE.exists()
+
+
+@pytest.mark.parametrize("model_type", ["bert", "unheard-of", "clip", None])
+def test_a_type_that_transformers_does_not_classify_with_is_refused(tmp_path, monkeypatch, model_type):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path / "site")
     folder = write_wheel(tmp_path / "site", "tiny-bert", "1.0") / "model"
@@ -55,11 +62,11 @@ def test_a_model_that_needs_code_of_its_own_is_refused(tmp_path, monkeypatch, mo
     config = json.loads((folder / "config.json").read_text())
     config |= {"auto_map": {"AutoConfig": "code.Config"}, "model_type": model_type}
     (folder / "config.json").write_text(json.dumps(config))
-    pinned = source(folder, "config.json", "model.safetensors")
+    pinned = source(folder, "config.json", "model.safetensors", "vocab.txt")
     if model_type == "bert":  # transformers has code for it
         base_model(source=pinned)
         assert (BASE / "config.json").is_file()
     else:
-        with pytest.raises(InputError, match=r"tiny-bert==1.0: needs Python code of its own, which is never run"):
+        with pytest.raises(InputError, match=f"transformers has no text classifier of type {model_type!r}"):
             base_model(source=pinned)
         assert not BASE.exists()

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from encoders import small_bert
 from scipy.special import softmax
-from test_batches import small_bert
 
 from stages.calibration import calibrate, quality
 

@@ -2,12 +2,14 @@
 
 import subprocess
 from modulefinder import ModuleFinder
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
 from ruamel.yaml import YAML
 
 from stages.params import BOUND, PARAMS, STAGES, section_fields, stage_function
+from stages.train import CODE
 
 ORDER = ["desc", "cmd", "deps", "params", "outs", "metrics", "plots"]
 
@@ -60,6 +62,12 @@ def test_stage(name):
     for argument in function.__annotations__:
         expected += BOUND.get(argument, [])
     assert sorted(stage["params"]) == sorted(expected)
+
+
+def test_a_checkpoint_is_keyed_by_the_code_that_shapes_the_weights():
+    """All that train imports but what only reads and checks; see its CODE."""
+    others = {"catalogue", "files", "params", "run"}
+    assert {path.stem for path in CODE} == {Path(path).stem for path in imported("train")} - others
 
 
 def test_params_has_exactly_the_keys_that_are_read():

@@ -1,6 +1,6 @@
 import numpy as np
 import torch
-from test_batches import sequences, small_bert
+from encoders import sequences, small_bert
 
 from stages.encoder import batches, logits, pad
 

@@ -1,4 +1,4 @@
-"""Whatever stands in params.yaml or in a data file: a run that starts, or one line that says what to mend."""
+"""Whatever stands in params.yaml or in a data file: a run that starts, or one line that says what to fix."""
 
 import os
 from pathlib import Path
@@ -45,13 +45,13 @@ PATHS = [path for path in paths(VALUES) if path]
 
 def outcome(path: Path) -> None:
     """Load; a refusal must be a line that names the file and more."""
-    line = None
+    refused = None
     try:
         params = load_params(path)
     except InputError as error:
-        line = str(error)
-    if line:
-        assert line.startswith((f"{path}: ", "params.yaml: "))
+        refused = str(error)
+    if refused:
+        assert refused.startswith((f"{path}: ", "params.yaml: "))
     else:
         for stage in ("data", "train"):
             assert arguments(stage_function(stage), params)
@@ -120,19 +120,19 @@ FILES = {"csv": CSV, "jsonl": JSONL, "parquet": PARQUET}
 def test_a_damaged_data_file(project, file):
     suffix, content = file
     Path(f"data/local/reviews.{suffix}").write_bytes(content)
-    line = None
+    refused = None
     try:
-        data(**local_arguments(project, suffix))
+        data(**local_arguments(suffix))
     except InputError as error:
-        line = str(error)
-    if line:
-        assert f"reviews.{suffix}" in line or "params.yaml" in line or line.startswith("train: ")
+        refused = str(error)
+    if refused:
+        assert f"reviews.{suffix}" in refused or "params.yaml" in refused
     else:
         rows = [len(pd.read_parquet(f"data/raw/{name}.parquet")) for name in ("train", "validation", "test")]
         assert all(rows)
 
 
-def local_arguments(project: Path, suffix: str) -> dict:
+def local_arguments(suffix: str) -> dict:
     params = load_params(ROOT / "params.yaml")
     entry = {
         "source": {"train": f"reviews.{suffix}"},

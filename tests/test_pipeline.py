@@ -2,13 +2,11 @@
 
 import re
 import shutil
-import subprocess
 
 import pandas as pd
 import pytest
-from conftest import dvc, edit_params, read, stages_run
+from conftest import contents, dvc, edit_params, git, read, stages_run
 from safetensors.torch import load_file
-from test_params import contents
 
 from stages.params import STAGES
 
@@ -43,7 +41,7 @@ def test_from_clone_to_report(project):
     assert "not the official test split" in report
     assert read("metrics/samples.json")[0]["text"] == "This movie was fantastic! I loved it."
 
-    status = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True).stdout.split("\n")
+    status = git("status", "--porcelain").split("\n")
     assert all(line[3:].startswith(("metrics/", "dvc.lock")) for line in status if line), status
 
     def rerun(key, value):

@@ -9,10 +9,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from conftest import dvc, edit_params, stages_run
+from conftest import contents, dvc, edit_params, git, stages_run
 from dvc.repo import Repo
 from ruamel.yaml import YAML
-from test_params import contents
 
 from stages.params import STAGES
 
@@ -72,6 +71,7 @@ MODULES = {
     "sources": {"data", "base_model"},
     "tables": {"data"},
     "scoring": {"infer"},
+    "streams": {"infer"},
     "network": {"train"},
     "batches": {"train"},
     "calibration": {"train"},
@@ -79,6 +79,7 @@ MODULES = {
     "export": set(),
     "encoder": {"train", "evaluate", "infer"},
     "figures": {"evaluate", "report"},
+    "statistics": {"evaluate", "report"},
 }
 
 
@@ -116,7 +117,7 @@ def test_every_module(finished):
     with Path("stages/report.md.j2").open("a") as file:
         file.write("\n")
     assert changed() == {"report"}
-    subprocess.run(["git", "checkout", "-q", "."], check=True)
+    git("checkout", "-q", ".")
     assert changed() == set()
 
 
@@ -174,7 +175,25 @@ def test_real_runs(finished):
     assert contents(finished) == good
     for folder in ("data/raw", "data/tokens", "models", "metrics"):
         shutil.rmtree(folder)
-    subprocess.run(["git", "checkout", "-q", "metrics"], check=True)
+    git("checkout", "-q", "metrics")
     dvc("checkout")
     assert stages_run(dvc("repro")) == []
     assert contents(finished) == good
+
+
+def test_switching_back_runs_nothing(finished):
+    good, params = contents(finished), YAML(typ="safe").load(Path("params.yaml"))
+    edit_params(
+        finished,
+        **{
+            "datasets.other": params["datasets"]["imdb-wheel"] | {"train": 100},
+            "models.other": params["models"]["minilm"] | {"learning_rate": 0.002},
+        },
+    )
+    for selection, expected in (("dataset", {"data", "tokenize", "train"}), ("model", {"train"})):
+        edit_params(finished, **{selection: "other"})
+        assert expected <= set(stages_run(dvc("repro")))
+        assert contents(finished) != good
+        edit_params(finished, **{selection: params[selection]})
+        assert set(stages_run(dvc("repro"))) <= {"report"}
+        assert contents(finished) == good

@@ -6,8 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from conftest import edit_params
-from test_params import contents
+from conftest import contents, edit_params
 
 from stages import checkpoint
 from stages.params import arguments, load_params

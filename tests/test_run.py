@@ -6,16 +6,16 @@ import sys
 
 import pytest
 import torch
-from conftest import dvc, stages_run
+from conftest import ROOT, dvc, git, stages_run
 
-from stages.params import InputError
-from stages.run import NETWORK_STAGES, message_of
+from stages.params import STAGES, InputError
+from stages.run import message_of
 
 
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (InputError("params.yaml: seed: mend it"), "params.yaml: seed: mend it"),
+        (InputError("params.yaml: seed: fix it"), "params.yaml: seed: fix it"),
         (KeyboardInterrupt(), "interrupted; `dvc repro` goes on from where this run was"),
         (MemoryError(), "out of memory; lower train.micro_batch_size or tokenize.max_length in params.yaml"),
         (torch.OutOfMemoryError("CUDA out of memory"), "out of memory; lower train.micro_batch_size or tokenize.max"),
@@ -33,8 +33,8 @@ def test_message_of(error, message):
     assert told is None if message is None else told.startswith(message)
 
 
-@pytest.mark.parametrize("stage", ["data", "tokenize"])
-def test_only_the_network_stages_may_ask_the_hub(project, stage):
+@pytest.mark.parametrize("stage", STAGES)
+def test_only_two_stages_may_ask_the_hub(project, stage):
     code = f"""
 import os
 from stages.run import run
@@ -42,11 +42,11 @@ def {stage}(): print("offline:", os.environ.get("HF_HUB_OFFLINE"))
 run({stage})
 """
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert answer.stdout == f"offline: {None if stage in NETWORK_STAGES else 1}\n", answer.stderr
+    assert answer.stdout == f"offline: {None if stage in ('data', 'base_model') else 1}\n", answer.stderr
 
 
 def test_files_that_a_power_cut_left_empty(finished):
-    """The mends of docs/guarantees.md."""
+    """The fixes of docs/guarantees.md."""
     rwlock = finished / ".dvc/tmp/rwlock"
     rwlock.write_text("")
     assert "Unable to read RWLock-file '.dvc/tmp/rwlock'" in dvc("repro", ok=False)
@@ -54,5 +54,22 @@ def test_files_that_a_power_cut_left_empty(finished):
     assert stages_run(dvc("repro")) == []
     (finished / "dvc.lock").write_text("")
     assert "dvc.lock" in dvc("repro", ok=False)
-    subprocess.run(["git", "checkout", "-q", "dvc.lock"], check=True)
+    git("checkout", "-q", "dvc.lock")
     assert stages_run(dvc("repro")) == []
+
+
+@pytest.mark.parametrize("module", [*(f"stages.{stage}" for stage in STAGES), "stages.export", "benchmarks.settings"])
+def test_help(project, monkeypatch, module):
+    """What a command does and an example, and nothing done."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+    def told(*args: str) -> subprocess.CompletedProcess:
+        return subprocess.run([sys.executable, "-m", module, *args], capture_output=True, text=True)
+
+    answer = told("--help")
+    assert answer.returncode == 0, answer.stderr
+    examples = {"stages.infer": "python -m stages.infer --file", "stages.export": "make export"}
+    assert examples.get(module, "make bench" if "bench" in module else f"dvc repro {module[7:]}") in answer.stdout
+    assert told("--no-such-option").returncode == 2
+    assert not (project / "models").exists()
+    assert git("status", "--porcelain") == ""

@@ -211,13 +211,6 @@ def test_switched_off(hub, monkeypatch):
     assert "HF_HUB_OFFLINE" in refused("data")
 
 
-def test_weights_are_needed_as_safetensors(hub, repositories):
-    model = dict(repositories["models/org/bert"])
-    del model["model.safetensors"]
-    hub.repositories = repositories | {"models/org/bert": model}
-    assert "org/bert: has no config.json or no weights as safetensors" in refused("base_model")
-
-
 def test_wheel_file(site, monkeypatch):
     monkeypatch.syspath_prepend(site)
     file, digest = "tiny_reviews/reviews.csv", hashlib.sha256((site / "tiny_reviews/reviews.csv").read_bytes())

@@ -3,6 +3,8 @@
 import re
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from stages.params import InputError
@@ -33,6 +35,13 @@ def test_parquet_rows_are_counted_from_one(tmp_path):
     assert list(frame.index) == [1, 2]
 
 
+def test_broken_utf8_in_parquet(tmp_path):
+    texts = pa.array([b"good", b"b\xe9d"]).view(pa.string())
+    pq.write_table(pa.table({"text": texts, "label": [1, 0]}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a.parquet: not a sound Parquet file: .*Invalid UTF8"):
+        read_rows(tmp_path / "a.parquet")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
@@ -45,7 +54,7 @@ def test_parquet_rows_are_counted_from_one(tmp_path):
         ("a.jsonl", b'{"text": "good"}\n{"text": "bad",}\n', "line 2, character 16: not JSON"),
         ("a.jsonl", b'{"text": "good"}\n["bad"]\n', "line 2: not a JSON object"),
         ("a.jsonl", b'{"text": "g\xff"}\n', "line 1, byte 12: not UTF-8"),
-        ("a.jsonl", b'{"text": "\\ud800"}\n', "surrogates not allowed"),
+        ("a.jsonl", b'{"text": "\\ud83d\\ude00"}\n{"text": "\\uD83D"}\n', "line 2: half of a character"),
         ("a.parquet", b"text,label\n", "Parquet magic bytes not found"),
         ("a.xlsx", b"", "cannot read .xlsx; use .csv, .jsonl, .parquet"),
         ("missing.csv", None, "no such file; put it there"),

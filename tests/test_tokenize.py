@@ -33,13 +33,6 @@ def test_truncate_without_a_token_before_the_text():
     assert truncate([1, 2, 3, 4, 5, 102], 5, "head+tail", 0, 1) == [1, 3, 4, 5, 102]
 
 
-def test_encode_agrees_with_the_tokenizer(tokenizer):
-    text = "the film was good and the plot was fun"
-    assert encode([text], tokenizer, 64, "head", False) == [tokenizer(text)["input_ids"]]
-    # Truncation at the head is the tokenizer's own.
-    assert encode([text], tokenizer, 6, "head", False) == [tokenizer(text, truncation=True, max_length=6)["input_ids"]]
-
-
 def test_markup_is_stripped_if_asked(tokenizer):
     with_markup, plain = "good<br /><br />film <i>was</i> fun", "good film was fun"
     assert encode([with_markup], tokenizer, 64, "head", True) == encode([plain], tokenizer, 64, "head", True)

@@ -1,0 +1,23 @@
+"""A data set in data/local/ of the current folder, and its entry of `datasets:`."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from stages.catalogue import Dataset
+from stages.tables import LOCAL
+
+
+def local(**changes) -> Dataset:
+    entry = {"source": {"train": "a.csv"}, "labels": ["negative", "positive"], "train": None, "validation": 20}
+    return Dataset(**entry | {"test": 20} | changes)
+
+
+def write(name: str, content: str) -> Path:
+    LOCAL.mkdir(parents=True, exist_ok=True)
+    (LOCAL / name).write_text(content)
+    return LOCAL / name
+
+
+def write_csv(name: str, rows, columns=("text", "label")) -> Path:
+    return write(name, pd.DataFrame(rows, columns=columns).to_csv(index=False))

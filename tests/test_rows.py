@@ -1,0 +1,101 @@
+"""The data stage's rows: which labels and texts are taken, and which are refused, with their place."""
+
+import json
+import re
+
+import pandas as pd
+import pytest
+from conftest import reviews
+from local_data import local, write, write_csv
+
+from stages.data import read_split
+from stages.params import InputError
+from stages.tables import LOCAL
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("label", ["{0}", "{0}.0", " {0} "])
+def test_labels_are_names_or_numbers(label):
+    path = write_csv("a.csv", [(text, label.format(number)) for text, number in reviews(10)])
+    assert list(read_split([path], local())["label"]) == [0, 1] * 5
+    path = write_csv("a.csv", [(text, label.format(["bad", "good"][number])) for text, number in reviews(10)])
+    if ".0" not in label:
+        assert list(read_split([path], local(labels=["bad", "good"]))["label"]) == [0, 1] * 5
+
+
+def test_names_that_look_like_numbers_are_names():
+    path = write_csv("a.csv", [("poor", 1), ("fair", 2), ("fine", 3)])
+    assert list(read_split([path], local(labels=["1", "2", "3"]))["label"]) == [0, 1, 2]
+    path = write_csv("a.csv", [("poor", 0), ("fair", 1), ("fine", 2)])
+    with pytest.raises(InputError, match="line 2, column 'label': unknown label '0'; the labels are 1, 2, 3"):
+        read_split([path], local(labels=["1", "2", "3"]))
+
+
+def test_na_is_a_text_and_a_label():
+    path = write("a.csv", "text,label\nNA,null\nnull,NA\nNaN,null\n")
+    rows = read_split([path], local(labels=["null", "NA"]))
+    assert rows.to_dict("list") == {"text": ["NA", "null", "NaN"], "label": [0, 1, 0]}
+
+
+def test_where_selects_and_rows_elsewhere_are_not_looked_at():
+    path = write_csv("a.csv", [("good", 1, "x"), ("", 7, "y"), ("bad", 0, "x")], ("text", "label", "kind"))
+    wheel = {"wheel": "a==1", "file": "a.csv", "sha256": "0" * 64, "where": {"kind": "x"}}
+    assert list(read_split([path], local(source=wheel))["text"]) == ["good", "bad"]
+    wheel["where"] = {"kind": "z"}
+    with pytest.raises(InputError, match=r"a.csv: no rows"):
+        read_split([path], local(source=wheel))
+
+
+@pytest.mark.parametrize("labels", [["negative", "positive"], ["false", "true"], ["False", "True"]])
+def test_true_and_false_are_labels(labels):
+    path = write("a.jsonl", "".join(json.dumps({"text": f"{n}", "label": n % 2 == 1}) + "\n" for n in range(4)))
+    assert list(read_split([path], local(labels=labels))["label"]) == [0, 1, 0, 1]
+    path = write("a.csv", "text,label\na,TRUE\nb,false\n")
+    assert list(read_split([path], local(labels=labels))["label"]) == [1, 0]
+    pd.DataFrame({"text": ["a", "b"], "label": [True, False]}).to_parquet(LOCAL / "a.parquet")
+    assert list(read_split([LOCAL / "a.parquet"], local(labels=labels))["label"]) == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("a.csv", 'text,label\n"two\nlines",1\n ,0\n', "line 4, column 'text': empty text"),
+        ("a.csv", "text,label\ngood,1\nbad,\n", "line 3, column 'label': missing label"),
+        ("a.csv", "text,label\ngood,1\n\nbad,2\n", "line 4, column 'label': unknown label '2'; the labels are"),
+        ("a.csv", "text,label\ngood,positive\nbad,0\n", "line 3, column 'label': unknown label '0'"),
+        ("a.csv", "review,label\ngood,1\n", "no column 'text'; it has 'review', 'label'"),
+        ("a.csv", "text,label\n", "no rows"),
+        ("a.csv", "text,label\ngood,1\nfine,1\n", "column 'label': no row has the label 'negative'"),
+        ("a.jsonl", '{"text": "good", "label": 1}\n{"text": null, "label": 0}\n', "line 2, column 'text': no text"),
+        ("a.jsonl", '{"text": "good", "label": 1}\n{"label": 0}\n', "line 2, column 'text': no text"),
+        ("a.jsonl", '{"text": "good", "label": 1}\n{"text": 5, "label": 0}\n', "line 2, column 'text': not a text"),
+        ("a.jsonl", '{"text": "good", "label": 1}\n{"text": ["a"], "label": 0}\n', "line 2, column 'text': not a text"),
+        ("a.jsonl", '{"text": "good", "label": 1}\n{"text": "bad"}\n', "line 2, column 'label': missing label"),
+        ("a.jsonl", '{"text": "good", "label": 1}\n{"text": "a", "label": 1.5}\n', "line 2, column 'label': unknown"),
+        ("a.jsonl", '{"text": "good", "label": 1}\n{"text": "a", "label": [0]}\n', "line 2, column 'label': unknown"),
+    ],
+)  # fmt: skip
+def test_bad_rows_are_refused(name, content, problem):
+    path = write(name, content)
+    with pytest.raises(InputError, match=re.escape(f"{path}: {problem}")) as error:
+        read_split([path], local())
+    assert "\n" not in str(error.value)
+
+
+def test_numbers_of_a_float_column_are_the_labels_names():
+    LOCAL.mkdir(parents=True)
+    pd.DataFrame({"text": ["good", "bad"], "label": [1.0, 0.0]}).to_parquet(LOCAL / "a.parquet")
+    assert list(read_split([LOCAL / "a.parquet"], local(labels=["1", "0"]))["label"]) == [0, 1]
+    assert list(read_split([LOCAL / "a.parquet"], local(labels=["0", "1"]))["label"]) == [1, 0]
+    assert list(read_split([LOCAL / "a.parquet"], local(labels=["1.0", "0.0"]))["label"]) == [0, 1]
+
+
+def test_bad_rows_of_parquet():
+    LOCAL.mkdir(parents=True)
+    pd.DataFrame({"text": ["good", "bad", None], "label": [1, 0, 0]}).to_parquet(LOCAL / "a.parquet")
+    with pytest.raises(InputError, match=re.escape("a.parquet: row 3, column 'text': no text")):
+        read_split([LOCAL / "a.parquet"], local())
