@@ -96,7 +96,7 @@ def test_card(exported):
     assert {result.metric_type: result.metric_value for result in card.data.eval_results} == {
         name: evaluation[name] for name in ("accuracy", "f1", "roc_auc", "log_loss")
     }
-    assert "160 reviews" in card.text
+    assert "160 texts" in card.text
     assert "not the official test split" in card.text
     assert "keeps the beginning only" in card.text
 
@@ -140,6 +140,6 @@ def test_mistakes(finished):
 def test_prompts_cannot_be_exported(finished):
     edit_params(finished, **{"method": "prompt", "train.epochs": 1})
     dvc("repro", "train")
-    with pytest.raises(InputError, match="method prompt: its prompts cannot be merged into the weights"):
+    with pytest.raises(InputError, match="method prompt: cannot be merged into the weights"):
         export.export()
     assert not export.EXPORT.exists()
