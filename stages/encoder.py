@@ -25,10 +25,11 @@ def quiet() -> None:
 
     import transformers
 
-    # Nothing that a user could fix: peft 0.21 asks transformers for an attribute by its old name, and finds AdaLoRA's
-    # ranks, which it restores elsewhere, unused.
+    # Nothing that a user could fix: peft 0.21 asks transformers for an attribute by its old name, finds AdaLoRA's
+    # ranks, which it restores elsewhere, unused, and takes a matrix whose rank is now 0 for a shard of another.
     warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
     warnings.filterwarnings("ignore", "The following rank_pattern keys did not match", RuntimeWarning)
+    warnings.filterwarnings("ignore", r"Adapter .* LoRA tensor\(s\) have invalid shape", UserWarning)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
 
