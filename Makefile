@@ -5,7 +5,7 @@
 # make soak    kill runs at random moments and mutate inputs, by the hundred (an hour)
 # make bench   what rank, learning rate and method buy: a training each (2 hours), benchmarks/settings.csv
 # make audit   ask whether a package of the lock has a known vulnerability
-# make lock    write requirements.txt anew after a change of pyproject.toml
+# make lock    write requirements.txt and versions.yaml anew after a change of pyproject.toml
 # make help    show these lines
 
 PYTHON ?= python3
@@ -47,7 +47,7 @@ lint: $(ENV)
 
 export: $(ENV)
 	dvc repro
-	python -m stages.export
+	python -m stages.use.export
 
 # The drawing libraries lie beside the page; without them it takes them from the network.
 plots: dvc_plots/vega.js
@@ -69,3 +69,4 @@ audit: $(ENV)
 lock: $(ENV)
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet pyproject.toml --group dev --universal \
 		--python-version 3.11 --generate-hashes --no-annotate --no-emit-package torch -o requirements.txt
+	python -m stages.settings.versions

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.figures import figure, write
+from stages.results.figures import figure, write
+from stages.results.statistics import wilson_interval
 from stages.run import no_arguments
-from stages.statistics import wilson_interval
 
 RESULTS = Path(__file__).with_name("settings.csv")
 VALIDATION = 2000  # reviews; more than the default's, for a standard error of 0.7 points

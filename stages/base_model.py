@@ -6,11 +6,12 @@ Out: models/base/: config, tokenizer and safetensors, byte for byte as published
 
 import shutil
 
-from stages.catalogue import ModelSource, WheelFolder
 from stages.files import BASE, read_json
-from stages.params import InputError
 from stages.run import main
-from stages.sources import hub_files, wheel_file
+from stages.settings.catalogue import ModelSource, WheelFolder
+from stages.settings.errors import InputError
+from stages.sources.hub import hub_files
+from stages.sources.wheel import wheel_file
 
 # Weights as safetensors only, since a pickle can run code; and what a tokenizer may need.
 FILES = [

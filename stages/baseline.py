@@ -10,8 +10,8 @@ import pandas as pd
 from pydantic import Field
 
 from stages.files import BASELINE, METRICS, RAW, read_table, write_json, write_table
-from stages.params import InputError
 from stages.run import main
+from stages.settings.errors import InputError
 
 
 def baseline(

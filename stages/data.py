@@ -18,12 +18,13 @@ from typing import Annotated
 import pandas as pd
 from pydantic import Field
 
-from stages.catalogue import Dataset, LocalFiles, WheelFile
 from stages.files import METRICS, RAW, write_json, write_table
-from stages.params import InputError
+from stages.rows.tables import LOCAL, read_rows
 from stages.run import main
-from stages.sources import hub_files, wheel_file
-from stages.tables import LOCAL, read_rows
+from stages.settings.catalogue import Dataset, LocalFiles, WheelFile
+from stages.settings.errors import InputError
+from stages.sources.hub import hub_files
+from stages.sources.wheel import wheel_file
 
 
 def source_files(dataset: Dataset) -> dict[str, list[Path]]:

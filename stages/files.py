@@ -19,6 +19,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sha256s(*paths: Path) -> dict[str, str]:
+    """Path -> digest of files, and of all files in folders; without what Python compiles."""
+    files = [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()]
+    return {file.as_posix(): sha256(file) for file in sorted(files) if file.parent.name != "__pycache__"}
+
+
 def write_json(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

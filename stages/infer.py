@@ -21,9 +21,9 @@ import typer
 from pydantic import Field
 
 from stages.files import METRICS, write_json
-from stages.params import InputError
 from stages.run import run
-from stages.scoring import Classifier, score_file
+from stages.settings.errors import InputError
+from stages.use.scoring import Classifier, score_file
 
 Text = Annotated[str, Field(min_length=1)]
 

@@ -11,11 +11,11 @@ from typing import Annotated, Any
 import pandas as pd
 from pydantic import Field
 
-from stages.figures import length_figure, reliability_figure, training_figure
 from stages.files import ADAPTER, METRICS, PREDICTIONS, read_json, read_table
-from stages.params import BOUND
+from stages.results.figures import length_figure, reliability_figure, training_figure
+from stages.results.statistics import wilson_interval
 from stages.run import main
-from stages.statistics import wilson_interval
+from stages.settings.params import BOUND
 
 TEMPLATE = Path(__file__).with_name("report.md.j2")
 WORDS = [0, 100, 200, 300, 500]  # lower bounds of the groups of lengths

@@ -4,7 +4,6 @@ import errno
 import os
 import re
 import signal
-import subprocess
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator
@@ -12,8 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from stages.files import sha256
-from stages.params import InputError, arguments, load_params
+from stages.files import sha256s
+from stages.restore import restore_outputs
+from stages.settings.errors import InputError
+from stages.settings.params import arguments, load_params
+from stages.settings.versions import VERSIONS, check_versions
 
 NETWORK_STAGES = ("data", "base_model")  # all others run with the Hub switched off
 
@@ -37,39 +39,18 @@ def message_of(error: BaseException) -> str | None:
     return fix and f"{getattr(error, 'filename', None) or 'disk'}: {os.strerror(number)}; {fix}, then `dvc repro`"
 
 
-def restore_outputs(stage: str) -> None:
-    """Put back the outputs that DVC removes before it starts a stage, as dvc.lock records them.
-
-    Without this, a refused parameter would leave the workspace without the last good result. What is in Git may be
-    missing in DVC's cache (in a fresh clone, for example): then it comes from Git.
-    """
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
-    lost = []
-    with Repo() as repo:
-        for out in repo.stage.load_one(name=stage).outs:
-            in_git = not out.use_cache
-            out.use_cache = True  # the run-cache holds a copy of metrics and plots too
-            try:
-                if out.hash_info:
-                    out.checkout(force=True)
-                else:  # the first run: what it has half written is no result
-                    out.remove()
-            except (DvcException, OSError):
-                git = ["git", "checkout", "--quiet", "--", out.fs_path]
-                if not in_git or subprocess.run(git, stderr=subprocess.DEVNULL).returncode:
-                    lost.append(out.def_path)
-    if lost:
-        print(f"{stage}: not in the cache, so not put back: {', '.join(lost)}", file=sys.stderr)
-
-
 def inputs(stage: Callable) -> tuple[dict[str, Any], dict[str, str]]:
-    """(keyword arguments, digests of the code) of a stage, as they are now."""
+    """(keyword arguments, digests of the code) of a stage, as they are now. Raises InputError for wrong params, and
+    for installed versions that are not those of versions.yaml.
+    """
     from ruamel.yaml import YAML
 
-    deps = YAML(typ="safe", pure=True).load(Path("dvc.yaml"))["stages"][stage.__name__]["deps"]
-    return arguments(stage, load_params()), {dep: sha256(Path(dep)) for dep in deps if dep.startswith("stages/")}
+    declared = YAML(typ="safe", pure=True).load(Path("dvc.yaml"))["stages"][stage.__name__]
+    for entry in declared["params"]:
+        if isinstance(entry, dict):
+            check_versions(entry[VERSIONS.name])
+    code = [Path(dep) for dep in declared["deps"] if dep.startswith("stages/")]
+    return arguments(stage, load_params()), sha256s(*code)
 
 
 @contextmanager

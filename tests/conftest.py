@@ -119,7 +119,7 @@ def make_project(project: Path, site: Path) -> None:
     """A fresh checkout of this project, shrunk, on the branch main of a Git repository of its own."""
     project.mkdir()
     for name in ("stages", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore", "dvc.yaml",
-                 "params.yaml", "data/local/README.md"):  # fmt: skip
+                 "params.yaml", "versions.yaml", "data/local/README.md"):  # fmt: skip
         source, target = ROOT / name, project / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():

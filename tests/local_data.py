@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.catalogue import Dataset
-from stages.tables import LOCAL
+from stages.rows.tables import LOCAL
+from stages.settings.catalogue import Dataset
 
 
 def local(**changes) -> Dataset:

@@ -7,9 +7,9 @@ import pytest
 from conftest import write_bert, write_wheel
 
 from stages.base_model import base_model
-from stages.catalogue import WheelFolder
 from stages.files import BASE, sha256
-from stages.params import InputError
+from stages.settings.catalogue import WheelFolder
+from stages.settings.errors import InputError
 
 
 @pytest.fixture

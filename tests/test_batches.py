@@ -5,7 +5,7 @@ import pytest
 import torch
 from encoders import sequences, small_bert
 
-from stages.batches import epoch_batches, gradient, multiplies_bf16
+from stages.classifier.batches import epoch_batches, gradient, multiplies_bf16
 
 
 def test_each_epoch_has_every_row_once_in_another_order():

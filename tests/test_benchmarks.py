@@ -11,7 +11,7 @@ from matplotlib.testing.compare import compare_images
 from ruamel.yaml import YAML
 
 from benchmarks import settings
-from stages.params import load_params
+from stages.settings.params import load_params
 
 
 @pytest.mark.parametrize("name", settings.SETTINGS)

@@ -4,7 +4,7 @@ import torch
 from encoders import small_bert
 from scipy.special import softmax
 
-from stages.calibration import calibrate, quality
+from stages.classifier.calibration import calibrate, quality
 
 
 def test_quality_by_hand():

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from stages import checkpoint
+from stages.classifier import checkpoint
 
 
 @pytest.fixture(autouse=True)

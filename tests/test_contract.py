@@ -1,6 +1,10 @@
 """dvc.yaml, params.yaml and the code say the same: deps are imports, params are signatures, nothing is unread."""
 
+import ast
+import itertools
+import re
 import subprocess
+from importlib import metadata
 from modulefinder import ModuleFinder
 from pathlib import Path
 
@@ -8,9 +12,29 @@ import pytest
 from conftest import ROOT
 from ruamel.yaml import YAML
 
-from stages.params import BOUND, PARAMS, STAGES, section_fields, stage_function
-from stages.train import CODE
+from stages.settings.params import BOUND, PARAMS, STAGES, section_model, stage_function
+from stages.settings.versions import VERSIONS, locked_versions
 
+NO_DEPENDENCY = {"stages/restore.py"}  # runs after a refusal only, and makes nothing
+# Packages that check, fetch, lock or show, and leave nothing of theirs in an output.
+NO_RESULT = {
+    *("dvc", "filelock", "httpx2", "huggingface-hub", "huggingface_hub", "packaging", "pydantic", "ruamel.yaml"),
+    *("tenacity", "tqdm", "typer"),
+}
+# Imported by what a stage imports, and not by what it calls there.
+NOT_CALLED = {
+    "base_model": {"pyarrow", "transformers"},  # files are copied; only whether a model is supported is looked up
+    "evaluate": {"safetensors"},
+    "infer": {"pyarrow", "safetensors"},
+    "report": {"pyarrow"},
+}
+# Not imported here: what does the work inside scikit-learn and transformers' tokenizers.
+INSIDE = {
+    "data": {"numpy"},
+    "tokenize": {"tokenizers"},
+    "baseline": {"numpy", "scipy"},
+    "infer": {"tokenizers"},
+}
 ORDER = ["desc", "cmd", "deps", "params", "outs", "metrics", "plots"]
 
 
@@ -27,17 +51,49 @@ def outputs(stage: dict) -> dict[str, dict]:
     return {path: options for out in listed for path, options in ({out: {}} if isinstance(out, str) else out).items()}
 
 
-def imported(module: str) -> set[str]:
-    """The files under stages/ that a module imports, directly or not, at the top or within a function, and its own."""
+def modules(path: str) -> ModuleFinder:
+    """What a file imports, directly or not, at the top or within a function."""
     finder = ModuleFinder(path=[str(ROOT)])
-    finder.run_script(str(ROOT / "stages" / f"{module}.py"))
-    found = {name.replace(".", "/") + ".py" for name in finder.modules if name.startswith("stages.")}
-    return found | {f"stages/{module}.py"}
+    finder.run_script(str(ROOT / path))
+    return finder
+
+
+def room(path: str) -> str:
+    """The part of stages/ that a file belongs to: its room, or the file itself."""
+    return "/".join(path.split("/")[:2])
+
+
+def imported(path: str) -> set[str]:
+    """The files under stages/ that a file imports, directly or not, and itself."""
+    found = {name.replace(".", "/") for name in modules(path).modules if name.startswith("stages.")}
+    return {f"{name}.py" for name in found if (ROOT / f"{name}.py").is_file()} | {path}
+
+
+def third_party(path: str) -> set[str]:
+    """The distributions whose modules a file and what it imports name."""
+    tree = [ast.parse((ROOT / file).read_text()) for file in imported(path)]
+    names = {
+        name
+        for node in itertools.chain.from_iterable(map(ast.walk, tree))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    known = metadata.packages_distributions()
+    return {known[top][0].lower() for name in names if (top := name.split(".")[0]) in known and top != "stages"}
 
 
 def test_the_stages_in_running_order():
     assert list(PIPELINE) == list(STAGES)
-    assert (ROOT / "stages/__init__.py").read_text() == ""  # DVC tracks no imports, so nothing may hide in it
+
+
+def test_nothing_hides_in_an_init():
+    """DVC tracks no imports, and a room's files are looked for by name."""
+    assert all(path.read_text() == "" for path in (ROOT / "stages").rglob("__init__.py"))
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -48,8 +104,8 @@ def test_stage(name):
     function = stage_function(name)
     assert function.__name__ == name
 
-    code = [dep for dep in stage["deps"] if dep.endswith(".py")]
-    assert set(code) == imported(name)
+    code = [dep for dep in stage["deps"] if dep.startswith("stages/") and not dep.endswith(".j2")]
+    assert set(code) == {room(path) for path in imported(f"stages/{name}.py")} - NO_DEPENDENCY
     assert code[0] == f"stages/{name}.py"
     assert code[1:] == sorted(code[1:])
     assert len(stage["deps"]) == len(set(stage["deps"]))
@@ -58,23 +114,60 @@ def test_stage(name):
     assert set(stage["deps"]) - set(code) - template <= earlier | {"data/local"}
 
     assert not function.__kwdefaults__  # params.yaml decides
-    expected = [name] if section_fields(function) else []
+    expected = [name] if section_model(function) or "recipe" in function.__annotations__ else []
     for argument in function.__annotations__:
         expected += BOUND.get(argument, [])
-    assert sorted(stage["params"]) == sorted(expected)
+    assert sorted(param for param in stage["params"] if isinstance(param, str)) == sorted(expected)
 
 
-def test_a_checkpoint_is_keyed_by_the_code_that_shapes_the_weights():
-    """All that train imports but what only reads and checks; see its CODE."""
-    others = {"catalogue", "files", "params", "run"}
-    assert {path.stem for path in CODE} == {Path(path).stem for path in imported("train")} - others
+@pytest.mark.parametrize("name", STAGES)
+def test_the_libraries_that_shape_a_stage_are_its_params(name):
+    named = [names for param in PIPELINE[name]["params"] if isinstance(param, dict) for names in param.values()]
+    versions = set(named[0]) if named else set()
+    used = third_party(f"stages/{name}.py") - NO_RESULT
+    assert NOT_CALLED.get(name, set()) <= used
+    assert versions == used - NOT_CALLED.get(name, set()) | INSIDE.get(name, set())
+
+
+def test_versions_are_those_of_the_lock():
+    assert (ROOT / VERSIONS).read_text() == locked_versions() + "\n"
+    assert 10 < len(load(VERSIONS)) < 20
+
+
+def test_rooms_have_an_order():
+    """A room imports only what stands before it, and never a stage; a stage imports no other stage."""
+    order = [
+        "files.py",
+        "settings",
+        "sources",
+        "rows",
+        "text.py",
+        "results",
+        "classifier",
+        "use",
+        "restore.py",
+        "run.py",
+    ]
+    for path in sorted((ROOT / "stages").rglob("*.py")):
+        here = room(str(path.relative_to(ROOT))).removeprefix("stages/")
+        admitted = order[: order.index(here) + 1] if here in order else [*order, here]
+        if here == "use":
+            admitted = [*order]  # the export is entered like a stage
+        for name in modules_named(path):
+            assert name in admitted or here == "__init__.py", f"{path} imports {name}"
+
+
+def modules_named(path: Path) -> set[str]:
+    """The rooms and files of stages/ that one file names in its imports."""
+    found = re.findall(r"^ *from stages\.(\w+)|^ *from stages import (\w+)", path.read_text(), re.MULTILINE)
+    names = {first or second for first, second in found}
+    return {name if (ROOT / "stages" / name).is_dir() else f"{name}.py" for name in names}
 
 
 def test_params_has_exactly_the_keys_that_are_read():
     params = load(PARAMS)
     selections = {"dataset", "model", "method"}
-    sections = {name: set(section_fields(stage_function(name))) for name in STAGES}
-    sections = {name: keys for name, keys in sections.items() if keys}
+    sections = {name: set(model.model_fields) for name in STAGES if (model := section_model(stage_function(name)))}
     assert set(params) == selections | {f"{key}s" for key in selections} | set(sections)
     for name, keys in sections.items():
         assert set(params[name]) == keys

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from stages.data import data, normalize, stratified_sample
 from stages.files import RAW, read_table
-from stages.params import InputError
-from stages.tables import LOCAL
+from stages.rows.tables import LOCAL
+from stages.settings.errors import InputError
 
 
 @pytest.fixture(autouse=True)

@@ -4,16 +4,16 @@ import pytest
 from conftest import read
 from sklearn import metrics
 
-from stages.evaluate import (
+from stages.evaluate import evaluate
+from stages.files import METRICS, PREDICTIONS, RAW, read_table, write_table
+from stages.results.scores import (
     classification_metrics,
     confusion_table,
     curves,
-    evaluate,
     expected_calibration_error,
     reliability,
 )
-from stages.files import METRICS, PREDICTIONS, RAW, read_table, write_table
-from stages.statistics import wilson_interval
+from stages.results.statistics import wilson_interval
 
 
 def test_reliability_by_hand():

@@ -10,9 +10,10 @@ import pytest
 from conftest import dvc, edit_params, read, reviews
 from scipy.special import softmax
 
-from stages import export, infer
+from stages import infer
 from stages.files import ADAPTER
-from stages.params import InputError
+from stages.settings.errors import InputError
+from stages.use import export
 
 TEXTS = [text for text, _ in reviews(40, seed=3) if len(text.split()) <= 20] + ["good", "a bad , bad film"]
 
@@ -108,7 +109,7 @@ def test_long_texts_are_cut_as_in_training(exported, truncation, monkeypatch, tm
 
     from transformers import AutoTokenizer
 
-    from stages.tokenize import encode
+    from stages.text import encode
 
     project = tmp_path / "project"
     shutil.copytree(exported[0], project, symlinks=True)
@@ -130,7 +131,7 @@ def test_mistakes(finished):
     with pytest.raises(InputError, match=r"metrics/evaluate.json: not found; make it with `dvc repro evaluate`"):
         export.export()
     shutil.rmtree("models/adapter")
-    process = subprocess.run([sys.executable, "-m", "stages.export"], capture_output=True, text=True)
+    process = subprocess.run([sys.executable, "-m", "stages.use.export"], capture_output=True, text=True)
     assert process.returncode == 1
     assert process.stderr.startswith("export: models/adapter: no model there")
     assert len(process.stderr.splitlines()) == 1

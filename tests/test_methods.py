@@ -7,14 +7,17 @@ from conftest import ROOT, reviews
 from encoders import write_encoder
 from transformers import AutoTokenizer
 
-from stages.batches import gradient
-from stages.calibration import calibrate
-from stages.catalogue import Method
-from stages.encoder import load_classifier, logits, pad, quiet, save_classifier
+from stages.classifier.batches import gradient, orthogonality
+from stages.classifier.calibration import calibrate
+from stages.classifier.forward import logits, pad, quiet
+from stages.classifier.network import classifier, save_classifier, with_method
+from stages.classifier.training import make_optimizer
 from stages.files import BASE
-from stages.network import classifier, make_optimizer, orthogonality, with_method
-from stages.params import InputError, load_params
-from stages.tokenize import encode
+from stages.settings.catalogue import Method
+from stages.settings.errors import InputError
+from stages.settings.params import load_params
+from stages.text import encode
+from stages.use.loading import load_classifier
 
 PARAMS = load_params(ROOT / "params.yaml")
 STEPS = 10

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from stages.data import data
-from stages.params import InputError, arguments, load_params, stage_function
+from stages.settings.errors import InputError
+from stages.settings.params import arguments, load_params, stage_function
 
 ROUNDS = int(os.environ.get("ROUNDS", "60"))
 within = settings(

@@ -8,14 +8,17 @@ from encoders import FAMILIES, write_encoder
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
-from stages.batches import gradient
-from stages.calibration import calibrate
-from stages.catalogue import Method
-from stages.encoder import load_classifier, logits, pad, quiet, save_classifier
+from stages.classifier.batches import gradient
+from stages.classifier.calibration import calibrate
+from stages.classifier.forward import logits, pad, quiet
+from stages.classifier.network import classifier, save_classifier, with_method
+from stages.classifier.training import make_optimizer
 from stages.files import ADAPTER, BASE
-from stages.network import classifier, make_optimizer, with_method
-from stages.params import InputError, load_params
-from stages.tokenize import encode
+from stages.settings.catalogue import Method
+from stages.settings.errors import InputError
+from stages.settings.params import load_params
+from stages.text import encode
+from stages.use.loading import load_classifier
 
 LORA = Method(peft={"peft_type": "LORA", "r": 4, "lora_alpha": 8})
 TEXTS = [text for text, _ in reviews(6)]

@@ -11,8 +11,9 @@ from conftest import contents, dvc, edit_params, git, refusal, stages_run
 
 from stages.baseline import baseline
 from stages.data import data
-from stages.params import InputError, load_params
 from stages.run import run
+from stages.settings.errors import InputError
+from stages.settings.params import load_params
 from stages.tokenize import tokenize
 from stages.train import train
 
@@ -96,7 +97,7 @@ def test_what_only_a_later_stage_can_see(finished, capfd):
     edit_params(finished, **{"tokenize.max_length": 24, "baseline.min_count": 1000})
     assert refusal(baseline, capfd).startswith("params.yaml: baseline: ")
     edit_params(finished, **{"baseline.min_count": 2, "datasets.imdb-wheel.train": None, "train.batch_size": 161})
-    assert refusal(train, capfd).startswith("params.yaml: train.batch_size: 161 is above the 160 reviews of train")
+    assert refusal(train, capfd).startswith("params.yaml: train.batch_size: 161 is above the 160 texts of train")
 
 
 @pytest.mark.parametrize("file", ["params.yaml", "stages/files.py"])

@@ -8,7 +8,7 @@ import pytest
 from conftest import contents, dvc, edit_params, git, read, stages_run
 from safetensors.torch import load_file
 
-from stages.params import STAGES
+from stages.settings.params import STAGES
 
 # All that a cold run prints, without a terminal: what docs/guarantees.md says.
 PRINTED = (

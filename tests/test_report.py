@@ -10,10 +10,10 @@ import pytest
 from conftest import read
 from markdown_it import MarkdownIt
 
-from stages.figures import confusion_figure, length_figure, reliability_figure, training_figure
-from stages.params import load_params
 from stages.report import accuracy_by_length, cell, confident_mistakes, report
-from stages.statistics import wilson_interval
+from stages.results.figures import confusion_figure, length_figure, reliability_figure, training_figure
+from stages.results.statistics import wilson_interval
+from stages.settings.params import load_params
 
 
 def rendered(text: str) -> str:

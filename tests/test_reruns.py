@@ -13,7 +13,7 @@ from conftest import contents, dvc, edit_params, git, stages_run
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
-from stages.params import STAGES
+from stages.settings.params import STAGES
 
 ALL = set(STAGES)
 
@@ -55,31 +55,35 @@ def reruns(path: tuple) -> set[str]:
             return {"train", "report"}
 
 
-MODULES = {
-    "data": {"data"},
-    "base_model": {"base_model"},
-    "tokenize": {"tokenize", "infer"},
-    "baseline": {"baseline"},
-    "train": {"train"},
-    "evaluate": {"evaluate"},
-    "infer": {"infer"},
-    "report": {"report"},
-    "params": ALL,
-    "run": ALL,
-    "catalogue": ALL,
-    "files": ALL,
+# What an edit of a file reruns, by its name or its room.
+CODE = {
+    **{f"{stage}.py": {stage} for stage in STAGES},
+    "report.md.j2": {"report"},
+    "files.py": ALL,
+    "run.py": ALL,
+    "restore.py": set(),
+    "settings": ALL,
     "sources": {"data", "base_model"},
-    "tables": {"data"},
-    "scoring": {"infer"},
-    "streams": {"infer"},
-    "network": {"train"},
-    "batches": {"train"},
-    "calibration": {"train"},
-    "checkpoint": {"train", "evaluate", "infer"},
-    "export": set(),
-    "encoder": {"train", "evaluate", "infer"},
-    "figures": {"evaluate", "report"},
-    "statistics": {"evaluate", "report"},
+    "rows": {"data", "infer"},
+    "text.py": {"tokenize", "infer"},
+    "classifier": {"train", "evaluate", "infer"},
+    "use": {"evaluate", "infer"},
+    "results": {"evaluate", "report"},
+}
+VERSIONS = {
+    "datasets": {"data"},
+    "jinja2": {"report"},
+    "matplotlib": {"evaluate", "report"},
+    "numpy": {"data", "baseline", "train", "evaluate", "infer", "report"},
+    "pandas": {"data", "tokenize", "baseline", "train", "evaluate", "report"},
+    "peft": {"train", "evaluate", "infer"},
+    "pyarrow": {"data", "tokenize", "baseline", "train", "evaluate"},
+    "safetensors": {"train"},
+    "scikit-learn": {"data", "baseline", "evaluate"},
+    "scipy": {"baseline", "train", "evaluate", "infer", "report"},
+    "tokenizers": {"tokenize", "infer"},
+    "torch": {"train", "evaluate", "infer"},
+    "transformers": {"tokenize", "train", "evaluate", "infer"},
 }
 
 
@@ -107,18 +111,34 @@ def test_every_leaf_of_params(finished):
 
 
 def test_every_module(finished):
-    assert {path.stem for path in Path("stages").glob("*.py")} == MODULES.keys() | {"__init__"}
-    for module, expected in MODULES.items():
-        path = Path(f"stages/{module}.py")
+    files = [path for path in Path("stages").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert {path.parts[1] for path in files} == CODE.keys() | {"__init__.py"}
+    for path in files:
+        if path.name == "__init__.py":
+            continue
         good = path.read_bytes()
         path.write_bytes(good + b"# an edit\n")
-        assert changed() == expected, module
+        assert changed() == CODE[path.parts[1]], path
         path.write_bytes(good)
-    with Path("stages/report.md.j2").open("a") as file:
-        file.write("\n")
-    assert changed() == {"report"}
-    git("checkout", "-q", ".")
     assert changed() == set()
+
+
+def test_every_version(finished):
+    """An upgrade reruns the stages that it may change, and is refused until it is installed."""
+    yaml = YAML(typ="safe")
+    good = Path("versions.yaml").read_text()
+    versions = yaml.load(good)
+    assert versions.keys() == VERSIONS.keys()
+    for package in versions:
+        yaml.dump(versions | {package: "0.0.1"}, Path("versions.yaml"))
+        assert changed() == VERSIONS[package], package
+    yaml.dump(versions | {"peft": "0.0.1"}, Path("versions.yaml"))
+    assert "peft" in dvc("params", "diff", "--targets", "versions.yaml")
+    output = dvc("repro", ok=False)
+    assert f"train: versions.yaml: peft is 0.0.1, but here {versions['peft']}: " in output
+    assert "Traceback" not in output
+    Path("versions.yaml").write_text(good)
+    assert stages_run(dvc("repro")) == []
 
 
 def test_what_changes_no_stage(finished):
@@ -156,7 +176,7 @@ def test_real_runs(finished):
     # Another comment leaves the same bytes, so nothing further down runs.
     with Path("stages/tokenize.py").open("a") as file:
         file.write("# an edit\n")
-    assert stages_run(dvc("repro")) == ["tokenize", "infer"]
+    assert stages_run(dvc("repro")) == ["tokenize"]
     assert contents(finished) == good
     subprocess.run(undo, check=True)
     assert stages_run(dvc("repro")) == []

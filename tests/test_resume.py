@@ -8,8 +8,8 @@ import pytest
 import torch
 from conftest import contents, edit_params
 
-from stages import checkpoint
-from stages.params import arguments, load_params
+from stages.classifier import checkpoint
+from stages.settings.params import arguments, load_params
 from stages.train import train
 
 STEPS = 8  # two epochs of four batches
@@ -48,7 +48,7 @@ def test_same_bytes_wherever_it_was_broken_off(finished, monkeypatch, method, pr
         },
     )
     if torch.mps.is_available():  # whose random state, which dropout draws from, is not kept
-        monkeypatch.setattr("stages.train.device", lambda: torch.device("cpu"))
+        monkeypatch.setattr("stages.classifier.training.device", lambda: torch.device("cpu"))
     shutil.rmtree("models/adapter")
     run_train()
     expected = contents(finished)

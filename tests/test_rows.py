@@ -9,8 +9,8 @@ from conftest import reviews
 from local_data import local, write, write_csv
 
 from stages.data import read_split
-from stages.params import InputError
-from stages.tables import LOCAL
+from stages.rows.tables import LOCAL
+from stages.settings.errors import InputError
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,9 @@ import pytest
 import torch
 from conftest import ROOT, dvc, git, stages_run
 
-from stages.params import STAGES, InputError
 from stages.run import message_of
+from stages.settings.errors import InputError
+from stages.settings.params import STAGES
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,9 @@ def test_files_that_a_power_cut_left_empty(finished):
     assert stages_run(dvc("repro")) == []
 
 
-@pytest.mark.parametrize("module", [*(f"stages.{stage}" for stage in STAGES), "stages.export", "benchmarks.settings"])
+@pytest.mark.parametrize(
+    "module", [*(f"stages.{stage}" for stage in STAGES), "stages.use.export", "benchmarks.settings"]
+)
 def test_help(project, monkeypatch, module):
     """What a command does and an example, and nothing done."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -68,7 +71,7 @@ def test_help(project, monkeypatch, module):
 
     answer = told("--help")
     assert answer.returncode == 0, answer.stderr
-    examples = {"stages.infer": "python -m stages.infer --file", "stages.export": "make export"}
+    examples = {"stages.infer": "python -m stages.infer --file", "stages.use.export": "make export"}
     assert examples.get(module, "make bench" if "bench" in module else f"dvc repro {module[7:]}") in answer.stdout
     assert told("--no-such-option").returncode == 2
     assert not (project / "models").exists()

@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import INFER, infer_command, reviews
 
-from stages import infer, streams
+from stages import infer
 from stages.infer import predict
-from stages.scoring import score_file
-from stages.streams import ROWS
+from stages.rows import streams
+from stages.rows.streams import ROWS
+from stages.use.scoring import score_file
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
@@ -88,7 +89,8 @@ def test_memory_does_not_grow_with_the_file(finished, suffix):
     code = """if True:
         import sys
         from pathlib import Path
-        from stages import scoring, streams
+        from stages.use import scoring
+        from stages.rows import streams
         streams.BLOCK = 2**18  # small files will do
         scoring.score_file(Path(sys.argv[1]), "text", Path("out.parquet"))
     """

@@ -31,7 +31,7 @@ def offences(source: str) -> list[str]:
     return [f"line {line}: {name}" for line, name in sorted(found)]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "stages").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "stages").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
 def test_stage_modules(path):
     assert offences(path.read_text()) == []
 

@@ -15,8 +15,8 @@ from conftest import edit_params, read, reviews
 from loopback_hub import REVISION, LoopbackHub
 
 from stages.files import read_table
-from stages.params import InputError
-from stages.sources import wheel_file
+from stages.settings.errors import InputError
+from stages.sources.wheel import wheel_file
 
 
 def parquet(rows) -> bytes:
@@ -115,7 +115,7 @@ def test_a_download_that_breaks_off_is_resumed(hub, repositories):
     big = random.Random(0).randbytes(25_000_000)  # huggingface_hub writes, and so resumes, by chunks of 10 MiB
     hub.repositories = repositories | {"datasets/org/big": {"big.bin": big}}
     hub.cut = 15_000_000
-    code = "from stages.sources import hub_files; print(hub_files('org/big', {!r}, ['*.bin'], {{}}, 'dataset')[0])"
+    code = "from stages.sources.hub import hub_files; print(hub_files('org/big', {!r}, ['*.bin'], {{}}, 'dataset')[0])"
     printed = subprocess.check_output([sys.executable, "-c", code.format(REVISION)], text=True)
     assert Path(printed.strip()).read_bytes() == big
     parts = [line.partition("big.bin")[2] for line in hub.requests if line.startswith("GET") and "big.bin" in line]

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.params import InputError
-from stages.tables import read_rows
+from stages.rows.tables import read_rows
+from stages.settings.errors import InputError
 
 
 def test_csv_keeps_texts_and_lines(tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 from conftest import write_bert
 
-from stages.tokenize import encode, truncate
+from stages.text import encode, truncate
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,10 @@
 """params.yaml, read and checked before a stage starts.
 
-A stage is one function with keyword arguments. Their annotations are the schema of the section of
-params.yaml that bears the stage's name, so there is no second list of settings to keep in step. A few
-argument names are bound to other parts of the file instead (see BOUND): `dataset`, for example, is the entry
-of `datasets:` that the key `dataset:` selects.
+A stage is one function with keyword arguments. Their annotations are the schema of the section of params.yaml that
+bears the stage's name, so there is no second list of settings to keep in step, and a change of one stage's schema is
+a change of that stage's code alone; `recipe` is a whole section as one value. A few argument names are bound to other
+parts of the file instead (see BOUND): `dataset`, for example, is the entry of `datasets:` that the key `dataset:`
+selects.
 
 All of the file is checked, not a stage's section alone: a mistake in `evaluate` is found before an hour of
 training, not after.
@@ -19,10 +20,13 @@ from typing import Annotated, Any, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, create_model
 
-from stages.catalogue import Dataset, Method, Model
+from stages.settings.catalogue import Dataset, Method, Model
+from stages.settings.errors import InputError
 
 PARAMS = Path("params.yaml")
 STAGES = ("data", "base_model", "tokenize", "baseline", "train", "evaluate", "infer", "report")
+
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 # What a stage's argument of this name is bound to, as dvc.yaml spells the same dependency.
 BOUND = {
@@ -34,18 +38,17 @@ BOUND = {
 }
 
 
-class InputError(Exception):
-    """A user's mistake or a missing input. The message is one line: what, where, and how to fix it."""
-
-
 def stage_function(name: str) -> Callable:
     return getattr(importlib.import_module(f"stages.{name}"), name)
 
 
-def section_fields(stage: Callable) -> dict[str, Any]:
-    """Argument name -> annotated type, for the arguments that come from the stage's own section."""
+def section_model(stage: Callable) -> type[BaseModel] | None:
+    """The type of the stage's section: that of its argument `recipe`, or one made of its unbound arguments."""
     hints = get_type_hints(stage, include_extras=True)
-    return {name: hints[name] for name in inspect.signature(stage).parameters if name not in BOUND}
+    own = {name: hints[name] for name in inspect.signature(stage).parameters if name not in BOUND}
+    if "recipe" in own:
+        return own["recipe"]
+    return create_model(stage.__name__, __config__=STRICT, **{k: (t, ...) for k, t in own.items()}) if own else None
 
 
 def without_dots(name: str) -> str:
@@ -57,15 +60,11 @@ def without_dots(name: str) -> str:
 @cache
 def schema() -> type[BaseModel]:
     """The type of params.yaml: the three selections, the three catalogues, and a section per stage."""
-    strict = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
     name = Annotated[str, AfterValidator(without_dots)]
-    sections = {}
-    for stage in STAGES:
-        if fields := section_fields(stage_function(stage)):
-            sections[stage] = create_model(stage, __config__=strict, **{k: (t, ...) for k, t in fields.items()})
+    sections = {stage: model for stage in STAGES if (model := section_model(stage_function(stage)))}
     return create_model(
         "Params",
-        __config__=strict,
+        __config__=STRICT,
         dataset=str,
         model=str,
         method=str,
@@ -140,12 +139,14 @@ def select(params: BaseModel, key: str) -> Any:
 def arguments(stage: Callable, params: BaseModel) -> dict[str, Any]:
     """The keyword arguments of a stage, from checked params."""
     section = getattr(params, stage.__name__, None)
-    values = {name: getattr(section, name) for name in section_fields(stage)}
     bound = {
+        "recipe": lambda: section,
         "dataset": lambda: select(params, "dataset"),
         "model": lambda: select(params, "model"),
         "method": lambda: select(params, "method"),
         "source": lambda: select(params, "model").source,
         "settings": lambda: params,
     }
-    return values | {name: value() for name, value in bound.items() if name in inspect.signature(stage).parameters}
+    return {
+        name: bound[name]() if name in bound else getattr(section, name) for name in inspect.signature(stage).parameters
+    }

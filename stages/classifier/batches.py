@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from stages.encoder import pad
-from stages.network import orthogonality
+from stages.classifier.forward import pad
 
 
 def epoch_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
@@ -56,3 +55,21 @@ def gradient(
     if (penalty := orthogonality(network)) is not None:
         penalty.backward()
     return total
+
+
+def orthogonality(model):
+    """AdaLoRA's penalty on its singular vectors (Zhang et al. 2023, eq. 4), a scalar; None for other methods.
+
+    peft adds it to a loss only if the model computes that loss itself.
+    """
+    import torch
+    from peft import AdaLoraModel
+
+    if not isinstance(model.base_model, AdaLoraModel):
+        return None
+    gaps = []
+    for name, parameter in model.named_parameters():
+        if "lora_A" in name or "lora_B" in name:
+            matrix = parameter if "lora_A" in name else parameter.T
+            gaps.append(torch.linalg.matrix_norm(matrix @ matrix.T - torch.eye(len(matrix), device=matrix.device)))
+    return model.active_peft_config.orth_reg_weight * torch.stack(gaps).mean()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.params import InputError
+from stages.settings.errors import InputError
 
 LOCAL = Path("data/local")
 

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from stages.files import sha256
+from stages.files import sha256s
 
 FOLDER = Path(".checkpoints")
 IMPORTANCE = ("ipt", "exp_avg_ipt", "exp_avg_unc")  # of each rank, running means of AdaLoRA's allocator
@@ -18,10 +18,9 @@ IMPORTANCE = ("ipt", "exp_avg_ipt", "exp_avg_unc")  # of each rank, running mean
 
 def key(settings: dict[str, Any], inputs: list[Path]) -> str:
     """A digest of the settings and of the inputs' contents (folders: all files in them)."""
-    files = sorted(file for path in inputs for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
     content = [
         json.dumps(settings, sort_keys=True, default=lambda entry: entry.model_dump()),
-        *(f"{file.as_posix()} {sha256(file)}" for file in files),
+        *(f"{file} {digest}" for file, digest in sha256s(*inputs).items()),
     ]
     return hashlib.sha256("\n".join(content).encode()).hexdigest()[:32]
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from stages.params import InputError
+from stages.settings.errors import InputError
 
 ROWS = 1024  # of a batch at most
 BLOCK = 2**22  # bytes of a file to read at a time, of a .csv up to 32 ahead; a row of a .csv must fit

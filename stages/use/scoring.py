@@ -11,20 +11,20 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stages import checkpoint
-from stages.files import ADAPTER, BASE, sha256
-from stages.params import InputError
-from stages.streams import read_batches, write_whole
+from stages.classifier import checkpoint
+from stages.files import ADAPTER, BASE
+from stages.rows.streams import read_batches, write_whole
+from stages.settings.errors import InputError
 
 # What shapes a part: a run that goes on uses those of the run before.
-CODE = [Path(__file__).with_name(f"{name}.py") for name in ("scoring", "encoder", "streams", "tokenize")]
+CODE = [Path("stages") / name for name in ("use", "classifier/forward.py", "rows", "text.py")]
 
 
 class Classifier:
     """models/adapter, loaded once: `classifier(texts) -> [(label, confidence), ...]`."""
 
     def __init__(self):
-        from stages.encoder import load_classifier
+        from stages.use.loading import load_classifier
 
         self.model, self.tokenizer = load_classifier()
 
@@ -32,8 +32,8 @@ class Classifier:
         import numpy as np
         from scipy.special import softmax
 
-        from stages.encoder import logits
-        from stages.tokenize import encode
+        from stages.classifier.forward import logits
+        from stages.text import encode
 
         if not texts:
             return []
@@ -86,9 +86,9 @@ def score_file(path: Path, column: str, out: Path) -> int:
             raise InputError(f"{path}: has no rows")
         stat = path.stat()
         about = {"path": str(path.resolve()), "size": stat.st_size, "changed": stat.st_mtime_ns, "column": column}
-        about |= {"pyarrow": pa.__version__, "code": [sha256(file) for file in CODE]}
+        about |= {"pyarrow": pa.__version__}
         parts = out.with_name(f".{out.name}.parts")
-        run_key = parts / checkpoint.key(about, [BASE, ADAPTER])
+        run_key = parts / checkpoint.key(about, [BASE, ADAPTER, *CODE])
         if not run_key.is_file():
             shutil.rmtree(parts, ignore_errors=True)
             parts.mkdir(parents=True)

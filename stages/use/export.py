@@ -12,9 +12,10 @@ import sys
 from pathlib import Path
 
 from stages.files import METRICS, read_json
-from stages.params import InputError, load_params
 from stages.run import no_arguments
-from stages.tokenize import MARKUP
+from stages.settings.errors import InputError
+from stages.settings.params import load_params
+from stages.text import MARKUP
 
 EXPORT = Path("models/export")
 CARD = Path(__file__).with_name("card.md.j2")
@@ -64,7 +65,7 @@ def export() -> None:
     from peft import PeftModel
     from transformers import AutoTokenizer
 
-    from stages.encoder import load_classifier
+    from stages.use.loading import load_classifier
 
     params = load_params()
     model, tokenizer = load_classifier()
@@ -123,7 +124,7 @@ def export() -> None:
 
 
 if __name__ == "__main__":
-    no_arguments("python -m stages.export", "make export   # after `dvc repro`")
+    no_arguments("python -m stages.use.export", "make export   # after `dvc repro`")
     try:
         export()
     except (InputError, OSError) as error:

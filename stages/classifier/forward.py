@@ -1,0 +1,73 @@
+"""The classifier's forward pass, shared by train, evaluate and infer."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from tqdm import tqdm
+
+TOKENS_PER_BATCH = 8192  # padding included; larger batches are not faster on a CPU and cost memory
+
+
+def quiet() -> None:
+    """Leave progress to our own bars; errors still show."""
+    import warnings
+
+    import transformers
+
+    # Nothing that a user could fix: peft 0.21 asks transformers for an attribute by its old name, finds AdaLoRA's
+    # ranks, which it restores elsewhere, unused, and takes a matrix whose rank is now 0 for a shard of another.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+    warnings.filterwarnings("ignore", "The following rank_pattern keys did not match", RuntimeWarning)
+    warnings.filterwarnings("ignore", r"Adapter .* LoRA tensor\(s\) have invalid shape", UserWarning)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+
+
+def device():
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu")
+
+
+def pad(sequences: list[np.ndarray], pad_id: int):
+    """Token ids of different lengths as a batch: input_ids and attention_mask, both (rows, longest) int64."""
+    import torch
+    from torch.nn.utils.rnn import pad_sequence
+
+    rows = [torch.tensor(ids, dtype=torch.int64) for ids in sequences]
+    return {
+        "input_ids": pad_sequence(rows, batch_first=True, padding_value=pad_id),
+        "attention_mask": pad_sequence([torch.ones_like(row) for row in rows], batch_first=True),
+    }
+
+
+def batches(lengths: np.ndarray, tokens: int = TOKENS_PER_BATCH) -> Iterator[np.ndarray]:
+    """Row numbers by falling length, so that a batch needs little padding and the first shows the peak of memory.
+
+    lengths: (rows,). Each batch has at most `tokens` tokens, padding included, or a single row.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        stop = start + max(1, tokens // int(lengths[order[start]]))
+        yield order[start:stop]
+        start = stop
+
+
+def logits(model, sequences: list[np.ndarray], desc: str | None = None) -> np.ndarray:
+    """(rows, labels) float32, in the order of the sequences. Leaves the model in evaluation mode."""
+    import torch
+
+    model.eval()
+    lengths = np.array([len(ids) for ids in sequences])
+    out = np.empty((len(sequences), model.config.num_labels), dtype=np.float32)
+    with (
+        torch.inference_mode(),
+        tqdm(total=len(sequences), desc=desc, unit="text", disable=None if desc else True, leave=False) as bar,
+    ):
+        for rows in batches(lengths):
+            batch = pad([sequences[row] for row in rows], model.config.pad_token_id or 0)
+            batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
+            out[rows] = model(**batch).logits.float().cpu().numpy()
+            bar.update(len(rows))
+    return out

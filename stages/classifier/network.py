@@ -1,0 +1,165 @@
+"""The classifier: built of encoder and head, set to train what the method trains, and saved.
+
+models/adapter holds what was trained on top of models/base (an adapter and the head, or all weights), the tokenizer,
+and a config.json with the label names and two values of our own: `tokenize`, the settings that the texts were cut
+with, and `calibration_temperature`, by which the last layer is already divided (see calibration.py).
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from stages.files import ADAPTER, BASE, read_json, write_json
+from stages.settings.catalogue import Method
+from stages.settings.errors import InputError
+
+
+def classifier(labels: list[str], dropout: float | None):
+    """(model, names of the head's modules): models/base under a classification head with fresh weights.
+
+    dropout: of the pretrained network; None keeps the checkpoint's own. Raises InputError if models/base lacks weights
+    of the encoder itself.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    config = AutoConfig.from_pretrained(
+        BASE, local_files_only=True, id2label=dict(enumerate(labels)), label2id={v: k for k, v in enumerate(labels)}
+    )
+    if dropout is not None:
+        for name, value in config.to_dict().items():
+            if "dropout" in name and isinstance(value, float):
+                setattr(config, name, dropout)
+    model, loading = AutoModelForSequenceClassification.from_pretrained(
+        BASE,
+        config=config,
+        local_files_only=True,
+        dtype=torch.float32,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # the head of a checkpoint that was fine-tuned for another number of labels
+    )
+    fresh = loading["missing_keys"] | {key for key, *_ in loading["mismatched_keys"]}
+    encoder = f"{model.base_model_prefix}."
+    head = {key.removeprefix(encoder).split(".")[0] for key in fresh}
+    if lacking := sorted(key for key in fresh if key.startswith(encoder) and not key.startswith(f"{encoder}pooler.")):
+        raise InputError(
+            f"{BASE}: the checkpoint lacks {len(lacking)} weights of the encoder, {lacking[0]} for one: "
+            f"it is no {config.model_type} as transformers has it; choose another model"
+        )
+    return model, sorted(head) or ["classifier"]
+
+
+def check_layers(model, setting: str, names: list[str]) -> None:
+    """Raises InputError if no layer of the model bears one of the names; peft looks only whether any of them does."""
+    import torch
+
+    layers = {f".{name}": layer for name, layer in model.named_modules()}
+    linear = sorted({name.rpartition(".")[2] for name, layer in layers.items() if isinstance(layer, torch.nn.Linear)})
+    for wanted in names:
+        if not any(name.endswith(f".{wanted}") for name in layers):
+            raise InputError(
+                f"params.yaml: {setting}: the model has no layer {wanted!r}; its linear layers are {', '.join(linear)}"
+            )
+
+
+def with_method(model, head: list[str], method: Method, defaults: dict[str, Any], steps: int):
+    """The model with what the method trains set to require gradients, and the rest frozen.
+
+    defaults: peft settings under the method's own, where its config class knows them. The head, whose weights are
+    fresh, always trains in full: its layers are taken out of target_modules, and if no others stand there, it is
+    all that trains. Raises InputError for settings that peft or the encoder cannot use.
+    """
+    if method.peft == "full":
+        return model
+    if method.peft != "head":
+        settings = peft_settings(model, head, method.peft, defaults, steps)
+        if settings.get("target_modules") != []:
+            return adapted(model, settings)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = any(part in head for part in name.split("."))
+    return model
+
+
+def peft_settings(model, head: list[str], own: dict[str, Any], defaults: dict[str, Any], steps: int) -> dict[str, Any]:
+    """All settings of peft's config class: the method's own, over the model's and those that follow from the model."""
+    from peft import PEFT_TYPE_TO_CONFIG_MAPPING
+
+    defaults = {
+        # AdaLoRA: the first tenth of the steps at full rank, the last two fifths at the final one, roughly the
+        # shares of Zhang et al. 2023.
+        "total_step": steps,
+        "tinit": steps // 10,
+        "tfinal": 2 * steps // 5,
+        # Methods that learn a prompt: peft finds these for some encoders only.
+        "token_dim": model.config.hidden_size,
+        "num_layers": model.config.num_hidden_layers,
+        "num_attention_heads": model.config.num_attention_heads,
+        "num_transformer_submodules": 1,
+        **defaults,
+    }
+    if (kind := str(own.get("peft_type"))) not in PEFT_TYPE_TO_CONFIG_MAPPING:
+        raise refusal(f"peft_type: {kind!r} is none of peft's; one is LORA")
+    known = PEFT_TYPE_TO_CONFIG_MAPPING[kind].__dataclass_fields__
+    settings = {name: value for name, value in defaults.items() if name in known} | own
+    if "modules_to_save" in known:  # the head's fresh weights always, beside the method's own
+        more = settings.get("modules_to_save") or []
+        if not isinstance(more, list):
+            raise refusal(f"modules_to_save: a list is needed, not {more!r}")
+        check_layers(model, "modules_to_save", more)
+        settings["modules_to_save"] = sorted({*head, *more})
+    if isinstance(targets := settings.get("target_modules"), list):
+        check_layers(model, "target_modules", targets)
+        settings["target_modules"] = [name for name in targets if name not in head]
+    return settings
+
+
+def adapted(model, settings: dict[str, Any]):
+    """The model with peft's adapter of these settings on it."""
+    import torch
+    from peft import AdaLoraConfig, get_peft_config, get_peft_model
+
+    with peft_errors_refused():
+        config = get_peft_config({**settings, "task_type": "SEQ_CLS"})
+    if isinstance(config, AdaLoraConfig) and config.target_r >= config.init_r:
+        raise refusal(f"target_r: {config.target_r} is not below init_r, {config.init_r}; lower it")
+    virtual = getattr(config, "num_virtual_tokens", None)
+    limit = getattr(model.config, "max_position_embeddings", None)
+    if virtual and limit and virtual >= limit:
+        raise refusal(f"num_virtual_tokens: {virtual} is above the model's limit of {limit}; lower it")
+    with peft_errors_refused():
+        model = get_peft_model(model, config)
+        with torch.no_grad():  # an encoder that cannot take a prefix says so only here
+            model(input_ids=torch.zeros((1, 2), dtype=torch.long))
+    return model
+
+
+def refusal(problem: str) -> InputError:
+    return InputError(f"params.yaml: the peft settings of the method: {problem}")
+
+
+@contextmanager
+def peft_errors_refused() -> Iterator[None]:
+    """What peft raises for settings that it cannot use, as the user's mistake; only its own calls stand inside."""
+    kinds = (ValueError, TypeError, LookupError, AttributeError, AssertionError, ImportError, RuntimeError, re.error)
+    try:
+        yield
+    except kinds as error:
+        raise refusal((str(error) or repr(error)).splitlines()[0]) from error
+
+
+def save_classifier(network, settings: dict[str, Any]) -> None:
+    """Write models/adapter/: the trained weights, tokenizer, and config.json with `settings` added to it."""
+    from transformers import AutoTokenizer
+
+    network.save_pretrained(ADAPTER)
+    network.config.update(settings)
+    network.config.save_pretrained(ADAPTER)
+    AutoTokenizer.from_pretrained(BASE, local_files_only=True).save_pretrained(ADAPTER)
+    (ADAPTER / "README.md").unlink(missing_ok=True)  # peft's empty model card
+    if (path := ADAPTER / "adapter_config.json").is_file():
+        config = network.active_peft_config  # peft writes its sets in the order of their hashes
+        content = {k: sorted(v) if isinstance(getattr(config, k), set) else v for k, v in read_json(path).items()}
+        write_json(path, dict(sorted(content.items())))
+    for path in ADAPTER.glob("*.safetensors"):
+        path.chmod(0o644)  # as a checkout makes it; safetensors writes 0600

@@ -1,0 +1,223 @@
+"""A training run as a value: set up from its recipe, stepped through, its state saved and restored."""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from stages.classifier import checkpoint
+from stages.classifier.batches import epoch_batches, gradient, multiplies_bf16
+from stages.classifier.calibration import quality
+from stages.classifier.forward import device, logits
+from stages.classifier.network import classifier, with_method
+from stages.files import BASE, TOKENS
+from stages.settings.catalogue import Entry, Method, Model
+from stages.settings.errors import InputError
+
+Count = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Recipe(Entry):
+    """The section `train` of params.yaml, where each setting is explained."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    epochs: Count | None
+    batch_size: Count
+    micro_batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0)] | None
+    warmup: Share
+    schedule: Literal["linear", "cosine", "constant_with_warmup"]
+    weight_decay: Annotated[float, Field(ge=0)]
+    max_grad_norm: Annotated[float, Field(gt=0)]
+    dropout: Share | None
+    validations: Count
+    validation_rows: Count
+    checkpoint_minutes: Annotated[float, Field(ge=0)]
+    precision: Literal["auto", "fp32", "bf16"]
+    deterministic: bool
+
+
+@dataclass
+class Progress:
+    """How far a run is: with the network's, the optimizer's and the scheduler's state, all that a checkpoint holds."""
+
+    step: int = 0
+    losses: list[float] = field(default_factory=list)  # of the steps since the last row of `training`
+    training: list[list[float]] = field(default_factory=list)  # rows of step, loss, learning rate
+    validation: list[list[float]] = field(default_factory=list)  # rows of step, loss, accuracy
+
+
+class Training:
+    """Set up, not yet begun.
+
+    train, held_out: columns input_ids and label; metadata: theirs, with the label names, the settings and the limit
+    of tokenize. Raises InputError if the settings suit neither each other nor the model and the rows.
+    """
+
+    def __init__(self, recipe: Recipe, model: Model, method: Method, train, held_out, metadata: dict[str, Any]):
+        from transformers import get_scheduler, set_seed
+
+        self.recipe, self.held_out = recipe, held_out
+        self.sequences, self.labels = train["input_ids"].to_numpy(), train["label"].to_numpy()
+        self.lengths = np.array([len(ids) for ids in self.sequences])
+        if recipe.batch_size > len(self.labels):
+            raise InputError(
+                f"params.yaml: train.batch_size: {recipe.batch_size} is above the {len(self.labels)} texts of train"
+            )
+        self.steps_per_epoch = -(-len(self.labels) // recipe.batch_size)
+        self.epochs = recipe.epochs or model.epochs
+        self.steps = self.epochs * self.steps_per_epoch
+        self.rate = recipe.learning_rate or method.learning_rate or model.learning_rate
+
+        set_seed(recipe.seed)
+        self.bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and multiplies_bf16())
+        if recipe.deterministic:
+            cuda_deterministic()
+        network, head = classifier(metadata["labels"], recipe.dropout)
+        self.network = with_method(network, head, method, model.peft, self.steps).to(device())
+        check_length(self.network, metadata)
+        self.trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        self.optimizer = make_optimizer(self.network, self.rate, recipe.weight_decay, method.loraplus_lr_ratio)
+        self.scheduler = get_scheduler(recipe.schedule, self.optimizer, round(recipe.warmup * self.steps), self.steps)
+        self.progress = Progress()
+        self.key = self.checkpoint_key(model, method)
+
+    def checkpoint_key(self, model: Model, method: Method) -> str:
+        """A digest of everything that the weights depend on."""
+        import torch
+
+        settings = {"model": model, "method": method, **self.recipe.model_dump(exclude={"checkpoint_minutes"})}
+        hardware = {"threads": torch.get_num_threads(), "device": str(self.network.device), "bf16": self.bf16}
+        inputs = [TOKENS / "train.parquet", TOKENS / "validation.parquet", BASE, Path("stages/classifier")]
+        return checkpoint.key(settings | hardware | {"torch": torch.__version__}, inputs)
+
+    def resume(self) -> bool:
+        """Go on from the checkpoint of a run like this one that was broken off; False if there is none."""
+        if not (saved := checkpoint.load(self.key)):
+            return False
+        tensors, state = saved
+        checkpoint.unpack(tensors, self.network, self.optimizer)
+        self.scheduler.load_state_dict(state.pop("scheduler"))
+        for group, last in zip(self.optimizer.param_groups, self.scheduler.get_last_lr(), strict=True):
+            group["lr"] = last  # a scheduler restores its own count, not the optimizer's rate
+        self.progress = Progress(**state)
+        return True
+
+    def save(self) -> None:
+        """Write the checkpoint that `resume` goes on from."""
+        state = asdict(self.progress) | {"scheduler": self.scheduler.state_dict()}
+        checkpoint.save(self.key, checkpoint.pack(self.network, self.optimizer), state)
+
+    def run(self) -> Iterator[int]:
+        """Take the steps that are left, yielding the number of each, from 1, after it and before its checkpoint.
+
+        Validates and writes checkpoints at the moments that the recipe names. Raises InputError if the loss is no
+        longer finite.
+        """
+        recipe = self.recipe
+        validate_at = {round(self.steps * (number + 1) / recipe.validations) for number in range(recipe.validations)}
+        saved_at, batches = time.monotonic(), None
+        for step in range(self.progress.step + 1, self.steps + 1):
+            epoch, number = divmod(step - 1, self.steps_per_epoch)
+            if number == 0 or batches is None:
+                batches = epoch_batches(self.lengths, recipe.batch_size, recipe.seed, epoch)
+            self.take_step(step, batches[number])
+            self.progress.step = step
+            if step in validate_at:
+                self.follow(step)
+            yield step
+            if step == self.steps or time.monotonic() - saved_at > 60 * recipe.checkpoint_minutes:
+                self.save()
+                saved_at = time.monotonic()
+
+    def take_step(self, step: int, batch: np.ndarray) -> None:
+        """One optimizer step on the rows of `batch`."""
+        import torch
+
+        self.network.train()
+        sequences, labels = self.sequences[batch], self.labels[batch]
+        loss = gradient(self.network, sequences, labels, self.recipe.micro_batch_size, self.bf16)
+        self.refuse_divergence(loss, step)
+        torch.nn.utils.clip_grad_norm_(self.trained, self.recipe.max_grad_norm)
+        self.optimizer.step()
+        if reallocate := getattr(self.network.base_model, "update_and_allocate", None):
+            reallocate(step - 1)  # AdaLoRA moves rank between layers
+        progress = self.progress
+        progress.losses.append(loss)
+        if step % max(1, self.steps // 100) == 0 or step == self.steps:
+            progress.training.append([step, float(np.mean(progress.losses)), self.scheduler.get_last_lr()[0]])
+            progress.losses = []
+        self.scheduler.step()
+        self.optimizer.zero_grad()
+
+    def follow(self, step: int) -> None:
+        """Add a point to the validation curve, from some of the rows and in the training's precision."""
+        import torch
+
+        with torch.autocast(self.network.device.type, torch.bfloat16, enabled=self.bf16):
+            self.progress.validation.append([step, *quality(*self.validate(self.recipe.validation_rows))])
+
+    def validate(self, rows: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """(logits, labels) of the first `rows` validation texts, or of all."""
+        part = self.held_out[:rows]
+        scores = logits(self.network, part["input_ids"].to_numpy(), "validation")
+        self.refuse_divergence(scores, self.progress.step)
+        return scores, part["label"].to_numpy()
+
+    def refuse_divergence(self, numbers: float | np.ndarray, step: int) -> None:
+        if not np.isfinite(numbers).all():
+            raise InputError(
+                f"params.yaml: the training diverged by step {step} of {self.steps}; lower the learning rate of "
+                f"{self.rate}"
+            )
+
+
+def cuda_deterministic() -> None:
+    """Admit deterministic kernels only."""
+    import torch
+
+    if torch.cuda.is_available():
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+        torch.use_deterministic_algorithms(True)
+
+
+def check_length(network, metadata: dict[str, Any]) -> None:
+    """Raises InputError if the texts and the virtual tokens of a learned prompt do not fit the model together."""
+    virtual = getattr(getattr(network, "active_peft_config", None), "num_virtual_tokens", 0)
+    if (longest := metadata["tokenize"]["max_length"]) + virtual > metadata["limit"]:
+        raise InputError(
+            f"params.yaml: tokenize.max_length: {longest} and the method's {virtual} virtual tokens are above the "
+            f"model's limit of {metadata['limit']}; lower it to {metadata['limit'] - virtual}"
+        )
+
+
+def make_optimizer(model, learning_rate: float, weight_decay: float, loraplus_lr_ratio: float | None):
+    """AdamW; weight decay on matrices only, not on vectors (biases, norms, IA3's factors, which peft shapes (1, n)).
+
+    LoRA+ (Hayou et al. 2024) if a ratio is given: B, and as in the authors' code all vectors, at that many times
+    the rate.
+    """
+    import torch
+
+    if loraplus_lr_ratio:
+        from peft.optimizers import create_loraplus_optimizer
+
+        return create_loraplus_optimizer(
+            model,
+            torch.optim.AdamW,
+            lr=learning_rate,
+            loraplus_lr_ratio=loraplus_lr_ratio,
+            loraplus_weight_decay=weight_decay,
+        )
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if max(p.shape) < p.numel()], "weight_decay": weight_decay},
+        {"params": [p for p in trained if max(p.shape) == p.numel()], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=learning_rate)

@@ -1,0 +1,42 @@
+"""The trained classifier, loaded to score."""
+
+import contextlib
+
+from stages.classifier.forward import device, quiet
+from stages.files import ADAPTER, BASE
+from stages.settings.errors import InputError
+
+
+def load_classifier():
+    """(model, tokenizer) of models/adapter on models/base, merged where the method can be, ready to score.
+
+    Raises InputError if a folder is missing.
+    """
+    from peft import PeftModel
+    from peft.utils import ModulesToSaveWrapper
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+    quiet()
+    for folder, step in ((BASE, "base_model"), (ADAPTER, "train")):
+        if not (folder / "config.json").is_file():
+            raise InputError(f"{folder}: no model there; make it with `dvc repro {step}` or `dvc checkout {folder}`")
+    config = AutoConfig.from_pretrained(ADAPTER, local_files_only=True)
+    adapter = (ADAPTER / "adapter_config.json").is_file()
+    weights = BASE if adapter else ADAPTER
+    model = AutoModelForSequenceClassification.from_pretrained(
+        weights,
+        config=config,
+        local_files_only=True,
+        ignore_mismatched_sizes=adapter,  # its head replaces the base's
+    )
+    if adapter:
+        model = PeftModel.from_pretrained(model, ADAPTER)
+        if not model.active_peft_config.is_prompt_learning:  # a prompt has no weights to merge into
+            # Some methods' merge fails on a wrapped head of more than one layer (RoBERTa's): unwrap it first.
+            for parent in list(model.modules()):
+                for name, child in list(parent.named_children()):
+                    if isinstance(child, ModulesToSaveWrapper):
+                        setattr(parent, name, child.modules_to_save[child.active_adapter])
+            with contextlib.suppress(NotImplementedError):  # peft cannot merge all of its methods
+                model = model.merge_and_unload()
+    return model.to(device()).eval(), AutoTokenizer.from_pretrained(ADAPTER, local_files_only=True)
