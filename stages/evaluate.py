@@ -1,6 +1,6 @@
 """Score the trained classifier on the test split, once, against the baseline.
 
-In:  models/base/, models/adapter/, data/tokens/test.parquet, data/raw/test.parquet, data/baseline.parquet.
+In:  models/base/, models/adapter/, data/tokens/test.arrow, data/raw/test.parquet, data/baseline.parquet.
 Out: metrics/evaluate.json, data/predictions.parquet (every review with its predicted label and probabilities),
      metrics/confusion.png, and plot data: metrics/{confusion,roc,precision_recall,reliability}.csv.
 """
@@ -13,7 +13,8 @@ from pydantic import Field
 
 from stages.classifier import checkpoint
 from stages.classifier.forward import logits
-from stages.files import BASELINE, METRICS, PREDICTIONS, RAW, TOKENS, read_table, write_csv, write_json, write_table
+from stages.classifier.tokens import open_tokens
+from stages.files import BASELINE, METRICS, PREDICTIONS, RAW, read_table, write_csv, write_json, write_table
 from stages.results.figures import confusion_figure
 from stages.results.scores import (
     classification_metrics,
@@ -35,10 +36,9 @@ def evaluate(*, bins: Annotated[int, Field(ge=2, le=100)]) -> None:
     # train's result is safe in DVC's cache once a later stage runs: only now is its last checkpoint of no use.
     checkpoint.clear()
     raw, metadata = read_table(RAW / "test.parquet")
-    tokens, _ = read_table(TOKENS / "test.parquet")
     names, labels = metadata["labels"], raw["label"].to_numpy()
     model, _ = load_classifier()
-    scores = logits(model, tokens["input_ids"].to_numpy(), "evaluate").astype(np.float64)
+    scores = logits(model, open_tokens("test"), "evaluate").astype(np.float64)
     probabilities = softmax(scores, axis=1)
     uncalibrated = softmax(scores * model.config.calibration_temperature, axis=1)  # as before calibration
     predicted = probabilities.argmax(axis=1)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 RAW = Path("data/raw")  # {train,validation,test}.parquet: text, label
-TOKENS = Path("data/tokens")  # the same rows: input_ids, label
+TOKENS = Path("data/tokens")  # {train,validation,test}.arrow, the same rows: input_ids, label
 BASELINE = Path("data/baseline.parquet")  # the baseline's prediction for each test row
 PREDICTIONS = Path("data/predictions.parquet")  # the classifier's
 BASE = Path("models/base")  # the encoder as published
@@ -47,7 +47,7 @@ def write_table(path: Path, frame, **metadata: Any) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    pq.write_table(table.replace_schema_metadata({k: json.dumps(v) for k, v in metadata.items()}), path)
+    pq.write_table(table.replace_schema_metadata(metadata_bytes(metadata)), path)
 
 
 def read_table(path: Path) -> tuple[Any, dict[str, Any]]:
@@ -55,4 +55,14 @@ def read_table(path: Path) -> tuple[Any, dict[str, Any]]:
     import pyarrow.parquet as pq
 
     table = pq.read_table(path)
-    return table.to_pandas(), {k.decode(): json.loads(v) for k, v in (table.schema.metadata or {}).items()}
+    return table.to_pandas(), metadata_of(table.schema)
+
+
+def metadata_of(schema) -> dict[str, Any]:
+    """The metadata of a pyarrow Schema, as write_table's `metadata` wrote it."""
+    return {k.decode(): json.loads(v) for k, v in (schema.metadata or {}).items()}
+
+
+def metadata_bytes(metadata: dict[str, Any]) -> dict[str, str]:
+    """The inverse of metadata_of."""
+    return {k: json.dumps(v) for k, v in metadata.items()}

@@ -1,20 +1,22 @@
-"""Reviews as token ids.
+"""Texts as token ids.
 
 In:  data/raw/*.parquet and the tokenizer in models/base/.
-Out: data/tokens/{train,validation,test}.parquet with columns input_ids (special tokens included, no padding)
-     and label; same rows in the same order. The settings and the model's limit on the length go with them.
+Out: data/tokens/{train,validation,test}.arrow with columns input_ids (special tokens included, no padding) and label;
+     same rows in the same order. The settings and the model's limit on the length go with them. The files are Arrow
+     streams, so that training can map them into memory.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
-import pandas as pd
 from pydantic import Field
 from tqdm import tqdm
 
-from stages.files import BASE, RAW, TOKENS, read_table, write_table
+from stages.files import BASE, RAW, TOKENS, metadata_bytes, metadata_of
 from stages.run import main
 from stages.settings.errors import InputError
 from stages.text import Truncation, encode
+
+ROWS = 4096  # to tokenize at a time
 
 
 def tokenize(
@@ -36,11 +38,30 @@ def tokenize(
     if max_length > limit:
         raise InputError(f"params.yaml: tokenize.max_length: {max_length} is above the model's limit of {limit}")
     settings = {"max_length": max_length, "truncation": truncation, "strip_markup": strip_markup}
-    for split in tqdm(("train", "validation", "test"), desc="tokenize", unit="split", disable=None):
-        frame, metadata = read_table(RAW / f"{split}.parquet")
-        ids = encode(frame["text"].tolist(), tokenizer, **settings)
-        tokens = pd.DataFrame({"input_ids": ids, "label": frame["label"]})
-        write_table(TOKENS / f"{split}.parquet", tokens, labels=metadata["labels"], tokenize=settings, limit=limit)
+    for split in ("train", "validation", "test"):
+        write_tokens(split, tokenizer, settings, limit)
+
+
+def write_tokens(split: str, tokenizer, settings: dict[str, Any], limit: int) -> None:
+    """Stream the texts of one split through the tokenizer; memory does not grow with their number."""
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+
+    texts = ParquetFile(RAW / f"{split}.parquet", pre_buffer=False)
+    labels = metadata_of(texts.schema_arrow)["labels"]
+    schema = pa.schema(
+        {"input_ids": pa.list_(pa.int32()), "label": pa.int64()},
+        metadata_bytes({"labels": labels, "tokenize": settings, "limit": limit}),
+    )
+    TOKENS.mkdir(parents=True, exist_ok=True)
+    with (
+        pa.ipc.new_stream(TOKENS / f"{split}.arrow", schema) as out,
+        tqdm(total=texts.metadata.num_rows, desc=f"tokenize {split}", unit="text", disable=None) as bar,
+    ):
+        for batch in texts.iter_batches(ROWS, columns=["text", "label"]):
+            ids = encode(batch["text"].to_pylist(), tokenizer, **settings)
+            out.write_batch(pa.record_batch([pa.array(ids, schema.field("input_ids").type), batch["label"]], schema))
+            bar.update(batch.num_rows)
 
 
 if __name__ == "__main__":

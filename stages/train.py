@@ -1,6 +1,6 @@
 """Fine-tune the encoder: LoRA or another of peft's methods, everything, or the head alone.
 
-In:  data/tokens/{train,validation}.parquet and models/base/.
+In:  data/tokens/{train,validation}.arrow and models/base/.
 Out: models/adapter/ (see stages/classifier/network.py), metrics/training.json, and against the optimizer's step
      metrics/training.csv (loss, learning rate) and metrics/validation.csv (loss, accuracy).
 
@@ -17,8 +17,9 @@ from tqdm import tqdm
 from stages.classifier.calibration import calibrate, quality
 from stages.classifier.forward import quiet
 from stages.classifier.network import save_classifier
+from stages.classifier.tokens import open_tokens
 from stages.classifier.training import Progress, Recipe, Training
-from stages.files import METRICS, TOKENS, read_table, write_csv, write_json
+from stages.files import METRICS, write_csv, write_json
 from stages.run import main
 from stages.settings.catalogue import Method, Model
 
@@ -29,9 +30,7 @@ def train(*, model: Model, method: Method, recipe: Recipe) -> None:
     model, method: the selected catalogue entries; recipe: the section `train`.
     """
     quiet()
-    tokens, metadata = read_table(TOKENS / "train.parquet")
-    held_out, _ = read_table(TOKENS / "validation.parquet")
-    training = Training(recipe, model, method, tokens, held_out, metadata)
+    training = Training(recipe, model, method, open_tokens("train"), open_tokens("validation"))
     if training.resume():
         print(f"train: going on from step {training.progress.step} of {training.steps}")
     take_all_steps(training)
@@ -39,7 +38,9 @@ def train(*, model: Model, method: Method, recipe: Recipe) -> None:
     # All validation texts in fp32: what is reported, and what the temperature is fitted on.
     scores, labels = training.validate()
     temperature = calibrate(training.network, scores, labels)
-    save_classifier(training.network, {"tokenize": metadata["tokenize"], "calibration_temperature": temperature})
+    save_classifier(
+        training.network, {"tokenize": training.tokens.metadata["tokenize"], "calibration_temperature": temperature}
+    )
     write_curves(training.progress)
     loss, accuracy = quality(scores, labels)
     write_json(

@@ -25,7 +25,7 @@ NO_RESULT = {
 NOT_CALLED = {
     "base_model": {"pyarrow", "transformers"},  # files are copied; only whether a model is supported is looked up
     "evaluate": {"safetensors"},
-    "infer": {"pyarrow", "safetensors"},
+    "infer": {"datasets", "pyarrow", "safetensors"},
     "report": {"pyarrow"},
 }
 # Not imported here: what does the work inside scikit-learn and transformers' tokenizers.

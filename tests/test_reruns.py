@@ -71,11 +71,11 @@ CODE = {
     "results": {"evaluate", "report"},
 }
 VERSIONS = {
-    "datasets": {"data"},
+    "datasets": {"data", "train", "evaluate"},
     "jinja2": {"report"},
     "matplotlib": {"evaluate", "report"},
     "numpy": {"data", "baseline", "train", "evaluate", "infer", "report"},
-    "pandas": {"data", "tokenize", "baseline", "train", "evaluate", "report"},
+    "pandas": {"data", "baseline", "train", "evaluate", "report"},
     "peft": {"train", "evaluate", "infer"},
     "pyarrow": {"data", "tokenize", "baseline", "train", "evaluate"},
     "safetensors": {"train"},

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from tqdm import tqdm
 
+from stages.classifier.tokens import Tokens
+
 TOKENS_PER_BATCH = 8192  # padding included; larger batches are not faster on a CPU and cost memory
 
 
@@ -54,19 +56,20 @@ def batches(lengths: np.ndarray, tokens: int = TOKENS_PER_BATCH) -> Iterator[np.
         start = stop
 
 
-def logits(model, sequences: list[np.ndarray], desc: str | None = None) -> np.ndarray:
+def logits(model, sequences: Tokens | list[np.ndarray], desc: str | None = None) -> np.ndarray:
     """(rows, labels) float32, in the order of the sequences. Leaves the model in evaluation mode."""
     import torch
 
     model.eval()
-    lengths = np.array([len(ids) for ids in sequences])
+    mapped = isinstance(sequences, Tokens)
+    lengths = sequences.lengths if mapped else np.array([len(ids) for ids in sequences])
     out = np.empty((len(sequences), model.config.num_labels), dtype=np.float32)
     with (
         torch.inference_mode(),
         tqdm(total=len(sequences), desc=desc, unit="text", disable=None if desc else True, leave=False) as bar,
     ):
         for rows in batches(lengths):
-            batch = pad([sequences[row] for row in rows], model.config.pad_token_id or 0)
+            batch = pad(sequences[rows] if mapped else [sequences[row] for row in rows], model.config.pad_token_id or 0)
             batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
             out[rows] = model(**batch).logits.float().cpu().numpy()
             bar.update(len(rows))

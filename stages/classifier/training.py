@@ -15,6 +15,7 @@ from stages.classifier.batches import epoch_batches, gradient, multiplies_bf16
 from stages.classifier.calibration import quality
 from stages.classifier.forward import device, logits
 from stages.classifier.network import classifier, with_method
+from stages.classifier.tokens import Tokens
 from stages.files import BASE, TOKENS
 from stages.settings.catalogue import Entry, Method, Model
 from stages.settings.errors import InputError
@@ -56,21 +57,18 @@ class Progress:
 class Training:
     """Set up, not yet begun.
 
-    train, held_out: columns input_ids and label; metadata: theirs, with the label names, the settings and the limit
-    of tokenize. Raises InputError if the settings suit neither each other nor the model and the rows.
+    Raises InputError if the settings suit neither each other nor the model and the rows.
     """
 
-    def __init__(self, recipe: Recipe, model: Model, method: Method, train, held_out, metadata: dict[str, Any]):
+    def __init__(self, recipe: Recipe, model: Model, method: Method, tokens: Tokens, held_out: Tokens):
         from transformers import get_scheduler, set_seed
 
-        self.recipe, self.held_out = recipe, held_out
-        self.sequences, self.labels = train["input_ids"].to_numpy(), train["label"].to_numpy()
-        self.lengths = np.array([len(ids) for ids in self.sequences])
-        if recipe.batch_size > len(self.labels):
+        self.recipe, self.tokens, self.held_out = recipe, tokens, held_out
+        if recipe.batch_size > len(tokens):
             raise InputError(
-                f"params.yaml: train.batch_size: {recipe.batch_size} is above the {len(self.labels)} texts of train"
+                f"params.yaml: train.batch_size: {recipe.batch_size} is above the {len(tokens)} texts of train"
             )
-        self.steps_per_epoch = -(-len(self.labels) // recipe.batch_size)
+        self.steps_per_epoch = -(-len(tokens) // recipe.batch_size)
         self.epochs = recipe.epochs or model.epochs
         self.steps = self.epochs * self.steps_per_epoch
         self.rate = recipe.learning_rate or method.learning_rate or model.learning_rate
@@ -79,9 +77,9 @@ class Training:
         self.bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and multiplies_bf16())
         if recipe.deterministic:
             cuda_deterministic()
-        network, head = classifier(metadata["labels"], recipe.dropout)
+        network, head = classifier(tokens.metadata["labels"], recipe.dropout)
         self.network = with_method(network, head, method, model.peft, self.steps).to(device())
-        check_length(self.network, metadata)
+        check_length(self.network, tokens.metadata)
         self.trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(self.network, self.rate, recipe.weight_decay, method.loraplus_lr_ratio)
         self.scheduler = get_scheduler(recipe.schedule, self.optimizer, round(recipe.warmup * self.steps), self.steps)
@@ -94,7 +92,7 @@ class Training:
 
         settings = {"model": model, "method": method, **self.recipe.model_dump(exclude={"checkpoint_minutes"})}
         hardware = {"threads": torch.get_num_threads(), "device": str(self.network.device), "bf16": self.bf16}
-        inputs = [TOKENS / "train.parquet", TOKENS / "validation.parquet", BASE, Path("stages/classifier")]
+        inputs = [TOKENS / "train.arrow", TOKENS / "validation.arrow", BASE, Path("stages/classifier")]
         return checkpoint.key(settings | hardware | {"torch": torch.__version__}, inputs)
 
     def resume(self) -> bool:
@@ -126,7 +124,7 @@ class Training:
         for step in range(self.progress.step + 1, self.steps + 1):
             epoch, number = divmod(step - 1, self.steps_per_epoch)
             if number == 0 or batches is None:
-                batches = epoch_batches(self.lengths, recipe.batch_size, recipe.seed, epoch)
+                batches = epoch_batches(self.tokens.lengths, recipe.batch_size, recipe.seed, epoch)
             self.take_step(step, batches[number])
             self.progress.step = step
             if step in validate_at:
@@ -141,7 +139,7 @@ class Training:
         import torch
 
         self.network.train()
-        sequences, labels = self.sequences[batch], self.labels[batch]
+        sequences, labels = self.tokens[batch], self.tokens.labels[batch]
         loss = gradient(self.network, sequences, labels, self.recipe.micro_batch_size, self.bf16)
         self.refuse_divergence(loss, step)
         torch.nn.utils.clip_grad_norm_(self.trained, self.recipe.max_grad_norm)
@@ -165,10 +163,10 @@ class Training:
 
     def validate(self, rows: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """(logits, labels) of the first `rows` validation texts, or of all."""
-        part = self.held_out[:rows]
-        scores = logits(self.network, part["input_ids"].to_numpy(), "validation")
+        part = self.held_out.head(rows)
+        scores = logits(self.network, part, "validation")
         self.refuse_divergence(scores, self.progress.step)
-        return scores, part["label"].to_numpy()
+        return scores, part.labels
 
     def refuse_divergence(self, numbers: float | np.ndarray, step: int) -> None:
         if not np.isfinite(numbers).all():

@@ -1,0 +1,56 @@
+"""The rows of a split as token ids, mapped into memory: what stage tokenize has written, and not a copy of it."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from stages.files import TOKENS, metadata_of
+from stages.settings.errors import InputError
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """`tokens[rows]` are the ids of some rows, (ids,) int64 arrays; only these are read from the disk."""
+
+    ids: Any  # a datasets.Dataset with the column input_ids, in numpy's format
+    lengths: np.ndarray  # (rows,) int32
+    labels: np.ndarray  # (rows,) int64
+    metadata: dict[str, Any]  # label names, the settings and the limit of tokenize
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, rows: np.ndarray) -> list[np.ndarray]:
+        return list(self.ids[rows]["input_ids"])
+
+    def head(self, count: int | None) -> "Tokens":
+        """The first `count` rows, or all."""
+        if count is None or count >= len(self):
+            return self
+        return replace(
+            self, ids=self.ids.select(range(count)), lengths=self.lengths[:count], labels=self.labels[:count]
+        )
+
+
+def open_tokens(split: str) -> Tokens:
+    """train, validation or test. Memory: 12 bytes a row, for its length and label.
+
+    Raises InputError if the file is missing.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from datasets import Dataset
+
+    path = TOKENS / f"{split}.arrow"
+    if not path.is_file():
+        raise InputError(f"{path}: not found; make it with `dvc repro tokenize` or `dvc checkout {TOKENS}`")
+    with pa.ipc.open_stream(pa.memory_map(str(path))) as stream:  # datasets keeps no metadata but its own
+        metadata = metadata_of(stream.schema)
+    rows = Dataset.from_file(str(path))
+    return Tokens(
+        ids=rows.select_columns("input_ids").with_format("numpy"),
+        lengths=pc.list_value_length(rows.data.column("input_ids")).to_numpy(),
+        labels=rows.data.column("label").to_numpy(),
+        metadata=metadata,
+    )

@@ -1,0 +1,64 @@
+"""Tokens: what stage tokenize wrote, by row, and not read into memory."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from conftest import ROOT
+
+from stages.classifier.tokens import open_tokens
+from stages.files import TOKENS, metadata_bytes
+from stages.settings.errors import InputError
+
+# Opens a split, touches a batch of it, and prints by how many bytes that raised the peak of memory.
+OPEN = """
+import resource
+import numpy as np, pyarrow, pyarrow.compute, datasets
+peak = lambda: 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
+from stages.classifier.tokens import open_tokens
+tokens = open_tokens("train")
+assert len(tokens[np.arange(0, len(tokens), len(tokens) // 16)]) >= 16
+print(peak() - before)
+"""
+
+
+def write(rows: list[list[int]], labels: list[int], chunk: int) -> None:
+    """data/tokens/train.arrow, `chunk` rows to a record batch."""
+    TOKENS.mkdir(parents=True)
+    schema = pa.schema({"input_ids": pa.list_(pa.int32()), "label": pa.int64()}, metadata_bytes({"labels": ["a", "b"]}))
+    with pa.ipc.new_stream(TOKENS / "train.arrow", schema) as out:
+        out.write_table(pa.table([rows, labels], schema=schema), max_chunksize=chunk)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_rows_in_any_order_and_the_head():
+    write([[2, 5, 3], [2, 3], [2, 7, 8, 3]], [1, 0, 1], chunk=2)
+    tokens = open_tokens("train")
+    assert [ids.tolist() for ids in tokens[np.array([2, 0])]] == [[2, 7, 8, 3], [2, 5, 3]]
+    assert tokens.lengths.tolist() == [3, 2, 4]
+    assert tokens.labels.tolist() == [1, 0, 1]
+    assert tokens.metadata == {"labels": ["a", "b"]}
+    assert [ids.tolist() for ids in tokens.head(2)[np.array([1])]] == [[2, 3]]
+    assert (len(tokens), len(tokens.head(2)), len(tokens.head(None))) == (3, 2, 3)
+
+
+def test_missing_tokens_are_refused():
+    with pytest.raises(InputError, match=r"data/tokens/test.arrow: not found; make it with `dvc repro tokenize`"):
+        open_tokens("test")
+
+
+def test_tokens_are_not_read_into_memory():
+    ids = np.full((300_000, 128), 7, dtype=np.int32)
+    write(pa.ListArray.from_arrays(np.arange(0, ids.size + 1, 128, dtype=np.int32), ids.ravel()), [1] * len(ids), 4096)
+    size = (TOKENS / "train.arrow").stat().st_size
+    assert size > 150e6
+    told = subprocess.run([sys.executable, "-c", OPEN], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
+    assert told.returncode == 0, told.stderr
+    assert int(told.stdout) < 0.25 * size  # lengths and labels, 12 bytes a row, and a chunk for each row touched
