@@ -1,10 +1,11 @@
-"""Files from an installed wheel or from the Hub, checked before anything reads them.
+"""Files from the Hub, checked before anything reads them.
 
-No code from a wheel or a repository is ever run: only the named files are opened.
+No code from a repository is ever run: only the named files are opened.
 """
 
 import hashlib
 import math
+from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
@@ -25,47 +26,17 @@ def hub_files(
     Raises InputError if the Hub cannot be reached, the repository lacks such files, or a digest differs.
     """
     from httpx2 import HTTPError  # what huggingface_hub raises where it does not raise an OSError
-    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
-    from huggingface_hub.constants import ENDPOINT
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
     at = {"repo_type": kind, "revision": revision}
-
-    def chosen(names) -> list[str]:
-        return sorted(
-            name
-            for name in names
-            if any(fnmatch(name, pattern) and name.count("/") == pattern.count("/") for pattern in patterns)
-        )
-
     try:
-        digests = {name: pinned[name] for name in chosen(pinned)}
-        cached = {name: try_to_load_from_cache(repo, name, **at) for name in digests}
-        if not all(any(fnmatch(name, pattern) for name in digests) for pattern in patterns) or not all(
-            isinstance(path, str) for path in cached.values()
-        ):
-            # Asked first for its timeout: without a network the listing would wait for minutes.
-            retry(HfApi().repo_info, repo, within=8, timeout=3, **at)
-            tree = {file.path: file for file in retry(list_files, repo, at)}
-            if absent := sorted(set(chosen(pinned)) - set(tree)):
-                raise InputError(f"{repo} on the Hub has no file {absent[0]} at revision {revision[:12]}; fix sha256")
-            digests = {name: pinned.get(name) or stated_digest(tree[name]) for name in chosen(tree)}
-        if pinned and (more := sorted(digests.keys() - pinned.keys())):
-            raise InputError(f"params.yaml: {repo}: sha256 lacks {more[0]}; add it, or pin none of the files")
-        if not digests:
-            raise InputError(f"{repo} on the Hub has no file {' or '.join(patterns)} at revision {revision[:12]}")
+        digests = {name: pinned[name] for name in matching(pinned, patterns)}
+        cached = all(isinstance(try_to_load_from_cache(repo, name, **at), str) for name in digests)
+        if not cached or not all(matching(digests, [pattern]) for pattern in patterns):
+            digests = stated_digests(repo, patterns, pinned, at)
         paths = {name: Path(retry(hf_hub_download, repo, name, **at)) for name in digests}
     except (HTTPError, OSError) as error:
-        status = getattr(getattr(error, "response", None), "status_code", None)
-        if status in (401, 403, 404):
-            raise InputError(
-                f"{repo}: {ENDPOINT} has no such {kind} at revision {revision[:12]}, or not for you (HTTP {status}); "
-                "fix hub and revision in params.yaml, or for a private one `hf auth login`"
-            ) from error
-        cause = str(error.__cause__ or error).partition("\n")[0] or type(error).__name__
-        raise InputError(
-            f"{repo}: cannot fetch from {ENDPOINT}: {cause}; check the network and repeat, or stay offline "
-            "with `dvc exp run -S dataset=imdb-wheel -S model=minilm`"
-        ) from error
+        raise unreachable(repo, revision, kind, error) from error
     for name, path in paths.items():
         if (found := digest_like(digests[name], path)) != digests[name]:
             path.resolve().unlink()  # the blob that the snapshot's link points to
@@ -75,6 +46,53 @@ def hub_files(
                 "it was removed, repeat the download"
             )
     return list(paths.values())
+
+
+def matching(names: Iterable[str], patterns: list[str]) -> list[str]:
+    """The names that match a pattern, where * stands for no slash."""
+    return sorted(
+        name
+        for name in names
+        if any(fnmatch(name, pattern) and name.count("/") == pattern.count("/") for pattern in patterns)
+    )
+
+
+def stated_digests(repo: str, patterns: list[str], pinned: dict[str, str], at: dict[str, str]) -> dict[str, str]:
+    """File -> digest of the repository's files that match: the pinned one, or what the Hub's listing states.
+
+    Raises InputError if there is none, if a pinned file is absent, or if some are pinned and others not.
+    """
+    from huggingface_hub import HfApi
+
+    revision = at["revision"][:12]
+    # Asked first for its timeout: without a network the listing would wait for minutes.
+    retry(HfApi().repo_info, repo, within=8, timeout=3, **at)
+    tree = {file.path: file for file in retry(list_files, repo, at)}
+    if absent := sorted(set(matching(pinned, patterns)) - set(tree)):
+        raise InputError(f"{repo} on the Hub has no file {absent[0]} at revision {revision}; fix sha256")
+    digests = {name: pinned.get(name) or stated_digest(tree[name]) for name in matching(tree, patterns)}
+    if pinned and (more := sorted(digests.keys() - pinned.keys())):
+        raise InputError(f"params.yaml: {repo}: sha256 lacks {more[0]}; add it, or pin none of the files")
+    if not digests:
+        raise InputError(f"{repo} on the Hub has no file {' or '.join(patterns)} at revision {revision}")
+    return digests
+
+
+def unreachable(repo: str, revision: str, kind: str, error: Exception) -> InputError:
+    """What a failed request means for the user."""
+    from huggingface_hub.constants import ENDPOINT
+
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status in (401, 403, 404):
+        return InputError(
+            f"{repo}: {ENDPOINT} has no such {kind} at revision {revision[:12]}, or not for you (HTTP {status}); "
+            "fix hub and revision in params.yaml, or for a private one `hf auth login`"
+        )
+    cause = str(error.__cause__ or error).partition("\n")[0] or type(error).__name__
+    return InputError(
+        f"{repo}: cannot fetch from {ENDPOINT}: {cause}; check the network and repeat, or stay offline "
+        "with `dvc exp run -S dataset=imdb-wheel -S model=minilm`"
+    )
 
 
 def list_files(repo: str, at: dict[str, str]) -> list:

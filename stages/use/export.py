@@ -61,7 +61,6 @@ def export() -> None:
 
     Raises InputError if the model or its metrics are missing, or if its method leaves nothing to merge.
     """
-    from huggingface_hub import EvalResult, ModelCard, ModelCardData
     from peft import PeftModel
     from transformers import AutoTokenizer
 
@@ -89,8 +88,17 @@ def export() -> None:
         model_input_names=["input_ids", "attention_mask"],
     ).save_pretrained(part)
     write_onnx(model, part / "model.onnx")
+    labels = list(model.config.id2label.values())
+    (part / "README.md").write_text(model_card(params, metrics, labels, cut), encoding="utf-8")
+    shutil.rmtree(EXPORT, ignore_errors=True)
+    part.rename(EXPORT)
+    print(f"export: {EXPORT}")
 
-    result = metrics["evaluate"]
+
+def model_card(params, metrics: dict[str, dict], labels: list[str], tokenize: dict) -> str:
+    """The card in the Hub's format, its results as metadata that the Hub reads."""
+    from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
     data = ModelCardData(
         library_name="transformers",
         pipeline_tag="text-classification",
@@ -103,24 +111,16 @@ def export() -> None:
                 dataset_type=params.dataset,
                 dataset_split="test",
                 metric_type=name,
-                metric_value=result[name],
+                metric_value=metrics["evaluate"][name],
             )
             for name in ("accuracy", "f1", "roc_auc", "log_loss")
         ],
     )
+    template = CARD.read_text(encoding="utf-8")
     card = ModelCard.from_template(
-        data,
-        template_str=CARD.read_text(encoding="utf-8"),
-        params=params,
-        labels=list(model.config.id2label.values()),
-        tokenize=cut,
-        markup=MARKUP.pattern,
-        **metrics,
+        data, template_str=template, params=params, labels=labels, tokenize=tokenize, markup=MARKUP.pattern, **metrics
     )
-    (part / "README.md").write_text(str(card), encoding="utf-8")
-    shutil.rmtree(EXPORT, ignore_errors=True)
-    part.rename(EXPORT)
-    print(f"export: {EXPORT}")
+    return str(card)
 
 
 if __name__ == "__main__":
