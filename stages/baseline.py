@@ -1,55 +1,73 @@
-"""What a fine-tuned encoder has to beat: TF-IDF n-grams and logistic regression on the same reviews.
+"""What a fine-tuned encoder has to beat: TF-IDF n-grams and logistic regression on the same texts.
 
 In:  data/raw/*.parquet.
 Out: data/baseline.parquet with the predicted label of each test row, and metrics/baseline.json.
 """
 
+import itertools
+from collections.abc import Iterator
 from typing import Annotated
 
 import pandas as pd
 from pydantic import Field
 
-from stages.files import BASELINE, METRICS, RAW, read_table, write_json, write_table
+from stages.files import BASELINE, METRICS, RAW, write_json, write_table
 from stages.run import main
 from stages.settings.errors import InputError
+
+ROWS = 4096  # to hold at a time
 
 
 def baseline(
     *,
+    max_rows: Annotated[int, Field(ge=1)],
     ngram_max: Annotated[int, Field(ge=1, le=5)],
     min_count: Annotated[int, Field(ge=1)],
     c: Annotated[float, Field(gt=0)],
 ) -> None:
     """Fit on train, score validation and test.
 
-    ngram_max: longest n-gram in words; min_count: reviews that a term must stand in; c: inverse strength of the
-    L2 penalty.
+    max_rows: train texts to fit on at most, since all their n-grams stand in memory (the rows of train are shuffled);
+    ngram_max: longest n-gram in words; min_count: texts that a term must stand in; c: inverse strength of the L2
+    penalty.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    splits = {name: read_table(RAW / f"{name}.parquet")[0] for name in ("train", "validation", "test")}
+    train = pd.concat(itertools.islice(batches("train"), -(-max_rows // ROWS)))[:max_rows]
     model = make_pipeline(
         TfidfVectorizer(ngram_range=(1, ngram_max), min_df=min_count, sublinear_tf=True),
         LogisticRegression(C=c, max_iter=1000),
     )
     try:
-        model.fit(splits["train"]["text"], splits["train"]["label"])
-    except ValueError as error:  # no term is frequent enough
-        raise InputError(f"params.yaml: baseline: {error}; lower baseline.min_count") from None
-    predicted = {name: model.predict(splits[name]["text"]) for name in ("validation", "test")}
-    write_table(BASELINE, pd.DataFrame({"predicted": predicted["test"]}))
+        model.fit(train["text"], train["label"])
+    except ValueError as error:  # no term is frequent enough, or the first rows have one label only
+        raise InputError(f"params.yaml: baseline: {error}; lower baseline.min_count or raise max_rows") from None
+    scored = {
+        split: pd.concat(
+            batch.assign(predicted=model.predict(batch["text"])).drop(columns="text") for batch in batches(split)
+        )
+        for split in ("validation", "test")
+    }
+    write_table(BASELINE, scored["test"][["predicted"]])
+    accuracies = {name: float((rows["predicted"] == rows["label"]).mean()) for name, rows in scored.items()}
     write_json(
         METRICS / "baseline.json",
         {
-            **{
-                f"{name}_accuracy": round(float((p == splits[name]["label"]).mean()), 4)
-                for name, p in predicted.items()
-            },
+            **{f"{name}_accuracy": round(accuracy, 4) for name, accuracy in accuracies.items()},
+            "train": len(train),
             "terms": len(model[0].vocabulary_),
         },
     )
+
+
+def batches(split: str) -> Iterator[pd.DataFrame]:
+    """Columns text and label of a split, at most ROWS rows at a time."""
+    from pyarrow.parquet import ParquetFile
+
+    for batch in ParquetFile(RAW / f"{split}.parquet", pre_buffer=False).iter_batches(ROWS, columns=["text", "label"]):
+        yield batch.to_pandas()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Score the trained classifier on the test split, once, against the baseline.
 
 In:  models/base/, models/adapter/, data/tokens/test.arrow, data/raw/test.parquet, data/baseline.parquet.
-Out: metrics/evaluate.json, data/predictions.parquet (every review with its predicted label and probabilities),
+Out: metrics/evaluate.json, data/predictions.parquet (every text with its predicted label and probabilities),
      metrics/confusion.png, and plot data: metrics/{confusion,roc,precision_recall,reliability}.csv.
 """
 

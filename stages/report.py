@@ -22,7 +22,7 @@ WORDS = [0, 100, 200, 300, 500]  # lower bounds of the groups of lengths
 
 
 def accuracy_by_length(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy and its 95% interval by number of words; groups without reviews are left out."""
+    """Accuracy and its 95% interval by number of words; groups without texts are left out."""
     words = predictions["text"].str.split().str.len()
     names = [f"{low}-{high - 1}" for low, high in itertools.pairwise(WORDS)] + [f"{WORDS[-1]}+"]
     group = pd.cut(words, [*WORDS, float("inf")], right=False, labels=names)
@@ -84,7 +84,10 @@ def report(*, settings: Any, mistakes: Annotated[int, Field(ge=0)]) -> None:
         lengths=lengths.to_dict("records"),
         confusion=curves["confusion"].pivot(index="actual", columns="predicted", values="count"),
         mistakes=confident_mistakes(predictions, metadata["labels"], mistakes),
-        **{name: read_json(METRICS / f"{name}.json") for name in ("data", "training", "evaluate", "samples")},
+        **{
+            name: read_json(METRICS / f"{name}.json")
+            for name in ("data", "baseline", "training", "evaluate", "samples")
+        },
     )
     (METRICS / "report.md").write_text(text, encoding="utf-8")
 

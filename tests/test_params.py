@@ -32,7 +32,7 @@ EDITS = {  # key, value -> what the line says
     "unknown data set": ("dataset", "imdb-whel", "dataset: no entry 'imdb-whel' under datasets; did you mean imdb-wh"),
     "unknown model": ("model", "minilmm", "model: no entry 'minilmm' under models; did you mean minilm?"),
     "unknown method": ("method", "lorra", "method: no entry 'lorra' under methods; did you mean lora?"),
-    "batch above the data": ("train.batch_size", 161, "train.batch_size: 161 is above the 160 reviews of datasets."),
+    "batch above the data": ("train.batch_size", 161, "train.batch_size: 161 is above the 160 texts of datasets."),
     "a dot in a name": ("methods", {"a.b": {"peft": "full"}}, "methods.a.b.[key]: value error, a name without dots is"),
     "one label": ("datasets.imdb.labels", ["a"], "datasets.imdb.labels: list should have at least 2 items"),
     "equal labels": (

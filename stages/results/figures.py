@@ -67,13 +67,13 @@ def training_figure(training: pd.DataFrame, validation: pd.DataFrame, path: Path
 
 
 def reliability_figure(table: pd.DataFrame, path: Path) -> None:
-    """Accuracy against confidence by bin, before and after calibration; the area of a point is its share of reviews."""
+    """Accuracy against confidence by bin, before and after calibration; the area of a point is its share of texts."""
     fig, axes = figure()
     axes.plot([0, 1], [0, 1], ":", color="0.5", label="perfect")
     for name, rows in table.groupby("calibration", sort=False):
         color, line, marker = ("0.55", "--", "s") if name == "before" else ("tab:blue", "-", "o")
         axes.plot(rows["confidence"], rows["accuracy"], line, label=f"{name} calibration", color=color)
-        area = 15 + 300 * rows["count"] / rows["count"].sum()  # square points; one review can be seen
+        area = 15 + 300 * rows["count"] / rows["count"].sum()  # square points; one text can be seen
         axes.scatter(rows["confidence"], rows["accuracy"], area, color=color, marker=marker, alpha=0.8)
     low = min(0.5, table["confidence"].min(), table["accuracy"].min()) - 0.02
     axes.set(
@@ -84,14 +84,14 @@ def reliability_figure(table: pd.DataFrame, path: Path) -> None:
 
 
 def length_figure(table: pd.DataFrame, path: Path) -> None:
-    """Accuracy with its 95% interval by review length; columns words, accuracy, low, high, sum (right), count."""
+    """Accuracy with its 95% interval by length of the text; columns words, accuracy, low, high, sum (right), count."""
     fig, axes = figure(6.4, 4)
     errors = [table["accuracy"] - table["low"], table["high"] - table["accuracy"]]
     axes.errorbar(range(len(table)), table["accuracy"], yerr=errors, fmt="o", capsize=4, color="tab:blue")
-    axes.axhline(table["sum"].sum() / table["count"].sum(), ls=":", color="0.4", label="all reviews")
+    axes.axhline(table["sum"].sum() / table["count"].sum(), ls=":", color="0.4", label="all texts")
     axes.legend(frameon=False)
     ticks = [f"{words}\nn = {count}" for words, count in zip(table["words"], table["count"], strict=True)]
-    axes.set(xlabel="words in the review", ylabel="accuracy", title="Accuracy by length, test split")
+    axes.set(xlabel="words in the text", ylabel="accuracy", title="Accuracy by length, test split")
     axes.set_xticks(range(len(table)), ticks)
     axes.grid(axis="y", alpha=0.3)
     write(fig, path)

@@ -103,7 +103,7 @@ def load_params(path: Path = PARAMS) -> BaseModel:
     rows = select(params, "dataset").train
     if rows and 1 <= rows < params.train.batch_size:
         raise InputError(
-            f"{path}: train.batch_size: {params.train.batch_size} is above the {rows} reviews of "
+            f"{path}: train.batch_size: {params.train.batch_size} is above the {rows} texts of "
             f"datasets.{params.dataset}.train; lower it"
         )
     return params
