@@ -111,7 +111,7 @@ def test_edited_during_the_run(finished, capfd, monkeypatch, file):
         else:
             (finished / file).write_text("# an edit")
 
-    monkeypatch.setattr(stages.tokenize, "write_table", write_and_edit)
+    monkeypatch.setattr(stages.tokenize, "write_tokens", write_and_edit)
     assert refusal(tokenize, capfd).startswith("params.yaml or the code changed during the run")
 
 
@@ -122,7 +122,7 @@ def test_edits_of_other_stages_during_the_run(finished, monkeypatch):
         edit_params(finished, **{"infer.texts": ["new"]})
         (finished / "stages/train.py").write_text("# an edit")
 
-    monkeypatch.setattr(stages.tokenize, "write_table", write_and_edit)
+    monkeypatch.setattr(stages.tokenize, "write_tokens", write_and_edit)
     run(tokenize)
 
 
