@@ -21,3 +21,15 @@ def write(name: str, content: str) -> Path:
 
 def write_csv(name: str, rows, columns=("text", "label")) -> Path:
     return write(name, pd.DataFrame(rows, columns=columns).to_csv(index=False))
+
+
+def write_frame(name: str, frame: pd.DataFrame) -> Path:
+    """As .csv, .jsonl, or .parquet of one row group: that of any size must be read in pieces."""
+    path = write(name, "")
+    if path.suffix == ".csv":
+        frame.to_csv(path, index=False)
+    elif path.suffix == ".jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        frame.to_parquet(path, row_group_size=len(frame), compression="none")
+    return path

@@ -30,7 +30,6 @@ NOT_CALLED = {
 }
 # Not imported here: what does the work inside scikit-learn and transformers' tokenizers.
 INSIDE = {
-    "data": {"numpy"},
     "tokenize": {"tokenizers"},
     "baseline": {"numpy", "scipy"},
     "infer": {"tokenizers"},

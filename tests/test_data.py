@@ -1,19 +1,29 @@
 """The data stage: duplicates dropped, splits; and other data sets end to end, by params alone."""
 
+import contextlib
 import json
+import os
 import random
 import re
+import sys
+import time
 from pathlib import Path
 
 import datasets
 import pandas as pd
+import psutil
+import pyarrow.parquet as pq
 import pytest
-from conftest import NEGATIVE, NEUTRAL, POSITIVE, dvc, edit_params, git, read, reviews
-from local_data import local, write, write_csv
+from conftest import NEGATIVE, NEUTRAL, POSITIVE, ROOT, dvc, edit_params, git, read, reviews
+from local_data import local, write, write_csv, write_frame
 from pydantic import ValidationError
+from sklearn.model_selection import train_test_split
 
-from stages.data import data, normalize, stratified_sample
+from stages.data import data
 from stages.files import RAW, read_table
+from stages.rows import gathering, tables
+from stages.rows.checking import normalize
+from stages.rows.splitting import stratified_sample
 from stages.rows.tables import LOCAL
 from stages.settings.errors import InputError
 
@@ -28,7 +38,8 @@ def splits() -> dict[str, pd.DataFrame]:
 
 
 def test_normalize():
-    assert list(normalize(pd.Series(["A  Film\n", "a film", "STRASSE", "straße"]))) == ["a film"] * 2 + ["strasse"] * 2
+    assert [normalize(text) for text in ("A  Film\n", "a film")] == ["a film"] * 2
+    assert [normalize(text) for text in ("STRASSE", "straße")] == ["strasse"] * 2
 
 
 def test_stratified_sample_keeps_the_balance_and_every_row():
@@ -83,7 +94,7 @@ def test_official_test_split():
     assert set(parts["test"].loc[parts["test"]["in_train"], "text"]) == {rows[2][0], rows[3][0].title()}
     learned = pd.concat([parts["train"], parts["validation"]])
     assert len(learned) == 78
-    assert not set(normalize(learned["text"])) & set(normalize(parts["test"]["text"]))
+    assert not set(map(normalize, learned["text"])) & set(map(normalize, parts["test"]["text"]))
     data(dataset=local(source=both, test=10), seed=1)  # a sample of the official split
     assert len(read_table(RAW / "test.parquet")[0]) == 10
     assert read("metrics/data.json")["train_texts_in_test_dropped"] == 3
@@ -110,6 +121,88 @@ def test_validation_and_test_splits_of_the_source():
     parts = splits()
     assert {name: len(part) for name, part in parts.items()} == {"train": 35, "validation": 10, "test": 20}
     assert set(parts["validation"]["text"]) <= {text for text, _ in rows[55:80]}
+
+
+def with_duplicates(rows: list[tuple]) -> pd.DataFrame:
+    """The rows, shuffled, and 40 of them again in other case and white space."""
+    rng = random.Random(3)
+    again = [(f" {text.upper()}  ", label) for text, label in rng.choices(rows, k=40)]
+    mixed = [*rows, *again]
+    rng.shuffle(mixed)
+    return pd.DataFrame(mixed, columns=["text", "label"])
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("official", [False, True])
+def test_the_splits_are_those_of_a_table_in_memory(suffix, official, monkeypatch):
+    """Read, stored and written a few rows at a time, and put together here with pandas alone."""
+    monkeypatch.setattr(tables, "ROWS", 7)
+    monkeypatch.setattr(gathering, "CHUNK", 50)
+    frames = {"train": with_duplicates(reviews(400))}
+    if official:
+        frames["test"] = pd.concat([with_duplicates(reviews(50, seed=9)), frames["train"][:30]], ignore_index=True)
+    for name, frame in frames.items():
+        write_frame(f"{name}.{suffix}", frame)
+    source = {name: f"{name}.{suffix}" for name in frames}
+    data(dataset=local(source=source, validation=60, test=None if official else 0.25, train=150), seed=5)
+
+    keys = {name: frame["text"].map(lambda text: " ".join(text.casefold().split())) for name, frame in frames.items()}
+    kept, expected = ~keys["train"].duplicated(), {}
+    if official:
+        kept &= ~keys["train"].isin(keys["test"])
+        expected["test"] = frames["test"].assign(in_train=keys["test"].isin(keys["train"]))
+    rest = frames["train"][kept]
+    sizes = {} if official else {"test": len(rest) // 4}
+    for name, size in (sizes | {"validation": 60, "train": 150}).items():
+        expected[name], rest = train_test_split(rest, train_size=size, random_state=5, stratify=rest["label"])
+    for name, frame in expected.items():
+        pd.testing.assert_frame_equal(splits()[name], frame.reset_index(drop=True))
+        assert pq.read_metadata(RAW / f"{name}.parquet").num_row_groups == -(-len(frame) // 50)
+    words = pd.concat([frame["text"] for frame in expected.values()]).str.split().str.len()
+    assert read("metrics/data.json")["words_p50"] == int(words.median())
+    assert [path.name for path in Path("data").iterdir() if path.name not in ("raw", "local")] == []
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(monkeypatch):
+    path = write_csv("a.csv", reviews(100))
+
+    def write_and_change(*args):
+        gathering.write_splits(*args)
+        os.utime(path, (0, 0))
+
+    monkeypatch.setattr("stages.data.write_splits", write_and_change)
+    with pytest.raises(InputError, match="data/local: a file changed while it was read"):
+        data(dataset=local(), seed=1)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_memory_does_not_grow_with_the_texts(suffix):
+    """Six times the rows, of 2 kB: all are read and written."""
+    code = """if True:
+        import sys
+        from local_data import local
+        from stages.data import data
+        from stages.rows import gathering
+        gathering.CHUNK_BYTES = 2**22  # small files will do
+        data(dataset=local(source={"train": sys.argv[1]}, validation=100, test=100), seed=1)
+    """
+    peaks = []
+    for rows in (10_000, 60_000):
+        rng = random.Random(rows)
+        frame = pd.DataFrame({"text": [rng.randbytes(1000).hex() for _ in range(rows)], "label": [0, 1] * (rows // 2)})
+        path = write_frame(f"a.{suffix}", frame)
+        environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+        command = [sys.executable, "-c", code, path.name]
+        process = psutil.Popen(command, env=environment)
+        peaks.append(0)
+        while process.poll() is None:
+            with contextlib.suppress(psutil.NoSuchProcess):  # ended meanwhile
+                peaks[-1] = max(peaks[-1], process.memory_info().rss)
+            time.sleep(0.005)
+        assert process.returncode == 0
+        assert sum(pq.read_metadata(file).num_rows for file in RAW.iterdir()) == rows
+    assert path.stat().st_size > 120e6
+    assert peaks[1] - peaks[0] < 40e6
 
 
 def test_a_size_may_be_a_share_of_the_source():

@@ -6,9 +6,10 @@ import re
 import pandas as pd
 import pytest
 from conftest import reviews
-from local_data import local, write, write_csv
+from local_data import local, write, write_csv, write_frame
 
-from stages.data import read_split
+from stages.rows import tables
+from stages.rows.checking import read_split, selected_rows
 from stages.rows.tables import LOCAL
 from stages.settings.errors import InputError
 
@@ -16,6 +17,10 @@ from stages.settings.errors import InputError
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+
+
+def texts(path, dataset) -> list[str]:
+    return list(pd.concat(selected_rows(path, dataset))["text"])
 
 
 @pytest.mark.parametrize("label", ["{0}", "{0}.0", " {0} "])
@@ -37,14 +42,16 @@ def test_names_that_look_like_numbers_are_names():
 
 def test_na_is_a_text_and_a_label():
     path = write("a.csv", "text,label\nNA,null\nnull,NA\nNaN,null\n")
-    rows = read_split([path], local(labels=["null", "NA"]))
-    assert rows.to_dict("list") == {"text": ["NA", "null", "NaN"], "label": [0, 1, 0]}
+    named = local(labels=["null", "NA"])
+    assert texts(path, named) == ["NA", "null", "NaN"]
+    assert list(read_split([path], named)["label"]) == [0, 1, 0]
 
 
 def test_where_selects_and_rows_elsewhere_are_not_looked_at():
     path = write_csv("a.csv", [("good", 1, "x"), ("", 7, "y"), ("bad", 0, "x")], ("text", "label", "kind"))
     wheel = {"wheel": "a==1", "file": "a.csv", "sha256": "0" * 64, "where": {"kind": "x"}}
-    assert list(read_split([path], local(source=wheel))["text"]) == ["good", "bad"]
+    assert texts(path, local(source=wheel)) == ["good", "bad"]
+    assert list(read_split([path], local(source=wheel))["label"]) == [1, 0]
     wheel["where"] = {"kind": "z"}
     with pytest.raises(InputError, match=r"a.csv: no rows"):
         read_split([path], local(source=wheel))
@@ -99,3 +106,39 @@ def test_bad_rows_of_parquet():
     pd.DataFrame({"text": ["good", "bad", None], "label": [1, 0, 0]}).to_parquet(LOCAL / "a.parquet")
     with pytest.raises(InputError, match=re.escape("a.parquet: row 3, column 'text': no text")):
         read_split([LOCAL / "a.parquet"], local())
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_what_is_said_of_a_file_holds_for_all_of_its_tables(suffix, monkeypatch):
+    """Labels are understood, and bad rows counted, over the whole file, of which one table holds two rows."""
+    monkeypatch.setattr(tables, "ROWS", 2)
+
+    def path_of(rows: list[tuple]):
+        return write_frame(f"a.{suffix}", pd.DataFrame(rows, columns=["text", "label"]))
+
+    words = ["true", "FALSE", "true", "true", "true"]
+    path = path_of([(f"text {n}", word) for n, word in enumerate(words)])
+    assert list(read_split([path], local())["label"]) == [1, 0, 1, 1, 1]
+    path = path_of([(f"text {n}", word) for n, word in enumerate([*words, "1"])])
+    with pytest.raises(InputError, match=r"column 'label': unknown label 'true'; .* \(such rows: 4\)$"):
+        read_split([path], local(labels=["FALSE", "1"]))
+    first = {"csv": "line 4", "jsonl": "line 3", "parquet": "row 3"}[suffix]
+    names = ["1", "0", "bad", "0", "worse", "1", "bad"]
+    path = path_of([(f"text {n}", name) for n, name in enumerate(names)])
+    with pytest.raises(InputError, match=f"{first}, column 'label': unknown label 'bad'; .*such rows: 3"):
+        read_split([path], local())
+    path = path_of([("good", "1"), ("bad", "0"), ("", "1"), ("fine", ""), (" ", "0"), ("good", "bad")])
+    with pytest.raises(InputError, match=f"{first}, column 'text': empty text; .*such rows: 2"):
+        read_split([path], local())
+    path = path_of([("good", "1"), ("bad", "0"), ("fine", ""), ("good", "bad")])
+    with pytest.raises(InputError, match=f"{first}, column 'label': missing label; .*such rows: 1"):
+        read_split([path], local())
+
+
+def test_keys_that_rows_of_json_leave_out(monkeypatch):
+    monkeypatch.setattr(tables, "ROWS", 1)
+    path = write("a.jsonl", '{"label": 1, "text": "good"}\n{"label": 0, "more": 1, "text": "bad"}\n{"label": 1}\n')
+    with pytest.raises(InputError, match="line 3, column 'text': no text"):
+        read_split([path], local())
+    with pytest.raises(InputError, match=r"no column 'body'; it has 'label', 'text', 'more'$"):
+        read_split([path], local(text="body"))

@@ -14,7 +14,7 @@ from stages.settings.errors import InputError
 def test_csv_keeps_texts_and_lines(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes('\ufefftext,label\r\nNA,0\r\n\r\n"two\r\nlines, ""quoted""",1\r\nnull,007\r\n'.encode())
-    frame = read_rows(path)
+    frame = pd.concat(read_rows(path))
     assert frame.to_dict("list") == {"text": ["NA", 'two\r\nlines, "quoted"', "null"], "label": ["0", "1", "007"]}
     assert list(frame.index) == [2, 4, 6]  # the line on which each row begins
     assert frame.index.name == "line"
@@ -23,14 +23,14 @@ def test_csv_keeps_texts_and_lines(tmp_path):
 def test_jsonl_keeps_texts_and_lines(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "2020-01-01", "label": 1}\n\n{"text": "line\u2028separator", "label": 0}\n')
-    frame = read_rows(path)
+    frame = pd.concat(read_rows(path))
     assert frame.to_dict("list") == {"text": ["2020-01-01", "line\u2028separator"], "label": [1, 0]}
     assert list(frame.index) == [1, 3]
 
 
 def test_parquet_rows_are_counted_from_one(tmp_path):
     pd.DataFrame({"text": ["a", "b"], "label": [0, 1]}).set_index("text").to_parquet(tmp_path / "a.parquet")
-    frame = read_rows(tmp_path / "a.parquet")
+    frame = pd.concat(read_rows(tmp_path / "a.parquet"))
     assert frame.to_dict("list") == {"label": [0, 1], "text": ["a", "b"]}  # an index in pandas is a column like others
     assert list(frame.index) == [1, 2]
 
@@ -39,7 +39,12 @@ def test_broken_utf8_in_parquet(tmp_path):
     texts = pa.array([b"good", b"b\xe9d"]).view(pa.string())
     pq.write_table(pa.table({"text": texts, "label": [1, 0]}), tmp_path / "a.parquet")
     with pytest.raises(InputError, match=r"a.parquet: not a sound Parquet file: .*Invalid UTF8"):
-        read_rows(tmp_path / "a.parquet")
+        list(read_rows(tmp_path / "a.parquet"))
+    pq.write_table(pa.table({"text": ["good"], "zzzz": [1]}), tmp_path / "b.parquet", store_schema=False)
+    content = (tmp_path / "b.parquet").read_bytes()
+    (tmp_path / "b.parquet").write_bytes(content.replace(b"zzzz", b"\xff" * 4))
+    with pytest.raises(InputError, match=r"b.parquet: not a sound Parquet file: .*utf-8"):
+        list(read_rows(tmp_path / "b.parquet"))
 
 
 @pytest.mark.parametrize(
@@ -65,6 +70,6 @@ def test_broken_files_are_refused(tmp_path, name, content, problem):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError, match=re.escape(problem)) as error:
-        read_rows(path)
+        list(read_rows(path))
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)

@@ -1,93 +1,129 @@
-"""A data set's own tables, read strictly: what is odd is refused, with its line, and not guessed at."""
+"""A data set's own tables, read strictly: what is odd is refused, with its line, and not guessed at.
+
+Memory grows with the longest rows, not with the file.
+"""
 
 import csv
-import io
+import itertools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
+from stages.rows.streams import BLOCK, ROWS
 from stages.settings.errors import InputError
 
 LOCAL = Path("data/local")
 
 
-def read_rows(path: Path) -> pd.DataFrame:
-    """A .csv, .jsonl or .parquet file as a table whose index says where each row stands in the file: its (first)
-    line, or its row where a file has no lines. Texts stay as they are: "NA", "null" and "007" are texts.
+def read_rows(path: Path) -> Iterator[pd.DataFrame]:
+    """The rows of a .csv, .jsonl or .parquet file as tables of at most ROWS rows, at least one table, whose index says
+    where each row stands in the file: its (first) line, or its row where a file has no lines. Texts stay as they are:
+    "NA", "null" and "007" are texts.
 
-    Raises InputError if the file is missing, of another kind, broken, or not UTF-8.
+    Raises InputError if the file is missing, of another kind, broken, or not UTF-8, at the table where that shows.
     """
     readers = {".csv": read_csv, ".jsonl": read_jsonl, ".parquet": read_parquet}
     if path.suffix not in readers:
         raise InputError(f"{path}: cannot read {path.suffix or 'a file without suffix'}; use {', '.join(readers)}")
     try:
-        return readers[path.suffix](path)
+        yield from readers[path.suffix](path)
     except (FileNotFoundError, IsADirectoryError):
         raise InputError(
             f"{path}: no such file; put it there or fix `source` in params.yaml "
             f"(an experiment in a folder of its own, by --queue or --temp, needs -C {path})"
         ) from None
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start]
-        line, byte = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
-        raise InputError(f"{path}: line {line}, byte {byte}: not UTF-8; save the file as UTF-8") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: {place_of_bad_utf8(path)}not UTF-8; save the file as UTF-8") from None
     except (ValueError, csv.Error) as error:  # the parsers' own errors are ValueErrors
         raise InputError(f"{path}: {str(error).splitlines()[0]}; fix the file") from None
 
 
-def read_csv(path: Path) -> pd.DataFrame:
+def place_of_bad_utf8(path: Path) -> str:
+    """Line and byte, both counted from 1, of what is not UTF-8: a decoder of a stream knows neither."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                return f"line {number}, byte {error.start + 1}: "
+    return ""  # the file was put right meanwhile
+
+
+def tables(rows: Iterator[tuple[int, list | dict]], columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
+    """(line, row) pairs as tables of at most ROWS rows; of no rows, one empty table."""
+    some = list(itertools.islice(rows, ROWS))
+    while True:
+        index = pd.Index([line for line, _ in some], name="line")
+        yield pd.DataFrame([row for _, row in some], index=index, columns=columns)
+        if not (some := list(itertools.islice(rows, ROWS))):
+            return
+
+
+def read_csv(path: Path) -> Iterator[pd.DataFrame]:
     csv.field_size_limit(2**31 - 1)  # the default refuses texts above 128 kB
-    reader = csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""), strict=True)
-    header, rows, lines, line = None, [], [], 1
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv_rows(file)
+        header = next(rows, (1, []))[1]
+        if not header or len(set(header)) < len(header):
+            raise ValueError("line 1: a header with a different name for each column is needed")
+        yield from tables(rows, header)
+
+
+def csv_rows(file: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+    """(line on which it begins, fields) of the header and of each row that is not blank.
+
+    Raises ValueError, with the line, for a row that is broken or has not as many fields as the header.
+    """
+    reader, header, line = csv.reader(file, strict=True), None, 1
     try:
         for row in reader:
-            if header is None:
-                header = row
-            elif row:  # not a blank line
+            if header is None or row:
+                header = row if header is None else header
                 if len(row) != len(header):
                     raise ValueError(f"line {line}: {len(row)} fields where the header has {len(header)}")
-                rows.append(row)
-                lines.append(line)
+                yield line, row
             line = reader.line_num + 1
     except csv.Error as error:
         raise ValueError(f"line {line}: {error}") from None
-    if not header or len(set(header)) < len(header):
-        raise ValueError("line 1: a header with a different name for each column is needed")
-    return pd.DataFrame(rows, index=pd.Index(lines, name="line"), columns=header)
 
 
-def read_jsonl(path: Path) -> pd.DataFrame:
-    rows, lines = [], []
-    for number, line in enumerate(path.read_bytes().decode("utf-8-sig").split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"line {number}, character {error.colno}: not JSON: {error.msg}") from None
-        if not isinstance(row, dict):
-            raise ValueError(f"line {number}: not a JSON object")
-        if "\\ud" in line.lower():
-            try:
-                json.dumps(row, ensure_ascii=False).encode()
-            except UnicodeEncodeError:
-                raise ValueError(f"line {number}: half of a character (a lone surrogate, \\ud...)") from None
-        rows.append(row)
-        lines.append(number)
-    return pd.DataFrame(rows, index=pd.Index(lines, name="line"))
+def read_jsonl(path: Path) -> Iterator[pd.DataFrame]:
+    with path.open(encoding="utf-8-sig", newline="\n") as file:  # no other character ends a line
+        lines = ((number, line.removesuffix("\n")) for number, line in enumerate(file, start=1))
+        yield from tables((number, json_row(number, line)) for number, line in lines if line.strip())
 
 
-def read_parquet(path: Path) -> pd.DataFrame:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+def json_row(number: int, line: str) -> dict:
+    """One line. Raises ValueError, with its number, for what is not a JSON object of sound texts."""
     try:
-        content = pq.read_table(path)
-        content.validate(full=True)  # UTF-8, for one
-        table = content.to_pandas(ignore_metadata=True)  # pandas' own would hide a column as an index
-    except (pa.ArrowException, OSError) as error:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {number}, character {error.colno}: not JSON: {error.msg}") from None
+    if not isinstance(row, dict):
+        raise ValueError(f"line {number}: not a JSON object")
+    if "\\ud" in line.lower():
+        try:
+            json.dumps(row, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"line {number}: half of a character (a lone surrogate, \\ud...)") from None
+    return row
+
+
+def read_parquet(path: Path) -> Iterator[pd.DataFrame]:
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+
+    start = 1
+    try:
+        with ParquetFile(path, buffer_size=BLOCK, pre_buffer=False) as file:  # else it keeps whole row groups
+            for batch in itertools.chain([file.schema_arrow.empty_table()], file.iter_batches(ROWS)):
+                batch.validate(full=True)  # UTF-8, for one
+                table = batch.to_pandas(ignore_metadata=True)  # pandas' own would hide a column as an index
+                yield table.set_axis(pd.RangeIndex(start, start + len(table), name="row"))
+                start += len(table)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last one of a column name
         if getattr(error, "errno", None):  # the disk's, not the file's
             raise
         raise ValueError(f"not a sound Parquet file: {error}") from None
-    return table.set_axis(pd.RangeIndex(1, len(table) + 1, name="row"))

@@ -1,0 +1,122 @@
+"""A data set's rows, checked, and known by numbers from then on: no text is kept beyond the table at hand."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages.rows.tables import read_rows
+from stages.settings.catalogue import Dataset
+from stages.settings.errors import InputError
+
+FAULTS = [  # of a row, in the order in which they are told: the column, and what is wrong with it
+    ("text", "no text; fill it or drop the row"),
+    ("text", "not a text; put it in quotes"),
+    ("text", "empty text; fill it or drop the row"),
+    ("label", "missing label; fill it or drop the row"),
+]
+
+
+def read_split(paths: list[Path], dataset: Dataset) -> pd.DataFrame:
+    """The rows of all files, some 40 bytes each, numbered from 0: label (a number), words (how many the text has),
+    high and low (the halves of digest(text)).
+
+    Raises InputError that names the file, the row and the column.
+    """
+    rows = pd.concat([check_file(path, dataset) for path in paths], ignore_index=True)
+    if missing := set(range(len(dataset.labels))) - set(rows["label"].unique()):
+        name = dataset.labels[min(missing)]
+        raise InputError(
+            f"{paths[0]}: column {dataset.label!r}: no row has the label {name!r}; fix the file or `labels`"
+        )
+    return rows
+
+
+def check_file(path: Path, dataset: Dataset) -> pd.DataFrame:
+    """What read_split returns, of one file, whose labels are understood once all have been seen."""
+    seen: dict[str, int] = {}  # the different labels, as they stand in the file -> their place in this dict
+    rows = pd.concat([numbers_of(table, seen) for table in selected_rows(path, dataset)])
+
+    def refuse(bad: pd.Series, column: str, problem: str) -> None:
+        if bad.any():
+            place = f"{rows.index.name} {bad.idxmax()}, column {column!r}"
+            raise InputError(f"{path}: {place}: {problem} (such rows: {int(bad.sum())})")
+
+    for number, (column, problem) in enumerate(FAULTS):
+        refuse(rows["fault"] == number, getattr(dataset, column), problem)
+    words, numbers = understood(pd.Series(list(seen), dtype=str), dataset.labels)
+    unknown = pd.Series(numbers[rows["seen"]] < 0, rows.index)
+    what = f"unknown label {words[rows['seen'][unknown].iloc[0]]!r:.40}" if unknown.any() else ""
+    refuse(unknown, dataset.label, f"{what}; the labels are {', '.join(dataset.labels)}")
+    return rows.assign(label=numbers[rows["seen"]])[["label", "words", "high", "low"]]
+
+
+def selected_rows(path: Path, dataset: Dataset) -> Iterator[pd.DataFrame]:
+    """The columns text and label of one file, in tables; rows that `where` leaves out are not looked at.
+
+    Raises InputError, at the end, if a column or all rows are missing.
+    """
+    where = getattr(dataset.source, "where", {})
+    needed = list(dict.fromkeys([*where, dataset.text, dataset.label]))
+    columns, count = {}, 0
+    for table in read_rows(path):
+        columns |= dict.fromkeys(table.columns)
+        # None where a table has no such column: a row of JSON may leave out what others have.
+        table = pd.DataFrame({column: table.get(column) for column in needed}, index=table.index)
+        for column, value in where.items():
+            table = table[table[column] == value]
+        count += len(table)
+        yield pd.DataFrame({"text": table[dataset.text].astype(object), "label": table[dataset.label]})
+    for column in needed:
+        if column not in columns:
+            raise InputError(f"{path}: no column {column!r}; it has {', '.join(map(repr, columns))}")
+    if not count:
+        raise InputError(f"{path}: no rows; fix the file or `source` in params.yaml")
+
+
+def numbers_of(table: pd.DataFrame, seen: dict[str, int]) -> pd.DataFrame:
+    """What is remembered of some rows: fault (an index into FAULTS or their number), seen, words, high and low.
+
+    seen: grows by the labels that are new.
+    """
+    text, label = table["text"], table["label"]
+    is_text = text.map(lambda value: isinstance(value, str)).astype(bool)
+    texts = text.where(is_text, "")
+    names = label.astype(str).str.strip().where(label.notna(), "")
+    faults = [text.isna(), ~is_text, texts.str.strip() == "", names == ""]
+    halves = np.frombuffer(b"".join(map(digest, texts)), dtype=np.uint64).reshape(-1, 2)
+    return pd.DataFrame(
+        {
+            "fault": np.select(faults, range(len(FAULTS)), len(FAULTS)).astype(np.int8),
+            "seen": np.array([seen.setdefault(name, len(seen)) for name in names], dtype=np.int32),
+            "words": np.array([len(value.split()) for value in texts], dtype=np.int32),
+            "high": halves[:, 0],
+            "low": halves[:, 1],
+        },
+        index=table.index,
+    )
+
+
+def normalize(text: str) -> str:
+    """The text by which duplicates are found: `"A  Film\n"` and `"a film"` are equal."""
+    return " ".join(text.casefold().split())
+
+
+def digest(text: str) -> bytes:
+    """16 bytes that are equal for equal texts, and for no others: 128 bits leave no room for chance."""
+    return hashlib.blake2b(normalize(text).encode(), digest_size=16).digest()
+
+
+def understood(words: pd.Series, labels: list[str]) -> tuple[pd.Series, np.ndarray]:
+    """(the different labels of a file as they are meant, their numbers or -1).
+
+    They are names, or else numbers, whatever type the file gave them: 1, "1" or 1.0.
+    """
+    if (lower := words.str.lower()).isin(("false", "true")).all():  # as one program or another writes them
+        names = {name.lower(): name for name in labels}
+        words = lower.map({"false": names.get("false", "0"), "true": names.get("true", "1")})
+    words = words.str.replace(r"^(\d+)\.0$", r"\1", regex=True).where(~words.isin(labels), words)
+    known = labels if words.isin(labels).any() else [str(number) for number in range(len(labels))]
+    return words, pd.Index(known).get_indexer(words)

@@ -1,0 +1,97 @@
+"""Which rows go into which split. Rows are tables without texts; their index is their number in the source's split."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages.settings.catalogue import Dataset
+from stages.settings.errors import InputError
+
+
+def text_numbers(splits: dict[str, pd.DataFrame]) -> dict[str, pd.Series]:
+    """A number for each row's text, equal for equal texts of all splits."""
+    halves = np.concatenate([split[["high", "low"]].to_numpy() for split in splits.values()])
+    _, numbers = np.unique(np.ascontiguousarray(halves).view("V16")[:, 0], return_inverse=True)
+    ends = np.cumsum([len(split) for split in splits.values()])
+    return {name: pd.Series(part) for name, part in zip(splits, np.split(numbers, ends[:-1]), strict=True)}
+
+
+def without_overlaps(splits: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
+    """(the source's splits without duplicates and shared texts, counts of what was dropped).
+
+    test stays as it was published. A text of validation must not stand in test, one of train in neither.
+    splits: what read_split returns; what comes back has the columns label and words, and of test in_train.
+    """
+    texts = text_numbers(splits)
+    kept, counts = {}, {"official_test": "test" in splits, "duplicates_dropped": 0}
+    if "test" in splits:
+        kept["test"] = splits["test"][["label", "words"]].assign(in_train=texts["test"].isin(texts["train"]))
+    for name in ("validation", "train"):
+        if name not in splits:
+            continue
+        shared = pd.Series(False, index=splits[name].index)
+        for other in kept:
+            in_other = texts[name].isin(texts[other])
+            counts[f"{name}_texts_in_{other}_dropped"] = int(in_other.sum())
+            shared |= in_other
+        duplicated = texts[name].duplicated() & ~shared
+        counts["duplicates_dropped"] += int(duplicated.sum())
+        kept[name] = splits[name].loc[~shared & ~duplicated, ["label", "words"]]
+    if "test" in splits:
+        counts["test_texts_in_train"] = int(kept["test"]["in_train"].sum())
+    return kept, counts
+
+
+def check_every_label(labels: pd.Series, dataset: Dataset, path: Path, needed: int) -> None:
+    """Raises InputError if a label has fewer rows than there are splits to be made of them."""
+    counts = labels.value_counts()
+    for number, name in enumerate(dataset.labels):
+        if (count := counts.get(number, 0)) < needed:
+            raise InputError(
+                f"{path}: column {dataset.label!r}: {count} different texts, apart from those in other splits, have "
+                f"the label {name!r}, and {needed} are needed; add rows"
+            )
+
+
+def choose(given: dict[str, pd.DataFrame], dataset: Dataset, seed: int) -> dict[str, pd.DataFrame]:
+    """The rows of train, validation and test, in the order in which they are written.
+
+    given: the source's splits, of which train is there; a split that is not is held out of train.
+    Raises InputError for sizes that do not fit.
+    """
+    rest, splits = given["train"], {}
+    for name, size in (("test", dataset.test), ("validation", dataset.validation), ("train", dataset.train)):
+        whole = given.get(name, given["train"])
+        if size is not None and size < 1:
+            size = math.floor(size * len(whole) + 1e-6)  # down, so that shares of 1 in all fit
+        if name == "train" and rest.empty:
+            raise InputError("params.yaml: no rows are left for train; lower test or validation")
+        if name == "train" or name not in given:
+            splits[name], rest = stratified_sample(rest, size, seed, name)
+        else:
+            as_published = name == "test" and size is None
+            splits[name] = whole if as_published else stratified_sample(whole, size, seed, name)[0]
+    for name, split in splits.items():
+        if missing := set(range(len(dataset.labels))) - set(split["label"].unique()):
+            label = dataset.labels[min(missing)]
+            raise InputError(f"params.yaml: {name}: no row has the label {label!r}; raise the size of {name}")
+    return {name: splits[name] for name in ("train", "validation", "test")}
+
+
+def stratified_sample(frame: pd.DataFrame, size: int | None, seed: int, what: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A stratified random sample of `size` rows (all if None), shuffled, and the rest."""
+    from sklearn.model_selection import train_test_split
+
+    size = len(frame) if size is None else size
+    if size > len(frame):
+        raise InputError(f"params.yaml: {what} of {size} rows asked for, but only {len(frame)} are left; lower it")
+    if len(frame) - size < frame["label"].nunique():  # a rest that cannot hold each label: any rows
+        part = frame.sample(size, random_state=seed)
+        return part, frame.drop(part.index)
+    try:
+        part, rest = train_test_split(frame, train_size=size, random_state=seed, stratify=frame["label"])
+    except ValueError as error:
+        raise InputError(f"params.yaml: {what} of {size} rows: {error}; change the size") from None
+    return part, rest
