@@ -1,12 +1,13 @@
 """What a stage's error becomes; the refusals of each stage are in test_params.py, kills in test_kill.py."""
 
 import errno
+import runpy
 import subprocess
 import sys
 
 import pytest
 import torch
-from conftest import ROOT, dvc, git, stages_run
+from conftest import dvc, git, stages_run
 
 from stages.run import message_of
 from stages.settings.errors import InputError
@@ -62,17 +63,20 @@ def test_files_that_a_power_cut_left_empty(finished):
 @pytest.mark.parametrize(
     "module", [*(f"stages.{stage}" for stage in STAGES), "stages.use.export", "benchmarks.settings"]
 )
-def test_help(project, monkeypatch, module):
+@pytest.mark.filterwarnings("ignore:.* found in sys.modules after import of package:RuntimeWarning")
+def test_help(project, monkeypatch, capfd, module):
     """What a command does and an example, and nothing done."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
-    def told(*args: str) -> subprocess.CompletedProcess:
-        return subprocess.run([sys.executable, "-m", module, *args], capture_output=True, text=True)
+    def told(*args: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", [module, *args])
+        with pytest.raises(SystemExit) as exit_status:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)  # as python -m, without a process of its own
+        return exit_status.value.code, capfd.readouterr().out
 
-    answer = told("--help")
-    assert answer.returncode == 0, answer.stderr
+    status, answer = told("--help")
+    assert status == 0
     examples = {"stages.infer": "python -m stages.infer --file", "stages.use.export": "make export"}
-    assert examples.get(module, "make bench" if "bench" in module else f"dvc repro {module[7:]}") in answer.stdout
-    assert told("--no-such-option").returncode == 2
+    assert examples.get(module, "make bench" if "bench" in module else f"dvc repro {module[7:]}") in answer
+    assert told("--no-such-option")[0] == 2
     assert not (project / "models").exists()
     assert git("status", "--porcelain") == ""
