@@ -2,6 +2,7 @@
 taken by a two-layer random BERT of width 32 and a few hundred short synthetic reviews.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -10,9 +11,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from unittest.mock import patch
 
+import psutil
 import pytest
 from ruamel.yaml import YAML
 
@@ -259,3 +262,14 @@ def infer_command(*args: str, ok: bool = True, **kwargs) -> str:
         return process.stdout
     assert len(process.stderr.splitlines()) == 1, process.stderr
     return process.stderr
+
+
+def peak_memory(command: list[str], **kwargs) -> int:
+    """The most bytes that a command's process has in memory while it runs, looked at every 5 ms."""
+    process, peak = psutil.Popen(command, **kwargs), 0
+    while process.poll() is None:
+        with contextlib.suppress(psutil.NoSuchProcess):  # ended meanwhile
+            peak = max(peak, process.memory_info().rss)
+        time.sleep(0.005)
+    assert process.returncode == 0
+    return peak

@@ -45,5 +45,8 @@ def test_the_key_changes_with_settings_and_contents_only(folder):
     first = checkpoint.key({"a": 1, "b": 2}, [folder / "data"])
     assert checkpoint.key({"b": 2, "a": 1}, [folder / "data"]) == first
     assert checkpoint.key({"a": 1, "b": 3}, [folder / "data"]) != first
+    (folder / "data" / "__pycache__").mkdir()
+    (folder / "data" / "__pycache__" / "x.pyc").write_text("compiled")
+    assert checkpoint.key({"a": 1, "b": 2}, [folder / "data"]) == first
     file.write_text("two")
     assert checkpoint.key({"a": 1, "b": 2}, [folder / "data"]) != first

@@ -165,6 +165,12 @@ def modules_named(path: Path) -> set[str]:
     return {name if (ROOT / "stages" / name).is_dir() else f"{name}.py" for name in names}
 
 
+def test_a_checkpoint_is_keyed_by_the_code_that_shapes_the_weights():
+    """Its key has the room classifier/: all that train runs, but for what only reads, checks and writes the results."""
+    others = {"stages/files.py", "stages/restore.py", "stages/run.py", "stages/settings", "stages/train.py"}
+    assert {room(path) for path in imported("stages/train.py")} - others == {"stages/classifier"}
+
+
 def test_params_has_exactly_the_keys_that_are_read():
     params = load(PARAMS)
     selections = {"dataset", "model", "method"}

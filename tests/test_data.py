@@ -1,20 +1,17 @@
 """The data stage: duplicates dropped, splits; and other data sets end to end, by params alone."""
 
-import contextlib
 import json
 import os
 import random
 import re
 import sys
-import time
 from pathlib import Path
 
 import datasets
 import pandas as pd
-import psutil
 import pyarrow.parquet as pq
 import pytest
-from conftest import NEGATIVE, NEUTRAL, POSITIVE, ROOT, dvc, edit_params, git, read, reviews
+from conftest import NEGATIVE, NEUTRAL, POSITIVE, ROOT, dvc, edit_params, git, peak_memory, read, reviews
 from local_data import local, write, write_csv, write_frame
 from pydantic import ValidationError
 from sklearn.model_selection import train_test_split
@@ -193,13 +190,7 @@ def test_memory_does_not_grow_with_the_texts(suffix):
         path = write_frame(f"a.{suffix}", frame)
         environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
         command = [sys.executable, "-c", code, path.name]
-        process = psutil.Popen(command, env=environment)
-        peaks.append(0)
-        while process.poll() is None:
-            with contextlib.suppress(psutil.NoSuchProcess):  # ended meanwhile
-                peaks[-1] = max(peaks[-1], process.memory_info().rss)
-            time.sleep(0.005)
-        assert process.returncode == 0
+        peaks.append(peak_memory(command, env=environment))
         assert sum(pq.read_metadata(file).num_rows for file in RAW.iterdir()) == rows
     assert path.stat().st_size > 120e6
     assert peaks[1] - peaks[0] < 40e6

@@ -12,11 +12,10 @@ import time
 from pathlib import Path
 
 import pandas as pd
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import INFER, infer_command, reviews
+from conftest import INFER, infer_command, peak_memory, reviews
 
 from stages import infer
 from stages.infer import predict
@@ -106,13 +105,7 @@ def test_memory_does_not_grow_with_the_file(finished, suffix):
             with path.open("w") as file:
                 file.writelines(["text,payload\n"] if suffix == ".csv" else [])
                 file.writelines(line.format(text, payload) for text in texts)
-        process = psutil.Popen([sys.executable, "-c", code, str(path)], stderr=subprocess.DEVNULL)
-        peaks.append(0)
-        while process.poll() is None:
-            with contextlib.suppress(psutil.NoSuchProcess):  # ended meanwhile
-                peaks[-1] = max(peaks[-1], process.memory_info().rss)
-            time.sleep(0.005)
-        assert process.returncode == 0
+        peaks.append(peak_memory([sys.executable, "-c", code, str(path)], stderr=subprocess.DEVNULL))
         assert pq.read_metadata("out.parquet").num_rows == rows
     assert path.stat().st_size > 120e6
     assert peaks[1] - peaks[0] < 40e6
