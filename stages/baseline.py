@@ -14,6 +14,7 @@ from pydantic import Field
 from stages.files import BASELINE, METRICS, RAW, write_json, write_table
 from stages.run import main
 from stages.settings.errors import InputError
+from stages.text import cleaned
 
 ROWS = 4096  # to hold at a time
 
@@ -24,18 +25,19 @@ def baseline(
     ngram_max: Annotated[int, Field(ge=1, le=5)],
     min_count: Annotated[int, Field(ge=1)],
     c: Annotated[float, Field(gt=0)],
+    without_markup: bool,
 ) -> None:
     """Fit on train, score validation and test.
 
     max_rows: train texts to fit on at most, since all their n-grams stand in memory (the rows of train are shuffled);
     ngram_max: longest n-gram in words; min_count: texts that a term must stand in; c: inverse strength of the L2
-    penalty.
+    penalty; without_markup: clean the texts as the encoder's are.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    train = pd.concat(itertools.islice(batches("train"), -(-max_rows // ROWS)))[:max_rows]
+    train = pd.concat(itertools.islice(batches("train", without_markup), -(-max_rows // ROWS)))[:max_rows]
     model = make_pipeline(
         TfidfVectorizer(ngram_range=(1, ngram_max), min_df=min_count, sublinear_tf=True),
         LogisticRegression(C=c, max_iter=1000),
@@ -46,7 +48,8 @@ def baseline(
         raise InputError(f"params.yaml: baseline: {error}; lower baseline.min_count or raise max_rows") from None
     scored = {
         split: pd.concat(
-            batch.assign(predicted=model.predict(batch["text"])).drop(columns="text") for batch in batches(split)
+            batch.assign(predicted=model.predict(batch["text"])).drop(columns="text")
+            for batch in batches(split, without_markup)
         )
         for split in ("validation", "test")
     }
@@ -62,12 +65,14 @@ def baseline(
     )
 
 
-def batches(split: str) -> Iterator[pd.DataFrame]:
-    """Columns text and label of a split, at most ROWS rows at a time."""
+def batches(split: str, without_markup: bool) -> Iterator[pd.DataFrame]:
+    """Columns text, cleaned, and label of a split, at most ROWS rows at a time."""
     from pyarrow.parquet import ParquetFile
 
     for batch in ParquetFile(RAW / f"{split}.parquet", pre_buffer=False).iter_batches(ROWS, columns=["text", "label"]):
-        yield batch.to_pandas()
+        yield pd.DataFrame(
+            {"text": cleaned(batch["text"].to_pylist(), without_markup), "label": batch["label"].to_numpy()}
+        )
 
 
 if __name__ == "__main__":

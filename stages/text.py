@@ -1,11 +1,17 @@
-"""A text as token ids: cleaned, tokenized, and the middle of a long one cut out."""
+"""A text as token ids: cleaned, tokenized, and the middle of a long one cut out. The baseline cleans alike."""
 
 import re
 from typing import Literal
 
-MARKUP = re.compile(r"</?[A-Za-z][^<>]*>")  # <br />, <i>; but not "<3"
+# <br />, </i>, <a href="x">; but not "<3" or "x<y, but z>w".
+MARKUP = re.compile(r"""</?[A-Za-z][\w:-]*(?:\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'=<>`]+))*\s*/?>""")
 
 Truncation = Literal["head", "tail", "head+tail"]
+
+
+def cleaned(texts: list[str], strip_markup: bool) -> list[str]:
+    """The texts, with a space for each HTML tag if `strip_markup`."""
+    return [MARKUP.sub(" ", text) for text in texts] if strip_markup else texts
 
 
 def truncate(ids: list[int], max_length: int, truncation: Truncation, prefix: int, suffix: int) -> list[int]:
@@ -27,9 +33,8 @@ def truncate(ids: list[int], max_length: int, truncation: Truncation, prefix: in
 
 def encode(texts: list[str], tokenizer, max_length: int, truncation: Truncation, strip_markup: bool):
     """Token ids of each text: a list of lists of ints, each at most max_length long."""
-    if strip_markup:
-        texts = [MARKUP.sub(" ", text) for text in texts]
     empty = tokenizer("", add_special_tokens=True)["input_ids"]
     prefix = len(empty) // 2  # [CLS] | [SEP], <s> | </s>; a lone special token ends the text
+    texts = cleaned(texts, strip_markup)
     encoded = tokenizer(texts, add_special_tokens=True, truncation=False, verbose=False)["input_ids"]
     return [truncate(ids, max_length, truncation, prefix, len(empty) - prefix) for ids in encoded]

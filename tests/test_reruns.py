@@ -37,6 +37,8 @@ def reruns(path: tuple) -> set[str]:
     match path:
         case ("data" | "baseline" | "evaluate" | "infer" | "report" as stage, *_):
             return {stage}
+        case ("tokenize", "strip_markup"):
+            return {"tokenize", "baseline", "report"}
         case ("tokenize" | "train" as stage, *_):
             return {stage, "report"}
         case ("datasets", "imdb-wheel", *_):
@@ -65,7 +67,7 @@ CODE = {
     "settings": ALL,
     "sources": {"data", "base_model"},
     "rows": {"data", "infer"},
-    "text.py": {"tokenize", "infer"},
+    "text.py": {"tokenize", "baseline", "infer"},
     "classifier": {"train", "evaluate", "infer"},
     "use": {"evaluate", "infer"},
     "results": {"evaluate", "report"},

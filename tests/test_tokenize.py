@@ -1,7 +1,7 @@
 import pytest
 from conftest import write_bert
 
-from stages.text import encode, truncate
+from stages.text import cleaned, encode, truncate
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +37,21 @@ def test_markup_is_stripped_if_asked(tokenizer):
     with_markup, plain = "good<br /><br />film <i>was</i> fun", "good film was fun"
     assert encode([with_markup], tokenizer, 64, "head", True) == encode([plain], tokenizer, 64, "head", True)
     assert encode([with_markup], tokenizer, 64, "head", False) != encode([plain], tokenizer, 64, "head", False)
-    # Signs that are no tags stay: they are words to the reader.
-    assert encode(["good <3 film"], tokenizer, 64, "head", True) == encode(
-        ["good <3 film"], tokenizer, 64, "head", False
-    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("good<br/>film", "good film"),
+        ("a <a class=x href='y>z'>link</a>", "a  link "),
+        ("good <3 film", "good <3 film"),  # signs that are no tags stay: they are words to the reader
+        ("if x<y then fine, but z>w", "if x<y then fine, but z>w"),
+        ("a < b > c", "a < b > c"),
+    ],
+)
+def test_what_is_markup(text, expected):
+    assert cleaned([text], True) == [expected]
+    assert cleaned([text], False) == [text]
 
 
 def test_an_empty_text_is_its_special_tokens(tokenizer):

@@ -34,6 +34,7 @@ BOUND = {
     "model": ["models.${model}"],
     "method": ["methods.${method}"],
     "source": ["models.${model}.source"],
+    "without_markup": ["tokenize.strip_markup"],
     "settings": ["dataset", "model", "method", "tokenize", "train"],
 }
 
@@ -145,6 +146,7 @@ def arguments(stage: Callable, params: BaseModel) -> dict[str, Any]:
         "model": lambda: select(params, "model"),
         "method": lambda: select(params, "method"),
         "source": lambda: select(params, "model").source,
+        "without_markup": lambda: params.tokenize.strip_markup,
         "settings": lambda: params,
     }
     return {
