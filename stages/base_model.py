@@ -6,7 +6,7 @@ Out: models/base/: config, tokenizer and safetensors, byte for byte as published
 
 import shutil
 
-from stages.files import BASE, read_json
+from stages.files import BASE, read_json, replaced
 from stages.run import main
 from stages.settings.catalogue import ModelSource, WheelFolder
 from stages.settings.errors import InputError
@@ -57,9 +57,9 @@ def base_model(*, source: ModelSource) -> None:
             f"{place}: transformers has no text classifier of type {kind!r}, and code that comes with a model is "
             "never run; choose another model"
         )
-    BASE.mkdir(parents=True, exist_ok=True)
-    for path in paths:
-        shutil.copyfile(path, BASE / path.name)
+    with replaced(BASE) as folder:
+        for path in paths:
+            shutil.copyfile(path, folder / path.name)
 
 
 if __name__ == "__main__":

@@ -33,8 +33,8 @@ def evaluate(*, bins: Annotated[int, Field(ge=2, le=100)]) -> None:
     from scipy.special import softmax
     from sklearn.metrics import confusion_matrix
 
-    # train's result is safe in DVC's cache once a later stage runs: only now is its last checkpoint of no use.
-    checkpoint.clear()
+    # A finished training's result is safe in DVC's cache once a later stage runs.
+    checkpoint.clear_finished()
     raw, metadata = read_table(RAW / "test.parquet")
     names, labels = metadata["labels"], raw["label"].to_numpy()
     model, _ = load_classifier()

@@ -1,7 +1,12 @@
-"""Reading and writing the files between stages, the same bytes for the same content every time."""
+"""The files between stages: their places, read and written whole, the same bytes for the same content every time."""
 
+import errno
 import hashlib
 import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +30,48 @@ def sha256s(*paths: Path) -> dict[str, str]:
     return {file.as_posix(): sha256(file) for file in sorted(files) if file.parent.name != "__pycache__"}
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of this name, which ends with its process, however that ends.
+
+    Raises filelock.Timeout at once if another process holds it.
+    """
+    from filelock import FileLock, SoftFileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP):
+            raise
+        # A file system without such locks: a file that names its process, so that one which is gone is not waited for.
+        lock = SoftFileLock(path.with_suffix(".softlock"), timeout=0)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def replaced(folder: Path) -> Iterator[Path]:
+    """An empty folder, which takes the place of `folder` once all is in it.
+
+    What stands there is not written to: by hand a stage finds its last outputs, which may be links into DVC's cache.
+    """
+    part = folder.with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True, exist_ok=True)
+    try:
+        yield part
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
+
+
 def write_json(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
@@ -41,13 +88,17 @@ def write_csv(path: Path, frame) -> None:
 
 
 def write_table(path: Path, frame, **metadata: Any) -> None:
-    """A DataFrame as Parquet, with `metadata` (label names, for example) in the schema and nothing of pandas."""
+    """A DataFrame as Parquet, with `metadata` (label names, for example) in the schema and nothing of pandas. Like a
+    folder, replaced as a whole.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    pq.write_table(table.replace_schema_metadata(metadata_bytes(metadata)), path)
+    part = path.with_suffix(".part")
+    pq.write_table(table.replace_schema_metadata(metadata_bytes(metadata)), part)
+    os.replace(part, path)
 
 
 def read_table(path: Path) -> tuple[Any, dict[str, Any]]:

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from stages.files import sha256s
+from stages.files import locked, sha256s
 from stages.restore import restore_outputs
-from stages.settings.errors import InputError
+from stages.settings.errors import InputError, out_of_memory
 from stages.settings.params import arguments, load_params
 from stages.settings.versions import VERSIONS, check_versions
 
@@ -26,7 +26,7 @@ def message_of(error: BaseException) -> str | None:
         return str(error)
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; `dvc repro` goes on from where this run was"
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # the second is torch's
+    if out_of_memory(error):
         return "out of memory; lower train.micro_batch_size or tokenize.max_length in params.yaml"
     told = re.search(r"\(os error (\d+)\)", str(error))  # safetensors raises an error of its own
     number = int(told[1]) if told else getattr(error, "errno", None)
@@ -55,20 +55,17 @@ def inputs(stage: Callable) -> tuple[dict[str, Any], dict[str, str]]:
 
 @contextmanager
 def only_run(stage: str) -> Iterator[None]:
-    """Hold a lock that ends with this process: a killed `dvc repro` leaves the stage that it started running."""
-    from filelock import FileLock, Timeout
+    """Hold a lock: a killed `dvc repro` leaves the stage that it started running."""
+    from filelock import Timeout
 
-    lock = FileLock(Path(".dvc/tmp") / f"{stage}.lock", timeout=0)
-    Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
     try:
-        lock.acquire()
+        with locked(Path(".dvc/tmp") / f"{stage}.lock"):
+            yield
     except Timeout:
         raise InputError(
             f"an earlier run of this stage still goes on; wait for it or stop it (pgrep -f stages.{stage}), "
             "then `dvc repro`"
         ) from None
-    with lock:
-        yield
 
 
 def no_arguments(command: str, example: str) -> None:

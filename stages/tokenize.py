@@ -6,12 +6,13 @@ Out: data/tokens/{train,validation,test}.arrow with columns input_ids (special t
      streams, so that training can map them into memory.
 """
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 from tqdm import tqdm
 
-from stages.files import BASE, RAW, TOKENS, metadata_bytes, metadata_of
+from stages.files import BASE, RAW, TOKENS, metadata_bytes, metadata_of, replaced
 from stages.run import main
 from stages.settings.errors import InputError
 from stages.text import Truncation, encode
@@ -33,16 +34,20 @@ def tokenize(
     from transformers import AutoConfig, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(BASE, local_files_only=True)
-    limit = getattr(AutoConfig.from_pretrained(BASE, local_files_only=True), "max_position_embeddings", None)
+    config = AutoConfig.from_pretrained(BASE, local_files_only=True)
+    if getattr(config, "pad_token_id", None) is None:
+        raise InputError(f"{BASE}: its config.json names no pad_token_id, so texts cannot form batches; choose another")
+    limit = getattr(config, "max_position_embeddings", None)
     limit = min(tokenizer.model_max_length, limit or tokenizer.model_max_length)
     if max_length > limit:
         raise InputError(f"params.yaml: tokenize.max_length: {max_length} is above the model's limit of {limit}")
     settings = {"max_length": max_length, "truncation": truncation, "strip_markup": strip_markup}
-    for split in ("train", "validation", "test"):
-        write_tokens(split, tokenizer, settings, limit)
+    with replaced(TOKENS) as folder:
+        for split in ("train", "validation", "test"):
+            write_tokens(folder, split, tokenizer, settings, limit)
 
 
-def write_tokens(split: str, tokenizer, settings: dict[str, Any], limit: int) -> None:
+def write_tokens(folder: Path, split: str, tokenizer, settings: dict[str, Any], limit: int) -> None:
     """Stream the texts of one split through the tokenizer; memory does not grow with their number."""
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
@@ -53,9 +58,8 @@ def write_tokens(split: str, tokenizer, settings: dict[str, Any], limit: int) ->
         {"input_ids": pa.list_(pa.int32()), "label": pa.int64()},
         metadata_bytes({"labels": labels, "tokenize": settings, "limit": limit}),
     )
-    TOKENS.mkdir(parents=True, exist_ok=True)
     with (
-        pa.ipc.new_stream(TOKENS / f"{split}.arrow", schema) as out,
+        pa.ipc.new_stream(folder / f"{split}.arrow", schema) as out,
         tqdm(total=texts.metadata.num_rows, desc=f"tokenize {split}", unit="text", disable=None) as bar,
     ):
         for batch in texts.iter_batches(ROWS, columns=["text", "label"]):

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from stages.classifier import checkpoint
 from stages.classifier.calibration import calibrate, quality
 from stages.classifier.forward import quiet
 from stages.classifier.network import save_classifier
@@ -56,6 +57,7 @@ def train(*, model: Model, method: Method, recipe: Recipe) -> None:
             **parameter_counts(training.network),
         },
     )
+    checkpoint.finish(training.key)
 
 
 def take_all_steps(training: Training) -> None:

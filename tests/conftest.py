@@ -28,6 +28,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 for name in list(os.environ):
     if name.startswith(("DVC_", "HF_", "GIT_")) or name in ("DEBUG", "TRANSFORMERS_OFFLINE"):
         del os.environ[name]
+os.environ["CHECKPOINT_MINUTES"] = "0"  # a checkpoint after every step
 os.environ |= {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}  # the loopback Hub
 os.environ |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}  # no signing, no hooks
 
@@ -159,7 +160,6 @@ def make_project(project: Path, site: Path) -> None:
             "train.epochs": 5,
             "train.batch_size": 8,
             "train.precision": "fp32",  # on every machine
-            "train.checkpoint_minutes": 0,  # after every step
         },
     )
     for command in ("git init -q -b main", "git config user.name test", "git config user.email test@example.com",

@@ -115,12 +115,42 @@ def test_adalora_ends_at_its_rank_and_keeps_its_penalty(bert):
             "num_virtual_tokens: 64 is above the model's limit of 64",
         ),
         ({"peft_type": "ADALORA", "init_r": 8, "target_r": 8}, "target_r: 8 is not below init_r, 8; lower it"),
+        ({"peft_type": "ADALORA", "deltaT": 0}, "deltaT: 0 is no number of steps; raise it to 1 or more"),
     ],
 )
 def test_wrong_settings_are_refused_in_one_line(bert, peft, problem):
     with pytest.raises(InputError, match=f"params.yaml: the peft settings of the method: .*{problem}") as error:
         build(Method(peft=peft))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory")])
+def test_out_of_memory_is_no_wrong_setting(bert, monkeypatch, error):
+    def fail(*args):
+        raise error
+
+    monkeypatch.setattr("peft.get_peft_model", fail)
+    with pytest.raises(type(error)) as raised:
+        build(PARAMS.methods["lora"])
+    assert raised.value is error
+
+
+def test_matrices_decay_whatever_their_rank(bert):
+    for settings in ({"peft_type": "LORA", "r": 1}, {"peft_type": "ADALORA", "init_r": 1, "target_r": 0}):
+        model = build(Method(peft=settings))
+        names = {id(p): name for name, p in model.named_parameters()}
+        groups = make_optimizer(model, 1e-3, 0.01, None).param_groups
+        decayed, others = ([names[id(p)] for p in group["params"]] for group in groups)
+        assert {part for name in decayed for part in ("lora_A", "lora_B") if part in name} == {"lora_A", "lora_B"}
+        assert all(name.endswith("bias") or "lora_E" in name for name in others), others
+
+
+def test_all_weights_after_an_adapter(bert):
+    """By hand nothing is removed between two trainings: no file of the adapter may stay beside the weights."""
+    save_classifier(build(PARAMS.methods["lora"]), {"tokenize": {}})
+    model = build(PARAMS.methods["full"])
+    save_classifier(model, {"tokenize": {}})
+    np.testing.assert_allclose(logits(load_classifier()[0], bert), logits(model, bert), atol=2e-5)
 
 
 def test_a_prefix_needs_an_encoder_that_takes_one(tmp_path, monkeypatch):

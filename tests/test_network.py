@@ -187,6 +187,22 @@ def test_a_checkpoint_with_a_head_for_other_labels(family):
     np.testing.assert_allclose(logits(load_classifier()[0], token_ids()), expected, atol=1e-5)
 
 
+def test_a_checkpoint_with_a_head_for_as_many_labels(family):
+    """The head is of another task, so its weights are fresh here too."""
+    torch.manual_seed(1)
+    own = classifier(["a", "b"], None)[0]
+    own.save_pretrained(BASE)
+    torch.manual_seed(2)
+    model, head = classifier(["c", "d"], None)
+    assert head == ["classifier"]
+    weights = [name for name, p in own.named_parameters() if name.startswith("classifier.") and p.ndim == 2]
+    assert weights
+    for name in weights:
+        fresh, old = model.get_parameter(name), own.get_parameter(name)
+        assert not torch.equal(fresh, old)
+        assert fresh.std().item() == pytest.approx(own.config.initializer_range, rel=0.5)
+
+
 def test_a_target_that_is_not_there(family):
     with pytest.raises(InputError, match=r"params.yaml: target_modules: the model has no layer 'no_such'; its linear"):
         build(family, Method(peft={"peft_type": "LORA", "target_modules": ["no_such"]}))

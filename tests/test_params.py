@@ -34,6 +34,11 @@ EDITS = {  # key, value -> what the line says
     "unknown method": ("method", "lorra", "method: no entry 'lorra' under methods; did you mean lora?"),
     "batch above the data": ("train.batch_size", 161, "train.batch_size: 161 is above the 160 texts of datasets."),
     "a dot in a name": ("methods", {"a.b": {"peft": "full"}}, "methods.a.b.[key]: value error, a name without dots is"),
+    "a column that DVC does not compare": (
+        "datasets.imdb-wheel.source.where",
+        {"size": "big"},
+        "datasets.imdb-wheel.source.where.size.[key]: value error, DVC leaves this name out of what it compares",
+    ),
     "one label": ("datasets.imdb.labels", ["a"], "datasets.imdb.labels: list should have at least 2 items"),
     "equal labels": (
         "datasets.imdb.labels",
@@ -178,6 +183,27 @@ def test_refused_in_a_fresh_clone(finished, tmp_path, monkeypatch):
     assert output.count("params.yaml: data.seed: ") == 1
     assert "data: not in the cache, so not put back: data/raw\n" in output
     assert contents(clone) == {name: digest for name, digest in contents(finished).items() if name.startswith("metr")}
+
+
+def test_an_encoder_without_a_pad_token_is_refused(finished, capfd):
+    path = finished / "models/base/config.json"
+    path.write_text(path.read_text().replace('"pad_token_id": 0', '"pad_token_id": null'))
+    message = "models/base: its config.json names no pad_token_id, so texts cannot form batches; choose another"
+    assert refusal(tokenize, capfd) == message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("DEVICE", "gpu", "DEVICE=gpu in the environment: "),
+        ("CHECKPOINT_MINUTES", "often", "CHECKPOINT_MINUTES=often in the environment: a number is needed"),
+    ],
+)
+def test_what_the_environment_says_wrongly_is_refused(finished, capfd, monkeypatch, name, value, problem):
+    monkeypatch.setenv(name, value)
+    good = contents(finished)
+    assert refusal(train, capfd).startswith(problem)
+    assert contents(finished) == good
 
 
 def test_a_second_run_of_a_stage_is_refused(project, capfd):

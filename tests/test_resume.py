@@ -1,6 +1,7 @@
 """Training that was broken off at any step and goes on ends with the same bytes."""
 
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,10 @@ import torch
 from conftest import contents, edit_params
 
 from stages.classifier import checkpoint
+from stages.classifier.tokens import open_tokens
+from stages.classifier.training import Training
+from stages.evaluate import evaluate
+from stages.run import run
 from stages.settings.params import arguments, load_params
 from stages.train import train
 
@@ -48,11 +53,11 @@ def test_same_bytes_wherever_it_was_broken_off(finished, monkeypatch, method, pr
         },
     )
     if torch.mps.is_available():  # whose random state, which dropout draws from, is not kept
-        monkeypatch.setattr("stages.classifier.training.device", lambda: torch.device("cpu"))
+        monkeypatch.setenv("DEVICE", "cpu")
     shutil.rmtree("models/adapter")
     run_train()
     expected = contents(finished)
-    checkpoint.clear()
+    checkpoint.clear_finished()
 
     save = checkpoint.save
     for last in range(1, STEPS + 1):
@@ -69,7 +74,7 @@ def test_same_bytes_wherever_it_was_broken_off(finished, monkeypatch, method, pr
         monkeypatch.setattr(checkpoint, "save", save)
         run_train()
         assert contents(finished) == expected, f"broken off after step {last} of {STEPS}"
-        checkpoint.clear()
+        checkpoint.clear_finished()
 
 
 def test_broken_off_at_every_step_of_one_run(finished, monkeypatch):
@@ -81,7 +86,7 @@ def test_broken_off_at_every_step_of_one_run(finished, monkeypatch):
     training, validation = (pd.read_csv(path) for path in curves)
     for path in curves:
         path.unlink()
-    checkpoint.clear()
+    checkpoint.clear_finished()
     save, steps = checkpoint.save, []
 
     def save_and_break(name, tensors, state):
@@ -102,3 +107,36 @@ def test_broken_off_at_every_step_of_one_run(finished, monkeypatch):
     assert steps == list(range(1, 21))
     run_train()
     assert contents(finished) == expected
+
+
+def test_evaluate_by_hand_leaves_a_broken_off_training(finished, monkeypatch, capfd):
+    """The old model is scored; the new one's checkpoint stays until the training has ended."""
+    edit_params(finished, **{"train.seed": 14})
+
+    def save_and_break(name, tensors, state, save=checkpoint.save):
+        save(name, tensors, state)
+        raise BrokenError
+
+    monkeypatch.setattr(checkpoint, "save", save_and_break)
+    with pytest.raises(BrokenError):
+        run_train()
+    monkeypatch.undo()
+    monkeypatch.chdir(finished)
+    run(evaluate)
+    run(train)
+    assert "train: going on from step 1 of 100" in capfd.readouterr().out
+    run(evaluate)
+    assert list(Path(".checkpoints").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["numpy", "peft", "torch", "transformers"])
+def test_another_librarys_version_starts_anew(finished, monkeypatch, name):
+    def key() -> str:
+        inputs = arguments(train, load_params())
+        return Training(**inputs, tokens=open_tokens("train"), held_out=open_tokens("validation")).key
+
+    before = key()
+    assert key() == before
+    other = {name: "0"}
+    monkeypatch.setattr("stages.classifier.training.version", lambda package: other.get(package) or version(package))
+    assert key() != before

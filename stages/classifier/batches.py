@@ -24,11 +24,11 @@ def epoch_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -
     return [batches[number] for number in rng.permutation(len(batches))]
 
 
-def multiplies_bf16() -> bool:
+def multiplies_bf16(device) -> bool:
     """Whether the hardware multiplies matrices in bf16; one that emulates it is slower with it than without."""
     import torch
 
-    if torch.cuda.is_available():
+    if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16"))
 
@@ -45,7 +45,7 @@ def gradient(
     total = 0.0
     for start in range(0, len(sequences), micro_batch_size):
         part = slice(start, start + micro_batch_size)
-        inputs = pad(sequences[part], network.config.pad_token_id or 0)
+        inputs = pad(sequences[part], network.config.pad_token_id)
         with torch.autocast(network.device.type, torch.bfloat16, enabled=bf16):
             scores = network(**{name: tensor.to(network.device) for name, tensor in inputs.items()}).logits
         answers = torch.from_numpy(labels[part]).to(network.device)

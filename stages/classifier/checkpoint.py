@@ -1,7 +1,8 @@
 """Training state on disk, so that a killed run goes on where it was.
 
 A checkpoint is one safetensors file in .checkpoints/, outside the stage's outputs (which DVC deletes before a
-run), named by a digest of everything that the run depends on: a stale one is never picked up.
+run), named by a digest of everything that the run depends on: a stale one is never picked up. The last one of a run is
+called finished once the result is written. It stays until that result is safe in DVC's cache.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from typing import Any
 from stages.files import sha256s
 
 FOLDER = Path(".checkpoints")
+FINISHED = ".finished.safetensors"
 IMPORTANCE = ("ipt", "exp_avg_ipt", "exp_avg_unc")  # of each rank, running means of AdaLoRA's allocator
 
 
@@ -39,23 +41,30 @@ def save(name: str, tensors: dict[str, Any], state: dict[str, Any]) -> None:
 
 
 def load(name: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """(tensors, state) of the checkpoint `name`, or None. Checkpoints of other runs are removed."""
+    """(tensors, state) of the checkpoint `name`, finished or not, or None. Checkpoints of other runs are removed."""
     from safetensors import safe_open
 
-    path = FOLDER / f"{name}.safetensors"
-    clear(keep=path)
-    if not path.is_file():
+    for path in FOLDER.glob("*"):
+        if not path.name.startswith(f"{name}."):
+            path.unlink()
+    path = next(FOLDER.glob(f"{name}.*safetensors"), None)
+    if path is None:
         return None
     with safe_open(path, framework="pt") as file:
         names = file.keys()
         return {name: file.get_tensor(name) for name in names}, json.loads(file.metadata()["state"])
 
 
-def clear(keep: Path | None = None) -> None:
-    """Remove all checkpoints but one."""
-    for path in FOLDER.glob("*"):
-        if path != keep:
-            path.unlink()
+def finish(name: str) -> None:
+    """Mark the checkpoint `name` as that of a run whose result is written."""
+    if (path := FOLDER / f"{name}.safetensors").is_file():  # else a finished one was gone on from
+        path.rename(FOLDER / f"{name}{FINISHED}")
+
+
+def clear_finished() -> None:
+    """Remove finished checkpoints; one that a broken off training will go on from stays."""
+    for path in FOLDER.glob(f"*{FINISHED}"):
+        path.unlink(missing_ok=True)
 
 
 def pack(model, optimizer) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """The classifier's forward pass, shared by train, evaluate and infer."""
 
+import os
 from collections.abc import Iterator
 
 import numpy as np
 from tqdm import tqdm
 
 from stages.classifier.tokens import Tokens
+from stages.settings.errors import InputError
 
 TOKENS_PER_BATCH = 8192  # padding included; larger batches are not faster on a CPU and cost memory
 
@@ -26,9 +28,20 @@ def quiet() -> None:
 
 
 def device():
+    """The torch device that DEVICE in the environment names (cpu, cuda:1, mps), or else the best one here.
+
+    Raises InputError if there is no such device.
+    """
     import torch
 
-    return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu")
+    found = "cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
+    name = os.environ.get("DEVICE") or found
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # no such name, or a build of torch without it
+        raise InputError(
+            f"DEVICE={name} in the environment: {str(error).splitlines()[0]}; {found} is here, also without DEVICE"
+        ) from None
 
 
 def pad(sequences: list[np.ndarray], pad_id: int):
@@ -69,7 +82,7 @@ def logits(model, sequences: Tokens | list[np.ndarray], desc: str | None = None)
         tqdm(total=len(sequences), desc=desc, unit="text", disable=None if desc else True, leave=False) as bar,
     ):
         for rows in batches(lengths):
-            batch = pad(sequences[rows] if mapped else [sequences[row] for row in rows], model.config.pad_token_id or 0)
+            batch = pad(sequences[rows] if mapped else [sequences[row] for row in rows], model.config.pad_token_id)
             batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
             out[rows] = model(**batch).logits.float().cpu().numpy()
             bar.update(len(rows))

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from stages.files import ADAPTER, BASE, read_json, write_json
+from stages.files import ADAPTER, BASE, read_json, replaced, write_json
 from stages.settings.catalogue import Method
-from stages.settings.errors import InputError
+from stages.settings.errors import InputError, out_of_memory
 
 
 def classifier(labels: list[str], dropout: float | None):
@@ -47,7 +47,11 @@ def classifier(labels: list[str], dropout: float | None):
             f"{BASE}: the checkpoint lacks {len(lacking)} weights of the encoder, {lacking[0]} for one: "
             f"it is no {config.model_type} as transformers has it; choose another model"
         )
-    return model, sorted(head) or ["classifier"]
+    if not head:  # of a checkpoint that was fine-tuned for as many labels, but for another task
+        last = [name for name, module in model.named_children() if any(True for _ in module.parameters())][-1]
+        setattr(model, last, getattr(AutoModelForSequenceClassification.from_config(config), last))
+        head = {last}
+    return model, sorted(head)
 
 
 def check_layers(model, setting: str, names: list[str]) -> None:
@@ -123,6 +127,8 @@ def adapted(model, settings: dict[str, Any]):
         config = get_peft_config({**settings, "task_type": "SEQ_CLS"})
     if isinstance(config, AdaLoraConfig) and config.target_r >= config.init_r:
         raise refusal(f"target_r: {config.target_r} is not below init_r, {config.init_r}; lower it")
+    if isinstance(config, AdaLoraConfig) and config.deltaT < 1:
+        raise refusal(f"deltaT: {config.deltaT} is no number of steps; raise it to 1 or more")
     virtual = getattr(config, "num_virtual_tokens", None)
     limit = getattr(model.config, "max_position_embeddings", None)
     if virtual and limit and virtual >= limit:
@@ -145,6 +151,8 @@ def peft_errors_refused() -> Iterator[None]:
     try:
         yield
     except kinds as error:
+        if out_of_memory(error):
+            raise
         raise refusal((str(error) or repr(error)).splitlines()[0]) from error
 
 
@@ -152,14 +160,15 @@ def save_classifier(network, settings: dict[str, Any]) -> None:
     """Write models/adapter/: the trained weights, tokenizer, and config.json with `settings` added to it."""
     from transformers import AutoTokenizer
 
-    network.save_pretrained(ADAPTER)
     network.config.update(settings)
-    network.config.save_pretrained(ADAPTER)
-    AutoTokenizer.from_pretrained(BASE, local_files_only=True).save_pretrained(ADAPTER)
-    (ADAPTER / "README.md").unlink(missing_ok=True)  # peft's empty model card
-    if (path := ADAPTER / "adapter_config.json").is_file():
-        config = network.active_peft_config  # peft writes its sets in the order of their hashes
-        content = {k: sorted(v) if isinstance(getattr(config, k), set) else v for k, v in read_json(path).items()}
-        write_json(path, dict(sorted(content.items())))
-    for path in ADAPTER.glob("*.safetensors"):
-        path.chmod(0o644)  # as a checkout makes it; safetensors writes 0600
+    with replaced(ADAPTER) as folder:
+        network.save_pretrained(folder)
+        network.config.save_pretrained(folder)
+        AutoTokenizer.from_pretrained(BASE, local_files_only=True).save_pretrained(folder)
+        (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
+        if (path := folder / "adapter_config.json").is_file():
+            config = network.active_peft_config  # peft writes its sets in the order of their hashes
+            content = {k: sorted(v) if isinstance(getattr(config, k), set) else v for k, v in read_json(path).items()}
+            write_json(path, dict(sorted(content.items())))
+        for path in folder.glob("*.safetensors"):
+            path.chmod(0o644)  # as a checkout makes it; safetensors writes 0600

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -39,7 +40,6 @@ class Recipe(Entry):
     dropout: Share | None
     validations: Count
     validation_rows: Count
-    checkpoint_minutes: Annotated[float, Field(ge=0)]
     precision: Literal["auto", "fp32", "bf16"]
     deterministic: bool
 
@@ -74,11 +74,12 @@ class Training:
         self.rate = recipe.learning_rate or method.learning_rate or model.learning_rate
 
         set_seed(recipe.seed)
-        self.bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and multiplies_bf16())
+        place = device()
+        self.bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and multiplies_bf16(place))
         if recipe.deterministic:
             cuda_deterministic()
         network, head = classifier(tokens.metadata["labels"], recipe.dropout)
-        self.network = with_method(network, head, method, model.peft, self.steps).to(device())
+        self.network = with_method(network, head, method, model.peft, self.steps).to(place)
         check_length(self.network, tokens.metadata)
         self.trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(self.network, self.rate, recipe.weight_decay, method.loraplus_lr_ratio)
@@ -90,10 +91,11 @@ class Training:
         """A digest of everything that the weights depend on."""
         import torch
 
-        settings = {"model": model, "method": method, **self.recipe.model_dump(exclude={"checkpoint_minutes"})}
+        settings = {"model": model, "method": method, **self.recipe.model_dump()}
         hardware = {"threads": torch.get_num_threads(), "device": str(self.network.device), "bf16": self.bf16}
+        libraries = {name: version(name) for name in ("numpy", "peft", "torch", "transformers")}
         inputs = [TOKENS / "train.arrow", TOKENS / "validation.arrow", BASE, Path("stages/classifier")]
-        return checkpoint.key(settings | hardware | {"torch": torch.__version__}, inputs)
+        return checkpoint.key(settings | hardware | libraries, inputs)
 
     def resume(self) -> bool:
         """Go on from the checkpoint of a run like this one that was broken off; False if there is none."""
@@ -115,12 +117,12 @@ class Training:
     def run(self) -> Iterator[int]:
         """Take the steps that are left, yielding the number of each, from 1, after it and before its checkpoint.
 
-        Validates and writes checkpoints at the moments that the recipe names. Raises InputError if the loss is no
-        longer finite.
+        Validates when the recipe says so, and writes a checkpoint each CHECKPOINT_MINUTES of the environment, or each
+        minute. Raises InputError if the loss is no longer finite.
         """
         recipe = self.recipe
         validate_at = {round(self.steps * (number + 1) / recipe.validations) for number in range(recipe.validations)}
-        saved_at, batches = time.monotonic(), None
+        interval, saved_at, batches = checkpoint_seconds(), time.monotonic(), None
         for step in range(self.progress.step + 1, self.steps + 1):
             epoch, number = divmod(step - 1, self.steps_per_epoch)
             if number == 0 or batches is None:
@@ -130,7 +132,7 @@ class Training:
             if step in validate_at:
                 self.follow(step)
             yield step
-            if step == self.steps or time.monotonic() - saved_at > 60 * recipe.checkpoint_minutes:
+            if step == self.steps or time.monotonic() - saved_at > interval:
                 self.save()
                 saved_at = time.monotonic()
 
@@ -176,6 +178,15 @@ class Training:
             )
 
 
+def checkpoint_seconds() -> float:
+    """How often to write a checkpoint: it changes no result, so the environment says it, and not params.yaml."""
+    given = os.environ.get("CHECKPOINT_MINUTES", "1")
+    try:
+        return 60 * float(given)
+    except ValueError:
+        raise InputError(f"CHECKPOINT_MINUTES={given} in the environment: a number is needed") from None
+
+
 def cuda_deterministic() -> None:
     """Admit deterministic kernels only."""
     import torch
@@ -196,7 +207,8 @@ def check_length(network, metadata: dict[str, Any]) -> None:
 
 
 def make_optimizer(model, learning_rate: float, weight_decay: float, loraplus_lr_ratio: float | None):
-    """AdamW; weight decay on matrices only, not on vectors (biases, norms, IA3's factors, which peft shapes (1, n)).
+    """AdamW; weight decay on matrices only, not on vectors: biases, norms, and what peft shapes (1, n) or (n, 1) of
+    IA3's factors and AdaLoRA's singular values.
 
     LoRA+ (Hayou et al. 2024) if a ratio is given: B, and as in the authors' code all vectors, at that many times
     the rate.
@@ -213,9 +225,10 @@ def make_optimizer(model, learning_rate: float, weight_decay: float, loraplus_lr
             loraplus_lr_ratio=loraplus_lr_ratio,
             loraplus_weight_decay=weight_decay,
         )
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if max(p.shape) < p.numel()], "weight_decay": weight_decay},
-        {"params": [p for p in trained if max(p.shape) == p.numel()], "weight_decay": 0.0},
-    ]
+    matrices, vectors = [], []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            is_vector = parameter.ndim < 2 or "ia3_l" in name or "lora_E" in name
+            (vectors if is_vector else matrices).append(parameter)
+    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=learning_rate)

@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 import pandas as pd
 
-from stages.files import RAW
+from stages.files import RAW, replaced
 from stages.rows.checking import selected_rows
 from stages.settings.catalogue import Dataset
 
@@ -22,15 +22,15 @@ def write_splits(files: dict[str, list[Path]], splits: dict[str, pd.DataFrame], 
     files: of each of the source's splits, as read_split read them; splits: what choose returns.
     The texts wait on the disk in a file without a name, which no end of this process, however sudden, leaves behind.
     """
-    RAW.mkdir(parents=True, exist_ok=True)
-    for source, paths in files.items():
-        own = {name: split for name, split in splits.items() if (name if name in files else "train") == source}
-        chosen = np.unique(np.concatenate([split.index for split in own.values()]))
-        with tempfile.TemporaryFile(dir=RAW.parent) as file:
-            ends = store_texts(paths, dataset, chosen, file)
-            for name, split in own.items():
-                places = np.searchsorted(chosen, split.index)
-                write_split(RAW / f"{name}.parquet", split, places, ends, file, dataset.labels)
+    with replaced(RAW) as folder:
+        for source, paths in files.items():
+            own = {name: split for name, split in splits.items() if (name if name in files else "train") == source}
+            chosen = np.unique(np.concatenate([split.index for split in own.values()]))
+            with tempfile.TemporaryFile(dir=folder) as file:
+                ends = store_texts(paths, dataset, chosen, file)
+                for name, split in own.items():
+                    places = np.searchsorted(chosen, split.index)
+                    write_split(folder / f"{name}.parquet", split, places, ends, file, dataset.labels)
 
 
 def store_texts(paths: list[Path], dataset: Dataset, chosen: np.ndarray, file: BinaryIO) -> np.ndarray:
