@@ -6,7 +6,8 @@ from stages.classifier.forward import pad
 
 
 def epoch_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """Row numbers of each batch of an epoch: a function of its arguments alone, so that a resumed run is exact.
+    """Row numbers of each batch of an epoch: a function of its arguments alone, so that a resumed run is exact. Torch's
+    samplers draw from a random state and start an epoch at its beginning only.
 
     Rows are shuffled, sorted by length within windows of 32 batches (little padding, still random company), and
     the batches shuffled. Within a batch, longest first.

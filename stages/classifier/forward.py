@@ -45,7 +45,9 @@ def device():
 
 
 def pad(sequences: list[np.ndarray], pad_id: int):
-    """Token ids of different lengths as a batch: input_ids and attention_mask, both (rows, longest) int64."""
+    """Token ids of different lengths as a batch: input_ids and attention_mask, both (rows, longest) int64. The collator
+    of transformers does the same by way of lists and the tokenizer.
+    """
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
