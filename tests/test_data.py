@@ -87,6 +87,7 @@ def test_official_test_split():
     assert summary["duplicates_dropped"] == 1  # of rows[5]
     assert summary["train_texts_in_test_dropped"] == 3  # rows[2] twice and rows[3]
     assert summary["test_texts_in_train"] == 2
+    assert summary["test"] == summary["test_available"] == 23
     assert len(parts["test"]) == 23  # never dropped from, its own duplicate neither
     assert set(parts["test"].loc[parts["test"]["in_train"], "text"]) == {rows[2][0], rows[3][0].title()}
     learned = pd.concat([parts["train"], parts["validation"]])
@@ -94,7 +95,9 @@ def test_official_test_split():
     assert not set(map(normalize, learned["text"])) & set(map(normalize, parts["test"]["text"]))
     data(dataset=local(source=both, test=10), seed=1)  # a sample of the official split
     assert len(read_table(RAW / "test.parquet")[0]) == 10
-    assert read("metrics/data.json")["train_texts_in_test_dropped"] == 3
+    summary = read("metrics/data.json")
+    assert (summary["test"], summary["test_available"]) == (10, 23)
+    assert summary["train_texts_in_test_dropped"] == 3
 
 
 def test_validation_and_test_splits_of_the_source():

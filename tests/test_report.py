@@ -14,6 +14,7 @@ from stages.report import accuracy_by_length, cell, confident_mistakes, report
 from stages.results.figures import confusion_figure, length_figure, reliability_figure, training_figure
 from stages.results.statistics import wilson_interval
 from stages.settings.params import load_params
+from stages.use.export import model_card
 
 
 def rendered(text: str) -> str:
@@ -44,6 +45,26 @@ def test_report_of_a_run(finished):
     assert [paragraph for paragraph in paragraphs if "\n" in paragraph] == []  # no ragged line breaks
     assert "| " not in re.sub(r"<table>.*?</table>", "", html, flags=re.DOTALL)  # every table is one
     assert "\n\n\n" not in text
+
+
+def test_where_the_test_texts_are_from(finished):
+    """The source's own test split, whole or a sample of it, or held out of its training split."""
+    own = {"official_test": True, "test": 20_000, "train_texts_in_test_dropped": 7, "test_texts_in_train": 7}
+    sample, whole = (own | {"test_available": count} for count in (400_000, 20_000))
+    params, data = load_params(), read("metrics/data.json")
+    results = {name: read(f"metrics/{name}.json") for name in ("training", "evaluate")}
+    for other, in_report, in_card in (
+        (sample, "is a stratified sample of 20,000 of the 400,000 texts of the data set's official one.",
+         "test texts, a stratified sample of the 400,000 texts of the official test split."),
+        (whole, "The test split is the data set's official one.", "test texts, the official test split."),
+        ({}, "not the official test split", "not the official test split"),
+    ):  # fmt: skip
+        Path("metrics/data.json").write_text(json.dumps(data | other))
+        report(settings=params, mistakes=3)
+        card = model_card(params, results | {"data": data | other}, ["a", "b"], dict(params.tokenize))
+        for text, expected in ((Path("metrics/report.md").read_text(), in_report), (card, in_card)):
+            assert expected in text
+            assert ("accuracy on new sources can be lower" in text) == (not other)
 
 
 def test_a_bar_in_a_setting_stays_in_its_cell(finished):

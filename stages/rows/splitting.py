@@ -41,6 +41,7 @@ def without_overlaps(splits: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.Data
         kept[name] = splits[name].loc[~shared & ~duplicated, ["label", "words"]]
     if "test" in splits:
         counts["test_texts_in_train"] = int(kept["test"]["in_train"].sum())
+        counts["test_available"] = len(kept["test"])  # of which test may be a sample
     return kept, counts
 
 
