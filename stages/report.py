@@ -13,8 +13,10 @@ from pydantic import Field
 
 from stages.files import ADAPTER, METRICS, PREDICTIONS, read_json, read_table
 from stages.results.figures import length_figure, reliability_figure, training_figure
+from stages.results.markdown import verbatim
 from stages.results.statistics import wilson_interval
 from stages.run import main
+from stages.settings.catalogue import Method
 from stages.settings.params import BOUND
 
 TEMPLATE = Path(__file__).with_name("report.md.j2")
@@ -32,33 +34,16 @@ def accuracy_by_length(predictions: pd.DataFrame) -> pd.DataFrame:
     return table.rename(columns={"mean": "accuracy"})
 
 
-def confident_mistakes(predictions: pd.DataFrame, labels: list[str], count: int) -> list[dict]:
-    """The wrong predictions of highest confidence, their texts shortened to one line."""
-    import textwrap
-
+def confident_mistakes(predictions: pd.DataFrame, count: int) -> list[dict]:
+    """The wrong predictions of highest confidence."""
     wrong = predictions[predictions["label"] != predictions["predicted"]]
-    return [
-        {
-            "text": cell(textwrap.shorten(row.text, 160, placeholder=" …")),
-            "label": labels[row.label],
-            "predicted": labels[row.predicted],
-            "confidence": row.confidence,
-        }
-        for row in wrong.nlargest(count, "confidence").itertuples()
-    ]
+    return wrong.nlargest(count, "confidence").to_dict("records")
 
 
-def cell(text: str) -> str:
-    """Text for a cell of a Markdown table."""
-    import html
-
-    return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|")
-
-
-def report(*, settings: Any, mistakes: Annotated[int, Field(ge=0)]) -> None:
+def report(*, settings: Any, method: Method, mistakes: Annotated[int, Field(ge=0)]) -> None:
     """Draw the pictures and fill the template.
 
-    settings: params.yaml, checked, of which the template sees what dvc.yaml tracks;
+    settings: params.yaml, checked, of which the template sees what dvc.yaml tracks; method: the selected entry;
     mistakes: how many confident ones to show.
     """
     from jinja2 import Environment, StrictUndefined
@@ -74,16 +59,21 @@ def report(*, settings: Any, mistakes: Annotated[int, Field(ge=0)]) -> None:
     reliability_figure(curves["reliability"], METRICS / "reliability.png")
     length_figure(lengths, METRICS / "length.png")
     environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        undefined=StrictUndefined,
+        finalize=verbatim,  # of every {{ }}
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    environment.filters |= {"cell": cell, "percent": lambda share: f"{100 * share:.1f}%"}
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f}%"
     text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         params={key: getattr(settings, key) for key in BOUND["settings"]},
+        method=method,
         labels=metadata["labels"],
         adapter=read_json(path) if (path := ADAPTER / "adapter_config.json").is_file() else None,
         lengths=lengths.to_dict("records"),
         confusion=curves["confusion"].pivot(index="actual", columns="predicted", values="count"),
-        mistakes=confident_mistakes(predictions, metadata["labels"], mistakes),
+        mistakes=confident_mistakes(predictions, mistakes),
         **{
             name: read_json(METRICS / f"{name}.json")
             for name in ("data", "baseline", "training", "evaluate", "samples")

@@ -1,24 +1,33 @@
 """The report as a forge would show it, and its pictures."""
 
-import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import read
+from conftest import ROOT, read
+from hypothesis import example, given
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
 
-from stages.report import accuracy_by_length, cell, confident_mistakes, report
+from stages.files import PREDICTIONS, read_table, write_csv, write_json, write_table
+from stages.report import accuracy_by_length, confident_mistakes, report
 from stages.results.figures import confusion_figure, length_figure, reliability_figure, training_figure
+from stages.results.markdown import verbatim
 from stages.results.statistics import wilson_interval
-from stages.settings.params import load_params
+from stages.settings.params import arguments, load_params
 from stages.use.export import model_card
 
+MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+PARAMS = load_params(ROOT / "params.yaml")
 
-def rendered(text: str) -> str:
-    return MarkdownIt("commonmark").enable("table").render(text)
+
+def report_again(**changes) -> str:
+    """Another report with other arguments than params.yaml's, as HTML."""
+    report(**arguments(report, load_params()) | changes)
+    return MARKDOWN.render(Path("metrics/report.md").read_text())
 
 
 def rows(html: str) -> list[list[str]]:
@@ -28,7 +37,7 @@ def rows(html: str) -> list[list[str]]:
 
 def test_report_of_a_run(finished):
     text = Path("metrics/report.md").read_text()
-    html = rendered(text)
+    html = MARKDOWN.render(text)
     table, evaluation = rows(html), read("metrics/evaluate.json")
     assert ["accuracy", f"{evaluation['accuracy']:.1%}", f"{evaluation['baseline_accuracy']:.1%}"] in table
     assert ["F1, positive", f"{evaluation['f1']:.1%}", ""] in table
@@ -59,21 +68,33 @@ def test_where_the_test_texts_are_from(finished):
         (whole, "The test split is the data set's official one.", "test texts, the official test split."),
         ({}, "not the official test split", "not the official test split"),
     ):  # fmt: skip
-        Path("metrics/data.json").write_text(json.dumps(data | other))
-        report(settings=params, mistakes=3)
+        write_json(Path("metrics/data.json"), data | other)
+        report_again()
         card = model_card(params, results | {"data": data | other}, ["a", "b"], dict(params.tokenize))
         for text, expected in ((Path("metrics/report.md").read_text(), in_report), (card, in_card)):
             assert expected in text
             assert ("accuracy on new sources can be lower" in text) == (not other)
 
 
-def test_a_bar_in_a_setting_stays_in_its_cell(finished):
-    path = Path("models/adapter/adapter_config.json")
-    config = read(path) | {"target_modules": ".*(key|value)"}
-    path.unlink()  # a link into DVC's cache
-    path.write_text(json.dumps(config))
-    report(settings=load_params(), mistakes=3)
-    assert ["target_modules", ".*(key|value)"] in rows(rendered(Path("metrics/report.md").read_text()))
+def test_settings_of_every_method(finished, monkeypatch):
+    """What tells the catalogue's methods from each other, and nothing that peft leaves unread."""
+    for figure in ("training_figure", "reliability_figure", "length_figure"):
+        monkeypatch.setattr(f"stages.report.{figure}", lambda *args: None)
+    path, shown = Path("models/adapter/adapter_config.json"), {}
+    for name, method in PARAMS.methods.items():
+        path.unlink(missing_ok=True)  # a link into DVC's cache
+        if isinstance(method.peft, dict):  # peft writes down an r for AdaLoRA, too
+            write_json(path, {"r": 8, "target_modules": ["key", "value"]} | method.peft)
+        table = [row for row in rows(report_again(method=method)) if len(row) == 2]
+        names = [setting for setting, _ in table]
+        shown[name] = dict(table[names.index("method") + 1 : names.index("trainable parameters")])
+        own = {} if isinstance(method.peft, str) else method.peft
+        assert {key: str(value) for key, value in own.items() if key != "peft_type"}.items() <= shown[name].items()
+    assert shown["full"] == shown["head"] == {}
+    assert len({tuple(settings.items()) for settings in shown.values()}) == len(PARAMS.methods) - 2
+    assert shown["prefix"] == shown["prompt"]  # of one number; told by their type
+    assert shown["adalora"] == {"init_r": "12", "target_r": "8", "lora_alpha": "32", "target_modules": "key, value"}
+    assert shown["loraplus"]["loraplus_lr_ratio"] == "16.0"
 
 
 def test_accuracy_by_length():
@@ -95,18 +116,48 @@ def test_mistakes_are_the_most_confident_ones():
             "confidence": [0.99, 0.6, 0.8, 0.9],
         }
     )
-    first, second = confident_mistakes(table, ["negative", "positive"], 2)
-    assert first == {"text": "a\\|b &lt;br&gt;", "label": "positive", "predicted": "negative", "confidence": 0.9}
-    assert second["text"].endswith("word …")
-    assert len(second["text"]) <= 160
+    assert [row["confidence"] for row in confident_mistakes(table, 2)] == [0.9, 0.8]
 
 
-def test_any_text_fits_a_cell():
-    text = 'a | b\n\n# <script>alert("x")</script> `code` \\'
-    html = rendered(f"| text | n |\n|---|---|\n| {cell(text)} | 1 |\n")
-    (_, (shown, number)) = rows(html)
-    assert number == "1"
-    assert "<script>" not in shown
+# Letters, and what has a meaning in Markdown or HTML; blanks of all kinds, which become spaces.
+@given(st.text(st.sampled_from("ab1ß好 \n\t\\`*_{}[]()<>#+-.!|~$&;:/@=\"'")))
+@example("![x](https://example.org/x.png) [a](b) <https://example.org> https://example.org www.example.org")
+@example("**a** _b_ __c__ a_b ~~c~~ ``d`` <script>e</script> <!-- f --> &amp; &#42; $5_or_$6")
+@example("# a\n\n- b\n\n    c\n---\n| d | e \\| f \\\\| g \\")
+def test_any_text_is_shown_verbatim(text):
+    table = f"| text | n |\n|---|---|\n| {verbatim(text)} | 1 |\n"
+    *_, shown, number = [token for token in MARKDOWN.parse(table) if token.type == "inline"]
+    for inline in (shown, *MARKDOWN.parseInline(f"as {verbatim(text)} or")):
+        assert {token.type for token in inline.children} <= {"text"}
+    assert "".join(token.content for token in shown.children).split() == text.split()
+    assert number.content == "1"
+
+
+def test_labels_and_texts_are_shown_verbatim(finished):
+    labels, text = ["a|b", "![x](https://example.org/x.png) `*c*`"], f"![x](https://example.org/{'好' * 200}"
+    predictions, _ = read_table(PREDICTIONS)
+    PREDICTIONS.unlink()  # a link into DVC's cache
+    predicted = 1 - predictions["label"]
+    write_table(PREDICTIONS, predictions.assign(text=text, predicted=predicted), labels=labels)
+    names = dict(zip(["negative", "positive"], labels, strict=True))
+    data = {
+        re.sub("negative|positive", lambda name: names[name[0]], key): value
+        for key, value in read("metrics/data.json").items()
+    }
+    write_json(Path("metrics/data.json"), data)
+    write_csv(Path("metrics/confusion.csv"), pd.read_csv("metrics/confusion.csv").replace(names))
+    html = report_again()
+    table, shown = rows(html), [escapeHtml(label) for label in labels]
+    assert html.count("<img") == 4  # the pictures
+    assert ["split", "texts", *shown] in table
+    assert ["actual \\ predicted", *shown] in table
+    assert {row[0] for row in table} >= {*shown, f"precision, {shown[1]}"}
+    (mistake, *_) = (row for row in table if row[0].startswith("![x](https://example.org/好"))
+    assert mistake[0] == f"{text[:159]}…"
+    assert set(mistake[1:3]) == set(shown)
+    evaluation = {name: read(f"metrics/{name}.json") for name in ("data", "training", "evaluate")}
+    card = MARKDOWN.render(model_card(load_params(), evaluation, labels, dict(PARAMS.tokenize)))
+    assert f"A classifier of texts as {shown[0]} or {shown[1]}: " in card
 
 
 @pytest.mark.parametrize("k", [2, 12])

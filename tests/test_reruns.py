@@ -45,8 +45,10 @@ def reruns(path: tuple) -> set[str]:
             return {"data"}
         case ("models", "minilm", "source", *_):
             return {"base_model", "train"}
-        case ("models", "minilm", *_) | ("methods", "lora", *_):
+        case ("models", "minilm", *_):
             return {"train"}
+        case ("methods", "lora", *_):
+            return {"train", "report"}
         case ("datasets" | "models" | "methods", *_):  # entries that are not selected
             return set()
         case ("dataset",):

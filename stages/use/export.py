@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from stages.files import METRICS, read_json
+from stages.results.markdown import verbatim
 from stages.run import no_arguments
 from stages.settings.errors import InputError
 from stages.settings.params import load_params
@@ -116,9 +117,14 @@ def model_card(params, metrics: dict[str, dict], labels: list[str], tokenize: di
             for name in ("accuracy", "f1", "roc_auc", "log_loss")
         ],
     )
-    template = CARD.read_text(encoding="utf-8")
     card = ModelCard.from_template(
-        data, template_str=template, params=params, labels=labels, tokenize=tokenize, markup=MARKUP.pattern, **metrics
+        data,
+        template_str=CARD.read_text(encoding="utf-8"),
+        params=params,
+        labels=[verbatim(label) for label in labels],
+        tokenize=tokenize,
+        markup=MARKUP.pattern,
+        **metrics,
     )
     return str(card)
 
