@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import escapeHtml
+from matplotlib.text import Text
 
 from stages.files import PREDICTIONS, read_table, write_csv, write_json, write_table
 from stages.report import accuracy_by_length, confident_mistakes, report
@@ -158,6 +159,21 @@ def test_labels_and_texts_are_shown_verbatim(finished):
     evaluation = {name: read(f"metrics/{name}.json") for name in ("data", "training", "evaluate")}
     card = MARKDOWN.render(model_card(load_params(), evaluation, labels, dict(PARAMS.tokenize)))
     assert f"A classifier of texts as {shown[0]} or {shown[1]}: " in card
+
+
+def test_pictures_draw_labels_verbatim(tmp_path, monkeypatch):
+    """Neither refused as a formula nor set as one."""
+    names, figures = ["$5_or_$6", "$a$"], []
+    monkeypatch.setattr("stages.results.figures.write", lambda fig, path: figures.append(fig))
+    scores = pd.DataFrame({"accuracy": 0.5, "confidence": 0.5, "low": 0.1, "high": 0.9, "sum": 1, "count": 2}, [0, 1])
+    confusion_figure(np.eye(2, dtype=int), names, tmp_path)
+    reliability_figure(scores.assign(calibration=names), tmp_path)
+    length_figure(scores.assign(words=names), tmp_path)
+    for fig in figures:
+        fig.savefig(tmp_path / "figure.png")
+        shown = [text for text in fig.findobj(Text) if any(name in text.get_text() for name in names)]
+        assert len(shown) >= 2
+        assert not any(text.get_parse_math() for text in shown)
 
 
 @pytest.mark.parametrize("k", [2, 12])

@@ -8,8 +8,10 @@ import pandas as pd
 
 def figure(width: float = 5.0, height: float = 4.0, columns: int = 1):
     """A figure without pyplot's global state: (figure, axes, an array of them if columns > 1), sizes in inches."""
+    from matplotlib import rcParams
     from matplotlib.figure import Figure
 
+    rcParams["text.parse_math"] = False  # a label such as "$5 or $6" is no formula
     fig = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     return fig, fig.subplots(ncols=columns)
 
