@@ -18,6 +18,13 @@ def rank() -> int:
     return YAML(typ="safe").load(Path("params.yaml"))["methods"]["lora"]["peft"]["r"]
 
 
+def test_every_metric_is_shown(finished):
+    """DVC drops, without a word, what is no mapping."""
+    metrics = json.loads(dvc("metrics", "show", "--json"))[""]["data"]
+    assert len(metrics) == 4
+    assert [name for name, metric in metrics.items() if not metric["data"]] == []
+
+
 def test_metrics_diff_between_branches(finished):
     git("switch", "-qc", "rank-2")
     edit_params(finished, **{"methods.lora.peft.r": 2})
