@@ -1,11 +1,11 @@
-"""`dvc plots` draws what was meant: its specifications are rendered by Vega-Lite itself, to SVG, and read."""
+"""`dvc plots` draws what was meant: its specifications are rendered by Vega-Lite itself, to SVG, and read; and so is
+the page, after a browser has drawn it.
+"""
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +15,16 @@ from conftest import ROOT, dvc, edit_params, git
 from dvc_render import VegaRenderer
 
 TEMPLATES = ROOT / ".dvc" / "plots"
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+EXPECTED = {
+    "Loss": ("Loss", "step", "cross-entropy (nats)", "training.csv", "validation.csv"),
+    "metrics/training.csv": ("Learning rate", "step", "learning rate"),
+    "metrics/validation.csv": ("Validation accuracy", "step", "accuracy"),
+    "metrics/confusion.csv": ("Confusion matrix, test split", "predicted", "actual", "share of the actual label"),
+    "metrics/roc.csv": ("ROC, test split", "false positive rate", "true positive rate"),
+    "metrics/precision_recall.csv": ("Precision and recall, test split", "recall", "precision"),
+    "metrics/reliability.csv": ("Reliability, test split", "confidence", "accuracy", "before", "after"),
+}
 
 
 def svg(content: dict) -> str:
@@ -35,19 +45,10 @@ def lines(picture: str) -> list[str]:
     return [re.search(r'stroke="([^"]+)"', mark)[1] for mark in marks if "L" in re.search(r' d="([^"]*)"', mark)[1]]
 
 
-def test_every_plot_has_its_title_axes_and_data(finished):
-    plots = drawn("show")
-    expected = {
-        "Loss": ("Loss", "step", "cross-entropy (nats)", "training.csv", "validation.csv"),
-        "metrics/training.csv": ("Learning rate", "step", "learning rate"),
-        "metrics/validation.csv": ("Validation accuracy", "step", "accuracy"),
-        "metrics/confusion.csv": ("Confusion matrix, test split", "predicted", "actual", "share of the actual label"),
-        "metrics/roc.csv": ("ROC, test split", "false positive rate", "true positive rate"),
-        "metrics/precision_recall.csv": ("Precision and recall, test split", "recall", "precision"),
-        "metrics/reliability.csv": ("Reliability, test split", "confidence", "accuracy", "before", "after"),
-    }
-    assert plots.keys() == expected.keys()
-    for name, texts in expected.items():
+def check(plots: dict[str, str]) -> None:
+    """Every plot has its title, axes and data."""
+    assert plots.keys() == EXPECTED.keys()
+    for name, texts in EXPECTED.items():
         assert [text for text in texts if f">{text}</text>" not in plots[name]] == []
     cells = r"predicted: (\w+); actual: (\w+); text: (\d+),([\d.]+)%"
     assert {
@@ -60,6 +61,10 @@ def test_every_plot_has_its_title_axes_and_data(finished):
     assert len(lines(plots["Loss"])) == 2
     assert len(lines(plots["metrics/roc.csv"])) == 1
     assert plots["metrics/roc.csv"].count(">workspace</text>") == 1  # one legend
+
+
+def test_every_plot_has_its_title_axes_and_data(finished):
+    check(drawn("show"))
 
 
 def test_diff_lays_revisions_over_each_other(finished):
@@ -89,21 +94,31 @@ def test_more_than_two_labels(template):
     assert [name for name in names if f">{name}</text>" not in picture] == []
 
 
-def test_page_draws_with_and_without_the_bundled_libraries(finished):
+@pytest.fixture
+def page(finished) -> Path:
+    """What `make plots` writes."""
+    subprocess.run(["make", "-f", ROOT / "Makefile", "-o", ".venv/.ready", "plots"], check=True)
+    return Path("dvc_plots/index.html").resolve()
+
+
+def test_page_has_the_bundled_libraries_and_dvcs_own(page):
     """The libraries beside the page if they are there, else those that DVC names; both from one template."""
-    dvc("plots", "show")
-    page = Path("dvc_plots/index.html").read_text()
-    bundled, online = page.index('<script src="vega.js">'), page.index("https://cdn")
-    assert bundled < page.index('<template id="online">') < online < page.index("</template>") < page.index("vegaEmbed")
+    text = page.read_text()
+    bundled, online = text.index('<script src="vega.js">'), text.index("https://cdn")
+    assert bundled < text.index('<template id="online">') < online < text.index("</template>") < text.index("vegaEmbed")
+    assert "window.vegaEmbed" in page.with_name("vega.js").read_text()
     assert git("status", "--porcelain") == ""
 
 
-def test_bundled_libraries_draw(tmp_path):
-    """What `make plots` writes has what the page calls."""
-    target = tmp_path / "dvc_plots" / "vega.js"
-    (tmp_path / ".venv").mkdir()
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    make = ["make", "-o", ".venv/.ready", "dvc_plots/vega.js"]
-    subprocess.run(make, cwd=tmp_path, env=environment, check=True)
-    assert "window.vegaEmbed" in target.read_text()
+@pytest.mark.skipif(BROWSER is None, reason="neither chromium nor google-chrome is installed")
+def test_page_draws_in_a_browser(page, tmp_path):
+    """With the libraries beside the page; and without them, a copy in the place of DVC's addresses."""
+    options = ["--headless", "--no-sandbox", f"--user-data-dir={tmp_path / 'browser'}", "--virtual-time-budget=20000"]
+    command = [BROWSER, *options, "--dump-dom", page.as_uri()]
+    for online in (False, True):
+        if online:
+            page.write_text(re.sub(r'https://cdn[^"]+', "copy.js", page.read_text()))
+            page.with_name("vega.js").rename(page.with_name("copy.js"))
+        dom = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
+        plots = dict(re.findall(r'<div id="(\w+)"[^>]*>.*?(<svg .*?</svg>)', dom, re.DOTALL))
+        check({name: plots[re.sub(r"\W", "_", name)] for name in EXPECTED})
