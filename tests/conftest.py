@@ -4,23 +4,32 @@ taken by a two-layer random BERT of width 32 and a few hundred short synthetic r
 
 import contextlib
 import hashlib
+import importlib
 import json
+import logging
+import multiprocessing
 import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
 
+import colorama
 import psutil
 import pytest
+from dvc import cli
+from filelock import FileLock
 from ruamel.yaml import YAML
 
 from stages.files import sha256
 from stages.run import run
+from stages.settings.params import stage_function
 
 # Before torch is loaded: tests run one to a core, where its threads, which wait actively, would hold each other up.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -37,6 +46,19 @@ POSITIVE, NEGATIVE = ["good", "great", "loved", "fine", "fun"], ["bad", "awful",
 NEUTRAL = ["the", "a", "film", "movie", "was", "and", "it", "plot", "actor", "scene", "i", "this", "not", "too", "long"]
 INFER = [sys.executable, "-m", "stages.infer"]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """`pytest -n auto` deals the tests out in halves; who is done takes half of what the other has left."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    """The long tests, which need a finished project, first; another worker does not wait while it is made."""
+    items.sort(key=lambda item: "finished_once" not in item.fixturenames)
 
 
 def reviews(count: int, seed: int = 0) -> list[tuple[str, int]]:
@@ -100,9 +122,22 @@ def own_environment():
         yield
 
 
+def made_once(tmp_path_factory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that `make` fills, one for all of xdist's workers: the first to ask makes it, the others wait."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            unfinished = folder.with_name(f"{name}.unfinished")
+            unfinished.mkdir()
+            make(unfinished)
+            unfinished.rename(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory) -> Path:
-    return site_packages(tmp_path_factory.mktemp("site"))
+    return made_once(tmp_path_factory, "site", site_packages)
 
 
 def edit_params(project: Path, **changes) -> None:
@@ -187,15 +222,20 @@ def project(tmp_path, site, monkeypatch) -> Path:
 
 @pytest.fixture(scope="session")
 def finished_once(tmp_path_factory, site) -> Path:
-    """A shrunk project after `dvc repro` and a commit; copied, never changed."""
-    project = tmp_path_factory.mktemp("finished") / "project"
-    make_project(project, site)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        enter(project, site, monkeypatch)
-        dvc("repro")
-        git("add", "-A")
-        git("commit", "-qm", "run")
-    return project
+    """A shrunk project after `dvc repro`, whose output is in the file `printed` beside it, and a commit; copied, never
+    changed.
+    """
+
+    def finish(folder: Path) -> None:
+        project = folder / "project"
+        make_project(project, site)
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            enter(project, site, monkeypatch)
+            (folder / "printed").write_text(dvc("repro"))
+            git("add", "-A")
+            git("commit", "-qm", "run")
+
+    return made_once(tmp_path_factory, "finished", finish) / "project"
 
 
 @pytest.fixture
@@ -208,11 +248,39 @@ def finished(finished_once, tmp_path, site, monkeypatch) -> Path:
 
 
 def dvc(*args: str, ok: bool = True) -> str:
-    """Run dvc in the current folder and return what it printed, both streams."""
-    process = subprocess.run([sys.executable, "-m", "dvc", *args], capture_output=True, text=True)
-    output = process.stdout + process.stderr
-    assert (process.returncode == 0) == ok, output
+    """Run dvc in the current folder and return what it printed, both streams.
+
+    In a fork of this process: a Python of its own would first import DVC, for longer than most commands take.
+    """
+    for module in ("dvc.cli.parser", "dvc.repo", "dvc.scm", "dulwich.client"):
+        importlib.import_module(module)
+    with tempfile.TemporaryFile("w+") as file:
+        process = multiprocessing.get_context("fork").Process(target=dvc_main, args=(args, file.fileno()))
+        process.start()
+        process.join()
+        file.seek(0)
+        output = file.read()
+    assert (process.exitcode == 0) == ok, output
     return output
+
+
+def dvc_main(args: tuple[str, ...], descriptor: int) -> None:
+    """`dvc ARGS` in a process of its own, with both streams, those of its loggers and children too, to one file."""
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    sys.stdout = sys.stderr = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
+    for handler in logging.getLogger("dvc").handlers:
+        handler.stream = sys.stdout
+    colorama.init()  # DVC puts back the stdout that colorama met last
+    sys.exit(cli.main(list(args)))
+
+
+def run_stages(*names: str) -> None:
+    """The stages as they run by hand, without DVC, and in this process: a Python of its own for each would first
+    import torch and transformers, for longer than most stages take on the tiny project.
+    """
+    for name in names:
+        run(stage_function(name))
 
 
 def stages_run(output: str) -> list[str]:
