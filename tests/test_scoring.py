@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
@@ -19,8 +20,10 @@ from conftest import INFER, infer_command, peak_memory, reviews
 
 from stages import infer
 from stages.infer import predict
-from stages.rows import streams
-from stages.rows.streams import ROWS
+from stages.rows import tables
+from stages.rows.tables import ROWS
+from stages.settings.errors import InputError
+from stages.use import scoring
 from stages.use.scoring import score_file
 
 
@@ -53,14 +56,17 @@ def test_file(finished, suffix):
 
 
 def test_json_lines_of_different_keys_and_types(finished, monkeypatch):
-    """What stands in the first block alone says nothing of the rest; texts stay texts."""
-    monkeypatch.setattr(streams, "BLOCK", 100)
+    """What stands in the first table alone says nothing of the rest; texts stay texts, and numbers whole."""
+    monkeypatch.setattr(tables, "ROWS", 2)
     rows = [{"text": "good film", "stars": 1, "reply": None, "day": "2020-01-01"} for _ in range(5)]
     rows += [{"text": None}, {"stars": 1.5, "reply": "no", "text": "bad film", "more": {"a": ["2020-01-01"]}}]
-    rows += [{"text": "good", "day": "Monday", "more": {"a": []}}]
+    rows += [{"text": "good", "day": "Monday", "more": {"a": []}, "id": 2**60 + 1}]
     Path("a.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n\n")
     assert score_file(Path("a.jsonl"), "text", Path("out.parquet")) == 8
-    scored = pq.read_table("out.parquet").to_pylist()
+    table = pq.read_table("out.parquet")
+    assert table.schema.field("id").type == pa.int64()
+    scored = table.to_pylist()
+    assert [row["id"] for row in scored] == [None] * 7 + [2**60 + 1]
     assert [row["stars"] for row in scored] == [1.0] * 5 + [None, 1.5, None]
     assert [row["reply"] for row in scored] == [None] * 6 + ["no", None]
     assert [row["day"] for row in scored] == ["2020-01-01"] * 5 + [None, None, "Monday"]
@@ -68,15 +74,65 @@ def test_json_lines_of_different_keys_and_types(finished, monkeypatch):
     assert [row["predicted"] is None for row in scored] == [row.get("text") is None for row in rows]
 
 
-def test_two_runs_do_not_write_one_file(finished):
+def test_parquet_keeps_its_types(finished):
+    columns = {
+        "text": pa.array(["a good film", None], pa.large_string()),
+        "whole": pa.array([2**60 + 1, None], pa.uint64()),
+        "cents": pa.array([Decimal("1.10"), None]),
+        "time": pa.array([1, None], pa.timestamp("us", "Europe/Berlin")),
+        "kind": pa.array(["film", None]).dictionary_encode(),
+        "bytes": pa.array([b"\xff", None]),
+        "replies": pa.array([[{"stars": 1}], None]),
+        "nothing": pa.nulls(2),
+    }
+    pq.write_table(pa.table(columns), "a.parquet")
+    score_file(Path("a.parquet"), "text", Path("out.parquet"))
+    assert pq.read_table("out.parquet").drop_columns(["predicted", "confidence"]) == pq.read_table("a.parquet")
+
+
+def test_row_groups_are_few_and_bounded(finished, monkeypatch):
+    """Of 64k rows or 16 MB, about, and not one for each part."""
+    pd.DataFrame({"id": range(6 * ROWS + 1), "text": [""] * 6 * ROWS + ["good"]}).to_csv("a.csv", index=False)
+
+    def group_sizes() -> list[int]:
+        score_file(Path("a.csv"), "text", Path("out.parquet"), overwrite=True)
+        assert pd.read_parquet("out.parquet")["id"].astype(int).tolist() == list(range(6 * ROWS + 1))
+        found = pq.read_metadata("out.parquet")
+        return [found.row_group(number).num_rows for number in range(found.num_row_groups)]
+
+    assert group_sizes() == [6 * ROWS + 1]
+    monkeypatch.setattr(scoring, "GROUP_ROWS", 4 * ROWS)
+    assert group_sizes() == [4 * ROWS, 2 * ROWS + 1]
+    monkeypatch.setattr(scoring, "GROUP_BYTES", 1)
+    assert group_sizes() == [ROWS] * 6 + [1]
+
+
+def test_a_finished_file_is_replaced_only_when_asked(finished):
+    Path("a.csv").write_text("text\na good film\n")
+    infer_command("--file", "a.csv")
+    Path("a.csv").write_text("text\na bad film\n")
+    refused = "infer: scored.parquet: is there already; give another --out, or --overwrite to replace it\n"
+    assert infer_command("--file", "a.csv", ok=False) == refused
+    assert pd.read_parquet("scored.parquet")["text"].tolist() == ["a good film"]
+    infer_command("--file", "a.csv", "--overwrite")
+    assert pd.read_parquet("scored.parquet")["text"].tolist() == ["a bad film"]
+    assert sorted(Path().glob(".scored*")) == []
+
+
+def test_two_runs_do_not_write_one_file(finished, monkeypatch):
     pd.DataFrame({"text": ["a good film"] * 30 * ROWS}).to_csv("many.csv", index=False)
     pd.DataFrame({"text": ["a bad film"] * 3}).to_csv("few.csv", index=False)
     first = subprocess.Popen([*INFER, "--file", "many.csv", "--out", "out.parquet"], stderr=subprocess.DEVNULL)
-    while not Path(".out.parquet.parts").exists():
+    while not list(Path().glob(".out.parquet.*.parts")):
         assert first.poll() is None
         time.sleep(0.01)
     refused = infer_command("--file", "few.csv", "--out", "out.parquet", ok=False)
     assert refused == "infer: out.parquet: another run is writing it; wait for that or give another --out\n"
+    out = Path("out.parquet").absolute()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.chdir("data")  # as from another clone
+        with pytest.raises(InputError, match="another run is writing it"):
+            score_file(Path("../few.csv"), "text", out)
     infer_command("--file", "few.csv", "--out", "other.parquet")
     assert first.wait() == 0
     assert len(pd.read_parquet("out.parquet")) == 30 * ROWS
@@ -89,8 +145,8 @@ def test_memory_does_not_grow_with_the_file(finished, suffix):
         import sys
         from pathlib import Path
         from stages.use import scoring
-        from stages.rows import streams
-        streams.BLOCK = 2**18  # small files will do
+        from stages.rows import tables
+        tables.BLOCK = 2**18  # small files will do
         scoring.score_file(Path(sys.argv[1]), "text", Path("out.parquet"))
     """
     peaks = []
@@ -117,17 +173,17 @@ def test_killed_run_goes_on(finished, monkeypatch):
     pd.DataFrame({"text": rows}).to_csv("many.csv", index=False)
     shutil.copy("many.csv", "same.csv")
     scored = []
-    batch = infer.Classifier.rows
-    monkeypatch.setattr(infer.Classifier, "rows", lambda self, texts: scored.extend(texts) or batch(self, texts))
+    batch = infer.Classifier.__call__
+    monkeypatch.setattr(infer.Classifier, "__call__", lambda self, texts: scored.extend(texts) or batch(self, texts))
 
     process = subprocess.Popen([*INFER, "--file", "many.csv", "--out", "out.parquet"], stderr=subprocess.DEVNULL)
-    parts = Path(".out.parquet.parts")
-    while len(list(parts.glob("*.parquet"))) < 3:
+    glob = ".out.parquet.*.parts/*.parquet"
+    while len(list(Path().glob(glob))) < 3:
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    done = len(list(parts.glob("*.parquet")))
+    done = len(list(Path().glob(glob)))
     assert done < 30
     assert not Path("out.parquet").exists()
 
@@ -148,10 +204,10 @@ def test_interrupted_run_goes_on(finished):
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in a background job
     )
-    first = Path(".out.parquet.parts/0000000.parquet")
-    while not first.exists():
+    while not (found := list(Path().glob(".out.parquet.*.parts/0000000.parquet"))):
         assert process.poll() is None
         time.sleep(0.01)
+    (first,) = found
     process.send_signal(signal.SIGINT)
     assert process.communicate()[1] == "infer: interrupted; with --file the same command goes on where it was\n"
     assert process.returncode == 1
@@ -180,9 +236,9 @@ def test_disk_full(finished):
         subprocess.run(["umount", "small"], check=True)
 
 
-def test_parts_of_another_file_or_model_are_not_used(finished, monkeypatch):
+def test_parts_of_another_content_model_or_library_are_not_used(finished, monkeypatch):
     path, out, scored = Path("few.csv"), Path("out.parquet"), []
-    batch = infer.Classifier.rows
+    batch = infer.Classifier.__call__
 
     def rows(self, texts):
         scored.append(len(texts))
@@ -190,7 +246,7 @@ def test_parts_of_another_file_or_model_are_not_used(finished, monkeypatch):
             raise RuntimeError("a fault in the second part")
         return batch(self, texts)
 
-    monkeypatch.setattr(infer.Classifier, "rows", rows)
+    monkeypatch.setattr(infer.Classifier, "__call__", rows)
 
     def score(text: str) -> list[int]:
         """The sizes of the parts that are scored for the file ROWS times "good film" and then the text."""
@@ -210,6 +266,17 @@ def test_parts_of_another_file_or_model_are_not_used(finished, monkeypatch):
     with Path("models/adapter/config.json").open("a") as file:
         file.write("\n")
     assert score("good film , great") == [ROWS, 1]
+    version = scoring.metadata.version
+    for library in ("torch", "transformers", "peft", "tokenizers"):
+        with monkeypatch.context() as upgraded:
+            upgraded.setattr(scoring.metadata, "version", lambda name, new=library: version(name) + "1" * (name == new))
+            assert score("good film , great") == [ROWS, 1]
+    assert score("good film , great") == [ROWS, 1]
+    with monkeypatch.context() as broken:  # another file for the same --out
+        shutil.copy(path, "other.csv")
+        broken.setattr(scoring, "write_whole", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            score_file(Path("other.csv"), "text", out)
     interrupted = False
     assert score("good film , great") == [1]
     assert pd.read_parquet(out)["predicted"].tolist() == ["positive"] * (ROWS + 1)

@@ -35,6 +35,22 @@ def test_parquet_rows_are_counted_from_one(tmp_path):
     assert list(frame.index) == [1, 2]
 
 
+def test_values_keep_their_types(tmp_path):
+    large = 2**60 + 1  # which no float has
+    (tmp_path / "a.jsonl").write_text(f'{{"id": {large}, "stars": 1}}\n{{"stars": 1.5}}\n{{"stars": true}}\n')
+    frame = pd.concat(read_rows(tmp_path / "a.jsonl"))
+    assert list(map(repr, frame["stars"])) == ["1", "1.5", "True"]
+    assert frame["id"].iloc[0] == large
+    pq.write_table(pa.table({"id": pa.array([large, None], pa.uint64())}), tmp_path / "a.parquet")
+    assert list(pd.concat(read_rows(tmp_path / "a.parquet"))["id"]) == [large, pd.NA]
+
+
+def test_doubled_names_in_parquet(tmp_path):
+    pq.write_table(pa.table([["a"], ["b"]], ["text", "text"]), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a.parquet: several columns 'text'; rename all but one"):
+        list(read_rows(tmp_path / "a.parquet"))
+
+
 def test_broken_utf8_in_parquet(tmp_path):
     texts = pa.array([b"good", b"b\xe9d"]).view(pa.string())
     pq.write_table(pa.table({"text": texts, "label": [1, 0]}), tmp_path / "a.parquet")

@@ -64,11 +64,12 @@ def selected_rows(path: Path, dataset: Dataset) -> Iterator[pd.DataFrame]:
     for table in read_rows(path):
         columns |= dict.fromkeys(table.columns)
         # None where a table has no such column: a row of JSON may leave out what others have.
-        table = pd.DataFrame({column: table.get(column) for column in needed}, index=table.index)
+        values = {column: [*table[column]] if column in table else None for column in needed}
+        table = pd.DataFrame(values, index=table.index, dtype=object)
         for column, value in where.items():
             table = table[table[column] == value]
         count += len(table)
-        yield pd.DataFrame({"text": table[dataset.text].astype(object), "label": table[dataset.label]})
+        yield pd.DataFrame({"text": table[dataset.text], "label": table[dataset.label]})
     for column in needed:
         if column not in columns:
             raise InputError(f"{path}: no column {column!r}; it has {', '.join(map(repr, columns))}")

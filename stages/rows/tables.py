@@ -1,4 +1,4 @@
-"""A data set's own tables, read strictly: what is odd is refused, with its line, and not guessed at.
+"""Tables in files, read strictly: what is odd is refused, with its line, and not guessed at.
 
 Memory grows with the longest rows, not with the file.
 """
@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.rows.streams import BLOCK, ROWS
 from stages.settings.errors import InputError
 
 LOCAL = Path("data/local")
+ROWS = 1024  # of a table at most
+BLOCK = 2**22  # bytes of a Parquet file to read at a time
 
 
 def read_rows(path: Path) -> Iterator[pd.DataFrame]:
     """The rows of a .csv, .jsonl or .parquet file as tables of at most ROWS rows, at least one table, whose index says
-    where each row stands in the file: its (first) line, or its row where a file has no lines. Texts stay as they are:
-    "NA", "null" and "007" are texts.
+    where each row stands in the file: its (first) line, or its row where a file has no lines. Values stay as they are:
+    of a .csv texts ("NA", "null" and "007" too), of a .jsonl what JSON has, of a .parquet Arrow's types.
 
     Raises InputError if the file is missing, of another kind, broken, or not UTF-8, at the table where that shows.
     """
@@ -56,7 +57,7 @@ def tables(rows: Iterator[tuple[int, list | dict]], columns: list[str] | None = 
     some = list(itertools.islice(rows, ROWS))
     while True:
         index = pd.Index([line for line, _ in some], name="line")
-        yield pd.DataFrame([row for _, row in some], index=index, columns=columns)
+        yield pd.DataFrame([row for _, row in some], index=index, columns=columns, dtype=object)
         if not (some := list(itertools.islice(rows, ROWS))):
             return
 
@@ -118,9 +119,13 @@ def read_parquet(path: Path) -> Iterator[pd.DataFrame]:
     start = 1
     try:
         with ParquetFile(path, buffer_size=BLOCK, pre_buffer=False) as file:  # else it keeps whole row groups
+            names = file.schema_arrow.names
+            if doubled := [name for name in names if names.count(name) > 1]:
+                raise ValueError(f"several columns {doubled[0]!r}; rename all but one")
             for batch in itertools.chain([file.schema_arrow.empty_table()], file.iter_batches(ROWS)):
                 batch.validate(full=True)  # UTF-8, for one
-                table = batch.to_pandas(ignore_metadata=True)  # pandas' own would hide a column as an index
+                # Of pandas' metadata, which would hide a column as an index, and types, which round, nothing is used.
+                table = batch.to_pandas(ignore_metadata=True, types_mapper=pd.ArrowDtype)
                 yield table.set_axis(pd.RangeIndex(start, start + len(table), name="row"))
                 start += len(table)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last one of a column name
