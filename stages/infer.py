@@ -25,11 +25,12 @@ from stages.run import run
 from stages.settings.errors import InputError
 from stages.use.scoring import Classifier, score_file
 
-Text = Annotated[str, Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
 
 
-def predict(texts: list[str]) -> list[tuple[str, float]]:
-    """(label, calibrated confidence) of each text. Loads the model each time; for many calls keep a Classifier.
+def predict(texts: list[str | None]) -> list[tuple[str | None, float | None]]:
+    """(label, calibrated confidence) of each text, (None, None) of a blank one. Loads the model each time; for many
+    calls keep a Classifier.
 
     Raises InputError if models/base or models/adapter is missing.
     """
@@ -72,6 +73,14 @@ def decoded(lines: list[bytes], first: int) -> Iterator[list[str]]:
     yield texts
 
 
+def check_arguments(texts: list[str]) -> None:
+    for text in texts:
+        if text.encode(errors="ignore").decode() != text:
+            raise InputError(f"{text!a:.60}: not UTF-8")
+        if text.startswith("-") and text != "-" and "--" not in sys.argv:
+            raise InputError(f"{text!r:.60}: no such option; before texts that begin with a dash put --")
+
+
 def main(
     texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Texts to score; - for one a line.")] = None,
     file: Annotated[Path | None, typer.Option(help="Score a .csv, .jsonl or .parquet file.")] = None,
@@ -79,6 +88,7 @@ def main(
     out: Annotated[
         Path | None, typer.Option(help="Where its rows go, with predicted and confidence.  [default: scored.parquet]")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that file if it is there.")] = False,
 ) -> None:
     """Score texts with the trained classifier. Without arguments: the pipeline's stage `infer`.
 
@@ -89,30 +99,31 @@ def main(
 
     A --file may be larger than memory. Called again after a kill, it goes on where it was.
     """
-    if not (texts or file or column or out):
+    if not (texts or file or column or out or overwrite):
         return run(infer)
     os.environ["HF_HUB_OFFLINE"] = "1"
     try:
+        check_arguments(texts or [])
         if bool(file) == bool(texts):
             raise InputError("give either texts or --file")
-        if texts and (column or out):
-            raise InputError("--column and --out are of a --file")
+        if texts and (column or out or overwrite):
+            raise InputError("--column, --out and --overwrite are of a --file")
         if file:
             out = out or Path("scored.parquet")
-            print(f"infer: {score_file(file, column or 'text', out):,} rows in {out}")
+            print(f"infer: {score_file(file, column or 'text', out, overwrite):,} rows in {out}")
         elif texts == ["-"]:
             classifier = Classifier()
             for batch in lines(sys.stdin.buffer):
-                for text, (label, confidence) in zip(batch, classifier.rows(batch), strict=True):
+                for text, (label, confidence) in zip(batch, classifier(batch), strict=True):
                     confidence = confidence and round(confidence, 4)
                     print(json.dumps({"label": label, "confidence": confidence, "text": text}, ensure_ascii=False))
                 sys.stdout.flush()
         else:
             answers = predict(texts)
-            width = max(5, *(len(label) for label, _ in answers))
+            width = max(5, *(len(label or "") for label, _ in answers))
             print(f"{'label':{width}}  confidence  text")
             for text, (label, confidence) in zip(texts, answers, strict=True):
-                print(f"{label:{width}}  {confidence:10.1%}  {text}")
+                print(f"{label or '-':{width}}  {f'{confidence:.1%}' if label else '-':>10}  {text}")
     except BrokenPipeError:
         raise  # the reader has enough; typer ends quietly
     except (InputError, OSError) as error:
@@ -123,5 +134,5 @@ def main(
 
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command()(main)
+    app.command(context_settings={"ignore_unknown_options": True})(main)  # check_arguments says it in one line
     app(prog_name="python -m stages.infer")

@@ -49,21 +49,40 @@ def test_pipe_answers_each_line_at_once(finished):
         assert process.wait() == 0
 
 
+def test_blank_texts_have_no_label(finished):
+    (scored, *blank) = predict(["good film", "", " \t", None])
+    assert scored == predict(["good film"])[0]
+    assert blank == [(None, None)] * 3
+    rows = infer_command("good film", " ").splitlines()[1:]
+    assert rows[1].split() == ["-", "-"]
+    assert rows[0].startswith(scored[0])
+
+
+def test_texts_that_begin_with_a_dash(finished):
+    text = "-5 stars, never again"
+    refused = f"infer: {text!r}: no such option; before texts that begin with a dash put --\n"
+    assert infer_command(text, ok=False) == refused
+    assert "'--colum': no such option" in infer_command("--colum", "text", "good", ok=False)
+    assert infer_command("--", text).splitlines()[1].endswith(f"  {text}")
+    assert infer_command(b"g\xff", ok=False) == "infer: 'g\\udcff': not UTF-8\n"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("none.csv", None, "none.csv: no such file"),
-        ("a.txt", "good", "a.txt: must end in .csv, .jsonl or .parquet"),
+        ("a.txt", "good", "a.txt: cannot read .txt; use .csv, .jsonl, .parquet"),
         ("a.csv", "review\ngood\n", "a.csv: no column 'text'; it has review; name one with --column"),
         ("a.csv", "text\n", "a.csv: has no rows"),
-        ("a.csv", "text,text\na,b\n", "a.csv: has several columns 'text'; rename all but one"),
+        ("a.csv", "text,text\na,b\n", "a.csv: line 1: a header with a different name for each column is needed"),
         ("a.csv", "text,predicted\na,b\n", "a.csv: has a column 'predicted' already; rename it"),
-        ("a.csv", "id,text\n1,a\n2,b,c\n", "Row #3: Expected 2 columns, got 3"),
-        ("a.csv", b"text\ngood\ng\xff\n", "invalid UTF8"),
-        ("a.csv", "text,note,note\na,b,c\n", "a.csv: has several columns 'note'; rename all but one"),
+        ("a.csv", "id,text\n1,a\n2,b,c\n", "a.csv: line 3: 3 fields where the header has 2"),
+        ("a.csv", b"text\ngood\ng\xff\n", "a.csv: line 3, byte 2: not UTF-8"),
+        ("a.csv", b"text,caf\xe9\ngood,1\n", "a.csv: line 1, byte 9: not UTF-8"),
         ("a.jsonl", '{"text": 1}\n', "a.jsonl: column 'text' holds int64, not text"),
-        ("a.jsonl", '{"text": "a"}\n{"text"\n', "a.jsonl: lines 1 to 2: JSON parse error"),
-        ("a.jsonl", b'{"text": "g\xff"}\n', "Invalid UTF8"),
+        ("a.jsonl", '{"text": "a"}\n{"text"\n', "a.jsonl: line 2, character 8: not JSON"),
+        ("a.jsonl", '{"text": "a", "n": 1}\n{"n": "b"}\n', "a.jsonl: lines 1 to 2: Could not convert 'b'"),
+        ("a.jsonl", b'{"text": "g\xff"}\n', "a.jsonl: line 1, byte 12: not UTF-8"),
         ("a.jsonl", '{"text": "a", "meta": {}}\n', "a.jsonl: Cannot write struct type 'meta' with no child field"),
         ("a.parquet", "no", "a.parquet"),
     ],
@@ -71,14 +90,16 @@ def test_pipe_answers_each_line_at_once(finished):
 def test_mistakes(finished, name, content, message):
     if content is not None:
         Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    assert message in infer_command("--file", name, "--out", "out.parquet", ok=False)
-    assert not Path("out.parquet").exists()
+    refused = infer_command("--file", name, "--out", "out.parquet", ok=False)
+    assert message in refused
+    assert "params.yaml" not in refused
+    assert sorted(Path().glob("*out.parquet*")) == []
 
 
 def test_more_mistakes(finished):
     assert "give either texts or --file" in infer_command("good", "--file", "a.csv", ok=False)
     assert "give either texts or --file" in infer_command("--out", "a.parquet", ok=False)
-    assert "--column and --out are of a --file" in infer_command("good", "--column", "text", ok=False)
+    assert "--column, --out and --overwrite are of a --file" in infer_command("good", "--column", "text", ok=False)
     texts = pa.array([b"g\xff"]).view(pa.string())
     pq.write_table(pa.table({"text": texts}), "a.parquet")
     assert "Invalid UTF8" in infer_command("--file", "a.parquet", "--out", "out.parquet", ok=False)
