@@ -28,13 +28,13 @@ def test_each_setting_is_one_of_params(project, name):
 
 def test_a_setting_is_measured(finished, monkeypatch, capfd):
     monkeypatch.setattr(settings, "VALIDATION", 40)
-    row = settings.measure("rank 2", ["methods.lora.peft.r=2"])
+    row = settings.measure("rank 2", ["methods.lora.peft.r=2", "train.epochs=1"])
     assert row["trainable_parameters"] == 2 * (2 * (4 * 64 + 96 + 96) + 64) + 2 * 32 + 2  # see test_experiments; head
     assert row["validation_accuracy"] * 40 == pytest.approx(round(row["validation_accuracy"] * 40))
     assert re.search(rf"^train: {row['train_seconds']} s on", capfd.readouterr().out, re.MULTILINE)
     assert read(finished / "metrics/data.json")["validation"] == 60  # this folder stays as it was
-    with pytest.raises(SystemExit, match="rank 0: training failed, see above"):
-        settings.measure("rank 0", ["methods.lora.peft.r=0"])
+    with pytest.raises(SystemExit, match="no epochs: training failed, see above"):
+        settings.measure("no epochs", ["train.epochs=0"])  # train refuses it at its start
 
 
 def test_readme_shows_what_was_measured(tmp_path):

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, dvc, edit_params, git, read, stages_run
+from conftest import ROOT, dvc, edit_params, git, read, run_stages, stages_run
 from ruamel.yaml import YAML
 
 
@@ -28,7 +28,7 @@ def test_every_metric_is_shown(finished):
 def test_metrics_diff_between_branches(finished):
     git("switch", "-qc", "rank-2")
     edit_params(finished, **{"methods.lora.peft.r": 2})
-    assert stages_run(dvc("repro")) == ["train", "evaluate", "infer", "report"]
+    run_stages("train", "evaluate", "infer")
     workspace = json.loads(dvc("metrics", "diff", "--json"))  # HEAD against the workspace
     git("commit", "-qam", "rank 2")
     there = json.loads(dvc("metrics", "diff", "main", "rank-2", "--json"))
