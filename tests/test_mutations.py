@@ -1,6 +1,7 @@
 """Whatever stands in params.yaml or in a data file: a run that starts, or one line that says what to fix."""
 
 import os
+from copy import deepcopy
 from pathlib import Path
 
 import pandas as pd
@@ -61,7 +62,7 @@ def outcome(path: Path) -> None:
 @within
 @given(path=st.sampled_from(PATHS), change=st.sampled_from(["set", "drop", "rename", "add"]), value=anything)
 def test_a_changed_value_or_key(tmp_path, path, change, value):
-    values = YAML(typ="safe").load(GOOD)
+    values = deepcopy(VALUES)
     section = values
     for key in path[:-1]:
         section = section[key]
