@@ -7,11 +7,10 @@ Out: models/export/: weights with the adapter merged into them (safetensors), co
 Not a stage of the pipeline: nothing else reads its output.
 """
 
-import shutil
 import sys
 from pathlib import Path
 
-from stages.files import METRICS, read_json
+from stages.files import METRICS, read_json, replaced
 from stages.results.markdown import verbatim
 from stages.run import no_arguments
 from stages.settings.errors import InputError
@@ -76,23 +75,21 @@ def export() -> None:
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: not found; make it with `dvc repro evaluate`") from None
 
-    part = EXPORT.with_suffix(".part")
-    shutil.rmtree(part, ignore_errors=True)
-    model.cpu().save_pretrained(part)
     # Clients cut long texts by the tokenizer's own settings. token_type_ids: zeros or unknown to the model.
     cut = model.config.tokenize
-    AutoTokenizer.from_pretrained(
+    tokenizer = AutoTokenizer.from_pretrained(
         tokenizer.name_or_path,
         local_files_only=True,
         model_max_length=cut["max_length"],
         truncation_side="left" if cut["truncation"] == "tail" else "right",
         model_input_names=["input_ids", "attention_mask"],
-    ).save_pretrained(part)
-    write_onnx(model, part / "model.onnx")
+    )
     labels = list(model.config.id2label.values())
-    (part / "README.md").write_text(model_card(params, metrics, labels, cut), encoding="utf-8")
-    shutil.rmtree(EXPORT, ignore_errors=True)
-    part.rename(EXPORT)
+    with replaced(EXPORT) as folder:
+        model.cpu().save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        write_onnx(model, folder / "model.onnx")
+        (folder / "README.md").write_text(model_card(params, metrics, labels, cut), encoding="utf-8")
     print(f"export: {EXPORT}")
 
 

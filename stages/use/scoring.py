@@ -15,7 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from stages.classifier import checkpoint
-from stages.files import ADAPTER, BASE
+from stages.files import ADAPTER, BASE, locked
 from stages.rows.tables import read_rows
 from stages.settings.errors import InputError
 
@@ -81,12 +81,11 @@ def score_file(path: Path, column: str, out: Path, overwrite: bool = False) -> i
 @contextmanager
 def only_writer(out: Path) -> Iterator[None]:
     """Hold a lock, beside `out` so that all who could write it see it, that ends with this process."""
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
     lock = out.with_name(f".{out.name}.lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(lock, timeout=0):
+        with locked(lock):
             try:
                 yield
             finally:
