@@ -1,7 +1,8 @@
 """The long form of tests/test_kill.py and tests/test_mutations.py: `make soak`.
 
-Kills `dvc repro` at random moments, of a tiny project and of the pipeline itself, lets it finish, and compares dvc.lock
-and every output with those of an uninterrupted run; then mutates inputs. Prints a table in Markdown.
+Kills `dvc repro` at random moments, of a tiny project and of the pipeline itself, the latter in another folder and with
+links into DVC's cache, lets it finish, and compares dvc.lock and every output with those of an uninterrupted run; then
+mutates inputs. Prints a table in Markdown.
 """
 
 import os
@@ -20,6 +21,11 @@ from killing import locked, repro_until
 
 ALONE = 0.2  # share of the kills that dvc alone gets, and not the stage that it runs
 IN_A_ROW = 6  # kills of a run at most, so that each run comes to its end
+
+
+def result(project: Path) -> tuple[dict, dict[str, str]]:
+    """(dvc.lock, digest of every output). Not the mode: a link into the cache is read-only, as the cache is."""
+    return locked(project), {name: digest.split()[0] for name, digest in contents(project).items()}
 
 
 def kill(project: Path, expected: tuple, kills: int, gap: float, rng: random.Random) -> list[int]:
@@ -49,7 +55,7 @@ def kill(project: Path, expected: tuple, kills: int, gap: float, rng: random.Ran
         if process.returncode:
             lost += 1
             print(process.stderr, file=sys.stderr)
-        elif (locked(project), contents(project)) != expected:
+        elif result(project) != expected:
             differing += 1
         print(f"{sent} kills, {runs} runs, {lost} lost, {differing} differing", file=sys.stderr, flush=True)
     return [sent, runs, lost, differing, tracebacks]
@@ -66,7 +72,11 @@ def soak(kills: int = 50, default_kills: int = 5, mutations: int = 500, seed: in
             project = Path(folder) / "default"
             git("clone", "--quiet", str(ROOT), str(project))
             patch.chdir(project)
-            table["the default"] = kill(project, (locked(ROOT), contents(ROOT)), default_kills, 200, rng)
+            (Path(folder) / "config").write_text("[cache]\n    type = hardlink\n")
+            patch.setenv("DVC_GLOBAL_CONFIG_DIR", folder)
+            table["the default, hard links"] = kill(project, result(ROOT), default_kills, 200, rng)
+            assert (project / "models/adapter/config.json").stat().st_nlink > 1
+            patch.delenv("DVC_GLOBAL_CONFIG_DIR")
         if kills:
             site, project = site_packages(Path(folder) / "site"), Path(folder) / "tiny"
             make_project(project, site)
@@ -75,7 +85,7 @@ def soak(kills: int = 50, default_kills: int = 5, mutations: int = 500, seed: in
             started = time.monotonic()
             dvc("repro")
             gap = (time.monotonic() - started) / 2
-            table["tiny"] = kill(project, (locked(project), contents(project)), kills, gap, rng)
+            table["tiny"] = kill(project, result(project), kills, gap, rng)
     print("| pipeline | kills | finished runs | runs that did not finish | runs with differing bytes | tracebacks |")
     print("|---|---:|---:|---:|---:|---:|")
     for name, counts in table.items():
