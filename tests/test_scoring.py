@@ -147,7 +147,7 @@ def test_memory_does_not_grow_with_the_file(finished, suffix):
         from stages.use import scoring
         from stages.rows import tables
         tables.BLOCK = 2**18  # small files will do
-        scoring.score_file(Path(sys.argv[1]), "text", Path("out.parquet"))
+        scoring.score_file(Path(sys.argv[1]), "text", Path("out.parquet"), overwrite=True)
     """
     peaks = []
     for rows in (2_000, 12_000):

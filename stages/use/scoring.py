@@ -22,6 +22,7 @@ from stages.settings.errors import InputError
 # What shapes a part: a run that goes on uses those of the run before.
 CODE = [Path("stages") / name for name in ("use", "classifier/forward.py", "rows", "text.py")]
 LIBRARIES = ("numpy", "pandas", "peft", "pyarrow", "scipy", "tokenizers", "torch", "transformers")
+PART = "{:07}.parquet"
 GROUP_ROWS, GROUP_BYTES = 2**16, 2**24  # of a row group of the result, about: its footer has an entry for each
 
 
@@ -60,6 +61,8 @@ def score_file(path: Path, column: str, out: Path, overwrite: bool = False) -> i
     whose text is missing or blank get no prediction. Raises InputError, before anything is scored, if a row cannot
     be read, if there is an `out` not to overwrite, or if another call is writing it.
     """
+    from pyarrow.parquet import read_schema
+
     if out.suffix != ".parquet":
         raise InputError(f"{out}: must end in .parquet")
     if not path.is_file():
@@ -70,10 +73,10 @@ def score_file(path: Path, column: str, out: Path, overwrite: bool = False) -> i
         changed = path.stat().st_mtime_ns
         schema, total = examined(path, column)
         folder = parts_folder(path, column, out)
-        parts = score_parts(path, column, schema, total, folder)
+        count = score_parts(path, column, schema, total, folder)
         if path.stat().st_mtime_ns != changed:
             raise InputError(f"{path}: changed during the run; start it again")
-        write_whole(out, row_groups(parts))
+        write_whole(out, read_schema(folder / PART.format(0)), row_groups(folder, count))
         shutil.rmtree(folder)
         return total
 
@@ -163,14 +166,14 @@ def parts_folder(path: Path, column: str, out: Path) -> Path:
     return folder
 
 
-def score_parts(path: Path, column: str, schema, total: int, folder: Path) -> Iterator[Path]:
-    """Write what is missing of a file's parts, one for each table of its rows; returns all of them, in order."""
+def score_parts(path: Path, column: str, schema, total: int, folder: Path) -> int:
+    """Write what is missing of a file's parts, one for each table of its rows; returns how many there are."""
     import pyarrow as pa
 
     classifier, count = Classifier(), 0
     with tqdm(total=total, desc="infer", unit="text", unit_scale=True, disable=None) as bar:
         for table in filter(len, read_rows(path)):
-            part = folder / f"{count:07}.parquet"
+            part = folder / PART.format(count)
             if part.is_file():
                 bar.initial = bar.n + len(table)  # not part of the rate
             else:
@@ -178,36 +181,37 @@ def score_parts(path: Path, column: str, schema, total: int, folder: Path) -> It
                     scored = arrow_table(table, schema)
                 labels, confidences = zip(*classifier(scored[column].to_pylist()), strict=True)
                 scored = scored.append_column("predicted", pa.array(labels, pa.string()))
-                write_whole(part, [scored.append_column("confidence", pa.array(confidences, pa.float32()))])
+                scored = scored.append_column("confidence", pa.array(confidences, pa.float32()))
+                write_whole(part, scored.schema, [scored])
             bar.update(len(table))
             count += 1
-    return (folder / f"{number:07}.parquet" for number in range(count))
+    return count
 
 
-def row_groups(parts: Iterable[Path]) -> Iterator:
+def row_groups(folder: Path, count: int) -> Iterator:
     """The rows of all parts as pyarrow Tables, few of them but none larger than memory must hold."""
     import pyarrow as pa
     from pyarrow import parquet
 
     tables = []
-    for part in parts:
+    for number in range(count):
+        part = folder / PART.format(number)
         tables.append(parquet.read_table(part, partitioning=None))  # a folder's name may have a "="
         if sum(map(len, tables)) >= GROUP_ROWS or sum(table.nbytes for table in tables) >= GROUP_BYTES:
             yield pa.concat_tables(tables)
-            tables = []
+            tables.clear()
     if tables:
         yield pa.concat_tables(tables)
 
 
-def write_whole(path: Path, tables: Iterable) -> None:
-    """Write pyarrow Tables of one schema as one Parquet file, a row group each: all of it or nothing."""
+def write_whole(path: Path, schema, tables: Iterable) -> None:
+    """Write pyarrow Tables of this schema as one Parquet file, a row group each: all of it or nothing."""
     from pyarrow.parquet import ParquetWriter
 
-    tables = iter(tables)
-    first = next(tables)
     part = path.with_suffix(".part")
     # Statistics, of which a text's are long, would stay in memory until the end.
-    with ParquetWriter(part, first.schema, write_statistics=False) as writer:
-        for table in itertools.chain([first], tables):
+    with ParquetWriter(part, schema, write_statistics=False) as writer:
+        for table in tables:
             writer.write_table(table)
+            del table  # before the next is read
     os.replace(part, path)
