@@ -224,3 +224,27 @@ def test_a_checkpoint_without_all_of_the_encoder_is_refused(family):
     save_file({name: tensor for name, tensor in weights.items() if name != lacking}, BASE / "model.safetensors")
     with pytest.raises(InputError, match=r"models/base: the checkpoint lacks 1 weights of the encoder, .*0.*weight"):
         classifier(["a", "b"], None)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_a_pickle_of_weights_is_not_loaded(family, method):
+    """Neither in the place of the safetensors, which are then asked for, nor beside them."""
+    model, _ = build(family, load_params(ROOT / "params.yaml").methods[method])
+    save_classifier(model, {"tokenize": {}})
+    weights = ADAPTER / ("model.safetensors" if method == "full" else "adapter_model.safetensors")
+    name = "pytorch_model.bin" if method == "full" else "adapter_model.bin"
+    torch.save(load_file(weights), ADAPTER / name)
+    expected = logits(model, token_ids())
+    np.testing.assert_allclose(logits(load_classifier()[0], token_ids()), expected, atol=1e-5)
+    weights.unlink()
+    with pytest.raises(InputError, match=f"models/adapter: no {weights.name} there"):
+        load_classifier()
+
+
+def test_a_pickle_of_the_encoder_is_not_loaded(family):
+    model, _ = build(family)
+    save_classifier(model, {"tokenize": {}})
+    torch.save(load_file(BASE / "model.safetensors"), BASE / "pytorch_model.bin")
+    (BASE / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"models/base: no model\*.safetensors there"):
+        load_classifier()

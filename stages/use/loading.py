@@ -10,7 +10,7 @@ from stages.settings.errors import InputError
 def load_classifier():
     """(model, tokenizer) of models/adapter on models/base, merged where the method can be, ready to score.
 
-    Raises InputError if a folder is missing.
+    Raises InputError if a folder is missing, or its weights are not safetensors.
     """
     from peft import PeftModel
     from peft.utils import ModulesToSaveWrapper
@@ -23,10 +23,15 @@ def load_classifier():
     config = AutoConfig.from_pretrained(ADAPTER, local_files_only=True)
     adapter = (ADAPTER / "adapter_config.json").is_file()
     weights = BASE if adapter else ADAPTER
+    wanted = {BASE: "model*.safetensors", ADAPTER: f"{'adapter_' * adapter}model.safetensors"}
+    for folder, name in wanted.items():
+        if not any(folder.glob(name)):  # peft would load a pickle instead, which can run code
+            raise InputError(f"{folder}: no {name} there; bring it back with `dvc checkout --force {folder}`")
     model = AutoModelForSequenceClassification.from_pretrained(
         weights,
         config=config,
         local_files_only=True,
+        use_safetensors=True,
         ignore_mismatched_sizes=adapter,  # its head replaces the base's
     )
     if adapter:
