@@ -162,6 +162,22 @@ def test_a_prefix_needs_an_encoder_that_takes_one(tmp_path, monkeypatch):
     assert logits(build(PARAMS.methods["p-tuning"]), [np.array([2, 5, 3])]).shape == (1, 2)
 
 
+@pytest.mark.parametrize("name", ["prefix", "prompt", "p-tuning"])
+def test_logits_of_prompts_ignore_padding(bert, name):
+    model = build(PARAMS.methods[name]).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 2:
+                parameter.normal_(std=0.2)  # as it starts, the model hardly tells texts apart
+    batch = pad([*bert, np.full(40, 5)], 0)
+    with torch.inference_mode():
+        alone = np.array([model(**pad([row], 0)).logits[0].numpy() for row in bert])
+        together = model(**batch).logits[:-1].numpy()
+        unmasked = model(**batch | {"attention_mask": torch.ones_like(batch["attention_mask"])}).logits[:-1].numpy()
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    assert np.abs(unmasked - alone).max() > 1e-2  # padding that is looked at would show
+
+
 def test_a_method_that_cannot_be_merged_is_used_as_it_is(bert):
     model = build(Method(peft={"peft_type": "LILY", "r": 4}))
     expected = logits(model, bert)
