@@ -3,21 +3,28 @@
     make bench
 
 Each is one DVC experiment, in a folder of DVC's own; this one stays as it is. The test split is not looked at.
-Out: settings.csv, written after each training, and settings.png, of the ranks and learning rates. What settings.csv
-has is not run again, so a bench that was stopped goes on.
+Out: settings.csv, written after each training, and settings.png, of the ranks and learning rates. A row of settings.csv
+names the commit at which it was measured and what its training depended on. Where that is as it would be now, the row
+is not measured again, so a bench that was stopped goes on.
 """
 
 import re
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pandas as pd
 
+from stages.classifier import checkpoint
 from stages.results.figures import figure, write
 from stages.results.statistics import wilson_interval
 from stages.run import no_arguments
+from stages.settings.params import PARAMS, arguments, load_params, stage_function
+from stages.settings.versions import VERSIONS
 
 RESULTS = Path(__file__).with_name("settings.csv")
+STAGES = ("data", "base_model", "tokenize", "train")  # what a training runs
 VALIDATION = 2000  # reviews; more than the default's, for a standard error of 0.7 points
 DEFAULT = "rank 8"
 # The name of each, and what `dvc exp run -S` takes.
@@ -28,12 +35,51 @@ SETTINGS: dict[str, list[str]] = {
 }
 
 
+def every_override(overrides: list[str]) -> list[str]:
+    return [f"datasets.imdb-wheel.validation={VALIDATION}", *overrides]
+
+
+def digest(overrides: list[str]) -> str:
+    """Of what a training with the overrides depends on, known before it: for each of its stages what dvc.yaml names,
+    that is the command, the params, the code and the libraries' versions.
+
+    An edit of `data` after which it writes the same bytes changes the digest, though DVC would not train again.
+    """
+    from dvc.utils.hydra import apply_overrides
+    from ruamel.yaml import YAML
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(shutil.copy(PARAMS, folder))
+        apply_overrides(path, every_override(overrides))  # as `dvc exp run -S` does
+        params = load_params(path)
+    pipeline, versions = (YAML(typ="safe", pure=True).load(path) for path in (Path("dvc.yaml"), VERSIONS))
+    settings, code = {}, set()
+    for name in STAGES:
+        declared = pipeline["stages"][name]
+        named = [entry[VERSIONS.name] for entry in declared["params"] if isinstance(entry, dict)]
+        settings[name] = {
+            "command": declared["cmd"],
+            "params": arguments(stage_function(name), params),
+            "versions": {library: versions[library] for libraries in named for library in libraries},
+        }
+        code |= {Path(dep) for dep in declared["deps"] if dep.startswith("stages/")}
+    return checkpoint.key(settings, list(code))
+
+
+def commit() -> str:
+    """The last commit; with a + if what a training may depend on has been edited since."""
+    at = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()
+    edited = subprocess.check_output(["git", "status", "--porcelain", "stages", "dvc.yaml", PARAMS, VERSIONS])
+    return f"{at}+" if edited else at
+
+
 def measure(name: str, overrides: list[str]) -> dict[str, str | int | float]:
     """Train with the overrides; the row of settings.csv."""
     import dvc.api
 
+    made_with = {"commit": commit(), "digest": digest(overrides)}  # as it is now: the experiment is a copy of that
     experiment = f"bench-{re.sub('[ .]', '-', name)}"
-    options = [part for value in [f"datasets.imdb-wheel.validation={VALIDATION}", *overrides] for part in ("-S", value)]
+    options = [part for value in every_override(overrides) for part in ("-S", value)]
     command = ["dvc", "exp", "run", "--temp", "--force", "--name", experiment, *options, "train"]
     print(f"\n{name}: {' '.join(command)}", flush=True)
     lines = []
@@ -46,7 +92,7 @@ def measure(name: str, overrides: list[str]) -> dict[str, str | int | float]:
     seconds = next(int(found[1]) for line in lines if (found := re.match(r"train: (\d+) s on", line)))
     metrics = dvc.api.metrics_show("metrics/training.json", rev=experiment)
     columns = ("validation_accuracy", "validation_loss", "learning_rate", "trainable_parameters")
-    return {"setting": name} | {column: metrics[column] for column in columns} | {"train_seconds": seconds}
+    return {"setting": name, **{column: metrics[column] for column in columns}, "train_seconds": seconds, **made_with}
 
 
 def interval(accuracy: float) -> tuple[float, float]:
@@ -99,6 +145,7 @@ def tables(results: pd.DataFrame) -> tuple[str, str]:
         "accuracy": "validation accuracy (95% interval)",
         "loss": "log loss",
         "time": "training",
+        "commit": "commit",
     }
     lora = results[~methods].replace({"setting": {DEFAULT: f"{DEFAULT} (the default)"}})
     others = results[methods | default].replace({"setting": {DEFAULT: "method lora (the default)"}})
@@ -108,20 +155,28 @@ def tables(results: pd.DataFrame) -> tuple[str, str]:
         .rename(columns=titles)
         .to_markdown(index=False, disable_numparse=True, colalign=["left", *["right"] * (len(columns) - 1)])
         for rows, columns in (
-            (lora, ("setting", "trained", "rate", "accuracy", "loss")),
-            (others, ("setting", "trained", "rate", "accuracy", "loss", "time")),
+            (lora, ("setting", "trained", "rate", "accuracy", "loss", "commit")),
+            (others, ("setting", "trained", "rate", "accuracy", "loss", "time", "commit")),
         )
     )
 
 
+def read_results() -> pd.DataFrame:
+    """settings.csv, which may be missing. A commit may look like a number, and an old row may lack the digest."""
+    if not RESULTS.is_file():
+        return pd.DataFrame(columns=["setting", "digest"])
+    return pd.read_csv(RESULTS, dtype={"commit": str, "digest": str})
+
+
 def main() -> None:
     no_arguments("python -m benchmarks.settings", "make bench")
-    rows = pd.read_csv(RESULTS).to_dict("records") if RESULTS.is_file() else []
-    for name, overrides in SETTINGS.items():
-        if name not in {row["setting"] for row in rows}:
-            rows.append(measure(name, overrides))
-            pd.DataFrame(rows).to_csv(RESULTS, index=False)
-    results = pd.DataFrame(rows).set_index("setting").loc[list(SETTINGS)].reset_index()
+    rows = {row["setting"]: row for row in read_results().to_dict("records")}
+    stale = [name for name in SETTINGS if name not in rows or rows[name]["digest"] != digest(SETTINGS[name])]
+    print(f"{len(stale)} of {len(SETTINGS)} settings to measure", *stale, sep="\n  ", flush=True)
+    for name in stale:
+        rows[name] = measure(name, SETTINGS[name])
+        pd.DataFrame(rows[name] for name in SETTINGS if name in rows).to_csv(RESULTS, index=False)
+    results = pd.DataFrame(rows[name] for name in SETTINGS)
     draw(results, RESULTS.with_suffix(".png"))
     print("", *tables(results), sep="\n\n")
 

@@ -1,12 +1,15 @@
-"""The settings that `make bench` compares: each is valid, and README.md shows what was measured."""
+"""The settings that `make bench` compares: each is valid, a row is measured again only if what it depends on changed,
+and README.md shows what was measured.
+"""
 
 import re
+import sys
 from functools import reduce
 from operator import getitem
+from pathlib import Path
 
-import pandas as pd
 import pytest
-from conftest import ROOT, edit_params, read
+from conftest import ROOT, edit_params, git, read
 from matplotlib.testing.compare import compare_images
 from ruamel.yaml import YAML
 
@@ -28,7 +31,10 @@ def test_each_setting_is_one_of_params(project, name):
 
 def test_a_setting_is_measured(finished, monkeypatch, capfd):
     monkeypatch.setattr(settings, "VALIDATION", 40)
-    row = settings.measure("rank 2", ["methods.lora.peft.r=2", "train.epochs=1"])
+    overrides = ["methods.lora.peft.r=2", "train.epochs=1"]
+    row = settings.measure("rank 2", overrides)
+    assert row["commit"] == git("rev-parse", "--short", "HEAD").strip()
+    assert row["digest"] == settings.digest(overrides)
     assert row["trainable_parameters"] == 2 * (2 * (4 * 64 + 96 + 96) + 64) + 2 * 32 + 2  # see test_experiments; head
     assert row["validation_accuracy"] * 40 == pytest.approx(round(row["validation_accuracy"] * 40))
     assert re.search(rf"^train: {row['train_seconds']} s on", capfd.readouterr().out, re.MULTILINE)
@@ -37,8 +43,74 @@ def test_a_setting_is_measured(finished, monkeypatch, capfd):
         settings.measure("no epochs", ["train.epochs=0"])  # train refuses it at its start
 
 
+@pytest.fixture
+def bench(project, monkeypatch):
+    """`make bench` of three settings, without the trainings: a function that returns the names of those it measures."""
+    measured = []
+
+    def measure(name, overrides):
+        measured.append(name)
+        numbers = {"validation_accuracy": 0.9, "validation_loss": 0.3, "learning_rate": 1e-3, "trainable_parameters": 9}
+        made_with = {"commit": settings.commit(), "digest": settings.digest(overrides)}
+        return {"setting": name, **numbers, "train_seconds": 1, **made_with}
+
+    def run():
+        measured.clear()
+        settings.main()
+        return measured
+
+    three = {name: settings.SETTINGS[name] for name in ("rank 2", "rank 8", "method head")}
+    for name, value in {"SETTINGS": three, "RESULTS": Path("settings.csv"), "measure": measure}.items():
+        monkeypatch.setattr(settings, name, value)
+    monkeypatch.setattr(settings, "draw", lambda results, path: None)
+    monkeypatch.setattr(sys, "argv", ["bench"])
+    return run
+
+
+def test_what_is_fresh_is_not_measured(bench, project, tmp_path, monkeypatch):
+    assert bench() == list(settings.SETTINGS)
+    assert bench() == []
+    edit_params(project, **{"infer.texts": ["No training depends on it."]})
+    assert bench() == []
+    git("add", "-A")
+    git("commit", "-qm", "measured")
+    git("clone", "-q", ".", str(tmp_path / "clone"))
+    monkeypatch.chdir(tmp_path / "clone")
+    assert bench() == []
+
+
+def test_what_is_stale_is_measured(bench, project, capsys):
+    bench()
+    at = settings.commit()
+    edit_params(project, **{"methods.head.learning_rate": 0.1})
+    assert bench() == ["method head"]
+    commits = settings.read_results().set_index("setting")["commit"]
+    assert commits.to_dict() == {"rank 2": at, "rank 8": at, "method head": f"{at}+"}
+    assert f"{at}+ |" in capsys.readouterr().out
+    edit_params(project, **{"train.seed": 14})
+    assert bench() == list(settings.SETTINGS)
+    with (project / "stages/classifier/batches.py").open("a") as file:
+        file.write("# edited\n")
+    assert bench() == list(settings.SETTINGS)
+    versions = (project / "versions.yaml").read_text()
+    (project / "versions.yaml").write_text(re.sub("(?m)^matplotlib: .*", "matplotlib: '1.0'", versions))
+    assert bench() == []
+    (project / "versions.yaml").write_text(re.sub("(?m)^tokenizers: .*", "tokenizers: '1.0'", versions))
+    assert bench() == list(settings.SETTINGS)
+
+
+def test_a_row_depends_on_every_stage_that_a_training_runs():
+    stages = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+    makers = {out: name for name, stage in stages.items() for out in stage.get("outs", []) if isinstance(out, str)}
+
+    def needed(name):
+        return {name}.union(*(needed(makers[dep]) for dep in stages[name]["deps"] if dep in makers))
+
+    assert needed("train") == set(settings.STAGES)
+
+
 def test_readme_shows_what_was_measured(tmp_path):
-    results = pd.read_csv(settings.RESULTS)
+    results = settings.read_results()
     assert results["setting"].tolist() == list(settings.SETTINGS)
     readme = (ROOT / "README.md").read_text()
     assert all(table in readme for table in settings.tables(results))
