@@ -4,11 +4,13 @@
 # make plots   draw metrics/ as a page that needs no network, dvc_plots/index.html
 # make soak    kill runs at random moments and mutate inputs, by the hundred (an hour)
 # make bench   what rank, learning rate and method buy: a training each (2 hours), benchmarks/settings.csv
+# make scale   what memory the stages need for 10,000 to 5,000,000 texts (hours, 20 GB of disk); make scale ROWS=100000
 # make audit   ask whether a package of the lock has a known vulnerability
 # make lock    write requirements.txt and versions.yaml anew after a change of pyproject.toml
 # make help    show these lines
 
 PYTHON ?= python3
+ROWS ?= 10000 100000 1000000 5000000
 TORCH ?= $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 ENV := .venv/.ready
 # macOS' make 3.81 looks commands up with the PATH below only if it starts a shell, and so only if this is not its own.
@@ -16,7 +18,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run env test lint export plots soak bench audit lock
+.PHONY: help run env test lint export plots soak bench scale audit lock
 .DELETE_ON_ERROR:
 
 run: $(ENV)
@@ -62,6 +64,9 @@ soak: $(ENV)
 
 bench: $(ENV)
 	python -m benchmarks.settings
+
+scale: $(ENV)
+	python -m benchmarks.scale $(ROWS)
 
 audit: $(ENV)
 	pip-audit --require-hashes --disable-pip -r requirements.txt

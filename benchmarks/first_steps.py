@@ -1,0 +1,32 @@
+"""What stage train does, ended after its first steps: as many as show how much memory a training takes.
+
+    python -m benchmarks.first_steps
+
+All validation texts are scored as after the last step, and a checkpoint is written; there is no adapter.
+"""
+
+import itertools
+
+from stages.classifier.forward import quiet
+from stages.classifier.tokens import open_tokens
+from stages.classifier.training import Training
+from stages.run import no_arguments
+from stages.settings.params import arguments, load_params
+from stages.train import train
+
+STEPS = 200
+
+
+def main() -> None:
+    no_arguments("python -m benchmarks.first_steps", "python -m benchmarks.first_steps")
+    settings = arguments(train, load_params())
+    quiet()
+    training = Training(**settings, tokens=open_tokens("train"), held_out=open_tokens("validation"))
+    for _ in itertools.islice(training.run(), STEPS):
+        pass
+    training.validate()
+    training.save()
+
+
+if __name__ == "__main__":
+    main()
