@@ -35,6 +35,7 @@ def classifier(labels: list[str], dropout: float | None):
         BASE,
         config=config,
         local_files_only=True,
+        use_safetensors=True,
         dtype=torch.float32,
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # the head of a checkpoint that was fine-tuned for another number of labels
