@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import dvc, edit_params, read, reviews
+from conftest import ROOT, dvc, edit_params, read, reviews
+from encoders import FAMILIES, write_encoder
 from scipy.special import softmax
 
 from stages import infer
@@ -144,3 +145,41 @@ def test_prompts_cannot_be_exported(finished):
     with pytest.raises(InputError, match="method prompt: cannot be merged into the weights"):
         export.export()
     assert not export.EXPORT.exists()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_familys_graph(tmp_path, monkeypatch, family):
+    """The merged model in transformers and the graph in ONNX score as the adapted model does, padding included."""
+    import onnxruntime
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    from stages.classifier.forward import pad, quiet
+    from stages.classifier.network import classifier, save_classifier, with_method
+    from stages.settings.catalogue import Method
+    from stages.settings.params import load_params
+    from stages.use.loading import load_classifier
+
+    monkeypatch.chdir(tmp_path)
+    quiet()
+    write_encoder(family)
+    model, head = classifier(["a", "b", "c"], dropout=0.0)
+    targets = load_params(ROOT / "params.yaml").models[family].peft
+    model = with_method(model, head, Method(peft={"peft_type": "LORA", "r": 4}), targets, 10).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:  # fresh, the adapter is zero
+                parameter.normal_(std=0.1)
+    save_classifier(model, {"tokenize": {}})
+    merged, _ = load_classifier()
+    merged.cpu().save_pretrained("export")
+    export.write_onnx(merged, Path("model.onnx"))
+    session = onnxruntime.InferenceSession("model.onnx")
+    exported = AutoModelForSequenceClassification.from_pretrained("export").eval()
+    for lengths in ((3,), (20, 5, 9)):
+        batch = pad([np.arange(5, 5 + length) for length in lengths], model.config.pad_token_id or 0)
+        with torch.inference_mode():
+            expected = model(**batch).logits.numpy()
+            np.testing.assert_allclose(exported(**batch).logits.numpy(), expected, atol=1e-4)
+        (logits,) = session.run(["logits"], {name: tensor.numpy() for name, tensor in batch.items()})
+        np.testing.assert_allclose(logits, expected, atol=1e-4)
