@@ -23,7 +23,7 @@ from stages.infer import predict
 from stages.rows import tables
 from stages.rows.tables import ROWS
 from stages.settings.errors import InputError
-from stages.use import scoring
+from stages.use import arrow, scoring
 from stages.use.scoring import score_file
 
 
@@ -101,9 +101,9 @@ def test_row_groups_are_few_and_bounded(finished, monkeypatch):
         return [found.row_group(number).num_rows for number in range(found.num_row_groups)]
 
     assert group_sizes() == [6 * ROWS + 1]
-    monkeypatch.setattr(scoring, "GROUP_ROWS", 4 * ROWS)
+    monkeypatch.setattr(arrow, "GROUP_ROWS", 4 * ROWS)
     assert group_sizes() == [4 * ROWS, 2 * ROWS + 1]
-    monkeypatch.setattr(scoring, "GROUP_BYTES", 1)
+    monkeypatch.setattr(arrow, "GROUP_BYTES", 1)
     assert group_sizes() == [ROWS] * 6 + [1]
 
 

@@ -1,0 +1,94 @@
+"""Rows of any number as Arrow: looked at before they are scored, converted, and written as Parquet."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stages.rows.tables import read_rows
+from stages.settings.errors import InputError
+
+PART = "{:07}.parquet"
+GROUP_ROWS, GROUP_BYTES = 2**16, 2**24  # of a row group of the result, about: its footer has an entry for each
+
+
+def examined(path: Path, column: str) -> tuple:
+    """(pyarrow Schema, number of rows) of a file, which is read to its end, or InputError for what cannot be scored.
+
+    A row of JSON may lack keys that others have, or have null or a whole number for what is a text or a fraction there.
+    """
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetWriter
+
+    schema, total = pa.schema([]), 0
+    for table in read_rows(path):
+        total += len(table)
+        with arrow_errors_refused(path, table):
+            schema = pa.unify_schemas([schema, arrow_table(table).schema], promote_options="permissive")
+        if path.suffix != ".jsonl":  # the others' columns are known at once
+            check_columns(path, column, schema.names)
+    if not total:
+        raise InputError(f"{path}: has no rows")
+    check_columns(path, column, schema.names)
+    kind = schema.field(column).type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        raise InputError(f"{path}: column {column!r} holds {kind}, not text; name another with --column")
+    with arrow_errors_refused(path), ParquetWriter(pa.BufferOutputStream(), schema):
+        pass  # a type that Parquet has not is refused
+    return schema, total
+
+
+def check_columns(path: Path, column: str, names: list[str]) -> None:
+    if column not in names:
+        raise InputError(f"{path}: no column {column!r}; it has {', '.join(names)}; name one with --column")
+    if taken := {"predicted", "confidence"}.intersection(names):
+        raise InputError(f"{path}: has a column {taken.pop()!r} already; rename it")
+
+
+def arrow_table(table, schema=None):
+    """A DataFrame of read_rows as a pyarrow Table, of the types that its values have or of a schema for all rows."""
+    import pyarrow as pa
+
+    if schema:
+        table = table.assign(**{name: None for name in schema.names if name not in table})[schema.names]
+    return pa.Table.from_pandas(table, schema, preserve_index=False).replace_schema_metadata()
+
+
+@contextmanager
+def arrow_errors_refused(path: Path, table=None) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OverflowError) as error:
+        place = "" if table is None else f"{table.index.name}s {table.index[0]} to {table.index[-1]}: "
+        raise InputError(f"{path}: {place}{'; '.join(map(str, error.args))}; fix the file") from None
+
+
+def row_groups(folder: Path, count: int) -> Iterator:
+    """The rows of all parts as pyarrow Tables, few of them but none larger than memory must hold."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    tables = []
+    for number in range(count):
+        part = folder / PART.format(number)
+        tables.append(parquet.read_table(part, partitioning=None))  # a folder's name may have a "="
+        if sum(map(len, tables)) >= GROUP_ROWS or sum(table.nbytes for table in tables) >= GROUP_BYTES:
+            yield pa.concat_tables(tables)
+            tables.clear()
+    if tables:
+        yield pa.concat_tables(tables)
+
+
+def write_whole(path: Path, schema, tables: Iterable) -> None:
+    """Write pyarrow Tables of this schema as one Parquet file, a row group each: all of it or nothing."""
+    from pyarrow.parquet import ParquetWriter
+
+    part = path.with_suffix(".part")
+    # Statistics, of which a text's are long, would stay in memory until the end.
+    with ParquetWriter(part, schema, write_statistics=False) as writer:
+        for table in tables:
+            writer.write_table(table)
+            del table  # before the next is read
+    os.replace(part, path)
