@@ -51,7 +51,6 @@ def test_bf16_gives_nearly_the_gradient_of_fp32():
     ],
 )
 def test_bf16_is_chosen_where_the_hardware_has_it(monkeypatch, gpu, cpu, expected):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu is not None)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: gpu or including_emulation)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: cpu)
-    assert multiplies_bf16() is expected
+    assert multiplies_bf16(torch.device("cpu" if gpu is None else "cuda")) is expected
