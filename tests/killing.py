@@ -25,6 +25,7 @@ def repro_until(reached: Callable[[], bool], how: signal.Signals, group: bool = 
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},  # what is waited for shows in the log at once
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in a background job
         )
         while process.poll() is None and not reached():
