@@ -1,6 +1,8 @@
 # make         set up .venv and run the whole pipeline on the embedded default
 # make test    set up .venv, lint, and run the tests
+# make test-scale  the long tests: the team's remotes on servers of their own, which it installs, and sweeps
 # make export  write the trained model to models/export/ for transformers and ONNX
+# make push    put onto the team's remote what a colleague would otherwise run again (docs/storage.md)
 # make plots   draw metrics/ as a page that needs no network, dvc_plots/index.html
 # make soak    kill runs at random moments and mutate inputs, by the hundred (an hour)
 # make bench   what rank, learning rate and method buy: a training each (2 hours), benchmarks/settings.csv
@@ -18,7 +20,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run env test lint export plots soak bench scale audit lock
+.PHONY: help run env test test-scale lint export push plots soak bench scale audit lock
 .DELETE_ON_ERROR:
 
 run: $(ENV)
@@ -43,6 +45,10 @@ $(ENV): requirements.txt pyproject.toml
 test: $(ENV) lint
 	pytest -n auto
 
+test-scale: $(ENV)
+	uv pip install --quiet --group stores --constraints requirements.txt
+	pytest -n auto -m scale
+
 lint: $(ENV)
 	ruff check
 	ruff format --check
@@ -50,6 +56,13 @@ lint: $(ENV)
 export: $(ENV)
 	dvc repro
 	python -m stages.use.export
+
+# `dvc push --run-cache` pushes the list of finished runs and, of their files, only what dvc.lock names now: not the metrics,
+# which are in Git (cache: false), and not another experiment's model. Without these a colleague would train again.
+push: $(ENV)
+	dvc push
+	python -c "import sys; from dvc.repo import Repo; repo = Repo(); runs = repo.stage_cache; \
+		sys.exit(any(repo.cloud.push(files).failed for files in runs.get_used_objs(runs.push(None)).values()))"
 
 # The drawing libraries lie beside the page; without them it takes them from the network.
 plots: dvc_plots/vega.js

@@ -132,16 +132,3 @@ def test_actions_are_pinned():
     uses = re.findall(r"uses: (\S+)", (ROOT / ".github/workflows/ci.yml").read_text())
     assert uses
     assert [name for name in uses if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", name)] == []
-
-
-def test_model_is_found_by_its_name(finished, tmp_path, monkeypatch):
-    """`dvc artifacts get` by name and by version, from another folder."""
-    git("tag", "-am", "first", "adapter@v1.0.0")
-    expected = {path.name: path.read_bytes() for path in Path("models/adapter").iterdir()}
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    monkeypatch.chdir(elsewhere)
-    dvc("artifacts", "get", str(finished), "adapter")
-    dvc("artifacts", "get", str(finished), "adapter", "--rev", "v1.0.0", "-o", "first")
-    for folder in ("adapter", "first"):
-        assert {path.name: path.read_bytes() for path in Path(folder).iterdir()} == expected
