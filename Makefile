@@ -2,6 +2,7 @@
 # make test    set up .venv, lint, and run the tests
 # make test-scale  the long tests: the team's remotes on servers of their own, which it installs, and sweeps
 # make export  write the trained model to models/export/ for transformers and ONNX
+# make table   the experiments, the best by validation loss first
 # make push    put onto the team's remote what a colleague would otherwise run again (docs/storage.md)
 # make plots   draw metrics/ as a page that needs no network, dvc_plots/index.html
 # make soak    kill runs at random moments and mutate inputs, by the hundred (an hour)
@@ -20,7 +21,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run env test test-scale lint export push plots soak bench scale audit lock
+.PHONY: help run env test test-scale lint export table push plots soak bench scale audit lock
 .DELETE_ON_ERROR:
 
 run: $(ENV)
@@ -56,6 +57,11 @@ lint: $(ENV)
 export: $(ENV)
 	dvc repro
 	python -m stages.use.export
+
+# What differs, without the test metrics: settings are chosen by validation. The test split is for the one that is chosen.
+table: $(ENV)
+	@dvc exp show --only-changed --sort-by validation_loss $(SHOW) \
+		--drop 'Created|State|Executor|.*/(?!training.json:validation)|(?!validation_|dataset|model|method)[a-z0-9_]+$$'
 
 # `dvc push --run-cache` pushes the list of finished runs and, of their files, only what dvc.lock names now: not the metrics,
 # which are in Git (cache: false), and not another experiment's model. Without these a colleague would train again.

@@ -35,7 +35,7 @@ from stages.settings.params import stage_function
 os.environ["OMP_NUM_THREADS"] = "1"
 # What the developer's shell, a Git hook or an outer DVC run has set must not reach a test or its fixtures.
 for name in list(os.environ):
-    if name.startswith(("DVC_", "HF_", "GIT_")) or name in ("DEBUG", "TRANSFORMERS_OFFLINE"):
+    if name.startswith(("DVC_", "HF_", "GIT_", "AWS_")) or name in ("DEBUG", "TRANSFORMERS_OFFLINE"):
         del os.environ[name]
 os.environ["CHECKPOINT_MINUTES"] = "0"  # a checkpoint after every step
 os.environ |= {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}  # the loopback Hub

@@ -109,8 +109,8 @@ def ssh(place: Path) -> Iterator[Store]:
     if os.geteuid() == 0 and not Path("/run/sshd").is_dir():
         pytest.skip("sshd, started by root, wants a folder /run/sshd")
     port = free_port()
-    for key in ("host", "user"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", place / key], check=True)
+    for name in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", place / name], check=True)
     (place / "sshd_config").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {place}/host\nAuthorizedKeysFile {place}/user.pub\n"
         "PidFile none\nStrictModes no\nUsePAM no\nSubsystem sftp internal-sftp\n"

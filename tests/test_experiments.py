@@ -54,6 +54,8 @@ def test_metrics_diff_between_branches(finished):
 
 
 def shell(line: str) -> str:
+    if line.startswith("make "):
+        line = line.replace("make", f"make -s -f {ROOT}/Makefile -o .venv/.ready", 1)
     process = subprocess.run(line, shell=True, capture_output=True, text=True)
     nothing_to_commit = line.startswith("git commit") and process.returncode == 1
     assert process.returncode == 0 or nothing_to_commit, process.stdout + process.stderr
@@ -76,19 +78,20 @@ def test_walk_through(finished):
                 assert time.monotonic() < deadline, told
                 time.sleep(1)
                 told = shell(line)
-        elif line.startswith("dvc exp show"):
-            rows = csv.DictReader(io.StringIO(shell(f"{line} --csv")))
-            rows = {row["Experiment"] or row["rev"]: row for row in rows}
-            ranks = {name: row["methods.lora.peft.r"] for name, row in rows.items() if name.startswith("rank")}
+        elif line == "make table":
+            rows = {row["Experiment"]: row for row in csv.DictReader(io.StringIO(shell(f"{line} SHOW=--csv")))}
+            ranks = {name: row["methods.lora.peft.r"] for name, row in rows.items() if name}
             assert ranks == {"rank-2": "2", "rank-4": "4", "rank-16": "16"}
-            assert "accuracy" in rows["main"]
-            assert not [name for name in rows["main"] if name.startswith(("metrics", "models", "data"))]
+            losses = [float(rows[name]["validation_loss"]) for name in ranks]
+            assert losses == sorted(losses)
+            measures = {"metrics/training.json:validation_accuracy", "validation_loss"}  # none of the test split
+            assert rows["rank-4"].keys() == {"Experiment", "methods.lora.peft.r"} | measures
         elif line == "dvc metrics diff rank-2 rank-16":
             change = re.search(r"training.json +trainable_parameters +(\d+) +(\d+) +(\d+)", told)
             assert int(change[2]) - int(change[1]) == int(change[3]) > 0
         elif line == "dvc exp apply rank-16":
             assert rank() == 16
-            assert float(rows["rank-16"]["accuracy"]) == read("metrics/evaluate.json")["accuracy"]
+            assert float(rows["rank-16"]["validation_loss"]) == read("metrics/training.json")["validation_loss"]
             assert stages_run(dvc("repro")) == []  # the model came with it
         elif line.startswith("git checkout"):
             assert rank() == 8
