@@ -3,6 +3,8 @@
 In:  models/base/, models/adapter/, data/tokens/test.arrow, data/raw/test.parquet, data/baseline.parquet.
 Out: metrics/evaluate.json, data/predictions.parquet (every text with its predicted label and probabilities),
      metrics/confusion.png, and plot data: metrics/{confusion,roc,precision_recall,reliability}.csv.
+
+With LAUNCH in the environment several processes share the batches, and all of this stays the same.
 """
 
 from typing import Annotated
@@ -13,8 +15,22 @@ from pydantic import Field
 
 from stages.classifier import checkpoint
 from stages.classifier.forward import logits
+from stages.classifier.processes import Processes, launch
 from stages.classifier.tokens import open_tokens
-from stages.files import BASELINE, METRICS, PREDICTIONS, RAW, read_table, write_csv, write_json, write_table
+from stages.files import (
+    ADAPTER,
+    BASE,
+    BASELINE,
+    METRICS,
+    PREDICTIONS,
+    RAW,
+    TOKENS,
+    read_table,
+    sha256s,
+    write_csv,
+    write_json,
+    write_table,
+)
 from stages.results.figures import confusion_figure
 from stages.results.scores import (
     classification_metrics,
@@ -33,12 +49,16 @@ def evaluate(*, bins: Annotated[int, Field(ge=2, le=100)]) -> None:
     from scipy.special import softmax
     from sklearn.metrics import confusion_matrix
 
+    processes = Processes.joined()
+    processes.agree("model and token ids", repr(sha256s(BASE, ADAPTER, TOKENS / "test.arrow")))
+    model, _ = load_classifier()
+    scores = logits(model, open_tokens("test"), "evaluate", processes).astype(np.float64)
+    if not processes.first:
+        return
     # A finished training's result is safe in DVC's cache once a later stage runs.
     checkpoint.clear_finished()
     raw, metadata = read_table(RAW / "test.parquet")
     names, labels = metadata["labels"], raw["label"].to_numpy()
-    model, _ = load_classifier()
-    scores = logits(model, open_tokens("test"), "evaluate").astype(np.float64)
     probabilities = softmax(scores, axis=1)
     uncalibrated = softmax(scores * model.config.calibration_temperature, axis=1)  # as before calibration
     predicted = probabilities.argmax(axis=1)
@@ -73,4 +93,4 @@ def evaluate(*, bins: Annotated[int, Field(ge=2, le=100)]) -> None:
 
 
 if __name__ == "__main__":
-    main(evaluate)
+    main(evaluate, launch)

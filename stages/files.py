@@ -32,7 +32,7 @@ def sha256s(*paths: Path) -> dict[str, str]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of this name, which ends with its process, however that ends.
+    """Hold the lock of this name, which ends with its process, however that ends; leave no file of it.
 
     Raises filelock.Timeout at once if another process holds it.
     """
@@ -51,6 +51,7 @@ def locked(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        path.unlink(missing_ok=True)  # while held: who opened it before finds it gone and makes a new one
         lock.release()
 
 

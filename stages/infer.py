@@ -20,10 +20,12 @@ from typing import Annotated, BinaryIO
 import typer
 from pydantic import Field
 
+from stages.classifier.processes import Processes
 from stages.files import METRICS, write_json
-from stages.run import run
+from stages.run import run, take_part
+from stages.settings.environment import place
 from stages.settings.errors import InputError
-from stages.use.scoring import Classifier, score_file
+from stages.use.scoring import Classifier, score_file, score_share
 
 Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
 
@@ -97,7 +99,8 @@ def main(
     python -m stages.infer --file reviews.csv --column text --out scored.parquet
     cat reviews.txt | python -m stages.infer - > scored.jsonl
 
-    A --file may be larger than memory. Called again after a kill, it goes on where it was.
+    A --file may be larger than memory. Called again after a kill, it goes on where it was. LAUNCH in the environment
+    shares it among processes.
     """
     if not (texts or file or column or out or overwrite):
         return run(infer)
@@ -108,7 +111,10 @@ def main(
             raise InputError("give either texts or --file")
         if texts and (column or out or overwrite):
             raise InputError("--column, --out and --overwrite are of a --file")
-        if file:
+        if file and place():
+            take_part()
+            score_share(file, column or "text", out or Path("scored.parquet"), Processes.here())
+        elif file:
             out = out or Path("scored.parquet")
             print(f"infer: {score_file(file, column or 'text', out, overwrite):,} rows in {out}")
         elif texts == ["-"]:
@@ -127,6 +133,8 @@ def main(
     except BrokenPipeError:
         raise  # the reader has enough; typer ends quietly
     except (InputError, OSError) as error:
+        if place():
+            sys.stderr = sys.__stderr__  # which the one that started all reads
         sys.exit(f"infer: {error}")
     except KeyboardInterrupt:
         sys.exit("infer: interrupted; with --file the same command goes on where it was")

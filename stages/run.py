@@ -5,6 +5,8 @@ import os
 import re
 import signal
 import sys
+import threading
+import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from typing import Any
 
 from stages.files import locked, sha256s
 from stages.restore import restore_outputs
+from stages.settings.environment import place
 from stages.settings.errors import InputError, out_of_memory
 from stages.settings.params import arguments, load_params
 from stages.settings.versions import VERSIONS, check_versions
@@ -54,12 +57,30 @@ def inputs(stage: Callable) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 @contextmanager
+def only_one(lock: Path) -> Iterator[None]:
+    """Hold a lock. Of several processes the first holds one of its own, which must be free too, since they may outlive
+    the one that started them. Raises filelock.Timeout if another holds one of the two.
+    """
+    processes = lock.with_suffix(".processes.lock")
+    if not place():
+        with locked(lock):
+            with locked(processes):
+                pass
+            yield
+    elif place()[0] == 0:
+        with locked(processes):
+            yield
+    else:
+        yield
+
+
+@contextmanager
 def only_run(stage: str) -> Iterator[None]:
-    """Hold a lock: a killed `dvc repro` leaves the stage that it started running."""
+    """Raise InputError beside another run of a stage: a killed `dvc repro` leaves what it started running."""
     from filelock import Timeout
 
     try:
-        with locked(Path(".dvc/tmp") / f"{stage}.lock"):
+        with only_one(Path(".dvc/tmp") / f"{stage}.lock"):
             yield
     except Timeout:
         raise InputError(
@@ -81,33 +102,60 @@ def no_arguments(command: str, example: str) -> None:
     parser.parse_args()
 
 
-def main(stage: Callable) -> None:
+def take_part() -> None:
+    """Begin as one of several processes. The first alone shows what a stage prints, and its bars; what goes wrong is
+    left to the launcher's error stream, sys.__stderr__; and none outlives its launcher.
+    """
+    if place()[0]:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stdout
+    launcher = os.getppid()
+
+    def end_with_launcher() -> None:
+        while os.getppid() == launcher:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=end_with_launcher, daemon=True).start()
+
+
+def main(stage: Callable, launch: Callable[[str], None] | None = None) -> None:
     """`python -m stages.NAME`."""
     no_arguments(f"python -m stages.{stage.__name__}", f"dvc repro {stage.__name__}   # with the stages that it needs")
-    run(stage)
+    run(stage, launch)
 
 
-def run(stage: Callable) -> None:
-    """Check params.yaml and run a stage. What the user can fix ends in one line, exit status 1 and the outputs of
-    the last good run in place; with DEBUG=1 in the environment it ends in a traceback.
+def run(stage: Callable, launch: Callable[[str], None] | None = None) -> None:
+    """Check params.yaml and run a stage, by `launch` in several processes if LAUNCH in the environment says so. What
+    the user can fix ends in one line, exit status 1 and the outputs of the last good run in place; with DEBUG=1 in the
+    environment it ends in a traceback.
     """
-    name = stage.__name__
+    name, debug = stage.__name__, os.environ.get("DEBUG")
     if name not in NETWORK_STAGES:
         os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # no warning when a later step forks
+    sys.stdout.reconfigure(line_buffering=True)  # to a file, too, as it happens
     try:
+        if place():
+            take_part()
         with only_run(name):
             before = inputs(stage)
-            stage(**before[0])
+            if launch and os.environ.get("LAUNCH"):
+                launch(name)
+            else:
+                stage(**before[0])
             # DVC records params and code as they are after the run, which might not be what the result was made with.
             if inputs(stage) != before:
                 raise InputError("params.yaml or the code changed during the run, whose result is dropped; `dvc repro`")
     except BaseException as error:
         message = message_of(error)
-        if message is None or os.environ.get("DEBUG"):
+        if message is None and place():  # whose traceback would drown in the launcher's
+            message = f"a defect of the code: {error!r}; DEBUG=1 in the environment shows where"
+        if message is None or debug:
+            sys.stderr = sys.__stderr__
             raise
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not break off what follows
-        print(f"{name}: {' '.join(message.split())}", file=sys.stderr, flush=True)
-        if "DVC_STAGE" in os.environ:  # by hand, nothing was removed
+        print(f"{name}: {' '.join(message.split())}", file=sys.__stderr__, flush=True)
+        if "DVC_STAGE" in os.environ and not place():  # by hand, nothing was removed
             restore_outputs(name)
         sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)

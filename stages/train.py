@@ -5,7 +5,8 @@ Out: models/adapter/ (see stages/classifier/network.py), metrics/training.json, 
      metrics/training.csv (loss, learning rate) and metrics/validation.csv (loss, accuracy).
 
 The last step's weights are kept; there is no early stopping. A killed run goes on from its last checkpoint and
-ends with the same bytes. Wall time and hardware are shown on the terminal only: they would make reruns differ.
+ends with the same bytes. Wall time and hardware are shown on the terminal only: they would make reruns differ. With
+LAUNCH in the environment several processes share the batches (see stages/classifier/processes.py).
 """
 
 import time
@@ -18,6 +19,7 @@ from stages.classifier import checkpoint
 from stages.classifier.calibration import calibrate, quality
 from stages.classifier.forward import quiet
 from stages.classifier.network import save_classifier
+from stages.classifier.processes import Processes, launch
 from stages.classifier.tokens import open_tokens
 from stages.classifier.training import Progress, Recipe, Training
 from stages.files import METRICS, write_csv, write_json
@@ -31,13 +33,17 @@ def train(*, model: Model, method: Method, recipe: Recipe) -> None:
     model, method: the selected catalogue entries; recipe: the section `train`.
     """
     quiet()
-    training = Training(recipe, model, method, open_tokens("train"), open_tokens("validation"))
-    if training.resume():
-        print(f"train: going on from step {training.progress.step} of {training.steps}")
+    training = Training(
+        recipe, model, method, open_tokens("train"), open_tokens("validation"), processes=Processes.joined()
+    )
+    if place := training.resume():
+        print(f"train: going on from {place}")
     take_all_steps(training)
 
     # All validation texts in fp32: what is reported, and what the temperature is fitted on.
     scores, labels = training.validate()
+    if not training.processes.first:
+        return
     temperature = calibrate(training.network, scores, labels)
     save_classifier(
         training.network, {"tokenize": training.tokens.metadata["tokenize"], "calibration_temperature": temperature}
@@ -70,13 +76,15 @@ def take_all_steps(training: Training) -> None:
             if len(progress.validation) > validations:
                 validations = len(progress.validation)
                 bar.write(f"step {step}: validation accuracy {progress.validation[-1][2]:.3f}")
-                write_curves(progress)
+                if training.processes.first:
+                    write_curves(progress)
             if progress.training:
                 bar.set_postfix(loss=f"{progress.training[-1][1]:.3f}", refresh=False)
             bar.update()
+    count = training.processes.count
     print(
         f"train: {time.monotonic() - started:.0f} s on {training.network.device}, {torch.get_num_threads()} threads, "
-        f"{'bf16' if training.bf16 else 'fp32'}"
+        f"{'bf16' if training.bf16 else 'fp32'}{f', {count} processes' * (count > 1)}"
     )
 
 
@@ -102,4 +110,4 @@ def parameter_counts(network) -> dict[str, int | float]:
 
 
 if __name__ == "__main__":
-    main(train)
+    main(train, launch)

@@ -16,8 +16,13 @@ def locked(project: Path) -> dict:
     return YAML(typ="safe").load(project / "dvc.lock")
 
 
-def repro_until(reached: Callable[[], bool], how: signal.Signals, group: bool = True) -> tuple[bool, str]:
-    """Start `dvc repro`, send a signal once `reached()`; (whether it was sent before the end, what was printed)."""
+def repro_until(
+    reached: Callable[[], bool], how: signal.Signals, group: bool = True, victim: Callable[[], int] | None = None
+) -> tuple[bool, str]:
+    """Start `dvc repro`, send a signal once `reached()`; (whether it was sent before the end, what was printed).
+
+    The signal goes to all that was started, or not as a group to DVC alone, or to the process of the number `victim()`.
+    """
     log = Path("repro.log")
     with log.open("w") as file:
         process = subprocess.Popen(
@@ -31,7 +36,9 @@ def repro_until(reached: Callable[[], bool], how: signal.Signals, group: bool = 
         while process.poll() is None and not reached():
             time.sleep(0.001)
         alive = process.poll() is None
-        if alive:
+        if alive and victim:
+            os.kill(victim(), how)
+        elif alive:
             (os.killpg if group else os.kill)(process.pid, how)
         process.wait(timeout=60)
     return alive, log.read_text()

@@ -18,9 +18,19 @@ from stages.settings.params import BOUND, PARAMS, STAGES, section_model, stage_f
 from stages.settings.versions import VERSIONS, locked_versions
 
 NO_DEPENDENCY = {"stages/restore.py"}  # runs after a refusal only, and makes nothing
-# Packages that check, fetch, lock or show, and leave nothing of theirs in an output.
+# Packages that join, check, fetch, lock or show, and leave nothing of theirs in an output.
 NO_RESULT = {
-    *("dvc", "filelock", "httpx2", "huggingface-hub", "huggingface_hub", "packaging", "pydantic", "ruamel.yaml"),
+    *(
+        "accelerate",
+        "dvc",
+        "filelock",
+        "httpx2",
+        "huggingface-hub",
+        "huggingface_hub",
+        "packaging",
+        "pydantic",
+        "ruamel.yaml",
+    ),
     *("tenacity", "tqdm", "typer"),
 }
 # Imported by what a stage imports, and not by what it calls there.
@@ -101,7 +111,7 @@ def test_nothing_hides_in_an_init():
 def test_stage(name):
     stage = PIPELINE[name]
     assert list(stage) == [key for key in ORDER if key in stage]
-    assert stage["cmd"] == f"python -m stages.{name}"
+    assert re.fullmatch(rf"(GLIBC_TUNABLES=\S+ )?python -m stages\.{name}", stage["cmd"])
     function = stage_function(name)
     assert function.__name__ == name
 

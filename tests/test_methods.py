@@ -56,7 +56,7 @@ def test_trains_saves_and_reloads(bert, name):
         assert not any(key in trained for key in start if "embeddings." in key and "prompt" not in key)
     optimizer = make_optimizer(model, 1e-2, 0.0, method.loraplus_lr_ratio)
     for step in range(STEPS):
-        gradient(model.train(), bert, LABELS, 4)
+        gradient(model.train(), bert, LABELS, len(bert), 4)
         optimizer.step()
         if name == "adalora":
             model.base_model.update_and_allocate(step)
@@ -90,7 +90,7 @@ def test_adalora_ends_at_its_rank_and_keeps_its_penalty(bert):
     assert orthogonality(build(PARAMS.methods["lora"])) is None
     optimizer = make_optimizer(model, 1e-2, 0.0, None)
     for step in range(STEPS):
-        gradient(model.train(), bert, LABELS, 6)
+        gradient(model.train(), bert, LABELS, len(bert), 6)
         optimizer.step()
         model.base_model.update_and_allocate(step)
         optimizer.zero_grad()

@@ -88,7 +88,7 @@ def test_save_and_reload(family):
     before = logits(model, ids)
     optimizer = make_optimizer(model, 3e-2, 0.0, None)
     for _ in range(10):
-        gradient(model.train(), ids, labels, 6)
+        gradient(model.train(), ids, labels, len(ids), 6)
         optimizer.step()
         optimizer.zero_grad()
     trained = logits(model, ids)
@@ -152,7 +152,7 @@ def test_micro_batches_add_up_to_the_large_batch(family):
     assert all(grad.abs().max() > 0 for grad in expected.values())
     for micro in (6, 4, 1):
         model.zero_grad()
-        assert gradient(model, ids, labels, micro) == pytest.approx(loss.item(), rel=1e-5)
+        assert gradient(model, ids, labels, len(ids), micro) == pytest.approx(loss.item(), rel=1e-5)
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
                 torch.testing.assert_close(parameter.grad, expected[name], atol=1e-6, rtol=1e-4)

@@ -35,11 +35,12 @@ def multiplies_bf16(device) -> bool:
 
 
 def gradient(
-    network, sequences: list[np.ndarray], labels: np.ndarray, micro_batch_size: int, bf16: bool = False
+    network, sequences: list[np.ndarray], labels: np.ndarray, count: int, micro_batch_size: int, bf16: bool = False
 ) -> float:
-    """Add the gradient of the batch's mean cross-entropy; return that mean.
+    """Add the gradient of these rows' cross-entropy, its sum divided by `count`; return that quotient.
 
-    The mean is over the whole batch, however it is cut into micro-batches. bf16: torch's autocast; weights stay fp32.
+    count: the rows of the whole batch, however it is cut into micro-batches and shares of several processes, so that
+    their sum is its mean. bf16: torch's autocast; weights stay fp32.
     """
     import torch
 
@@ -50,11 +51,9 @@ def gradient(
         with torch.autocast(network.device.type, torch.bfloat16, enabled=bf16):
             scores = network(**{name: tensor.to(network.device) for name, tensor in inputs.items()}).logits
         answers = torch.from_numpy(labels[part]).to(network.device)
-        loss = torch.nn.functional.cross_entropy(scores.float(), answers, reduction="sum") / len(sequences)
+        loss = torch.nn.functional.cross_entropy(scores.float(), answers, reduction="sum") / count
         loss.backward()
         total += loss.item()
-    if (penalty := orthogonality(network)) is not None:
-        penalty.backward()
     return total
 
 

@@ -1,13 +1,12 @@
 """The classifier's forward pass, shared by train, evaluate and infer."""
 
-import os
 from collections.abc import Iterator
 
 import numpy as np
 from tqdm import tqdm
 
+from stages.classifier.processes import ALONE, Processes
 from stages.classifier.tokens import Tokens
-from stages.settings.errors import InputError
 
 TOKENS_PER_BATCH = 8192  # padding included; larger batches are not faster on a CPU and cost memory
 
@@ -25,23 +24,6 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", r"Adapter .* LoRA tensor\(s\) have invalid shape", UserWarning)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-
-
-def device():
-    """The torch device that DEVICE in the environment names (cpu, cuda:1, mps), or else the best one here.
-
-    Raises InputError if there is no such device.
-    """
-    import torch
-
-    found = "cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
-    name = os.environ.get("DEVICE") or found
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:  # no such name, or a build of torch without it
-        raise InputError(
-            f"DEVICE={name} in the environment: {str(error).splitlines()[0]}; {found} is here, also without DEVICE"
-        ) from None
 
 
 def pad(sequences: list[np.ndarray], pad_id: int):
@@ -71,21 +53,27 @@ def batches(lengths: np.ndarray, tokens: int = TOKENS_PER_BATCH) -> Iterator[np.
         start = stop
 
 
-def logits(model, sequences: Tokens | list[np.ndarray], desc: str | None = None) -> np.ndarray:
-    """(rows, labels) float32, in the order of the sequences. Leaves the model in evaluation mode."""
+def logits(
+    model, sequences: Tokens | list[np.ndarray], desc: str | None = None, processes: Processes = ALONE
+) -> np.ndarray:
+    """(rows, labels) float32, in the order of the sequences. Leaves the model in evaluation mode.
+
+    Several processes share the batches, which are the same for any number of them, and so are the bytes of the result.
+    """
     import torch
 
     model.eval()
     mapped = isinstance(sequences, Tokens)
     lengths = sequences.lengths if mapped else np.array([len(ids) for ids in sequences])
-    out = np.empty((len(sequences), model.config.num_labels), dtype=np.float32)
+    out = np.zeros((len(sequences), model.config.num_labels), dtype=np.float32)
+    mine = processes.share([*batches(lengths)])
     with (
         torch.inference_mode(),
-        tqdm(total=len(sequences), desc=desc, unit="text", disable=None if desc else True, leave=False) as bar,
+        tqdm(total=sum(map(len, mine)), desc=desc, unit="text", disable=None if desc else True, leave=False) as bar,
     ):
-        for rows in batches(lengths):
+        for rows in mine:
             batch = pad(sequences[rows] if mapped else [sequences[row] for row in rows], model.config.pad_token_id)
             batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
             out[rows] = model(**batch).logits.float().cpu().numpy()
             bar.update(len(rows))
-    return out
+    return processes.sum(torch.from_numpy(out)).numpy()

@@ -12,10 +12,11 @@ import numpy as np
 from pydantic import Field
 
 from stages.classifier import checkpoint
-from stages.classifier.batches import epoch_batches, gradient, multiplies_bf16
+from stages.classifier.batches import epoch_batches, gradient, multiplies_bf16, orthogonality
 from stages.classifier.calibration import quality
-from stages.classifier.forward import device, logits
+from stages.classifier.forward import logits
 from stages.classifier.network import classifier, with_method
+from stages.classifier.processes import ALONE, Processes, device
 from stages.classifier.tokens import Tokens
 from stages.files import BASE, TOKENS
 from stages.settings.catalogue import Entry, Method, Model
@@ -55,15 +56,24 @@ class Progress:
 
 
 class Training:
-    """Set up, not yet begun.
+    """Set up, not yet begun; in each of several processes, which take the same steps with a share of each batch.
 
-    Raises InputError if the settings suit neither each other nor the model and the rows.
+    Raises InputError if the settings suit neither each other nor the model and the rows, or if the processes have not
+    the same of them.
     """
 
-    def __init__(self, recipe: Recipe, model: Model, method: Method, tokens: Tokens, held_out: Tokens):
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: Model,
+        method: Method,
+        tokens: Tokens,
+        held_out: Tokens,
+        processes: Processes = ALONE,
+    ):
         from transformers import get_scheduler, set_seed
 
-        self.recipe, self.tokens, self.held_out = recipe, tokens, held_out
+        self.recipe, self.tokens, self.held_out, self.processes = recipe, tokens, held_out, processes
         if recipe.batch_size > len(tokens):
             raise InputError(
                 f"params.yaml: train.batch_size: {recipe.batch_size} is above the {len(tokens)} texts of train"
@@ -85,33 +95,50 @@ class Training:
         self.optimizer = make_optimizer(self.network, self.rate, recipe.weight_decay, method.loraplus_lr_ratio)
         self.scheduler = get_scheduler(recipe.schedule, self.optimizer, round(recipe.warmup * self.steps), self.steps)
         self.progress = Progress()
+        self.epoch, self.batches = -1, []
         self.key = self.checkpoint_key(model, method)
+        processes.agree("inputs, params, code and versions", self.key)
 
     def checkpoint_key(self, model: Model, method: Method) -> str:
-        """A digest of everything that the weights depend on."""
-        import torch
-
+        """A digest of everything that the weights depend on, but for rounding: that is the hardware's."""
         settings = {"model": model, "method": method, **self.recipe.model_dump()}
-        hardware = {"threads": torch.get_num_threads(), "device": str(self.network.device), "bf16": self.bf16}
         libraries = {name: version(name) for name in ("numpy", "peft", "torch", "transformers")}
         inputs = [TOKENS / "train.arrow", TOKENS / "validation.arrow", BASE, Path("stages/classifier")]
-        return checkpoint.key(settings | hardware | libraries, inputs)
+        return checkpoint.key(settings | libraries, inputs)
 
-    def resume(self) -> bool:
-        """Go on from the checkpoint of a run like this one that was broken off; False if there is none."""
-        if not (saved := checkpoint.load(self.key)):
-            return False
+    @property
+    def hardware(self) -> dict[str, Any]:
+        """What the weights' rounding depends on."""
+        import torch
+
+        return {
+            "device": self.network.device.type,
+            "processes": self.processes.count,
+            "threads": torch.get_num_threads(),
+            "bf16": self.bf16,
+        }
+
+    def resume(self) -> str | None:
+        """Go on from the checkpoint of a run like this that was broken off, and say from where; None without one."""
+        saved = self.processes.from_first(checkpoint.load(self.key) if self.processes.first else None)
+        if not saved:
+            return None
         tensors, state = saved
         checkpoint.unpack(tensors, self.network, self.optimizer)
         self.scheduler.load_state_dict(state.pop("scheduler"))
         for group, last in zip(self.optimizer.param_groups, self.scheduler.get_last_lr(), strict=True):
             group["lr"] = last  # a scheduler restores its own count, not the optimizer's rate
+        before = state.pop("hardware")
         self.progress = Progress(**state)
-        return True
+        other = ", ".join(
+            f"{name} {before[name]}, now {now}" for name, now in self.hardware.items() if now != before[name]
+        )
+        place = f"step {self.progress.step} of {self.steps}"
+        return f"{place} ({other}: so equal to a whole run up to rounding)" if other else place
 
     def save(self) -> None:
         """Write the checkpoint that `resume` goes on from."""
-        state = asdict(self.progress) | {"scheduler": self.scheduler.state_dict()}
+        state = asdict(self.progress) | {"scheduler": self.scheduler.state_dict(), "hardware": self.hardware}
         checkpoint.save(self.key, checkpoint.pack(self.network, self.optimizer), state)
 
     def run(self) -> Iterator[int]:
@@ -122,27 +149,39 @@ class Training:
         """
         recipe = self.recipe
         validate_at = {round(self.steps * (number + 1) / recipe.validations) for number in range(recipe.validations)}
-        interval, saved_at, batches = checkpoint_seconds(), time.monotonic(), None
+        interval, saved_at = checkpoint_seconds(), time.monotonic()
         for step in range(self.progress.step + 1, self.steps + 1):
-            epoch, number = divmod(step - 1, self.steps_per_epoch)
-            if number == 0 or batches is None:
-                batches = epoch_batches(self.tokens.lengths, recipe.batch_size, recipe.seed, epoch)
-            self.take_step(step, batches[number])
+            self.take_step(step, self.batch(step))
             self.progress.step = step
             if step in validate_at:
                 self.follow(step)
             yield step
-            if step == self.steps or time.monotonic() - saved_at > interval:
+            if self.processes.first and (step == self.steps or time.monotonic() - saved_at > interval):
                 self.save()
                 saved_at = time.monotonic()
+
+    def batch(self, step: int) -> np.ndarray:
+        """The rows of a step, by all processes."""
+        epoch, number = divmod(step - 1, self.steps_per_epoch)
+        if epoch != self.epoch:
+            self.epoch = epoch
+            self.batches = epoch_batches(self.tokens.lengths, self.recipe.batch_size, self.recipe.seed, epoch)
+        return self.batches[number]
 
     def take_step(self, step: int, batch: np.ndarray) -> None:
         """One optimizer step on the rows of `batch`."""
         import torch
 
         self.network.train()
-        sequences, labels = self.tokens[batch], self.tokens.labels[batch]
-        loss = gradient(self.network, sequences, labels, self.recipe.micro_batch_size, self.bf16)
+        if self.processes.count > 1:  # each draws its own dropout, and the same again after a restart
+            source = np.random.SeedSequence((self.recipe.seed, step, self.processes.rank))
+            torch.manual_seed(int(source.generate_state(1)[0]))
+        rows = self.processes.share(batch)
+        sequences, labels = self.tokens[rows], self.tokens.labels[rows]
+        loss = gradient(self.network, sequences, labels, len(batch), self.recipe.micro_batch_size, self.bf16)
+        loss = self.processes.sum_gradients(self.trained, loss)
+        if (penalty := orthogonality(self.network)) is not None:
+            penalty.backward()
         self.refuse_divergence(loss, step)
         torch.nn.utils.clip_grad_norm_(self.trained, self.recipe.max_grad_norm)
         self.optimizer.step()
@@ -166,7 +205,7 @@ class Training:
     def validate(self, rows: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """(logits, labels) of the first `rows` validation texts, or of all."""
         part = self.held_out.head(rows)
-        scores = logits(self.network, part, "validation")
+        scores = logits(self.network, part, "validation", self.processes)
         self.refuse_divergence(scores, self.progress.step)
         return scores, part.labels
 

@@ -65,14 +65,13 @@ def arrow_errors_refused(path: Path, table=None) -> Iterator[None]:
         raise InputError(f"{path}: {place}{'; '.join(map(str, error.args))}; fix the file") from None
 
 
-def row_groups(folder: Path, count: int) -> Iterator:
-    """The rows of all parts as pyarrow Tables, few of them but none larger than memory must hold."""
+def row_groups(folder: Path) -> Iterator:
+    """The rows of all parts in a folder as pyarrow Tables, few of them but none larger than memory must hold."""
     import pyarrow as pa
     from pyarrow import parquet
 
     tables = []
-    for number in range(count):
-        part = folder / PART.format(number)
+    for part in sorted(folder.glob("*.parquet"), key=lambda part: int(part.stem)):
         tables.append(parquet.read_table(part, partitioning=None))  # a folder's name may have a "="
         if sum(map(len, tables)) >= GROUP_ROWS or sum(table.nbytes for table in tables) >= GROUP_BYTES:
             yield pa.concat_tables(tables)

@@ -2,7 +2,8 @@
 
 import contextlib
 
-from stages.classifier.forward import device, quiet
+from stages.classifier.forward import quiet
+from stages.classifier.processes import device
 from stages.files import ADAPTER, BASE
 from stages.settings.errors import InputError
 

@@ -5,6 +5,7 @@ In: models/base/ and models/adapter/.
 
 import hashlib
 import itertools
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +15,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from stages.classifier import checkpoint
-from stages.files import ADAPTER, BASE, locked
+from stages.classifier.processes import ALONE, Processes, launch
+from stages.files import ADAPTER, BASE
 from stages.rows.tables import read_rows
+from stages.run import only_one
 from stages.settings.errors import InputError
 from stages.use.arrow import PART, arrow_errors_refused, arrow_table, examined, row_groups, write_whole
 
@@ -55,9 +58,10 @@ def score_file(path: Path, column: str, out: Path, overwrite: bool = False) -> i
     """Write the rows of `path` to `out` (Parquet) with the columns predicted and confidence; return their number.
 
     Memory does not grow with the file: it is read and scored by parts, each written to a folder beside `out`.
-    After a kill the same call goes on from the last part; a changed file, model, library or code starts anew. Rows
-    whose text is missing or blank get no prediction. Raises InputError, before anything is scored, if a row cannot
-    be read, if there is an `out` not to overwrite, or if another call is writing it.
+    After a kill the same call goes on from the last part; a changed file, model, library or code starts anew. With
+    LAUNCH in the environment several processes share the parts. Rows whose text is missing or blank get no prediction.
+    Raises InputError, before anything is scored, if a row cannot be read, if there is an `out` not to overwrite, or if
+    another call is writing it.
     """
     from pyarrow.parquet import read_schema
 
@@ -71,12 +75,22 @@ def score_file(path: Path, column: str, out: Path, overwrite: bool = False) -> i
         changed = path.stat().st_mtime_ns
         schema, total = examined(path, column)
         folder = parts_folder(path, column, out)
-        count = score_parts(path, column, schema, total, folder)
+        if os.environ.get("LAUNCH"):
+            launch("infer", "--file", str(path), "--column", column, "--out", str(out))
+        else:
+            score_parts(path, column, schema, total, folder)
         if path.stat().st_mtime_ns != changed:
             raise InputError(f"{path}: changed during the run; start it again")
-        write_whole(out, read_schema(folder / PART.format(0)), row_groups(folder, count))
+        write_whole(out, read_schema(folder / PART.format(0)), row_groups(folder))
         shutil.rmtree(folder)
         return total
+
+
+def score_share(path: Path, column: str, out: Path, processes: Processes) -> None:
+    """What one of several processes does of `score_file`, which has started them and waits."""
+    with only_writer(out):
+        folder = parts_folder(path, column, out, begin=False)
+        score_parts(path, column, *examined(path, column), folder, processes)
 
 
 @contextmanager
@@ -84,20 +98,16 @@ def only_writer(out: Path) -> Iterator[None]:
     """Hold a lock, beside `out` so that all who could write it see it, that ends with this process."""
     from filelock import Timeout
 
-    lock = out.with_name(f".{out.name}.lock")
     try:
-        with locked(lock):
-            try:
-                yield
-            finally:
-                lock.unlink(missing_ok=True)  # while held: who opened it before finds it gone and makes a new one
+        with only_one(out.with_name(f".{out.name}.lock")):
+            yield
     except Timeout:
         raise InputError(f"{out}: another run is writing it; wait for that or give another --out") from None
 
 
-def parts_folder(path: Path, column: str, out: Path) -> Path:
+def parts_folder(path: Path, column: str, out: Path, begin: bool = True) -> Path:
     """The folder of what is scored already of this file for this `out`, emptied if that was of other contents or by
-    another model, library or code.
+    another model, library or code, or refused if not to `begin` anew.
     """
     name, stat = bytes(path.resolve()), path.stat()
     about = {"column": column, "size": stat.st_size, "changed": stat.st_mtime_ns}
@@ -105,21 +115,23 @@ def parts_folder(path: Path, column: str, out: Path) -> Path:
     folder = out.with_name(f".{out.name}.{hashlib.sha256(name).hexdigest()[:8]}.parts")
     run_key = folder / checkpoint.key(about, [BASE, ADAPTER, *CODE])
     if not run_key.is_file():
+        if not begin:
+            raise InputError(f"{folder}: not of the model, libraries and code that are here; start it again")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         run_key.touch()
     return folder
 
 
-def score_parts(path: Path, column: str, schema, total: int, folder: Path) -> int:
-    """Write what is missing of a file's parts, one for each table of its rows; returns how many there are."""
+def score_parts(path: Path, column: str, schema, total: int, folder: Path, processes: Processes = ALONE) -> None:
+    """Write what is missing of a file's parts, one for each table of its rows, or of this process's share of them."""
     import pyarrow as pa
 
-    classifier, count = Classifier(), 0
+    classifier = Classifier()
     with tqdm(total=total, desc="infer", unit="text", unit_scale=True, disable=None) as bar:
-        for table in filter(len, read_rows(path)):
-            part = folder / PART.format(count)
-            if part.is_file():
+        for number, table in enumerate(filter(len, read_rows(path))):
+            part = folder / PART.format(number)
+            if part.is_file() or number % processes.count != processes.rank:
                 bar.initial = bar.n + len(table)  # not part of the rate
             else:
                 with arrow_errors_refused(path, table):
@@ -129,5 +141,3 @@ def score_parts(path: Path, column: str, schema, total: int, folder: Path) -> in
                 scored = scored.append_column("confidence", pa.array(confidences, pa.float32()))
                 write_whole(part, scored.schema, [scored])
             bar.update(len(table))
-            count += 1
-    return count

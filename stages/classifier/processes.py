@@ -1,0 +1,185 @@
+"""Several processes that train or score as one, on one host or on many.
+
+LAUNCH in the environment names a launcher with its options: torchrun, or what starts torchrun on each host. A stage
+that is told so runs under it, once for each process, and waits. torch.distributed, set up by Accelerate, joins them:
+gloo between CPUs, NCCL between GPUs. Their number is hardware, like the number of threads, and so no param: neither the
+rows of a batch nor DVC's run-cache depend on it.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stages.settings.environment import place
+from stages.settings.errors import InputError
+
+LOST = "the connection to the other processes broke off"
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This one of `count` processes; alone if not told otherwise, and then nothing is sent and each call is free."""
+
+    rank: int = 0
+    count: int = 1
+
+    @classmethod
+    def here(cls) -> "Processes":
+        """As the launcher says in the environment; Processes() without one."""
+        return cls(*place() or ())
+
+    @classmethod
+    def joined(cls) -> "Processes":
+        """Those of `here`, connected. Returns when all have called it."""
+        processes = cls.here()
+        if processes.count > 1:
+            from accelerate import PartialState
+
+            with lost_peers_told():
+                PartialState(cpu=device().type == "cpu")
+        return processes
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that writes and shows what all have done."""
+        return self.rank == 0
+
+    def share(self, items: Sequence) -> Sequence:
+        """Every count-th item, so that of items sorted by length all have as much to do."""
+        return items[self.rank :: self.count]
+
+    def agree(self, what: str, value: str) -> None:
+        """Raises InputError, in all of them, if the value is not the same everywhere."""
+        if self.count > 1:
+            from accelerate.utils import gather_object
+
+            with lost_peers_told():
+                values = gather_object([value])
+            for rank, other in enumerate(values):
+                if other != values[0]:
+                    raise InputError(
+                        f"process {rank} of {self.count} has not the {what} of the first; bring its folder to the same "
+                        "commit, then `dvc pull`"
+                    )
+
+    def from_first(self, value: Any) -> Any:
+        """What the first process gives, in all of them; it is pickled between them."""
+        if self.count == 1:
+            return value
+        from accelerate.utils import broadcast_object_list
+
+        with lost_peers_told():
+            return broadcast_object_list([value])[0]
+
+    def sum(self, tensor):
+        """The tensor's sum over all processes, the same bytes in each."""
+        if self.count == 1:
+            return tensor
+        import torch
+        from accelerate import PartialState
+
+        moved = tensor.to(PartialState().device, copy=True)
+        with lost_peers_told():
+            torch.distributed.all_reduce(moved)
+        return moved.to(tensor.device)
+
+    def sum_gradients(self, parameters: list, loss: float) -> float:
+        """Give each parameter the sum of its gradients over all processes; return the sum of their losses.
+
+        DistributedDataParallel would do it during the backward pass, but wants one from every process, and takes the
+        mean: of a batch with fewer rows than processes, and of its uneven shares, neither is right.
+        """
+        if self.count == 1:
+            return loss
+        import torch
+
+        gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in parameters]
+        used = gradients[0].new_tensor([each.grad is not None for each in parameters])  # a share may be empty
+        flat = torch.cat([each.flatten() for each in gradients] + [used, used.new_tensor([loss])])
+        *sums, used, loss = self.sum(flat).split([*(each.numel() for each in parameters), len(parameters), 1])
+        for parameter, total, uses in zip(parameters, sums, used.tolist(), strict=True):
+            parameter.grad = total.view_as(parameter) if uses else None
+        return loss.item()
+
+
+ALONE = Processes()
+
+
+def device():
+    """The torch device that DEVICE in the environment names (cpu, cuda:1, mps), or else the best one here. Of several
+    processes on a host each has a GPU of its own.
+
+    Raises InputError if there is no such device.
+    """
+    import torch
+
+    found = (
+        f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+        if torch.cuda.is_available()
+        else "mps"
+        if torch.mps.is_available()
+        else "cpu"
+    )
+    name = os.environ.get("DEVICE") or found
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # no such name, or a build of torch without it
+        raise InputError(
+            f"DEVICE={name} in the environment: {str(error).splitlines()[0]}; {found} is here, also without DEVICE"
+        ) from None
+
+
+@contextmanager
+def lost_peers_told() -> Iterator[None]:
+    """An error of torch.distributed as one line. The launcher has some seconds to end this process for the sake of the
+    one that broke off, which says why.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        time.sleep(10)
+        raise InputError(f"{LOST}: {str(error).splitlines()[0]}") from error
+
+
+def launch(stage: str, *arguments: str) -> None:
+    """Run `python -m stages.STAGE ARGUMENTS` under the launcher that LAUNCH names, and wait until all have ended.
+
+    Their output is this process's; raises InputError with the line that one of them has ended with.
+    """
+    launcher = shlex.split(os.environ["LAUNCH"])
+    for number, word in enumerate(launcher):
+        if Path(word).name == "torchrun":  # wants a Python file otherwise
+            launcher.insert(number + 1, "--no-python")
+    environment = {name: value for name, value in os.environ.items() if name != "LAUNCH"}
+    command = [*launcher, sys.executable, "-m", f"stages.{stage}", *arguments]
+    try:
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", env=environment)
+    except OSError as error:
+        raise InputError(f"LAUNCH={os.environ['LAUNCH']} in the environment: {error.strerror}") from None
+    try:
+        told = process.communicate()[1]  # read to its end: until no process is left that could write to it
+    except BaseException:
+        process.terminate()
+        process.communicate()
+        raise
+    if process.returncode:
+        if os.environ.get("DEBUG"):
+            sys.stderr.write(told)
+        raise InputError(reason(told, stage) or f"{launcher[0]} ended with status {process.returncode}")
+
+
+def reason(told: str, stage: str) -> str:
+    """The line of a process that did not only lose the others, or else the launcher's last words."""
+    own = re.findall(rf"^{stage}: (.*)", told, re.MULTILINE)
+    if own := [line for line in own if LOST not in line]:
+        return own[0]
+    words = re.findall(r"^.*[A-Za-z].*$", told, re.MULTILINE)
+    return f"{words[-1].strip()} (said by the launcher); `dvc repro` goes on from the last checkpoint" if words else ""

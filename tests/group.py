@@ -1,0 +1,47 @@
+"""All steps of a training as one of several processes, for test_processes.py: `torchrun ... tests/group.py FOLDER`.
+
+Each writes the rows that it took at each step to FOLDER/RANK.json, the first also the weights.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from stages.classifier.processes import Processes
+from stages.classifier.tokens import Tokens, open_tokens
+from stages.classifier.training import Training
+from stages.settings.params import arguments, load_params
+from stages.train import train
+
+
+def take_steps(folder: Path) -> None:
+    processes = Processes.joined()
+    training = Training(
+        **arguments(train, load_params()),
+        tokens=open_tokens("train"),
+        held_out=open_tokens("validation"),
+        processes=processes,
+    )
+    taken, ids = [], Tokens.__getitem__
+
+    def note(tokens: Tokens, rows):
+        taken.append(rows.tolist())
+        return ids(tokens, rows)
+
+    Tokens.__getitem__ = note
+    rows = []
+    for step in range(1, training.steps + 1):
+        taken.clear()
+        training.take_step(step, training.batch(step))
+        rows.append([row for part in taken for row in part])
+    Tokens.__getitem__ = ids
+    (folder / f"{processes.rank}.json").write_text(json.dumps(rows))
+    if processes.first:
+        weights = {name: value.detach() for name, value in training.network.named_parameters() if value.requires_grad}
+        save_file(weights, folder / "weights.safetensors")
+
+
+if __name__ == "__main__":
+    take_steps(Path(sys.argv[1]))

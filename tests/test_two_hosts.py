@@ -1,0 +1,97 @@
+"""`dvc repro` on one of two hosts that train and evaluate together: two network namespaces of this machine, each with
+an address of its own. Needs Linux, root and iproute2.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import contents, edit_params, read, run_stages
+from safetensors.numpy import load_file
+
+pytestmark = pytest.mark.scale
+
+SET_UP = """\
+ip netns add host-a
+ip netns add host-b
+ip link add wire-a netns host-a type veth peer name wire-b netns host-b
+ip -n host-a addr add 10.77.0.1/24 dev wire-a
+ip -n host-b addr add 10.77.0.2/24 dev wire-b
+ip -n host-a link set wire-a up
+ip -n host-b link set wire-b up
+ip -n host-a link set lo up
+ip -n host-b link set lo up"""
+TORCHRUN = "torchrun --nnodes 2 --nproc-per-node 1 --master-addr 10.77.0.1 --node-rank"
+
+
+@pytest.fixture
+def on() -> Iterator[Callable[..., subprocess.Popen]]:
+    """What starts a shell command on a host, in a folder: on("a", "dvc repro", folder) -> Popen."""
+    if os.geteuid() or not shutil.which("ip"):
+        pytest.skip("needs root and iproute2, to make two hosts")
+    started = []
+
+    def on(host: str, command: str, folder: Path, **environment: str) -> subprocess.Popen:
+        process = subprocess.Popen(
+            ["ip", "netns", "exec", f"host-{host}", "sh", "-c", command],
+            cwd=folder,
+            env=os.environ | {"GLOO_SOCKET_IFNAME": f"wire-{host}"} | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    try:
+        for command in SET_UP.splitlines():
+            made = subprocess.run(command.split(), capture_output=True, text=True)
+            if made.returncode:
+                pytest.skip(f"{command}: {made.stderr.strip()}")
+        yield on
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+        for host in ("host-a", "host-b"):
+            subprocess.run(["ip", "netns", "delete", host], stderr=subprocess.DEVNULL)
+
+
+def test_two_hosts_with_a_folder_on_both(finished, on):
+    edit_params(finished, **{"train.seed": 14, "train.learning_rate": 0.001})
+    first = on("a", "dvc repro evaluate", finished, LAUNCH=f"{TORCHRUN} 0")
+    stages = "for stage in train evaluate; do LINE 1 --no-python python -m stages.$stage || exit 1; done"
+    second = on("b", stages.replace("LINE", TORCHRUN), finished)
+    told, other = first.communicate(timeout=240)[0], second.communicate(timeout=60)[0]
+    assert (first.returncode, second.returncode) == (0, 0), told + other
+    assert "2 processes" in told
+    assert "train: " not in other, "the first process shows what all have done"
+    together, weights = read("metrics/training.json"), load_file("models/adapter/adapter_model.safetensors")
+    scored = contents(finished)
+    run_stages("evaluate")
+    assert contents(finished) == scored
+    run_stages("train")
+    assert read("metrics/training.json") == pytest.approx(together, abs=2e-3)
+    for name, tensor in load_file("models/adapter/adapter_model.safetensors").items():
+        np.testing.assert_allclose(tensor, weights[name], atol=1e-3, err_msg=name)
+
+
+def test_a_host_whose_folder_differs_is_refused(finished, tmp_path, on):
+    other = tmp_path / "other"
+    shutil.copytree(finished, other)
+    edit_params(finished, **{"train.seed": 14})
+    before = contents(finished)
+    first = on("a", "dvc repro train", finished, LAUNCH=f"{TORCHRUN} 0")
+    second = on("b", f"{TORCHRUN} 1 --no-python python -m stages.train", other)
+    told = first.communicate(timeout=240)[0]
+    second.communicate(timeout=60)
+    assert first.returncode
+    assert second.returncode
+    assert (
+        "train: process 1 of 2 has not the inputs, params, code and versions of the first; bring its folder to" in told
+    )
+    assert contents(finished) == before
