@@ -21,13 +21,10 @@ import numpy as np
 import pandas as pd
 import psutil
 import typer
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parent.parent
-STAGES = {
-    "data": "stages.data",
-    "tokenize": "stages.tokenize",
-    "train, 200 steps": "benchmarks.first_steps",
-}
+MODULES = {"data": "stages.data", "tokenize": "stages.tokenize", "train": "benchmarks.first_steps"}
 # What `dvc exp run -S` would take: half of the texts bear each label, those held out are as many as the default's.
 OVERRIDES = [
     "dataset=scale",
@@ -60,6 +57,12 @@ def write_texts(path: Path, rows: int, vocabulary: Path) -> None:
             file.write(json.dumps({"text": text, "label": ("no", "yes")[row % 2]}) + "\n")
 
 
+def command(stage: str) -> list[str]:
+    """What measures a stage, in the environment that dvc.yaml gives it."""
+    *environment, _, _, _ = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"][stage]["cmd"].split()
+    return ["env", *environment, sys.executable, "-m", MODULES[stage]]
+
+
 def measure(command: list[str], folder: Path) -> dict[str, float]:
     """The most memory, in GB, that a command's process has while it runs, and its time."""
     started, resident, private = time.monotonic(), 0, 0
@@ -84,8 +87,8 @@ def main(
         with tempfile.TemporaryDirectory() as parent:
             folder = Path(parent) / "project"
             make_project(folder, size)
-            for stage, module in STAGES.items():
-                measured = measure([sys.executable, "-m", module], folder)
+            for stage in MODULES:
+                measured = measure(command(stage), folder)
                 rows.append({"texts": f"{size:,}", "stage": stage} | measured)
                 print(rows[-1], flush=True)
     print(pd.DataFrame(rows).to_markdown(index=False, floatfmt=(".0f", ".0f", ".2f", ".2f", ".0f")))
