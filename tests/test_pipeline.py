@@ -12,7 +12,8 @@ from stages.settings.params import STAGES
 
 # All that a cold run prints, without a terminal: what docs/guarantees.md says.
 PRINTED = (
-    r"|Running stage '\w+':|> python -m stages\.\w+|Updating lock file 'dvc\.lock'|Generating lock file 'dvc\.lock'"
+    r"|Running stage '\w+':|> (GLIBC_TUNABLES=\S+ )?python -m stages\.\w+"
+    r"|Updating lock file 'dvc\.lock'|Generating lock file 'dvc\.lock'"
     r"|step \d+: validation accuracy \d\.\d{3}|train: \d+ s on [\w:]+, \d+ threads, (fp32|bf16)"
     r"|To track the changes with git, run:|\tgit add .*|To enable auto staging, run:|\tdvc config core\.autostage true"
     r"|Use `dvc push` to send your updates to remote storage\."
