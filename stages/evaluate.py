@@ -50,7 +50,10 @@ def evaluate(*, bins: Annotated[int, Field(ge=2, le=100)]) -> None:
     from sklearn.metrics import confusion_matrix
 
     processes = Processes.joined()
-    processes.agree("model and token ids", repr(sha256s(BASE, ADAPTER, TOKENS / "test.arrow")))
+    processes.agree(
+        repr(sha256s(BASE, ADAPTER, TOKENS / "test.arrow")),
+        "has another model or token ids than the first; a folder on a shared disk is needed",
+    )
     model, _ = load_classifier()
     scores = logits(model, open_tokens("test"), "evaluate", processes).astype(np.float64)
     if not processes.first:
@@ -93,4 +96,4 @@ def evaluate(*, bins: Annotated[int, Field(ge=2, le=100)]) -> None:
 
 
 if __name__ == "__main__":
-    main(evaluate, launch)
+    main(evaluate, launch, Processes.joined)

@@ -22,8 +22,8 @@ from pydantic import Field
 
 from stages.classifier.processes import Processes
 from stages.files import METRICS, write_json
-from stages.run import run, take_part
-from stages.settings.environment import place
+from stages.run import one_of_several, run
+from stages.settings.environment import rank_and_count
 from stages.settings.errors import InputError
 from stages.use.scoring import Classifier, score_file, score_share
 
@@ -111,9 +111,9 @@ def main(
             raise InputError("give either texts or --file")
         if texts and (column or out or overwrite):
             raise InputError("--column, --out and --overwrite are of a --file")
-        if file and place():
-            take_part()
-            score_share(file, column or "text", out or Path("scored.parquet"), Processes.here())
+        if file and rank_and_count():
+            with one_of_several("infer"):
+                score_share(file, column or "text", out or Path("scored.parquet"), Processes.here())
         elif file:
             out = out or Path("scored.parquet")
             print(f"infer: {score_file(file, column or 'text', out, overwrite):,} rows in {out}")
@@ -133,8 +133,6 @@ def main(
     except BrokenPipeError:
         raise  # the reader has enough; typer ends quietly
     except (InputError, OSError) as error:
-        if place():
-            sys.stderr = sys.__stderr__  # which the one that started all reads
         sys.exit(f"infer: {error}")
     except KeyboardInterrupt:
         sys.exit("infer: interrupted; with --file the same command goes on where it was")

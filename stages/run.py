@@ -2,6 +2,7 @@
 
 import errno
 import os
+import platform
 import re
 import signal
 import sys
@@ -9,13 +10,13 @@ import threading
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from stages.files import locked, sha256s
 from stages.restore import restore_outputs
-from stages.settings.environment import place
+from stages.settings.environment import rank_and_count
 from stages.settings.errors import InputError, out_of_memory
 from stages.settings.params import arguments, load_params
 from stages.settings.versions import VERSIONS, check_versions
@@ -57,30 +58,30 @@ def inputs(stage: Callable) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 @contextmanager
-def only_one(lock: Path) -> Iterator[None]:
-    """Hold a lock. Of several processes the first holds one of its own, which must be free too, since they may outlive
-    the one that started them. Raises filelock.Timeout if another holds one of the two.
+def only_one(lock: Path, launches: bool) -> Iterator[None]:
+    """Hold a lock, and a second one, which is for processes that may outlive the one that launches them: the first of
+    them holds it. Raises filelock.Timeout if another holds one that is needed.
     """
     processes = lock.with_suffix(".processes.lock")
-    if not place():
-        with locked(lock):
-            with locked(processes):
-                pass
+    if rank := rank_and_count():
+        with locked(processes) if rank[0] == 0 else nullcontext():
             yield
-    elif place()[0] == 0:
+        return
+    with locked(lock):
         with locked(processes):
+            if not launches:
+                yield
+        if launches:
             yield
-    else:
-        yield
 
 
 @contextmanager
-def only_run(stage: str) -> Iterator[None]:
+def only_run(stage: str, launches: bool) -> Iterator[None]:
     """Raise InputError beside another run of a stage: a killed `dvc repro` leaves what it started running."""
     from filelock import Timeout
 
     try:
-        with only_one(Path(".dvc/tmp") / f"{stage}.lock"):
+        with only_one(Path(".dvc/tmp") / f"{stage}.lock", launches):
             yield
     except Timeout:
         raise InputError(
@@ -102,45 +103,69 @@ def no_arguments(command: str, example: str) -> None:
     parser.parse_args()
 
 
-def take_part() -> None:
-    """Begin as one of several processes. The first alone shows what a stage prints, and its bars; what goes wrong is
-    left to the launcher's error stream, sys.__stderr__; and none outlives its launcher.
+@contextmanager
+def one_of_several(name: str) -> Iterator[None]:
+    """Of several processes, the first alone shows what a stage prints, and its bars; what ends one goes in a line to
+    the error stream, sys.__stderr__; and none outlives its launcher, or on one host the stage that called that.
     """
-    if place()[0]:
+    rank = rank_and_count()
+    if not rank:
+        yield
+        return
+    if rank[0] > 0:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stdout
     launcher = os.getppid()
+    stage, _, host = os.environ.get("LAUNCHED_BY", "").partition(" ")
 
-    def end_with_launcher() -> None:
-        while os.getppid() == launcher:
-            time.sleep(1)
+    def watch() -> None:
+        with suppress(ProcessLookupError):
+            while os.getppid() == launcher:
+                if host == platform.node():
+                    os.kill(int(stage), 0)  # fails once there is no such process
+                time.sleep(1)
         os._exit(1)
 
-    threading.Thread(target=end_with_launcher, daemon=True).start()
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    except BaseException as error:
+        sys.stderr = sys.__stderr__
+        if os.environ.get("DEBUG"):
+            raise
+        message = message_of(error) or f"a defect of the code: {error!r}; DEBUG=1 in the environment shows where"
+        sys.exit(f"{name}: {' '.join(message.split())}")
 
 
-def main(stage: Callable, launch: Callable[[str], None] | None = None) -> None:
+def main(stage: Callable, launch: Callable | None = None, join: Callable | None = None) -> None:
     """`python -m stages.NAME`."""
     no_arguments(f"python -m stages.{stage.__name__}", f"dvc repro {stage.__name__}   # with the stages that it needs")
-    run(stage, launch)
+    run(stage, launch, join)
 
 
-def run(stage: Callable, launch: Callable[[str], None] | None = None) -> None:
-    """Check params.yaml and run a stage, by `launch` in several processes if LAUNCH in the environment says so. What
-    the user can fix ends in one line, exit status 1 and the outputs of the last good run in place; with DEBUG=1 in the
-    environment it ends in a traceback.
+def run(stage: Callable, launch: Callable | None = None, join: Callable | None = None) -> None:
+    """Check params.yaml and run a stage. What the user can fix ends in one line, exit status 1 and the outputs of the
+    last good run in place; with DEBUG=1 in the environment it ends in a traceback.
+
+    With LAUNCH in the environment `launch` starts it in several processes, which `join` connects.
     """
-    name, debug = stage.__name__, os.environ.get("DEBUG")
+    name = stage.__name__
     if name not in NETWORK_STAGES:
         os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # no warning when a later step forks
     sys.stdout.reconfigure(line_buffering=True)  # to a file, too, as it happens
+    launches = bool(launch and os.environ.get("LAUNCH"))
     try:
-        if place():
-            take_part()
-        with only_run(name):
+        with one_of_several(name), only_run(name, launches):
+            several = join() if join else None  # before anything can be refused, which the others would not notice
             before = inputs(stage)
-            if launch and os.environ.get("LAUNCH"):
+            if several:
+                several.agree(
+                    repr((name, before)),
+                    "runs another stage, or with other params or code, than the first; bring its folder to the same "
+                    "commit, and start on each host the stages that `dvc status` names",
+                )
+            if launches:
                 launch(name)
             else:
                 stage(**before[0])
@@ -148,14 +173,11 @@ def run(stage: Callable, launch: Callable[[str], None] | None = None) -> None:
             if inputs(stage) != before:
                 raise InputError("params.yaml or the code changed during the run, whose result is dropped; `dvc repro`")
     except BaseException as error:
-        message = message_of(error)
-        if message is None and place():  # whose traceback would drown in the launcher's
-            message = f"a defect of the code: {error!r}; DEBUG=1 in the environment shows where"
-        if message is None or debug:
-            sys.stderr = sys.__stderr__
+        message = None if rank_and_count() else message_of(error)
+        if message is None or os.environ.get("DEBUG"):
             raise
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not break off what follows
-        print(f"{name}: {' '.join(message.split())}", file=sys.__stderr__, flush=True)
-        if "DVC_STAGE" in os.environ and not place():  # by hand, nothing was removed
+        print(f"{name}: {' '.join(message.split())}", file=sys.stderr, flush=True)
+        if "DVC_STAGE" in os.environ:  # by hand, nothing was removed
             restore_outputs(name)
         sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)

@@ -33,16 +33,15 @@ def train(*, model: Model, method: Method, recipe: Recipe) -> None:
     model, method: the selected catalogue entries; recipe: the section `train`.
     """
     quiet()
-    training = Training(
-        recipe, model, method, open_tokens("train"), open_tokens("validation"), processes=Processes.joined()
-    )
-    if place := training.resume():
-        print(f"train: going on from {place}")
+    processes = Processes.joined()
+    training = Training(recipe, model, method, open_tokens("train"), open_tokens("validation"), processes)
+    if resumed := training.resume():
+        print(f"train: going on from {resumed}")
     take_all_steps(training)
 
     # All validation texts in fp32: what is reported, and what the temperature is fitted on.
     scores, labels = training.validate()
-    if not training.processes.first:
+    if not processes.first:
         return
     temperature = calibrate(training.network, scores, labels)
     save_classifier(
@@ -110,4 +109,4 @@ def parameter_counts(network) -> dict[str, int | float]:
 
 
 if __name__ == "__main__":
-    main(train, launch)
+    main(train, launch, Processes.joined)

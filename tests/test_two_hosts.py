@@ -80,18 +80,27 @@ def test_two_hosts_with_a_folder_on_both(finished, on):
         np.testing.assert_allclose(tensor, weights[name], atol=1e-3, err_msg=name)
 
 
-def test_a_host_whose_folder_differs_is_refused(finished, tmp_path, on):
+@pytest.mark.parametrize(
+    ("missing", "line"),
+    [
+        ("params.yaml", "process 1 of 2 runs another stage, or with other params or code, than the first; bring its"),
+        ("data/tokens", "the connection to the other processes broke off"),  # the other host says why
+    ],
+)
+def test_a_host_whose_folder_differs_is_refused(finished, tmp_path, on, missing, line):
     other = tmp_path / "other"
-    shutil.copytree(finished, other)
     edit_params(finished, **{"train.seed": 14})
+    shutil.copytree(finished, other)
+    if missing == "params.yaml":
+        edit_params(other, **{"train.seed": 15})
+    else:
+        shutil.rmtree(other / missing)
     before = contents(finished)
     first = on("a", "dvc repro train", finished, LAUNCH=f"{TORCHRUN} 0")
     second = on("b", f"{TORCHRUN} 1 --no-python python -m stages.train", other)
-    told = first.communicate(timeout=240)[0]
-    second.communicate(timeout=60)
+    told, other_told = first.communicate(timeout=240)[0], second.communicate(timeout=60)[0]
     assert first.returncode
     assert second.returncode
-    assert (
-        "train: process 1 of 2 has not the inputs, params, code and versions of the first; bring its folder to" in told
-    )
+    assert f"train: {line}" in told
+    assert missing == "params.yaml" or "train: data/tokens/train.arrow: not found" in other_told
     assert contents(finished) == before

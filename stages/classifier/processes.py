@@ -7,8 +7,10 @@ rows of a batch nor DVC's run-cache depend on it.
 """
 
 import os
+import platform
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -18,9 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.settings.environment import place
+from stages.settings.environment import rank_and_count
 from stages.settings.errors import InputError
 
+UNJOINED = "the processes could not be joined"
 LOST = "the connection to the other processes broke off"
 
 
@@ -34,17 +37,19 @@ class Processes:
     @classmethod
     def here(cls) -> "Processes":
         """As the launcher says in the environment; Processes() without one."""
-        return cls(*place() or ())
+        return cls(*rank_and_count() or ())
 
     @classmethod
     def joined(cls) -> "Processes":
-        """Those of `here`, connected. Returns when all have called it."""
+        """Those of `here`, connected: when one ends, the others notice. Returns once all have called it."""
         processes = cls.here()
         if processes.count > 1:
             from accelerate import PartialState
 
-            with lost_peers_told():
-                PartialState(cpu=device().type == "cpu")
+            try:
+                PartialState(cpu=device().type != "cuda")  # which keeps its state from one call to the next
+            except (RuntimeError, ValueError) as error:
+                raise InputError(f"{UNJOINED}: {str(error).splitlines()[0]}") from error
         return processes
 
     @property
@@ -56,8 +61,8 @@ class Processes:
         """Every count-th item, so that of items sorted by length all have as much to do."""
         return items[self.rank :: self.count]
 
-    def agree(self, what: str, value: str) -> None:
-        """Raises InputError, in all of them, if the value is not the same everywhere."""
+    def agree(self, value: str, otherwise: str) -> None:
+        """Raises InputError, in all of them, if the value is not the same everywhere. otherwise: what is then wrong."""
         if self.count > 1:
             from accelerate.utils import gather_object
 
@@ -65,10 +70,7 @@ class Processes:
                 values = gather_object([value])
             for rank, other in enumerate(values):
                 if other != values[0]:
-                    raise InputError(
-                        f"process {rank} of {self.count} has not the {what} of the first; bring its folder to the same "
-                        "commit, then `dvc pull`"
-                    )
+                    raise InputError(f"process {rank} of {self.count} {otherwise}")
 
     def from_first(self, value: Any) -> Any:
         """What the first process gives, in all of them; it is pickled between them."""
@@ -89,6 +91,8 @@ class Processes:
         moved = tensor.to(PartialState().device, copy=True)
         with lost_peers_told():
             torch.distributed.all_reduce(moved)
+            if moved.is_cuda:
+                torch.cuda.synchronize()  # an error shows here, and not at what comes next
         return moved.to(tensor.device)
 
     def sum_gradients(self, parameters: list, loss: float) -> float:
@@ -154,19 +158,27 @@ def launch(stage: str, *arguments: str) -> None:
 
     Their output is this process's; raises InputError with the line that one of them has ended with.
     """
-    launcher = shlex.split(os.environ["LAUNCH"])
-    for number, word in enumerate(launcher):
-        if Path(word).name == "torchrun":  # wants a Python file otherwise
-            launcher.insert(number + 1, "--no-python")
+    given = f"LAUNCH={os.environ['LAUNCH']} in the environment"
+    try:
+        launcher = shlex.split(os.environ["LAUNCH"])
+    except ValueError as error:
+        raise InputError(f"{given}: {error}") from None
+    names = [Path(word).name for word in launcher]
+    if "torchrun" not in names:
+        raise InputError(f"{given}: has no torchrun, which tells the processes who they are")
+    launcher.insert(names.index("torchrun") + 1, "--no-python")  # what it starts is a command
     environment = {name: value for name, value in os.environ.items() if name != "LAUNCH"}
+    environment["LAUNCHED_BY"] = f"{os.getpid()} {platform.node()}"
     command = [*launcher, sys.executable, "-m", f"stages.{stage}", *arguments]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of what follows
     try:
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", env=environment)
     except OSError as error:
-        raise InputError(f"LAUNCH={os.environ['LAUNCH']} in the environment: {error.strerror}") from None
+        raise InputError(f"{given}: {error.strerror}") from None
     try:
         told = process.communicate()[1]  # read to its end: until no process is left that could write to it
     except BaseException:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave one running
         process.terminate()
         process.communicate()
         raise
@@ -176,10 +188,11 @@ def launch(stage: str, *arguments: str) -> None:
         raise InputError(reason(told, stage) or f"{launcher[0]} ended with status {process.returncode}")
 
 
-def reason(told: str, stage: str) -> str:
-    """The line of a process that did not only lose the others, or else the launcher's last words."""
+def reason(told: str, stage: str) -> str | None:
+    """Of all that processes and launcher have said, the line that tells most."""
     own = re.findall(rf"^{stage}: (.*)", told, re.MULTILINE)
-    if own := [line for line in own if LOST not in line]:
-        return own[0]
+    causes = [line for line in own if not line.startswith((UNJOINED, LOST))]
+    killed = re.findall(r"Signal \d+ \((\w+)\) received by PID", told)
+    killed.sort(key="SIGTERM".__eq__)  # which the launcher itself sends to the others
     words = re.findall(r"^.*[A-Za-z].*$", told, re.MULTILINE)
-    return f"{words[-1].strip()} (said by the launcher); `dvc repro` goes on from the last checkpoint" if words else ""
+    return next(iter(causes + [f"a process was ended by {name}" for name in killed] + own + words[-1:]), None)

@@ -84,12 +84,12 @@ class Training:
         self.rate = recipe.learning_rate or method.learning_rate or model.learning_rate
 
         set_seed(recipe.seed)
-        place = device()
-        self.bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and multiplies_bf16(place))
+        processor = device()
+        self.bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and multiplies_bf16(processor))
         if recipe.deterministic:
             cuda_deterministic()
         network, head = classifier(tokens.metadata["labels"], recipe.dropout)
-        self.network = with_method(network, head, method, model.peft, self.steps).to(place)
+        self.network = with_method(network, head, method, model.peft, self.steps).to(processor)
         check_length(self.network, tokens.metadata)
         self.trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(self.network, self.rate, recipe.weight_decay, method.loraplus_lr_ratio)
@@ -97,7 +97,11 @@ class Training:
         self.progress = Progress()
         self.epoch, self.batches = -1, []
         self.key = self.checkpoint_key(model, method)
-        processes.agree("inputs, params, code and versions", self.key)
+        processes.agree(
+            f"{self.key} {self.network.device.type} {self.bf16}",
+            "has other token ids, base model or processor than the first; bring its folder to the same commit, then "
+            "`dvc pull`, and give all the same DEVICE",
+        )
 
     def checkpoint_key(self, model: Model, method: Method) -> str:
         """A digest of everything that the weights depend on, but for rounding: that is the hardware's."""
@@ -134,7 +138,7 @@ class Training:
             f"{name} {before[name]}, now {now}" for name, now in self.hardware.items() if now != before[name]
         )
         place = f"step {self.progress.step} of {self.steps}"
-        return f"{place} ({other}: so equal to a whole run up to rounding)" if other else place
+        return f"{place} ({other}: so not to the bytes of a whole run)" if other else place
 
     def save(self) -> None:
         """Write the checkpoint that `resume` goes on from."""

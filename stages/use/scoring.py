@@ -69,13 +69,13 @@ def score_file(path: Path, column: str, out: Path, overwrite: bool = False) -> i
         raise InputError(f"{out}: must end in .parquet")
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    with only_writer(out):
+    with only_writer(out, launches := bool(os.environ.get("LAUNCH"))):
         if out.exists() and not overwrite:
             raise InputError(f"{out}: is there already; give another --out, or --overwrite to replace it")
         changed = path.stat().st_mtime_ns
         schema, total = examined(path, column)
         folder = parts_folder(path, column, out)
-        if os.environ.get("LAUNCH"):
+        if launches:
             launch("infer", "--file", str(path), "--column", column, "--out", str(out))
         else:
             score_parts(path, column, schema, total, folder)
@@ -88,18 +88,18 @@ def score_file(path: Path, column: str, out: Path, overwrite: bool = False) -> i
 
 def score_share(path: Path, column: str, out: Path, processes: Processes) -> None:
     """What one of several processes does of `score_file`, which has started them and waits."""
-    with only_writer(out):
+    with only_writer(out, launches=False):
         folder = parts_folder(path, column, out, begin=False)
         score_parts(path, column, *examined(path, column), folder, processes)
 
 
 @contextmanager
-def only_writer(out: Path) -> Iterator[None]:
+def only_writer(out: Path, launches: bool) -> Iterator[None]:
     """Hold a lock, beside `out` so that all who could write it see it, that ends with this process."""
     from filelock import Timeout
 
     try:
-        with only_one(out.with_name(f".{out.name}.lock")):
+        with only_one(out.with_name(f".{out.name}.lock"), launches):
             yield
     except Timeout:
         raise InputError(f"{out}: another run is writing it; wait for that or give another --out") from None
