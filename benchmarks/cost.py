@@ -1,0 +1,107 @@
+"""What the pipeline would take for other data and machines: time, memory, disk and price, by arithmetic from few rates.
+
+    python -m benchmarks.cost                    # the tables of docs/cost.md
+    python -m benchmarks.cost --price 0.1 2.5 20 1280
+
+A rate is either measured, on 2 cores by the runs that docs/cost.md names, or assumed, and then it says so.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A BERT-like encoder, as its config.json describes it, and what LoRA trains of it."""
+
+    layers: int
+    hidden: int
+    intermediate: int
+    trained: int  # parameters
+
+    def forward(self, tokens: float) -> float:
+        """Floating-point operations of a text of so many tokens: two for each weight of the matrices and each token,
+        and the two products of attention, which grow with the square of the length.
+        """
+        matrices = 4 * self.hidden**2 + 2 * self.hidden * self.intermediate
+        return self.layers * (2 * matrices * tokens + 4 * self.hidden * tokens**2)
+
+    def training(self, tokens: float) -> float:
+        """Of a text's share of a step with LoRA: forward, and backward to the activations. The gradients of the frozen
+        matrices, half as much again, are not formed.
+        """
+        return 2 * self.forward(tokens)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Processes that train and score together; data and tokenize are one process each, on one host."""
+
+    name: str
+    processes: int
+    train: float  # floating-point operations a second and process
+    score: float
+    step: float  # seconds of a step that do not depend on its texts: a GPU's launches, a CPU's small operations
+    network: float  # bytes a second between processes
+    price: float  # an hour, of all of it, in any currency: an example
+
+
+MINILM = Encoder(layers=6, hidden=384, intermediate=1536, trained=338_690)
+TOKENS = 204  # of a text of the default, mean, at most 256
+BATCH = 16  # texts of a step and process
+DATA, TOKENIZE = 15_000, 1_800  # texts a second
+DISK = 4_000  # bytes of a text: the source, data/raw, data/tokens, and DVC's cache of the last two
+MACHINES = [
+    Machine("2 CPU cores", 1, 68e9, 80e9, 0, 1e9, 0.1),
+    Machine("one GPU (assumed)", 1, 60e12, 120e12, 0.02, 1e11, 2.5),
+    Machine("8 GPUs (assumed)", 8, 60e12, 120e12, 0.02, 1e11, 20),
+    Machine("64 hosts of 8 GPUs (assumed)", 512, 60e12, 120e12, 0.02, 1e10, 1280),
+]
+
+
+def seconds(texts: float, machine: Machine, encoder: Encoder = MINILM, tokens: float = TOKENS) -> dict[str, float]:
+    """Of each stage: all texts prepared, trained on once, and as many scored."""
+    steps = texts / (BATCH * machine.processes)
+    # A ring sends each process's gradients out and in once.
+    step = machine.step + 2 * 4 * encoder.trained / machine.network * (machine.processes > 1)
+    return {
+        "data": texts / DATA,
+        "tokenize": texts / TOKENIZE,
+        "train": texts * encoder.training(tokens) / machine.train / machine.processes + steps * step,
+        "score": texts * encoder.forward(tokens) / machine.score / machine.processes,
+    }
+
+
+def span(value: float) -> str:
+    """Seconds as one would say them."""
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if value >= 2 * size:
+            return f"{value / size:.1f} {unit}"
+    return f"{value:.1f} s"
+
+
+def main(
+    texts: Annotated[list[float], typer.Option(help="Numbers of texts.")] = (25e3, 3.6e6, 1e9),
+    price: Annotated[list[float] | None, typer.Option(help="Of each machine, an hour, in their order.")] = None,
+) -> None:
+    """Print what each machine would take for so many texts."""
+    rows = []
+    for number in texts:
+        for machine, cost in zip(MACHINES, price or [each.price for each in MACHINES], strict=True):
+            taken = seconds(number, machine)
+            rows.append(
+                {"texts": f"{number:,.0f}", "machine": machine.name}
+                | {stage: span(value) for stage, value in taken.items()}
+                | {
+                    "disk": f"{number * DISK / 1e9:,.1f} GB",
+                    "price of train and score": f"{(taken['train'] + taken['score']) / 3600 * cost:,.2f}",
+                }
+            )
+    print(pd.DataFrame(rows).to_markdown(index=False))
+
+
+if __name__ == "__main__":
+    typer.run(main)
