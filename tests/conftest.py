@@ -4,27 +4,23 @@ taken by a two-layer random BERT of width 32 and a few hundred short synthetic r
 
 import contextlib
 import hashlib
-import importlib
 import json
-import logging
-import multiprocessing
 import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from unittest.mock import patch
 
-import colorama
 import psutil
 import pytest
-from dvc import cli
 from filelock import FileLock
+from forking import Server
 from ruamel.yaml import YAML
 
 from stages.files import sha256
@@ -113,6 +109,11 @@ def site_packages(site: Path) -> Path:
     table.to_csv(write_wheel(site, "tiny-reviews", "1.0") / "reviews.csv", index=False)
     write_bert(write_wheel(site, "tiny-bert", "1.0") / "model")
     return site
+
+
+@pytest.fixture(autouse=True, scope="session")
+def server_before_any_training():
+    server()
 
 
 @pytest.fixture(autouse=True)
@@ -222,16 +223,14 @@ def project(tmp_path, site, monkeypatch) -> Path:
 
 @pytest.fixture(scope="session")
 def finished_once(tmp_path_factory, site) -> Path:
-    """A shrunk project after `dvc repro`, whose output is in the file `printed` beside it, and a commit; copied, never
-    changed.
-    """
+    """A shrunk project after `dvc repro` and a commit; copied, never changed."""
 
     def finish(folder: Path) -> None:
         project = folder / "project"
         make_project(project, site)
         with pytest.MonkeyPatch.context() as monkeypatch:
             enter(project, site, monkeypatch)
-            (folder / "printed").write_text(dvc("repro"))
+            dvc("repro")
             git("add", "-A")
             git("commit", "-qm", "run")
 
@@ -248,31 +247,15 @@ def finished(finished_once, tmp_path, site, monkeypatch) -> Path:
 
 
 def dvc(*args: str, ok: bool = True) -> str:
-    """Run dvc in the current folder and return what it printed, both streams.
-
-    In a fork of this process: a Python of its own would first import DVC, for longer than most commands take.
-    """
-    for module in ("dvc.cli.parser", "dvc.repo", "dvc.scm", "dulwich.client"):
-        importlib.import_module(module)
-    with tempfile.TemporaryFile("w+") as file:
-        process = multiprocessing.get_context("fork").Process(target=dvc_main, args=(args, file.fileno()))
-        process.start()
-        process.join()
-        file.seek(0)
-        output = file.read()
-    assert (process.exitcode == 0) == ok, output
+    """Run dvc in the current folder and return what it printed, both streams (see forking.py)."""
+    status, output = server().dvc(args)
+    assert (status == 0) == ok, output
     return output
 
 
-def dvc_main(args: tuple[str, ...], descriptor: int) -> None:
-    """`dvc ARGS` in a process of its own, with both streams, those of its loggers and children too, to one file."""
-    for stream in (1, 2):
-        os.dup2(descriptor, stream)
-    sys.stdout = sys.stderr = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
-    for handler in logging.getLogger("dvc").handlers:
-        handler.stream = sys.stdout
-    colorama.init()  # DVC puts back the stdout that colorama met last
-    sys.exit(cli.main(list(args)))
+@cache
+def server() -> Server:
+    return Server()
 
 
 def run_stages(*names: str) -> None:

@@ -29,6 +29,7 @@ def test_each_setting_is_one_of_params(project, name):
     assert (YAML(typ="safe").load(project / "params.yaml") == shipped) == (name == settings.DEFAULT)
 
 
+@pytest.mark.scale
 def test_a_setting_is_measured(finished, monkeypatch, capfd):
     monkeypatch.setattr(settings, "VALIDATION", 40)
     overrides = ["methods.lora.peft.r=2", "train.epochs=1"]
