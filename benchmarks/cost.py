@@ -53,9 +53,10 @@ MINILM = Encoder(layers=6, hidden=384, intermediate=1536, trained=338_690)
 TOKENS = 204  # of a text of the default, mean, at most 256
 BATCH = 16  # texts of a step and process
 DATA, TOKENIZE = 15_000, 1_800  # texts a second
+MEMORY = {"data": (0.3e9, 110), "train": (1.5e9, 12)}  # bytes, and bytes of a text
 DISK = 4_000  # bytes of a text: the source, data/raw, data/tokens, and DVC's cache of the last two
 MACHINES = [
-    Machine("2 CPU cores", 1, 68e9, 80e9, 0, 1e9, 0.1),
+    Machine("2 CPU cores", 1, 71e9, 83e9, 0, 1e9, 0.1),
     Machine("one GPU (assumed)", 1, 60e12, 120e12, 0.02, 1e11, 2.5),
     Machine("8 GPUs (assumed)", 8, 60e12, 120e12, 0.02, 1e11, 20),
     Machine("64 hosts of 8 GPUs (assumed)", 512, 60e12, 120e12, 0.02, 1e10, 1280),
@@ -96,6 +97,7 @@ def main(
                 {"texts": f"{number:,.0f}", "machine": machine.name}
                 | {stage: span(value) for stage, value in taken.items()}
                 | {
+                    "memory": f"{max(fixed + each * number for fixed, each in MEMORY.values()) / 1e9:,.1f} GB",
                     "disk": f"{number * DISK / 1e9:,.1f} GB",
                     "price of train and score": f"{(taken['train'] + taken['score']) / 3600 * cost:,.2f}",
                 }

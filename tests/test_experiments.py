@@ -62,6 +62,7 @@ def shell(line: str) -> str:
     return process.stdout
 
 
+@pytest.mark.scale
 def test_walk_through(finished):
     """The lines of README.md, as they stand there."""
     (block,) = re.findall(r"```bash\n(git commit .*?)```", (ROOT / "README.md").read_text(), re.DOTALL)

@@ -208,7 +208,8 @@ def test_what_the_environment_says_wrongly_is_refused(finished, capfd, monkeypat
 
 def test_a_second_run_of_a_stage_is_refused(project, capfd):
     """A killed `dvc repro` leaves its child; two of them must not write the same files."""
-    code = "import time; from stages.run import only_run\nwith only_run('data'): print(flush=True); time.sleep(60)"
+    hold = "with only_run('data', launches=False): print(flush=True); time.sleep(60)"
+    code = f"import time; from stages.run import only_run\n{hold}"
     first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=project)
     try:
         first.stdout.readline()

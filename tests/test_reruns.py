@@ -217,6 +217,7 @@ def test_real_runs(finished):
     assert contents(finished) == good
 
 
+@pytest.mark.scale
 def test_switching_back_runs_nothing(finished):
     good, params = contents(finished), YAML(typ="safe").load(Path("params.yaml"))
     edit_params(
