@@ -148,9 +148,9 @@ def test_a_files_rows_are_scored_alike(finished, monkeypatch):
     monkeypatch.setenv("LAUNCH", torchrun(2))
     assert infer_command("--file", str(rows), "--out", "together.parquet") == alone.replace("alone", "together")
     assert Path("alone.parquet").read_bytes() == Path("together.parquet").read_bytes()
+    assert {path.name for path in Path().glob(".*parquet*")} == set()
     monkeypatch.setenv("LAUNCH", "mpirun")
     assert "has no torchrun" in infer_command("--file", str(rows), "--out", "other.parquet", ok=False)  # so it was read
-    assert {path.name for path in Path().glob(".*parquet*")} == set()
 
 
 @pytest.mark.parametrize(
