@@ -305,14 +305,14 @@ def refusal(stage, capfd) -> str:
     return lines[0].removeprefix(f"{stage.__name__}: ")
 
 
-def infer_command(*args: str, ok: bool = True, **kwargs) -> str:
-    """What `python -m stages.infer ARGS` prints; where it must fail, its one line of error."""
-    process = subprocess.run([*INFER, *args], capture_output=True, text=True, **kwargs)
-    assert process.returncode == (0 if ok else 1), process.stderr
+def infer_command(*args: str | bytes, ok: bool = True) -> str:
+    """What `python -m stages.infer ARGS` prints; where it must fail, its one line of error (see forking.py)."""
+    status, printed, told = server().stage("stages.infer", args)
+    assert status == (0 if ok else 1), told
     if ok:
-        return process.stdout
-    assert len(process.stderr.splitlines()) == 1, process.stderr
-    return process.stderr
+        return printed
+    assert len(told.splitlines()) == 1, told
+    return told
 
 
 def peak_memory(command: list[str], **kwargs) -> int:
