@@ -13,14 +13,21 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import torch
 from conftest import ROOT, contents, dvc, edit_params, infer_command, read, run_stages
+from encoders import small_bert
 from group import take_steps
 from killing import repro_until
 from safetensors.numpy import load_file
 
+from stages.classifier import forward
 from stages.classifier.batches import epoch_batches
-from stages.classifier.processes import Processes
+from stages.classifier.processes import Processes, device
 from stages.classifier.tokens import open_tokens
+from stages.rows import tables
+from stages.settings.errors import InputError
+from stages.use import scoring
+from stages.use.arrow import PART, examined
 
 ROWS, BATCH = 160, 53  # so the last batch of an epoch has a single row, and all processes but one none of it
 
@@ -70,6 +77,36 @@ def test_the_weights_after_twenty_steps_are_those_of_one_process(finished, tmp_p
     assert weights.keys() == expected.keys()
     for name, tensor in weights.items():
         np.testing.assert_allclose(tensor, expected[name], atol=1e-5, err_msg=name)
+
+
+def test_each_process_scores_its_share(finished, monkeypatch):
+    model, sequences = small_bert().eval(), [np.full(2 + row % 60, 9) for row in range(1000)]
+    whole = forward.logits(model, sequences)
+    monkeypatch.setattr(Processes, "sum", lambda self, tensor: tensor)  # what each would give to it
+    shares = [forward.logits(model, sequences, None, Processes(rank, 3)) for rank in range(3)]
+    assert (sum((share != 0).astype(int) for share in shares) == 1).all()
+    assert np.array_equal(sum(shares), whole)
+
+    path, folder = Path("rows.jsonl"), Path("parts")
+    path.write_text('{"text": "a good film"}\n' * (3 * tables.ROWS))
+    folder.mkdir()
+    scoring.score_parts(path, "text", *examined(path, "text"), folder, Processes(1, 2))
+    assert [part.name for part in folder.iterdir()] == [PART.format(1)]
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for name, value in {"TORCHELASTIC_RUN_ID": "1", "RANK": "2", "WORLD_SIZE": "4", "LOCAL_RANK": "2"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match="process 3 of this host has no GPU, of which 2 are here; start 2"):
+        device()
+    monkeypatch.setenv("DEVICE", "cpu")
+    assert device().type == "cpu"
+    monkeypatch.delenv("DEVICE")
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID")  # LOCAL_RANK of something else
+    with pytest.raises(InputError, match=r"^DEVICE=cuda:0 "):  # there is none really
+        device()
 
 
 def processes_of(project: Path) -> dict[str, psutil.Process]:

@@ -121,18 +121,16 @@ def device():
     """The torch device that DEVICE in the environment names (cpu, cuda:1, mps), or else the best one here. Of several
     processes on a host each has a GPU of its own.
 
-    Raises InputError if there is no such device.
+    Raises InputError if there is no such device, or there are fewer GPUs than processes.
     """
     import torch
 
-    found = (
-        f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
-        if torch.cuda.is_available()
-        else "mps"
-        if torch.mps.is_available()
-        else "cpu"
-    )
-    name = os.environ.get("DEVICE") or found
+    number = int(os.environ["LOCAL_RANK"]) if rank_and_count() else 0
+    found = f"cuda:{number}" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
+    name = os.environ.get("DEVICE")
+    if not name and found.startswith("cuda") and number >= (count := torch.cuda.device_count()):
+        raise InputError(f"process {number + 1} of this host has no GPU, of which {count} are here; start {count}")
+    name = name or found
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:  # no such name, or a build of torch without it
