@@ -20,8 +20,9 @@ from stages.classifier.calibration import calibrate, quality
 from stages.classifier.forward import quiet
 from stages.classifier.network import save_classifier
 from stages.classifier.processes import Processes, launch
+from stages.classifier.recipe import Recipe
 from stages.classifier.tokens import open_tokens
-from stages.classifier.training import Progress, Recipe, Training
+from stages.classifier.training import Progress, Training
 from stages.files import METRICS, write_csv, write_json
 from stages.run import main
 from stages.settings.catalogue import Method, Model

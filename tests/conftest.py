@@ -194,6 +194,7 @@ def make_project(project: Path, site: Path) -> None:
             },
             "tokenize.max_length": 24,
             "train.epochs": 5,
+            "train.short_epoch": None,
             "train.batch_size": 8,
             "train.precision": "fp32",  # on every machine
         },

@@ -17,7 +17,7 @@ from stages.run import run
 from stages.settings.params import arguments, load_params
 from stages.train import train
 
-STEPS = 8  # two epochs of four batches
+STEPS = 8  # two epochs of four batches, the first a short one
 
 
 class BrokenError(Exception):
@@ -50,7 +50,8 @@ def test_same_bytes_wherever_it_was_broken_off(finished, monkeypatch, capfd, met
         finished,
         **{
             "methods.lora": method,
-            "train.epochs": 2,
+            "train.epochs": 1,
+            "train.short_epoch": 8,
             "train.batch_size": 40,
             "train.micro_batch_size": 16,
             "train.dropout": 0.1,

@@ -49,6 +49,14 @@ def test_rows_in_any_order_and_the_head():
     assert (len(tokens), len(tokens.head(2)), len(tokens.head(None))) == (3, 2, 3)
 
 
+def test_the_middle_of_longer_rows_is_left_out():
+    write([[2, *range(10, 20), 3], [2, 7, 3]], [1, 0], chunk=2)
+    tokens = open_tokens("train").shortened(8)
+    assert [ids.tolist() for ids in tokens[np.array([1, 0])]] == [[2, 7, 3], [2, 10, 15, 16, 17, 18, 19, 3]]
+    assert tokens.lengths.tolist() == [8, 3]
+    assert open_tokens("train").shortened(None).lengths.tolist() == [12, 3]
+
+
 def test_missing_tokens_are_refused():
     with pytest.raises(InputError, match=r"data/tokens/test.arrow: not found; make it with `dvc repro tokenize`"):
         open_tokens("test")

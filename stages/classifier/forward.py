@@ -8,7 +8,7 @@ from tqdm import tqdm
 from stages.classifier.processes import ALONE, Processes
 from stages.classifier.tokens import Tokens
 
-TOKENS_PER_BATCH = 8192  # padding included; larger batches are not faster on a CPU and cost memory
+TOKENS_PER_BATCH = 4096  # padding included; larger batches are not faster on a CPU and cost memory
 
 
 def quiet() -> None:

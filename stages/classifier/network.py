@@ -122,10 +122,14 @@ def peft_settings(model, head: list[str], own: dict[str, Any], defaults: dict[st
 def adapted(model, settings: dict[str, Any]):
     """The model with peft's adapter of these settings on it."""
     import torch
-    from peft import AdaLoraConfig, get_peft_config, get_peft_model
+    from peft import AdaLoraConfig, LoraConfig, get_peft_config, get_peft_model
+
+    from stages.classifier.lora import FoldedLinear
 
     with peft_errors_refused():
         config = get_peft_config({**settings, "task_type": "SEQ_CLS"})
+    if type(config) is LoraConfig:
+        config._register_custom_module({torch.nn.Linear: FoldedLinear})  # documented, in spite of its name
     if isinstance(config, AdaLoraConfig) and config.target_r >= config.init_r:
         raise refusal(f"target_r: {config.target_r} is not below init_r, {config.init_r}; lower it")
     if isinstance(config, AdaLoraConfig) and config.deltaT < 1:

@@ -17,12 +17,20 @@ class Tokens:
     lengths: np.ndarray  # (rows,) int32
     labels: np.ndarray  # (rows,) int64
     metadata: dict[str, Any]  # label names, the settings and the limit of tokenize
+    longest: int | None = None  # of longer rows the middle is left out
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def __getitem__(self, rows: np.ndarray) -> list[np.ndarray]:
-        return list(self.ids[rows]["input_ids"])
+        sequences = list(self.ids[rows]["input_ids"])
+        return sequences if self.longest is None else [without_middle(ids, self.longest) for ids in sequences]
+
+    def shortened(self, longest: int | None) -> "Tokens":
+        """The same rows, of which none is longer than that; None: as they are."""
+        if longest is None:
+            return self
+        return replace(self, lengths=np.minimum(self.lengths, longest), longest=longest)
 
     def head(self, count: int | None) -> "Tokens":
         """The first `count` rows, or all."""
@@ -31,6 +39,19 @@ class Tokens:
         return replace(
             self, ids=self.ids.select(range(count)), lengths=self.lengths[:count], labels=self.labels[:count]
         )
+
+
+def without_middle(ids: np.ndarray, longest: int) -> np.ndarray:
+    """At most so many ids: a quarter from the beginning and the rest from the end, special tokens with them, in the
+    proportion of `truncate` of stages/text.py.
+
+    >>> without_middle(np.array([101, 1, 2, 3, 4, 5, 6, 102]), 4)
+    array([101,   5,   6, 102])
+    """
+    if len(ids) <= longest:
+        return ids
+    head = longest // 4
+    return np.concatenate([ids[:head], ids[len(ids) - (longest - head) :]])
 
 
 def open_tokens(split: str) -> Tokens:

@@ -6,43 +6,22 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from stages.classifier import checkpoint
 from stages.classifier.batches import epoch_batches, gradient, multiplies_bf16, orthogonality
 from stages.classifier.calibration import quality
 from stages.classifier.forward import logits
 from stages.classifier.network import classifier, with_method
+from stages.classifier.optimizer import make_optimizer
 from stages.classifier.processes import ALONE, Processes, device
+from stages.classifier.recipe import Recipe
 from stages.classifier.tokens import Tokens
 from stages.files import BASE, TOKENS
-from stages.settings.catalogue import Entry, Method, Model
+from stages.settings.catalogue import Method, Model
 from stages.settings.errors import InputError
-
-Count = Annotated[int, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-
-
-class Recipe(Entry):
-    """The section `train` of params.yaml, where each setting is explained."""
-
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
-    epochs: Count | None
-    batch_size: Count
-    micro_batch_size: Count
-    learning_rate: Annotated[float, Field(gt=0)] | None
-    warmup: Share
-    schedule: Literal["linear", "cosine", "constant_with_warmup"]
-    weight_decay: Annotated[float, Field(ge=0)]
-    max_grad_norm: Annotated[float, Field(gt=0)]
-    dropout: Share | None
-    validations: Count
-    validation_rows: Count
-    precision: Literal["auto", "fp32", "bf16"]
-    deterministic: bool
 
 
 @dataclass
@@ -79,7 +58,7 @@ class Training:
                 f"params.yaml: train.batch_size: {recipe.batch_size} is above the {len(tokens)} texts of train"
             )
         self.steps_per_epoch = -(-len(tokens) // recipe.batch_size)
-        self.epochs = recipe.epochs or model.epochs
+        self.epochs = (recipe.epochs or model.epochs) + bool(recipe.short_epoch)
         self.steps = self.epochs * self.steps_per_epoch
         self.rate = recipe.learning_rate or method.learning_rate or model.learning_rate
 
@@ -95,7 +74,7 @@ class Training:
         self.optimizer = make_optimizer(self.network, self.rate, recipe.weight_decay, method.loraplus_lr_ratio)
         self.scheduler = get_scheduler(recipe.schedule, self.optimizer, round(recipe.warmup * self.steps), self.steps)
         self.progress = Progress()
-        self.epoch, self.batches = -1, []
+        self.epoch, self.rows, self.batches = -1, tokens, []
         self.key = self.checkpoint_key(model, method)
         processes.agree(
             f"{self.key} {self.network.device.type} {self.bf16}",
@@ -169,7 +148,8 @@ class Training:
         epoch, number = divmod(step - 1, self.steps_per_epoch)
         if epoch != self.epoch:
             self.epoch = epoch
-            self.batches = epoch_batches(self.tokens.lengths, self.recipe.batch_size, self.recipe.seed, epoch)
+            self.rows = self.tokens if epoch else self.tokens.shortened(self.recipe.short_epoch)
+            self.batches = epoch_batches(self.rows.lengths, self.recipe.batch_size, self.recipe.seed, epoch)
         return self.batches[number]
 
     def take_step(self, step: int, batch: np.ndarray) -> None:
@@ -181,7 +161,7 @@ class Training:
             source = np.random.SeedSequence((self.recipe.seed, step, self.processes.rank))
             torch.manual_seed(int(source.generate_state(1)[0]))
         rows = self.processes.share(batch)
-        sequences, labels = self.tokens[rows], self.tokens.labels[rows]
+        sequences, labels = self.rows[rows], self.rows.labels[rows]
         loss = gradient(self.network, sequences, labels, len(batch), self.recipe.micro_batch_size, self.bf16)
         loss = self.processes.sum_gradients(self.trained, loss)
         if (penalty := orthogonality(self.network)) is not None:
@@ -247,31 +227,3 @@ def check_length(network, metadata: dict[str, Any]) -> None:
             f"params.yaml: tokenize.max_length: {longest} and the method's {virtual} virtual tokens are above the "
             f"model's limit of {metadata['limit']}; lower it to {metadata['limit'] - virtual}"
         )
-
-
-def make_optimizer(model, learning_rate: float, weight_decay: float, loraplus_lr_ratio: float | None):
-    """AdamW; weight decay on matrices only, not on vectors: biases, norms, and what peft shapes (1, n) or (n, 1) of
-    IA3's factors and AdaLoRA's singular values.
-
-    LoRA+ (Hayou et al. 2024) if a ratio is given: B, and as in the authors' code all vectors, at that many times
-    the rate.
-    """
-    import torch
-
-    if loraplus_lr_ratio:
-        from peft.optimizers import create_loraplus_optimizer
-
-        return create_loraplus_optimizer(
-            model,
-            torch.optim.AdamW,
-            lr=learning_rate,
-            loraplus_lr_ratio=loraplus_lr_ratio,
-            loraplus_weight_decay=weight_decay,
-        )
-    matrices, vectors = [], []
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            is_vector = parameter.ndim < 2 or "ia3_l" in name or "lora_E" in name
-            (vectors if is_vector else matrices).append(parameter)
-    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=learning_rate)

@@ -1,0 +1,29 @@
+"""The optimizer of a training."""
+
+
+def make_optimizer(model, learning_rate: float, weight_decay: float, loraplus_lr_ratio: float | None):
+    """AdamW; weight decay on matrices only, not on vectors: biases, norms, and what peft shapes (1, n) or (n, 1) of
+    IA3's factors and AdaLoRA's singular values.
+
+    LoRA+ (Hayou et al. 2024) if a ratio is given: B, and as in the authors' code all vectors, at that many times
+    the rate.
+    """
+    import torch
+
+    if loraplus_lr_ratio:
+        from peft.optimizers import create_loraplus_optimizer
+
+        return create_loraplus_optimizer(
+            model,
+            torch.optim.AdamW,
+            lr=learning_rate,
+            loraplus_lr_ratio=loraplus_lr_ratio,
+            loraplus_weight_decay=weight_decay,
+        )
+    matrices, vectors = [], []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            is_vector = parameter.ndim < 2 or "ia3_l" in name or "lora_E" in name
+            (vectors if is_vector else matrices).append(parameter)
+    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=learning_rate)

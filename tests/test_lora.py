@@ -1,0 +1,79 @@
+"""The folded LoRA layer against peft's own, and its gradients against differences."""
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from stages.classifier.lora import Folded, FoldedLinear
+
+SETTINGS = {"r": 3, "lora_alpha": 12, "target_modules": ["0", "2"]}
+
+
+def pair(bias: bool = True, **settings):
+    """The same two layers twice, with the same adapters: folded, and peft's own."""
+    models = []
+    for folded in (True, False):
+        torch.manual_seed(0)
+        layers = [torch.nn.Linear(7, 11, bias), torch.nn.GELU(), torch.nn.Linear(11, 5, bias)]
+        config = LoraConfig(**SETTINGS | settings)
+        if folded:
+            config._register_custom_module({torch.nn.Linear: FoldedLinear})
+        model = get_peft_model(torch.nn.Sequential(*layers), config)
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter, std=0.1)  # as it begins, the adapter changes nothing
+        models.append(model)
+    return models
+
+
+def outcome(model, x) -> dict[str, torch.Tensor]:
+    """The output, and every gradient of a loss of it."""
+    torch.manual_seed(1)  # of dropout
+    x = x.clone().requires_grad_()
+    output = model(x)
+    output.square().sum().backward()
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return {"output": output, "x": x.grad} | gradients
+
+
+@pytest.mark.parametrize("shape", [(4, 7), (2, 3, 7), (0, 7)])
+@pytest.mark.parametrize("settings", [{}, {"use_rslora": True}, {"bias": False}], ids=str)
+def test_equal_to_pefts_layer(monkeypatch, shape, settings):
+    folded, plain = pair(**settings)
+    x = torch.randn(shape)
+    expected = outcome(plain, x)
+    monkeypatch.setattr("peft.tuners.lora.Linear.forward", None)  # so it is not what answers
+    found = outcome(folded, x)
+    assert found.keys() == expected.keys()
+    assert len(found) == 6
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_gradients_against_differences():
+    torch.manual_seed(0)
+    tensors = [torch.randn(shape, dtype=torch.float64) for shape in ((2, 3, 7), (5, 7), (5,), (3, 7), (5, 3))]
+    for position in (0, 3, 4):
+        tensors[position].requires_grad_()
+    assert torch.autograd.gradcheck(Folded.apply, (*tensors, 1.5))
+
+
+@pytest.mark.parametrize("settings", [{"lora_dropout": 0.5}, {"use_dora": True}, {"lora_bias": True}], ids=str)
+def test_what_is_not_plain_lora_is_pefts(monkeypatch, settings):
+    folded, plain = pair(**settings)
+    expected = outcome(plain, x := torch.randn(4, 7))
+    monkeypatch.setattr(Folded, "apply", None)
+    torch.testing.assert_close(outcome(folded, x), expected, rtol=0, atol=0)
+
+
+def test_merged_disabled_and_in_bf16(monkeypatch):
+    folded, plain = pair()
+    x = torch.randn(4, 7)
+    once = folded(x)
+    monkeypatch.setattr(Folded, "apply", None)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(folded(x), plain(x))
+    with folded.disable_adapter():
+        assert torch.equal(folded(x), folded.get_base_model()(x))
+    folded.merge_adapter()
+    torch.testing.assert_close(folded(x), once, rtol=1e-4, atol=1e-4)
+    assert type(folded.merge_and_unload()[0]) is torch.nn.Linear
