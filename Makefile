@@ -7,6 +7,7 @@
 # make plots   draw metrics/ as a page that needs no network, dvc_plots/index.html
 # make soak    kill runs at random moments and mutate inputs, by the hundred (an hour)
 # make bench   what rank, learning rate and method buy: a training each (2 hours), benchmarks/settings.csv
+# make speed   texts a second in training and scoring beside Trainer and pipeline (8 minutes)
 # make scale   what memory the stages need for 10,000 to 5,000,000 texts (hours, 20 GB of disk); make scale ROWS=100000
 # make audit   ask whether a package of the lock has a known vulnerability
 # make lock    write requirements.txt and versions.yaml anew after a change of pyproject.toml
@@ -21,7 +22,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run env test test-scale lint export table push plots soak bench scale audit lock
+.PHONY: help run env test test-scale lint export table push plots soak bench speed scale audit lock
 .DELETE_ON_ERROR:
 
 run: $(ENV)
@@ -83,6 +84,10 @@ soak: $(ENV)
 
 bench: $(ENV)
 	python -m benchmarks.settings
+
+speed: $(ENV)
+	dvc repro
+	python -m benchmarks.speed
 
 scale: $(ENV)
 	python -m benchmarks.scale $(ROWS)

@@ -13,7 +13,7 @@ from conftest import ROOT, edit_params, git, read
 from matplotlib.testing.compare import compare_images
 from ruamel.yaml import YAML
 
-from benchmarks import settings
+from benchmarks import settings, speed
 from stages.settings.params import load_params
 
 
@@ -108,6 +108,21 @@ def test_a_row_depends_on_every_stage_that_a_training_runs():
         return {name}.union(*(needed(makers[dep]) for dep in stages[name]["deps"] if dep in makers))
 
     assert needed("train") == set(settings.STAGES)
+
+
+def test_speed_beside_the_peers(finished, capsys):
+    speed.main(steps=2, texts=20, pairs=1)
+    lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("{")]  # Trainer's own
+    assert re.fullmatch(r"matrix products in fp32: \d+ GFLOP/s, \d+ threads", lines[0])
+    cells = [re.split(r" *\| *", line)[1:-1] for line in lines[3:]]
+    equal = [
+        re.fullmatch(rf"scoring, their batches of {n}; (.*)% of the labels equal", cells[row][0])
+        for row, n in ((1, 1), (2, 32))
+    ]
+    assert cells[0][0] == "training"
+    assert all(float(found[1]) >= 50 for found in equal)  # longer texts are cut elsewhere
+    for _, ours, theirs, ratio, _ in cells:
+        assert float(ratio) == pytest.approx(float(ours) / float(theirs), abs=0.02)
 
 
 def test_readme_shows_what_was_measured(tmp_path):

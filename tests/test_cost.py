@@ -9,11 +9,12 @@ from transformers import BertConfig, BertModel
 from benchmarks.cost import Encoder, Machine, seconds, span
 
 
-def test_operations_are_those_that_torch_counts():
-    """Of a BERT without pooler; LoRA of rank 1 on its matrices adds a little, and the lowest layer's input needs no
-    gradient.
+@pytest.mark.parametrize("adapted", [6, 4])
+def test_operations_are_those_that_torch_counts(adapted):
+    """Of a BERT without pooler; LoRA of rank 1 on its matrices adds a little, and the input of the lowest layer that
+    has it needs no gradient.
     """
-    encoder, tokens = Encoder(layers=6, hidden=64, intermediate=256, trained=0), 50
+    encoder, tokens = Encoder(layers=6, hidden=64, intermediate=256, adapted=adapted, trained=0), 50
     config = BertConfig(
         vocab_size=10, hidden_size=64, num_hidden_layers=6, num_attention_heads=2, intermediate_size=256,
         attn_implementation="eager", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
@@ -23,18 +24,21 @@ def test_operations_are_those_that_torch_counts():
     with FlopCounterMode(display=False) as forward:
         model(ids)
     assert forward.get_total_flops() == encoder.forward(tokens)
-    model = get_peft_model(model, LoraConfig(r=1, target_modules=["query", "key", "value", "dense"]))
+    top = list(range(6 - adapted, 6))
+    model = get_peft_model(
+        model, LoraConfig(r=1, target_modules=["query", "key", "value", "dense"], layers_to_transform=top)
+    )
     with FlopCounterMode(display=False) as step:
         model(ids).last_hidden_state.sum().backward()
     assert step.get_total_flops() == pytest.approx(encoder.training(tokens), rel=0.1)
 
 
 def test_a_case_by_hand():
-    """1,600 texts of 10 tokens in two processes: 100 steps in all, 50 of each."""
-    encoder = Encoder(layers=1, hidden=2, intermediate=4, trained=1000)
+    """1,600 texts of 10 tokens, twice, in two processes: 200 steps in all, 100 of each."""
+    encoder = Encoder(layers=1, hidden=2, intermediate=4, adapted=1, trained=1000)
     assert encoder.forward(10) == 2 * (4 * 4 + 2 * 8) * 10 + 4 * 2 * 100
     machine = Machine("two", processes=2, train=1440, score=720, step=0.5, network=8000, price=1)
-    taken = seconds(1600, machine, encoder, 10)
+    taken = seconds(1600, machine, encoder, 10, 10)
     assert taken["score"] == 1600 * 1440 / 720 / 2
-    assert taken["train"] == 1600 * 2880 / 1440 / 2 + 50 * (0.5 + 1)
+    assert taken["train"] == 1600 * 2 * 2880 / 1440 / 2 + 100 * (0.5 + 1)
     assert [span(value) for value in (5, 600, 7200, 864000)] == ["5.0 s", "10.0 min", "2.0 h", "10.0 days"]
