@@ -28,6 +28,7 @@ MODULES = {"data": "stages.data", "tokenize": "stages.tokenize", "train": "bench
 # What `dvc exp run -S` would take: half of the texts bear each label, those held out are as many as the default's.
 OVERRIDES = [
     "dataset=scale",
+    "train.short_epoch=null",  # whose batches are small
     "+datasets.scale={source:{train:scale.jsonl},labels:[no,yes],train:null,validation:1000,test:5000}",
 ]
 

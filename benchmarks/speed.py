@@ -61,7 +61,7 @@ def our_steps(steps: int) -> Callable[[], None]:
 
     def take() -> None:
         for step in range(1, steps + 1):
-            training.take_step(step, training.batch(step))
+            training.take_step(step)
 
     return take
 

@@ -58,6 +58,7 @@ def train(*, model: Model, method: Method, recipe: Recipe) -> None:
             "train_loss": round(last_tenth(training), 4),
             "temperature": round(temperature, 4),
             "learning_rate": training.rate,
+            "short_epochs": training.short_epochs,
             "epochs": training.epochs,
             "steps": training.steps,
             **parameter_counts(training.network),

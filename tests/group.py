@@ -34,7 +34,7 @@ def take_steps(folder: Path) -> None:
     rows = []
     for step in range(1, training.steps + 1):
         taken.clear()
-        training.take_step(step, training.batch(step))
+        training.take_step(step)
         rows.append([row for part in taken for row in part])
     Tokens.__getitem__ = ids
     (folder / f"{processes.rank}.json").write_text(json.dumps(rows))

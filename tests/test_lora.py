@@ -4,21 +4,20 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from stages.classifier.lora import Folded, FoldedLinear
+from stages.classifier.lora import Folded, fold
 
 SETTINGS = {"r": 3, "lora_alpha": 12, "target_modules": ["0", "2"]}
 
 
-def pair(bias: bool = True, **settings):
+def pair(with_bias: bool = True, **settings):
     """The same two layers twice, with the same adapters: folded, and peft's own."""
     models = []
     for folded in (True, False):
         torch.manual_seed(0)
-        layers = [torch.nn.Linear(7, 11, bias), torch.nn.GELU(), torch.nn.Linear(11, 5, bias)]
-        config = LoraConfig(**SETTINGS | settings)
+        layers = [torch.nn.Linear(7, 11, with_bias), torch.nn.GELU(), torch.nn.Linear(11, 5, with_bias)]
+        model = get_peft_model(torch.nn.Sequential(*layers), LoraConfig(**SETTINGS | settings))
         if folded:
-            config._register_custom_module({torch.nn.Linear: FoldedLinear})
-        model = get_peft_model(torch.nn.Sequential(*layers), config)
+            fold(model)
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
                 torch.nn.init.normal_(parameter, std=0.1)  # as it begins, the adapter changes nothing
@@ -37,7 +36,18 @@ def outcome(model, x) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("shape", [(4, 7), (2, 3, 7), (0, 7)])
-@pytest.mark.parametrize("settings", [{}, {"use_rslora": True}, {"bias": False}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"use_rslora": True},
+        {"init_lora_weights": "pissa"},
+        {"fan_in_fan_out": True},  # which peft sets right
+        {"with_bias": False},
+        {"bias": "lora_only"},
+    ],
+    ids=str,
+)
 def test_equal_to_pefts_layer(monkeypatch, shape, settings):
     folded, plain = pair(**settings)
     x = torch.randn(shape)
@@ -45,14 +55,14 @@ def test_equal_to_pefts_layer(monkeypatch, shape, settings):
     monkeypatch.setattr("peft.tuners.lora.Linear.forward", None)  # so it is not what answers
     found = outcome(folded, x)
     assert found.keys() == expected.keys()
-    assert len(found) == 6
+    assert len(found) == (8 if settings.get("bias") else 6)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_gradients_against_differences():
     torch.manual_seed(0)
     tensors = [torch.randn(shape, dtype=torch.float64) for shape in ((2, 3, 7), (5, 7), (5,), (3, 7), (5, 3))]
-    for position in (0, 3, 4):
+    for position in (0, 2, 3, 4):
         tensors[position].requires_grad_()
     assert torch.autograd.gradcheck(Folded.apply, (*tensors, 1.5))
 

@@ -37,7 +37,7 @@ def bert(tmp_path, monkeypatch) -> list[np.ndarray]:
 def build(method: Method):
     torch.manual_seed(1)
     model, head = classifier(["negative", "positive"], dropout=0.0)
-    return with_method(model, head, method, PARAMS.models["minilm"].peft, STEPS)
+    return with_method(model, head, method, PARAMS.models["bert"].peft, STEPS)
 
 
 @pytest.mark.parametrize("name", PARAMS.methods)

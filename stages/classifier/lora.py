@@ -10,6 +10,13 @@ from peft.tuners.lora import Linear
 from torch.autograd.function import once_differentiable
 
 
+def fold(model: torch.nn.Module) -> None:
+    """Let LoRA's linear layers of a model that peft has made compute their product this way."""
+    for module in model.modules():
+        if type(module) is Linear:
+            module.__class__ = FoldedLinear
+
+
 class FoldedLinear(Linear):
     """peft's layer, whose forward pass it takes over where that is plain LoRA in fp32."""
 
@@ -30,6 +37,7 @@ class FoldedLinear(Linear):
         return (
             len(names) == 1
             and not (self.disable_adapters or self.merged or self.fan_in_fan_out or self.lora_bias[names[0]])
+            and not self.get_base_layer().weight.requires_grad
             and names[0] not in self.lora_variant
             and isinstance(self.lora_dropout[names[0]], torch.nn.Identity)
             and x.dtype == self.get_base_layer().weight.dtype == torch.float32
@@ -38,7 +46,7 @@ class FoldedLinear(Linear):
 
 
 class Folded(torch.autograd.Function):
-    """x (W + s B A)' + b, and its gradients by x, A and B.
+    """x (W + s B A)' + b, and its gradients by x, b, A and B; W is frozen.
 
     x: (..., in); W: (out, in); b: (out,) or None; A: (r, in); B: (out, r); s: a number. The result: (..., out).
     """
@@ -53,9 +61,10 @@ class Folded(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, gradient):
         x, weight, a, b = ctx.saved_tensors
-        rows, gradient_rows = x.flatten(0, -2), gradient.flatten(0, -2)
+        rows, gradient_rows = (tensor.reshape(-1, tensor.shape[-1]) for tensor in (x, gradient))
         by_x = gradient @ torch.addmm(weight, b, a, alpha=ctx.scaling) if ctx.needs_input_grad[0] else None
         by_a = (gradient_rows @ b).mul_(ctx.scaling).T @ rows
         # Not its transpose, gradient' (x A'), which is the same: MKL takes six times as long for that.
         by_b = ((rows @ a.T).mul_(ctx.scaling).T @ gradient_rows).T
-        return by_x, None, None, by_a, by_b, None
+        by_bias = gradient_rows.sum(0) if ctx.needs_input_grad[2] else None
+        return by_x, None, by_bias, by_a, by_b, None

@@ -105,6 +105,8 @@ def peft_settings(model, head: list[str], own: dict[str, Any], defaults: dict[st
     }
     if (kind := str(own.get("peft_type"))) not in PEFT_TYPE_TO_CONFIG_MAPPING:
         raise refusal(f"peft_type: {kind!r} is none of peft's; one is LORA")
+    if isinstance(own.get("target_modules"), str):  # a pattern, or all-linear, which says of which layers, too
+        defaults.pop("layers_to_transform", None)
     known = PEFT_TYPE_TO_CONFIG_MAPPING[kind].__dataclass_fields__
     settings = {name: value for name, value in defaults.items() if name in known} | own
     if "modules_to_save" in known:  # the head's fresh weights always, beside the method's own
@@ -122,14 +124,12 @@ def peft_settings(model, head: list[str], own: dict[str, Any], defaults: dict[st
 def adapted(model, settings: dict[str, Any]):
     """The model with peft's adapter of these settings on it."""
     import torch
-    from peft import AdaLoraConfig, LoraConfig, get_peft_config, get_peft_model
+    from peft import AdaLoraConfig, get_peft_config, get_peft_model
 
-    from stages.classifier.lora import FoldedLinear
+    from stages.classifier.lora import fold
 
     with peft_errors_refused():
         config = get_peft_config({**settings, "task_type": "SEQ_CLS"})
-    if type(config) is LoraConfig:
-        config._register_custom_module({torch.nn.Linear: FoldedLinear})  # documented, in spite of its name
     if isinstance(config, AdaLoraConfig) and config.target_r >= config.init_r:
         raise refusal(f"target_r: {config.target_r} is not below init_r, {config.init_r}; lower it")
     if isinstance(config, AdaLoraConfig) and config.deltaT < 1:
@@ -142,6 +142,7 @@ def adapted(model, settings: dict[str, Any]):
         model = get_peft_model(model, config)
         with torch.no_grad():  # an encoder that cannot take a prefix says so only here
             model(input_ids=torch.zeros((1, 2), dtype=torch.long))
+    fold(model)
     return model
 
 

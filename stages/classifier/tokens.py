@@ -42,8 +42,7 @@ class Tokens:
 
 
 def without_middle(ids: np.ndarray, longest: int) -> np.ndarray:
-    """At most so many ids: a quarter from the beginning and the rest from the end, special tokens with them, in the
-    proportion of `truncate` of stages/text.py.
+    """At most so many ids, special ones among them: a quarter from the beginning and the rest from the end.
 
     >>> without_middle(np.array([101, 1, 2, 3, 4, 5, 6, 102]), 4)
     array([101,   5,   6, 102])

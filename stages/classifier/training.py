@@ -58,8 +58,9 @@ class Training:
                 f"params.yaml: train.batch_size: {recipe.batch_size} is above the {len(tokens)} texts of train"
             )
         self.steps_per_epoch = -(-len(tokens) // recipe.batch_size)
-        self.epochs = (recipe.epochs or model.epochs) + bool(recipe.short_epoch)
-        self.steps = self.epochs * self.steps_per_epoch
+        self.epochs = recipe.epochs or model.epochs
+        self.short_epochs = int(recipe.short_epoch is not None and tokens.lengths.max() > recipe.short_epoch)
+        self.steps = (self.short_epochs + self.epochs) * self.steps_per_epoch
         self.rate = recipe.learning_rate or method.learning_rate or model.learning_rate
 
         set_seed(recipe.seed)
@@ -134,7 +135,7 @@ class Training:
         validate_at = {round(self.steps * (number + 1) / recipe.validations) for number in range(recipe.validations)}
         interval, saved_at = checkpoint_seconds(), time.monotonic()
         for step in range(self.progress.step + 1, self.steps + 1):
-            self.take_step(step, self.batch(step))
+            self.take_step(step)
             self.progress.step = step
             if step in validate_at:
                 self.follow(step)
@@ -144,18 +145,19 @@ class Training:
                 saved_at = time.monotonic()
 
     def batch(self, step: int) -> np.ndarray:
-        """The rows of a step, by all processes."""
+        """The numbers of a step's rows, by all processes; `self.rows` holds them as this epoch reads them."""
         epoch, number = divmod(step - 1, self.steps_per_epoch)
         if epoch != self.epoch:
             self.epoch = epoch
-            self.rows = self.tokens if epoch else self.tokens.shortened(self.recipe.short_epoch)
+            self.rows = self.tokens.shortened(self.recipe.short_epoch) if epoch < self.short_epochs else self.tokens
             self.batches = epoch_batches(self.rows.lengths, self.recipe.batch_size, self.recipe.seed, epoch)
         return self.batches[number]
 
-    def take_step(self, step: int, batch: np.ndarray) -> None:
-        """One optimizer step on the rows of `batch`."""
+    def take_step(self, step: int) -> None:
+        """One optimizer step."""
         import torch
 
+        batch = self.batch(step)
         self.network.train()
         if self.processes.count > 1:  # each draws its own dropout, and the same again after a restart
             source = np.random.SeedSequence((self.recipe.seed, step, self.processes.rank))
