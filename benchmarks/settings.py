@@ -147,8 +147,8 @@ def tables(results: pd.DataFrame) -> tuple[str, str]:
         "time": "training",
         "commit": "commit",
     }
-    lora = results[~methods].replace({"setting": {DEFAULT: f"{DEFAULT} (the default)"}})
-    others = results[methods | default].replace({"setting": {DEFAULT: "method lora (the default)"}})
+    lora = results[~methods]
+    others = results[methods | default].replace({"setting": {DEFAULT: "method lora"}})
     others = others.sort_values("trainable_parameters")
     return tuple(
         rows[list(columns)]

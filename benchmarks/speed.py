@@ -2,10 +2,9 @@
 
     make speed           # after `dvc repro`
 
-Training: the same encoder, texts and LoRA (query and value, rank 8) as `peers.trainer_steps` trains them; without the
-short first epoch, and with all else as in params.yaml. Scoring: the trained classifier, exported, under transformers'
-pipeline, which cuts the end of long texts off, and so differs in a few labels. Each pair is measured in turn, several
-times; a ratio is of the medians.
+Training: one epoch of the same texts with the same LoRA (query and value, rank 8), in fp32, by train and by Trainer.
+Scoring: the trained classifier, by infer and by transformers' pipeline; which cuts the end of a long text off, and not
+its middle, and so gives a few other labels. The two take turns at being first; a ratio is of the medians.
 """
 
 import statistics
@@ -25,6 +24,7 @@ from stages.classifier.forward import quiet
 from stages.classifier.tokens import open_tokens
 from stages.classifier.training import Training
 from stages.files import BASE, RAW, read_table
+from stages.settings.catalogue import Method
 from stages.settings.params import arguments, load_params
 from stages.train import train
 from stages.use.loading import load_classifier
@@ -49,33 +49,36 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def our_steps(steps: int) -> Callable[[], None]:
-    """The first steps of a training of the peer's adapter, ready to be taken."""
+def our_epoch(texts: int) -> Callable[[], None]:
+    """An epoch of the first texts with the peer's adapter, ready to be trained."""
     settings = arguments(train, load_params())
     settings["recipe"] = settings["recipe"].model_copy(
-        update={"batch_size": peers.BATCH, "micro_batch_size": peers.BATCH, "short_epoch": None, "validations": 1}
+        update={"batch_size": peers.BATCH, "micro_batch_size": peers.BATCH, "epochs": 1, "short_epoch": None}
+        | {"precision": "fp32"}
     )
-    settings["method"] = settings["method"].model_copy(update={"peft": {"peft_type": "LORA", **peers.LORA}})
+    settings["method"] = Method(peft={"peft_type": "LORA", **peers.LORA})
     settings["model"] = settings["model"].model_copy(update={"peft": {}})
-    training = Training(**settings, tokens=open_tokens("train"), held_out=open_tokens("validation"))
+    training = Training(**settings, tokens=open_tokens("train").head(texts), held_out=open_tokens("validation"))
 
-    def take() -> None:
-        for step in range(1, steps + 1):
+    def take_all_steps() -> None:
+        for step in range(1, training.steps + 1):
             training.take_step(step)
 
-    return take
+    return take_all_steps
 
 
-def compare(what: str, texts: int, pairs: int, ours: Callable, peer: Callable) -> dict[str, str | float]:
-    """A row of the table: texts a second of both, and their ratio. ours, peer: make ready and return what is timed."""
-    times = [(seconds(ours()), seconds(peer())) for _ in range(pairs)]
-    mine, theirs = zip(*times, strict=True)
-    ratios = [other / own for own, other in times]
+def compare(what: str, texts: int, pairs: int, ours: Callable, theirs: Callable) -> dict[str, str | float]:
+    """A row of the table: texts a second of both, and their ratio. ours, theirs: return what is timed, made ready."""
+    times = {ours: [], theirs: []}
+    for number in range(pairs):
+        for make in (ours, theirs) if number % 2 == 0 else (theirs, ours):
+            times[make].append(seconds(make()))
+    ratios = [their / our for our, their in zip(times[ours], times[theirs], strict=True)]
     return {
         "what": what,
-        "ours, texts/s": texts / statistics.median(mine),
-        "theirs, texts/s": texts / statistics.median(theirs),
-        "ratio": statistics.median(theirs) / statistics.median(mine),
+        "ours, texts/s": texts / statistics.median(times[ours]),
+        "theirs, texts/s": texts / statistics.median(times[theirs]),
+        "ratio": statistics.median(times[theirs]) / statistics.median(times[ours]),
         "of each pair": f"{min(ratios):.2f} to {max(ratios):.2f}",
     }
 
@@ -89,22 +92,21 @@ def main(
     quiet()
     rows, metadata = read_table(RAW / "train.parquet")
     length = open_tokens("train").metadata["tokenize"]["max_length"]
-    first = rows.head(count := steps * peers.BATCH)
-    recipe = partial(
-        peers.trainer_steps, BASE, first["text"].tolist(), first["label"].tolist(), len(metadata["labels"]), length
-    )
-    table = [compare("training", count, pairs, partial(our_steps, steps), recipe)]
-
+    rows = rows.head(steps * peers.BATCH)
+    data = rows["text"].tolist(), rows["label"].tolist(), len(metadata["labels"]), length
     reviews = read_table(RAW / "test.parquet")[0]["text"].head(texts).tolist()
-    classifier = Classifier()
+    classifier, table = Classifier(), []
     labels = [label for label, _ in classifier(reviews)]
     with tempfile.TemporaryDirectory() as folder:
+        for frugal, how in ((False, f"padded to {length}, dropout"), (True, "padded to the batch, no dropout")):
+            peer = partial(peers.trainer, BASE, *data, frugal, folder)
+            table.append(compare(f"training; Trainer, {how}", len(rows), pairs, partial(our_epoch, len(rows)), peer))
         for part in load_classifier():
             part.save_pretrained(folder)
         for batch in (1, 32):
             pipeline = peers.pipeline(folder, length, batch)
             equal = sum(map(eq, labels, pipeline(reviews))) / len(reviews)
-            what = f"scoring, their batches of {batch}; {equal:.1%} of the labels equal"
+            what = f"scoring; pipeline, batches of {batch} ({equal:.1%} equal labels)"
             ours, theirs = partial(classifier, reviews), partial(pipeline, reviews)
             table.append(compare(what, len(reviews), pairs, lambda call=ours: call, lambda call=theirs: call))
     print(f"matrix products in fp32: {matrix_rate() / 1e9:.0f} GFLOP/s, {torch.get_num_threads()} threads")

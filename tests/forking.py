@@ -18,7 +18,7 @@ import socket
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 IMPORTED = (
     *("dvc.cli.parser", "dvc.repo", "dvc.scm", "dvc.stage.run", "dulwich.client", "colorama"),
@@ -68,14 +68,14 @@ def contents(file) -> str:
     return file.read()
 
 
-def parse_each_text_once() -> None:
+def parse_each_text_once(setattr: Callable = setattr) -> None:
     """A DVC command parses params.yaml up to 16 times, which is four fifths of the time of `dvc status`."""
     from dvc.utils import strictyaml
     from dvc.utils.serialize import _yaml
 
     parsed = functools.cache(_yaml.parse_yaml)
     for module in (_yaml, strictyaml):
-        module.parse_yaml = lambda *args, **kwargs: copy.deepcopy(parsed(*args, **kwargs))
+        setattr(module, "parse_yaml", lambda *args, **kwargs: copy.deepcopy(parsed(*args, **kwargs)))
 
 
 def serve(requests: socket.socket) -> None:
@@ -128,7 +128,7 @@ def main(told: int, *streams: int) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
     if request["command"] != "dvc":
-        sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", buffering=1, closefd=False, errors="backslashreplace")  # noqa: SIM115
         stage_main(request["command"], request["folder"], request["environment"], request["args"])
         return
     sys.stderr = sys.stdout

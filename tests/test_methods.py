@@ -10,8 +10,9 @@ from transformers import AutoTokenizer
 from stages.classifier.batches import gradient, orthogonality
 from stages.classifier.calibration import calibrate
 from stages.classifier.forward import logits, pad, quiet
+from stages.classifier.lora import FoldedLinear
 from stages.classifier.network import classifier, save_classifier, with_method
-from stages.classifier.training import make_optimizer
+from stages.classifier.optimizer import make_optimizer
 from stages.files import BASE
 from stages.settings.catalogue import Method
 from stages.settings.errors import InputError
@@ -47,6 +48,8 @@ def test_trains_saves_and_reloads(bert, name):
     start = {key: p.detach().clone() for key, p in model.named_parameters()}
     trained = {key for key, p in model.named_parameters() if p.requires_grad}
     assert any("classifier" in key for key in trained)
+    folded = any(isinstance(module, FoldedLinear) for module in model.modules())
+    assert folded == (isinstance(method.peft, dict) and method.peft["peft_type"] == "LORA")
     if name == "full":
         assert trained == set(start)
     elif name == "head":

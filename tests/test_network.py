@@ -12,7 +12,7 @@ from stages.classifier.batches import gradient
 from stages.classifier.calibration import calibrate
 from stages.classifier.forward import logits, pad, quiet
 from stages.classifier.network import classifier, save_classifier, with_method
-from stages.classifier.training import make_optimizer
+from stages.classifier.optimizer import make_optimizer
 from stages.files import ADAPTER, BASE
 from stages.settings.catalogue import Method
 from stages.settings.errors import InputError

@@ -21,9 +21,9 @@ from stages.settings.params import STAGES
 ALL = set(STAGES)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def status_in_this_process():
-    parse_each_text_once()
+@pytest.fixture(autouse=True)
+def quick_status(monkeypatch):
+    parse_each_text_once(monkeypatch.setattr)
 
 
 def changed() -> set[str]:

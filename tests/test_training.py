@@ -1,0 +1,20 @@
+"""What a training reads at each step; its end is in test_pipeline.py, its interruptions in test_resume.py."""
+
+import pytest
+from conftest import edit_params
+
+from stages.classifier.tokens import open_tokens
+from stages.classifier.training import Training
+from stages.settings.params import arguments, load_params
+from stages.train import train
+
+
+@pytest.mark.parametrize(("short_epoch", "longest"), [(8, [8, 24, 24]), (24, [24, 24]), (None, [24, 24])])
+def test_the_first_epoch_is_on_less_of_each_text(finished, short_epoch, longest):
+    edit_params(finished, **{"train.short_epoch": short_epoch, "train.epochs": 2})
+    tokens = open_tokens("train")
+    training = Training(**arguments(train, load_params()), tokens=tokens, held_out=open_tokens("validation"))
+    steps = len(tokens) // 8
+    assert training.steps == steps * len(longest)
+    read = [max(map(len, training.rows[rows])) for rows in map(training.batch, range(1, training.steps + 1))]
+    assert [max(read[start : start + steps]) for start in range(0, len(read), steps)] == longest
