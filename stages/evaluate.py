@@ -63,7 +63,8 @@ def evaluate(*, bins: Annotated[int, Field(ge=2, le=100)]) -> None:
     raw, metadata = read_table(RAW / "test.parquet")
     names, labels = metadata["labels"], raw["label"].to_numpy()
     probabilities = softmax(scores, axis=1)
-    uncalibrated = softmax(scores * model.config.calibration_temperature, axis=1)  # as before calibration
+    config = model.config
+    uncalibrated = softmax((scores - config.calibration_bias) * config.calibration_temperature, axis=1)
     predicted = probabilities.argmax(axis=1)
     right, baseline_right = predicted == labels, read_table(BASELINE)[0]["predicted"].to_numpy() == labels
     before, after = reliability(uncalibrated, labels, bins), reliability(probabilities, labels, bins)
@@ -72,6 +73,7 @@ def evaluate(*, bins: Annotated[int, Field(ge=2, le=100)]) -> None:
     result |= {
         "ece": expected_calibration_error(after),
         "ece_uncalibrated": expected_calibration_error(before),
+        "accuracy_uncalibrated": float((uncalibrated.argmax(axis=1) == labels).mean()),
         "baseline_accuracy": float(baseline_right.mean()),
         "difference": float(right.mean() - baseline_right.mean()),
     }

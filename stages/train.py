@@ -40,13 +40,19 @@ def train(*, model: Model, method: Method, recipe: Recipe) -> None:
         print(f"train: going on from {resumed}")
     take_all_steps(training)
 
-    # All validation texts in fp32: what is reported, and what the temperature is fitted on.
+    # All validation texts in fp32: what is reported, and what the calibration is then fitted on.
     scores, labels = training.validate()
     if not processes.first:
         return
-    temperature = calibrate(training.network, scores, labels)
+    temperature, bias = calibrate(training.network, scores, labels)
+    metadata = training.tokens.metadata
     save_classifier(
-        training.network, {"tokenize": training.tokens.metadata["tokenize"], "calibration_temperature": temperature}
+        training.network,
+        {
+            "tokenize": metadata["tokenize"],
+            "calibration_temperature": temperature,
+            "calibration_bias": bias.tolist(),
+        },
     )
     write_curves(training.progress)
     loss, accuracy = quality(scores, labels)
@@ -57,6 +63,7 @@ def train(*, model: Model, method: Method, recipe: Recipe) -> None:
             "validation_loss": round(loss, 4),
             "train_loss": round(last_tenth(training), 4),
             "temperature": round(temperature, 4),
+            "bias": dict(zip(metadata["labels"], bias.round(4).tolist(), strict=True)),
             "learning_rate": training.rate,
             "short_epochs": training.short_epochs,
             "epochs": training.epochs,

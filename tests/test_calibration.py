@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 from encoders import small_bert
-from scipy.special import softmax
+from scipy.special import expit, softmax
+from sklearn.linear_model import LogisticRegression
 
 from stages.classifier.calibration import calibrate, quality
 
@@ -13,12 +14,30 @@ def test_quality_by_hand():
     assert accuracy == pytest.approx(2 / 3)
 
 
-def test_calibrate_finds_the_temperature_that_made_the_labels():
+def test_calibrate_finds_the_temperature_and_biases_that_made_the_labels():
     rng = np.random.default_rng(0)
     true = rng.normal(0, 2, (20000, 3))
     labels = np.array([rng.choice(3, p=row) for row in softmax(true, axis=1)])
     model, batch = small_bert(labels=3), {"input_ids": torch.tensor([[1, 9, 2]])}
     before = model.eval()(**batch).logits
-    temperature = calibrate(model, 2.5 * true, labels)  # logits 2.5 times too sure
+    temperature, bias = calibrate(model, 2.5 * (true - [1, -1, 0]), labels)  # logits 2.5 times too sure, and shifted
     assert temperature == pytest.approx(2.5, rel=0.03)
-    torch.testing.assert_close(model(**batch).logits, before / temperature)
+    assert bias == pytest.approx([1, -1, 0], abs=0.05)
+    torch.testing.assert_close(model(**batch).logits, before / temperature + torch.from_numpy(bias).float())
+
+
+def test_labels_without_a_mistake_have_a_finite_calibration():
+    temperature, bias = calibrate(small_bert(), np.array([[2.0, 0.0], [0.0, 3.0], [0.0, 1.0]]), np.array([0, 1, 1]))
+    assert temperature == pytest.approx(np.exp(-3))
+    assert np.isfinite(bias).all()
+
+
+def test_two_labels_as_scikit_learn_fits_them():
+    """A logistic regression without penalty on the difference of the logits."""
+    rng = np.random.default_rng(1)
+    scores = rng.normal(0, 2, (500, 2))
+    labels = (rng.random(500) < expit(0.7 * (scores[:, 1] - scores[:, 0]) + 0.4)).astype(int)
+    reference = LogisticRegression(C=np.inf, tol=1e-10).fit(scores[:, 1:] - scores[:, :1], labels)
+    temperature, bias = calibrate(small_bert(), scores, labels)
+    assert 1 / temperature == pytest.approx(reference.coef_[0, 0], rel=1e-4)
+    assert bias == pytest.approx([-reference.intercept_[0] / 2, reference.intercept_[0] / 2], abs=1e-4)

@@ -1,8 +1,8 @@
 """The classifier: built of encoder and head, set to train what the method trains, and saved.
 
 models/adapter holds what was trained on top of models/base (an adapter and the head, or all weights), the tokenizer,
-and a config.json with the label names and two values of our own: `tokenize`, the settings that the texts were cut
-with, and `calibration_temperature`, by which the last layer is already divided (see calibration.py).
+and a config.json with the label names and three values of our own: `tokenize`, the settings that the texts were cut
+with, and `calibration_temperature` and `calibration_bias`, which the last layer already has (see calibration.py).
 """
 
 import re
