@@ -51,7 +51,7 @@ class Machine:
 
 
 MINILM = Encoder(layers=6, hidden=384, intermediate=1536, adapted=4, trained=221_954)
-TOKENS = 204  # of a text of the default, mean, at most 256
+TOKENS, SHORT = 204, 64  # of a text of the default, mean: in an epoch, and in the short one before it
 BATCH = 16  # texts of a step and process
 DATA, TOKENIZE = 15_000, 1_800  # texts a second
 MEMORY = {"data": (0.3e9, 110), "train": (1.5e9, 12)}  # bytes, and bytes of a text
@@ -64,15 +64,18 @@ MACHINES = [
 ]
 
 
-def seconds(texts: float, machine: Machine, encoder: Encoder = MINILM, tokens: float = TOKENS) -> dict[str, float]:
-    """Of each stage: all texts prepared, trained on once, and as many scored."""
-    steps = texts / (BATCH * machine.processes)
+def seconds(
+    texts: float, machine: Machine, encoder: Encoder = MINILM, tokens: float = TOKENS, short: float = SHORT
+) -> dict[str, float]:
+    """Of each stage: so many texts prepared; trained on, once after an epoch on `short` tokens of each; or scored."""
+    steps = 2 * texts / (BATCH * machine.processes)
+    trained = encoder.training(short) + encoder.training(tokens)
     # A ring sends each process's gradients out and in once.
     step = machine.step + 2 * 4 * encoder.trained / machine.network * (machine.processes > 1)
     return {
         "data": texts / DATA,
         "tokenize": texts / TOKENIZE,
-        "train": texts * encoder.training(tokens) / machine.train / machine.processes + steps * step,
+        "train": texts * trained / machine.train / machine.processes + steps * step,
         "score": texts * encoder.forward(tokens) / machine.score / machine.processes,
     }
 
