@@ -63,7 +63,7 @@ export: $(ENV)
 # What differs, without the test metrics: settings are chosen by validation. The test split is for the one that is chosen.
 table: $(ENV)
 	@dvc exp show --only-changed --sort-by validation_loss $(SHOW) \
-		--drop 'Created|State|Executor|.*/(?!training.json:validation)|(?!validation_|dataset|model|method)[a-z0-9_]+$$'
+		--drop 'Created|State|Executor|bias[.].*|.*/(?!training.json:validation)|(?!validation_|dataset|model|method)[a-z0-9_]+$$'
 
 # `dvc push --run-cache` pushes the list of finished runs and, of their files, only what dvc.lock names now: not the metrics,
 # which are in Git (cache: false), and not another experiment's model. Without these a colleague would train again.
