@@ -276,6 +276,13 @@ def read(path: str | Path):
     return json.loads(Path(path).read_text())
 
 
+def flat(metrics: dict) -> dict[str, float]:
+    """With the dotted names that DVC gives to nested ones."""
+    import pandas as pd
+
+    return dict(pd.json_normalize(metrics).iloc[0].items())
+
+
 def git(*args: str) -> str:
     return subprocess.run(["git", *args], check=True, capture_output=True, text=True).stdout
 

@@ -9,9 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
-import pandas as pd
 import pytest
-from conftest import ROOT, dvc, edit_params, git, read, run_stages, stages_run
+from conftest import ROOT, dvc, edit_params, flat, git, read, run_stages, stages_run
 from ruamel.yaml import YAML
 
 
@@ -24,11 +23,6 @@ def test_every_metric_is_shown(finished):
     metrics = json.loads(dvc("metrics", "show", "--json"))[""]["data"]
     assert len(metrics) == 4
     assert [name for name, metric in metrics.items() if not metric["data"]] == []
-
-
-def flat(metrics: dict) -> dict[str, float]:
-    """With the dotted names that DVC gives to nested ones."""
-    return dict(pd.json_normalize(metrics).iloc[0].items())
 
 
 def test_metrics_diff_between_branches(finished):
