@@ -1,6 +1,6 @@
 # make         set up .venv and run the whole pipeline on the embedded default
 # make test    set up .venv, lint, and run the tests
-# make test-scale  the long tests: the team's remotes on servers of their own, which it installs, and sweeps
+# make test-scale  the long tests: kills of several processes, two hosts, remotes on servers that it installs, sweeps
 # make export  write the trained model to models/export/ for transformers and ONNX
 # make table   the experiments, the best by validation loss first
 # make push    put onto the team's remote what a colleague would otherwise run again (docs/storage.md)

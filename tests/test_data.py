@@ -176,7 +176,9 @@ def test_a_file_that_changes_while_it_is_read_is_refused(monkeypatch):
         data(dataset=local(), seed=1)
 
 
-@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize(
+    "suffix", ["csv", *(pytest.param(name, marks=pytest.mark.scale) for name in ("jsonl", "parquet"))]
+)
 def test_memory_does_not_grow_with_the_texts(suffix):
     """Six times the rows, of 2 kB: all are read and written."""
     code = """if True:

@@ -138,7 +138,9 @@ def test_two_runs_do_not_write_one_file(finished, monkeypatch):
     assert len(pd.read_parquet("out.parquet")) == 30 * ROWS
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize(
+    "suffix", [".csv", *(pytest.param(name, marks=pytest.mark.scale) for name in (".jsonl", ".parquet"))]
+)
 def test_memory_does_not_grow_with_the_file(finished, suffix):
     """Rows of 10 kB, of which one in a hundred has a text: the model takes little of the time."""
     code = """if True:
