@@ -3,11 +3,14 @@
 # make test-scale  the long tests: kills of several processes, two hosts, remotes on servers that it installs, sweeps
 # make export  write the trained model to models/export/ for transformers and ONNX
 # make table   the experiments, the best by validation loss first
+# make compare  whether two revisions differ: make compare A=main B=rank-16
+# make spread   mean and spread of the metrics of several: make spread REVS="seed-1 seed-2 seed-3"
 # make push    put onto the team's remote what a colleague would otherwise run again (docs/storage.md)
 # make plots   draw metrics/ as a page that needs no network, dvc_plots/index.html
 # make soak    kill runs at random moments and mutate inputs, by the hundred (an hour)
 # make bench   what rank, learning rate and method buy: a training each (2 hours), benchmarks/settings.csv
 # make speed   texts a second in training and scoring beside Trainer and pipeline (8 minutes)
+# make deletion  whether the words that --explain marks matter (15 minutes)
 # make scale   what memory the stages need for 10,000 to 5,000,000 texts (hours, 20 GB of disk); make scale ROWS=100000
 # make audit   ask whether a package of the lock has a known vulnerability
 # make lock    write requirements.txt and versions.yaml anew after a change of pyproject.toml
@@ -22,7 +25,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run env test test-scale lint export table push plots soak bench speed scale audit lock
+.PHONY: help run env test test-scale lint export table compare spread push plots soak bench speed deletion scale audit lock
 .DELETE_ON_ERROR:
 
 run: $(ENV)
@@ -63,7 +66,13 @@ export: $(ENV)
 # What differs, without the test metrics: settings are chosen by validation. The test split is for the one that is chosen.
 table: $(ENV)
 	@dvc exp show --only-changed --sort-by validation_loss $(SHOW) \
-		--drop 'Created|State|Executor|bias[.].*|.*/(?!training.json:validation)|(?!validation_|dataset|model|method)[a-z0-9_]+$$'
+		--drop 'Created|State|Executor|(bias|labels|above_threshold)[.].*|.*/(?!training.json:validation)|(?!validation_|dataset|model|method)[a-z0-9_]+$$'
+
+compare: $(ENV)
+	@python -m benchmarks.revisions compare '$(A)' '$(B)'
+
+spread: $(ENV)
+	@python -m benchmarks.revisions spread $(REVS)
 
 # `dvc push --run-cache` pushes the list of finished runs and, of their files, only what dvc.lock names now: not the metrics,
 # which are in Git (cache: false), and not another experiment's model. Without these a colleague would train again.
@@ -89,6 +98,10 @@ bench: $(ENV)
 speed: $(ENV)
 	dvc repro
 	python -m benchmarks.speed
+
+deletion: $(ENV)
+	dvc repro
+	python -m benchmarks.deletion
 
 scale: $(ENV)
 	python -m benchmarks.scale $(ROWS)

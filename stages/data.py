@@ -21,6 +21,7 @@ from pydantic import Field
 
 from stages.files import METRICS, write_json
 from stages.rows.checking import read_split
+from stages.rows.corrections import correct, read_corrections
 from stages.rows.gathering import write_splits
 from stages.rows.splitting import check_every_label, choose, without_overlaps
 from stages.rows.tables import LOCAL
@@ -38,11 +39,18 @@ def data(*, dataset: Dataset, seed: Annotated[int, Field(ge=0, lt=2**32)]) -> No
     """
     files = source_files(dataset)
     before = changes(files)
-    given, counts = without_overlaps({name: read_split(paths, dataset) for name, paths in files.items()})
+    rows = {name: read_split(paths, dataset) for name, paths in files.items()}
+    corrections = read_corrections(rows["train"], dataset) if dataset.corrections else None
+    given, counts = without_overlaps(rows)
+    del rows
     check_every_label(given["train"]["label"], dataset, files["train"][0], needed=4 - len(given))
     if "validation" in given:
         check_every_label(given["validation"]["label"], dataset, files["validation"][0], needed=1)
     splits = choose(given, dataset, seed)
+    if corrections is not None:
+        splits["train"], corrected = correct(splits["train"], corrections)
+        counts |= corrected
+        check_every_label(splits["train"]["label"], dataset, files["train"][0], needed=1)
     write_splits(files, splits, dataset)
     if changes(files) != before:  # the numbers of one reading are not those of the other
         raise InputError(f"{files['train'][0].parent}: a file changed while it was read; `dvc repro`")

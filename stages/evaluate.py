@@ -1,8 +1,10 @@
 """Score the trained classifier on the test split, once, against the baseline.
 
-In:  models/base/, models/adapter/, data/tokens/test.arrow, data/raw/test.parquet, data/baseline.parquet.
-Out: metrics/evaluate.json, data/predictions.parquet (every text with its predicted label and probabilities),
-     metrics/confusion.png, and plot data: metrics/{confusion,roc,precision_recall,reliability}.csv.
+In:  models/base/, models/adapter/, data/tokens/test.arrow, data/raw/test.parquet, data/baseline.parquet, and
+     data/validation.parquet, on which the threshold of confidence is chosen.
+Out: metrics/evaluate.json, data/predictions.parquet (every text with its predicted label and probabilities, and with
+     the words that decided the most confident mistakes), metrics/confusion.png, and plot data:
+     metrics/{confusion,roc,precision_recall,reliability,coverage}.csv.
 
 With LAUNCH in the environment several processes share the batches, and all of this stays the same.
 """
@@ -14,6 +16,7 @@ import pandas as pd
 from pydantic import Field
 
 from stages.classifier import checkpoint
+from stages.classifier.calibration import predictions
 from stages.classifier.forward import logits
 from stages.classifier.processes import Processes, launch
 from stages.classifier.tokens import open_tokens
@@ -25,6 +28,7 @@ from stages.files import (
     PREDICTIONS,
     RAW,
     TOKENS,
+    VALIDATION,
     read_table,
     sha256s,
     write_csv,
@@ -34,39 +38,50 @@ from stages.files import (
 from stages.results.figures import confusion_figure
 from stages.results.scores import (
     classification_metrics,
+    confidence_threshold,
     confusion_table,
+    coverage_curve,
     curves,
     expected_calibration_error,
+    metrics_above,
+    metrics_by_label,
     reliability,
+    rounded,
 )
 from stages.results.statistics import mcnemar
 from stages.run import main
+from stages.use.explaining import explanation
 from stages.use.loading import load_classifier
 
 
-def evaluate(*, bins: Annotated[int, Field(ge=2, le=100)]) -> None:
-    """Score, compare, draw. bins: of the reliability diagram and the ECE."""
+def evaluate(
+    *,
+    bins: Annotated[int, Field(ge=2, le=100)],
+    target_accuracy: Annotated[float, Field(gt=0, lt=1)],
+    explained: Annotated[int, Field(ge=0)],
+) -> None:
+    """Score, compare, draw.
+
+    bins: of the reliability diagram and the ECE; target_accuracy: of the texts whose confidence is above a threshold,
+    which is chosen for it on validation; explained: mistakes whose deciding words are looked for.
+    """
     from scipy.special import softmax
-    from sklearn.metrics import confusion_matrix
 
     processes = Processes.joined()
     processes.agree(
         repr(sha256s(BASE, ADAPTER, TOKENS / "test.arrow")),
         "has another model or token ids than the first; a folder on a shared disk is needed",
     )
-    model, _ = load_classifier()
+    model, tokenizer = load_classifier()
     scores = logits(model, open_tokens("test"), "evaluate", processes).astype(np.float64)
     if not processes.first:
         return
     # A finished training's result is safe in DVC's cache once a later stage runs.
     checkpoint.clear_finished()
     raw, metadata = read_table(RAW / "test.parquet")
-    names, labels = metadata["labels"], raw["label"].to_numpy()
-    probabilities = softmax(scores, axis=1)
-    config = model.config
+    names, labels, config = metadata["labels"], raw["label"].to_numpy(), model.config
+    table, probabilities = raw.assign(**predictions(scores, names)), softmax(scores, axis=1)
     uncalibrated = softmax((scores - config.calibration_bias) * config.calibration_temperature, axis=1)
-    predicted = probabilities.argmax(axis=1)
-    right, baseline_right = predicted == labels, read_table(BASELINE)[0]["predicted"].to_numpy() == labels
     before, after = reliability(uncalibrated, labels, bins), reliability(probabilities, labels, bins)
 
     result = classification_metrics(labels, probabilities)
@@ -74,27 +89,62 @@ def evaluate(*, bins: Annotated[int, Field(ge=2, le=100)]) -> None:
         "ece": expected_calibration_error(after),
         "ece_uncalibrated": expected_calibration_error(before),
         "accuracy_uncalibrated": float((uncalibrated.argmax(axis=1) == labels).mean()),
-        "baseline_accuracy": float(baseline_right.mean()),
-        "difference": float(right.mean() - baseline_right.mean()),
     }
     if "in_train" in raw and not raw["in_train"].all():  # of an official test split, which train's texts may stand in
+        right = table["predicted"] == table["label"]
         result["accuracy_without_overlap"] = float(right[~raw["in_train"]].mean())
-    result = {name: round(value, 4) for name, value in result.items()}
-    # Three significant digits: four decimals would round a small p to 0.
-    result |= {"mcnemar_p": float(f"{mcnemar(right, baseline_right):.3g}"), "n": len(labels)}
-    write_json(METRICS / "evaluate.json", result)
+    result |= against_baseline(table, names)
+    result["above_threshold"] = above_threshold(table, target_accuracy)
+    write_json(METRICS / "evaluate.json", rounded(result) | {"mcnemar_p": result["mcnemar_p"], "n": len(labels)})
 
+    mistakes = table[table["predicted"] != table["label"]].nlargest(explained, "confidence")["text"]
+    table["decided_by"] = ""
+    table.loc[mistakes.index, "decided_by"] = [explanation(model, tokenizer, text).summary for text in mistakes]
+    write_table(PREDICTIONS, table, labels=names)
+    both = pd.concat([before.assign(calibration="before"), after.assign(calibration="after")])
+    write_csv(METRICS / "reliability.csv", both.round(4))
+    write_plots(table, probabilities, names)
+
+
+def against_baseline(table: pd.DataFrame, names: list[str]) -> dict:
+    """The baseline's accuracy and the difference to it, of the same texts, and both classifiers' metrics by label."""
+    labels, predicted = table["label"].to_numpy(), table["predicted"].to_numpy()
+    baseline = read_table(BASELINE)[0]["predicted"].to_numpy()
+    right, baseline_right = predicted == labels, baseline == labels
+    by_label, of_baseline = metrics_by_label(labels, predicted, names), metrics_by_label(labels, baseline, names)
+    for name in names:
+        by_label[name]["mean_probability"] = float(table[f"probability_{name}"].mean())
+        by_label[name] |= {f"baseline_{k}": value for k, value in of_baseline[name].items() if k != "support"}
+    return {
+        "baseline_accuracy": float(baseline_right.mean()),
+        "baseline_macro_f1": float(np.mean([metrics["f1"] for metrics in of_baseline.values()])),
+        "difference": float(right.mean() - baseline_right.mean()),
+        # Three significant digits: four decimals would round a small p to 0.
+        "mcnemar_p": float(f"{mcnemar(right, baseline_right):.3g}"),
+        "labels": by_label,
+    }
+
+
+def above_threshold(table: pd.DataFrame, target: float) -> dict[str, float]:
+    """The confidence from which on the target is reached on validation, and what that gives on the test texts."""
+    validation = read_table(VALIDATION)[0]
+    right = (validation["predicted"] == validation["label"]).to_numpy()
+    threshold = confidence_threshold(validation["confidence"].to_numpy(), right, target)
+    right = (table["predicted"] == table["label"]).to_numpy()
+    return {"target": target, "threshold": threshold} | metrics_above(threshold, table["confidence"].to_numpy(), right)
+
+
+def write_plots(table: pd.DataFrame, probabilities: np.ndarray, names: list[str]) -> None:
+    from sklearn.metrics import confusion_matrix
+
+    labels, predicted = table["label"].to_numpy(), table["predicted"].to_numpy()
     confusion = confusion_matrix(labels, predicted, labels=range(len(names)))
     write_csv(METRICS / "confusion.csv", confusion_table(confusion, names))
     confusion_figure(confusion, names, METRICS / "confusion.png")
     roc, precision_recall = curves(labels, probabilities, names)
     write_csv(METRICS / "roc.csv", roc)
     write_csv(METRICS / "precision_recall.csv", precision_recall)
-    both = pd.concat([before.assign(calibration="before"), after.assign(calibration="after")])
-    write_csv(METRICS / "reliability.csv", both.round(4))
-    columns = {f"probability_{name}": probabilities[:, number] for number, name in enumerate(names)}
-    predictions = raw.assign(predicted=predicted, confidence=probabilities.max(axis=1), **columns)
-    write_table(PREDICTIONS, predictions, labels=metadata["labels"])
+    write_csv(METRICS / "coverage.csv", coverage_curve(table["confidence"].to_numpy(), predicted == labels).round(4))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,9 @@ from typing import Any
 RAW = Path("data/raw")  # {train,validation,test}.parquet: text, label
 TOKENS = Path("data/tokens")  # {train,validation,test}.arrow, the same rows: input_ids, label
 BASELINE = Path("data/baseline.parquet")  # the baseline's prediction for each test row
+DOUBTFUL = Path("data/doubtful_labels.csv")  # train texts whose label the baseline would not have given
 PREDICTIONS = Path("data/predictions.parquet")  # the classifier's
+VALIDATION = Path("data/validation.parquet")  # and for each validation row
 BASE = Path("models/base")  # the encoder as published
 ADAPTER = Path("models/adapter")  # what was trained on it
 METRICS = Path("metrics")

@@ -25,18 +25,18 @@ from stages.files import METRICS, write_json
 from stages.run import one_of_several, run
 from stages.settings.environment import rank_and_count
 from stages.settings.errors import InputError
-from stages.use.scoring import Classifier, score_file, score_share
+from stages.use.scoring import Classifier, Job, confidence_needed, score_file, score_share
 
 Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
 
 
-def predict(texts: list[str | None]) -> list[tuple[str | None, float | None]]:
+def predict(texts: list[str | None], min_confidence: float = 0.0) -> list[tuple[str | None, float | None]]:
     """(label, calibrated confidence) of each text, (None, None) of a blank one. Loads the model each time; for many
     calls keep a Classifier.
 
-    Raises InputError if models/base or models/adapter is missing.
+    min_confidence: below it the label is "uncertain". Raises InputError if models/base or models/adapter is missing.
     """
-    return Classifier()(texts)
+    return Classifier(min_confidence)(texts)
 
 
 def infer(*, texts: Annotated[list[Text], Field(min_length=1)]) -> None:
@@ -83,10 +83,36 @@ def check_arguments(texts: list[str]) -> None:
             raise InputError(f"{text!r:.60}: no such option; before texts that begin with a dash put --")
 
 
+def answer_lines(classifier: Classifier) -> None:
+    """For each line of standard input print a JSON object, as soon as the line has come."""
+    for batch in lines(sys.stdin.buffer):
+        for text, (label, confidence) in zip(batch, classifier(batch), strict=True):
+            confidence = confidence and round(confidence, 4)
+            print(json.dumps({"label": label, "confidence": confidence, "text": text}, ensure_ascii=False))
+        sys.stdout.flush()
+
+
+def show_table(texts: list[str], classifier: Classifier, explain: bool) -> None:
+    from stages.use.explaining import explanation
+
+    answers = classifier(texts)
+    width = max(5, *(len(label or "") for label, _ in answers))
+    print(f"{'label':{width}}  confidence  text")
+    for text, (label, confidence) in zip(texts, answers, strict=True):
+        shown = explanation(classifier.model, classifier.tokenizer, text).text if explain and label else text
+        print(f"{label or '-':{width}}  {f'{confidence:.1%}' if label else '-':>10}  {shown}")
+
+
 def main(
     texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Texts to score; - for one a line.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Show which of their words decided.")] = False,
+    min_confidence: Annotated[
+        str | None,
+        typer.Option(help='Answer "uncertain" below this share; target: what evaluate has chosen.'),
+    ] = None,
     file: Annotated[Path | None, typer.Option(help="Score a .csv, .jsonl or .parquet file.")] = None,
-    column: Annotated[str | None, typer.Option(help="Its column of texts.  [default: text]")] = None,
+    column: Annotated[list[str] | None, typer.Option(help="Its column of texts, or several.  [default: text]")] = None,
+    separator: Annotated[str | None, typer.Option(help="Between the texts of several.  [default: a new line]")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Where its rows go, with predicted and confidence.  [default: scored.parquet]")
     ] = None,
@@ -99,37 +125,35 @@ def main(
     python -m stages.infer --file reviews.csv --column text --out scored.parquet
     cat reviews.txt | python -m stages.infer - > scored.jsonl
 
-    A --file may be larger than memory. Called again after a kill, it goes on where it was. LAUNCH in the environment
-    shares it among processes.
+    --explain puts the five words that weigh most in brackets, each with its part of the label's log-odds. A --file may
+    be larger than memory. Called again after a kill, it goes on where it was. LAUNCH in the environment shares it among
+    processes.
     """
-    if not (texts or file or column or out or overwrite):
+    of_a_file = column or separator is not None or out or overwrite
+    if not (texts or file or of_a_file or explain or min_confidence):
         return run(infer)
     os.environ["HF_HUB_OFFLINE"] = "1"
     try:
         check_arguments(texts or [])
         if bool(file) == bool(texts):
             raise InputError("give either texts or --file")
-        if texts and (column or out or overwrite):
-            raise InputError("--column, --out and --overwrite are of a --file")
-        if file and rank_and_count():
-            with one_of_several("infer"):
-                score_share(file, column or "text", out or Path("scored.parquet"), Processes.here())
-        elif file:
-            out = out or Path("scored.parquet")
-            print(f"infer: {score_file(file, column or 'text', out, overwrite):,} rows in {out}")
-        elif texts == ["-"]:
-            classifier = Classifier()
-            for batch in lines(sys.stdin.buffer):
-                for text, (label, confidence) in zip(batch, classifier(batch), strict=True):
-                    confidence = confidence and round(confidence, 4)
-                    print(json.dumps({"label": label, "confidence": confidence, "text": text}, ensure_ascii=False))
-                sys.stdout.flush()
+        if texts and of_a_file:
+            raise InputError("--column, --separator, --out and --overwrite are of a --file")
+        if explain and (file or texts == ["-"]):
+            raise InputError("--explain is for texts on the command line")
+        confidence = confidence_needed(min_confidence)
+        if texts == ["-"]:
+            answer_lines(Classifier(confidence))
+        elif texts:
+            show_table(texts, Classifier(confidence), explain)
         else:
-            answers = predict(texts)
-            width = max(5, *(len(label or "") for label, _ in answers))
-            print(f"{'label':{width}}  confidence  text")
-            for text, (label, confidence) in zip(texts, answers, strict=True):
-                print(f"{label or '-':{width}}  {f'{confidence:.1%}' if label else '-':>10}  {text}")
+            separator = "\n" if separator is None else separator
+            job = Job(file, out or Path("scored.parquet"), tuple(column or ["text"]), separator, confidence)
+            if rank_and_count():
+                with one_of_several("infer"):
+                    score_share(job, Processes.here())
+            else:
+                print(f"infer: {score_file(job, overwrite):,} rows in {job.out}")
     except BrokenPipeError:
         raise  # the reader has enough; typer ends quietly
     except (InputError, OSError) as error:

@@ -1,7 +1,8 @@
 """The results in words, tables and pictures.
 
-In:  metrics/*.json and *.csv, data/predictions.parquet, the template stages/report.md.j2, and the settings.
-Out: metrics/report.md and metrics/{training,reliability,length}.png.
+In:  metrics/*.json and *.csv, data/{predictions.parquet,doubtful_labels.csv}, the template stages/report.md.j2, and
+     the settings.
+Out: metrics/report.md and metrics/{training,reliability,coverage,length}.png.
 """
 
 import itertools
@@ -11,8 +12,8 @@ from typing import Annotated, Any
 import pandas as pd
 from pydantic import Field
 
-from stages.files import ADAPTER, METRICS, PREDICTIONS, read_json, read_table
-from stages.results.figures import length_figure, reliability_figure, training_figure
+from stages.files import ADAPTER, DOUBTFUL, METRICS, PREDICTIONS, read_json, read_table
+from stages.results.figures import coverage_figure, length_figure, reliability_figure, training_figure
 from stages.results.markdown import verbatim
 from stages.results.statistics import wilson_interval
 from stages.run import main
@@ -40,23 +41,30 @@ def confident_mistakes(predictions: pd.DataFrame, count: int) -> list[dict]:
     return wrong.nlargest(count, "confidence").to_dict("records")
 
 
-def report(*, settings: Any, method: Method, mistakes: Annotated[int, Field(ge=0)]) -> None:
+def read_csv(path: Path, texts: list[str]) -> pd.DataFrame:
+    """texts: columns that hold such, also where they look like numbers or like a missing value."""
+    return pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False)
+
+
+def report(
+    *, settings: Any, method: Method, mistakes: Annotated[int, Field(ge=0)], doubtful: Annotated[int, Field(ge=0)]
+) -> None:
     """Draw the pictures and fill the template.
 
     settings: params.yaml, checked, of which the template sees what dvc.yaml tracks; method: the selected entry;
-    mistakes: how many confident ones to show.
+    mistakes: how many confident ones to show; doubtful: how many labels of train.
     """
     from jinja2 import Environment, StrictUndefined
 
     predictions, metadata = read_table(PREDICTIONS)
     lengths = accuracy_by_length(predictions)
-    # Labels are text, also where they look like numbers or like a missing value.
     curves = {
-        name: pd.read_csv(METRICS / f"{name}.csv", dtype={"actual": str, "predicted": str}, keep_default_na=False)
-        for name in ("training", "validation", "reliability", "confusion")
+        name: read_csv(METRICS / f"{name}.csv", texts=["actual", "predicted"])
+        for name in ("training", "validation", "reliability", "coverage", "confusion")
     }
     training_figure(curves["training"], curves["validation"], METRICS / "training.png")
     reliability_figure(curves["reliability"], METRICS / "reliability.png")
+    coverage_figure(curves["coverage"], METRICS / "coverage.png")
     length_figure(lengths, METRICS / "length.png")
     environment = Environment(
         undefined=StrictUndefined,
@@ -74,6 +82,7 @@ def report(*, settings: Any, method: Method, mistakes: Annotated[int, Field(ge=0
         lengths=lengths.to_dict("records"),
         confusion=curves["confusion"].pivot(index="actual", columns="predicted", values="count"),
         mistakes=confident_mistakes(predictions, mistakes),
+        doubtful=read_csv(DOUBTFUL, texts=["hash", "label", "others_say", "text"])[:doubtful].to_dict("records"),
         **{
             name: read_json(METRICS / f"{name}.json")
             for name in ("data", "baseline", "training", "evaluate", "samples")

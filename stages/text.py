@@ -1,5 +1,6 @@
 """A text as token ids: cleaned, tokenized, and the middle of a long one cut out. The baseline cleans alike."""
 
+import bisect
 import re
 from typing import Literal
 
@@ -33,8 +34,31 @@ def truncate(ids: list[int], max_length: int, truncation: Truncation, prefix: in
 
 def encode(texts: list[str], tokenizer, max_length: int, truncation: Truncation, strip_markup: bool):
     """Token ids of each text: a list of lists of ints, each at most max_length long."""
-    empty = tokenizer("", add_special_tokens=True)["input_ids"]
-    prefix = len(empty) // 2  # [CLS] | [SEP], <s> | </s>; a lone special token ends the text
     texts = cleaned(texts, strip_markup)
     encoded = tokenizer(texts, add_special_tokens=True, truncation=False, verbose=False)["input_ids"]
-    return [truncate(ids, max_length, truncation, prefix, len(empty) - prefix) for ids in encoded]
+    special = special_tokens(tokenizer)
+    return [truncate(ids, max_length, truncation, *special) for ids in encoded]
+
+
+def special_tokens(tokenizer) -> tuple[int, int]:
+    """How many stand before and after each text."""
+    empty = tokenizer("", add_special_tokens=True)["input_ids"]
+    prefix = len(empty) // 2  # [CLS] | [SEP], <s> | </s>; a lone special token ends the text
+    return prefix, len(empty) - prefix
+
+
+def encode_words(text: str, tokenizer, max_length: int, truncation: Truncation, strip_markup: bool):
+    """(token ids of one text, as encode makes them; its words, those of which no token is left among them; the number
+    of each token's word, -1 for a special one).
+    """
+    (text,) = cleaned([text], strip_markup)
+    encoded = tokenizer(text, return_offsets_mapping=True, truncation=False, verbose=False)
+    words = list(re.finditer(r"\S+", text))
+    ends = [word.end() for word in words]
+    owners = [bisect.bisect_left(ends, end) if end > start else -1 for start, end in encoded["offset_mapping"]]
+    kept = truncate(list(range(len(owners))), max_length, truncation, *special_tokens(tokenizer))
+    return (
+        [encoded["input_ids"][place] for place in kept],
+        [word[0] for word in words],
+        [owners[place] for place in kept],
+    )

@@ -2,9 +2,10 @@
 
 In:  data/tokens/{train,validation}.arrow and models/base/.
 Out: models/adapter/ (see stages/classifier/network.py), metrics/training.json, and against the optimizer's step
-     metrics/training.csv (loss, learning rate) and metrics/validation.csv (loss, accuracy).
+     metrics/training.csv (loss, learning rate) and metrics/validation.csv (loss, accuracy); data/validation.parquet,
+     the calibrated prediction for each validation text, by which evaluate chooses a threshold.
 
-The last step's weights are kept; there is no early stopping. A killed run goes on from its last checkpoint and
+A killed run goes on from its last checkpoint and
 ends with the same bytes. Wall time and hardware are shown on the terminal only: they would make reruns differ. With
 LAUNCH in the environment several processes share the batches (see stages/classifier/processes.py).
 """
@@ -16,14 +17,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from stages.classifier import checkpoint
-from stages.classifier.calibration import calibrate, quality
+from stages.classifier.calibration import calibrate, predictions, quality
 from stages.classifier.forward import quiet
 from stages.classifier.network import save_classifier
 from stages.classifier.processes import Processes, launch
 from stages.classifier.recipe import Recipe
 from stages.classifier.tokens import open_tokens
 from stages.classifier.training import Progress, Training
-from stages.files import METRICS, write_csv, write_json
+from stages.files import METRICS, VALIDATION, write_csv, write_json, write_table
 from stages.run import main
 from stages.settings.catalogue import Method, Model
 
@@ -39,6 +40,7 @@ def train(*, model: Model, method: Method, recipe: Recipe) -> None:
     if resumed := training.resume():
         print(f"train: going on from {resumed}")
     take_all_steps(training)
+    kept = training.keep()
 
     # All validation texts in fp32: what is reported, and what the calibration is then fitted on.
     scores, labels = training.validate()
@@ -54,6 +56,9 @@ def train(*, model: Model, method: Method, recipe: Recipe) -> None:
             "calibration_bias": bias.tolist(),
         },
     )
+    names = metadata["labels"]
+    calibrated = pd.DataFrame({"label": labels, **predictions(scores / temperature + bias, names)})
+    write_table(VALIDATION, calibrated, labels=names)
     write_curves(training.progress)
     loss, accuracy = quality(scores, labels)
     write_json(
@@ -63,11 +68,12 @@ def train(*, model: Model, method: Method, recipe: Recipe) -> None:
             "validation_loss": round(loss, 4),
             "train_loss": round(last_tenth(training), 4),
             "temperature": round(temperature, 4),
-            "bias": dict(zip(metadata["labels"], bias.round(4).tolist(), strict=True)),
+            "bias": dict(zip(names, bias.round(4).tolist(), strict=True)),
             "learning_rate": training.rate,
             "short_epochs": training.short_epochs,
             "epochs": training.epochs,
-            "steps": training.steps,
+            "steps": training.progress.step,
+            "kept_step": kept,
             **parameter_counts(training.network),
         },
     )
@@ -89,6 +95,8 @@ def take_all_steps(training: Training) -> None:
             if progress.training:
                 bar.set_postfix(loss=f"{progress.training[-1][1]:.3f}", refresh=False)
             bar.update()
+    if training.stopped and progress.step < training.steps:
+        print(f"train: ended at step {progress.step} of {training.steps}: no better since step {training.best_step}")
     count = training.processes.count
     print(
         f"train: {time.monotonic() - started:.0f} s on {training.network.device}, {torch.get_num_threads()} threads, "
@@ -103,7 +111,9 @@ def write_curves(progress: Progress) -> None:
 
 def last_tenth(training: Training) -> float:
     """The mean training loss over the last tenth of the steps."""
-    return float(np.mean([loss for step, loss, _ in training.progress.training if step > 0.9 * training.steps]))
+    progress = training.progress
+    rows = [loss for step, loss, _ in progress.training if step > 0.9 * progress.step]
+    return float(np.mean(rows + progress.losses))  # the latter if it ended between two rows
 
 
 def parameter_counts(network) -> dict[str, int | float]:

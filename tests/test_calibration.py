@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 import torch
 from encoders import small_bert
+from scipy.optimize import minimize_scalar
 from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
 
 from stages.classifier.calibration import calibrate, quality
+from stages.results.scores import expected_calibration_error, reliability
 
 
 def test_quality_by_hand():
@@ -24,6 +26,23 @@ def test_calibrate_finds_the_temperature_and_biases_that_made_the_labels():
     assert temperature == pytest.approx(2.5, rel=0.03)
     assert bias == pytest.approx([1, -1, 0], abs=0.05)
     torch.testing.assert_close(model(**batch).logits, before / temperature + torch.from_numpy(bias).float())
+
+
+def test_a_network_trained_with_weights_is_calibrated_to_the_labels_own_shares():
+    """One in ten is positive, and a loss that is balanced makes the network see one in two."""
+    rng = np.random.default_rng(2)
+    labels = (rng.random(40_000) < 0.1).astype(int)
+    signal = rng.normal(2.0 * labels - 1, 1.5)
+    odds = 2 * 2.0 * signal / 1.5**2 / 2  # log of the likelihoods' ratio: the logit if both were as frequent
+    scores = np.column_stack([np.zeros_like(odds), odds])
+    fit, test = slice(0, 20_000), slice(20_000, None)
+    assert softmax(scores, axis=1)[:, 1].mean() > 0.25
+    temperature, bias = calibrate(small_bert(), scores[fit], labels[fit])
+    probabilities = softmax(scores[test] / temperature + bias, axis=1)
+    assert probabilities[:, 1].mean() == pytest.approx(labels[test].mean(), abs=0.005)
+    assert expected_calibration_error(reliability(probabilities, labels[test], 15)) < 0.01
+    alone = minimize_scalar(lambda t: quality(scores[fit] / t, labels[fit])[0], bounds=(0.1, 10)).x
+    assert softmax(scores[test] / alone, axis=1)[:, 1].mean() > 0.2  # a temperature cannot undo it
 
 
 def test_labels_without_a_mistake_have_a_finite_calibration():

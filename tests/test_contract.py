@@ -37,7 +37,7 @@ NO_RESULT = {
 NOT_CALLED = {
     "base_model": {"pyarrow", "transformers"},  # files are copied; only whether a model is supported is looked up
     "evaluate": {"safetensors"},
-    "infer": {"datasets", "pandas", "pyarrow", "safetensors"},
+    "infer": {"captum", "datasets", "pandas", "pyarrow", "safetensors"},
     "report": {"pyarrow"},
 }
 # Not imported here: what does the work inside scikit-learn and transformers' tokenizers.

@@ -5,12 +5,16 @@ from conftest import read
 from sklearn import metrics
 
 from stages.evaluate import evaluate
-from stages.files import METRICS, PREDICTIONS, RAW, read_table, write_table
+from stages.files import BASELINE, METRICS, PREDICTIONS, RAW, VALIDATION, read_table, write_table
 from stages.results.scores import (
     classification_metrics,
+    confidence_threshold,
     confusion_table,
+    coverage_curve,
     curves,
     expected_calibration_error,
+    metrics_above,
+    metrics_by_label,
     reliability,
 )
 from stages.results.statistics import wilson_interval
@@ -23,6 +27,73 @@ def test_reliability_by_hand():
     expected = pd.DataFrame({"confidence": [0.6, 0.7, 0.975], "accuracy": [0.0, 1.0, 1.0], "count": [1, 1, 2]})
     pd.testing.assert_frame_equal(table, expected)
     assert expected_calibration_error(table) == pytest.approx((0.6 + 0.3 + 2 * 0.025) / 4)
+
+
+def test_coverage_by_hand():
+    confidence = np.array([0.9, 0.6, 0.8, 0.8, 0.7])
+    right = np.array([True, False, True, False, True])
+    table = coverage_curve(confidence, right)
+    assert table["confidence"].tolist() == [0.9, 0.8, 0.7, 0.6]
+    assert table["coverage"].tolist() == [0.2, 0.6, 0.8, 1.0]  # two texts have the same confidence
+    assert table["accuracy"].tolist() == pytest.approx([1, 2 / 3, 3 / 4, 3 / 5])
+    assert confidence_threshold(confidence, right, 0.75) == 0.7
+    assert confidence_threshold(confidence, right, 0.8) == 0.9
+    assert confidence_threshold(confidence, right, 0.5) == 0.6
+    assert confidence_threshold(confidence, ~right, 0.9) == 1.0  # the most confident one is wrong
+    above = metrics_above(0.7, confidence, right)
+    assert above["coverage"] == 4 / 5
+    assert (above["coverage_low"], above["coverage_high"]) == wilson_interval(4, 5)
+    assert above["accuracy"] == 3 / 4
+    assert (above["accuracy_low"], above["accuracy_high"]) == wilson_interval(3, 4)
+    assert metrics_above(1.0, confidence, right).keys() == {"coverage", "coverage_low", "coverage_high"}
+
+
+def test_coverage_is_thinned():
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.5, 1, 5000)
+    right = rng.random(5000) < confidence
+    table = coverage_curve(confidence, right)
+    assert table["coverage"].tolist() == pytest.approx(np.arange(1, 101) / 100)
+    for row in table.iloc[[0, 49, 99]].itertuples():
+        assert row.accuracy == pytest.approx(right[confidence >= row.confidence].mean())
+        assert row.coverage == pytest.approx((confidence >= row.confidence).mean())
+    threshold = confidence_threshold(confidence, right, 0.9)
+    assert right[confidence >= threshold].mean() == pytest.approx(0.9, abs=0.002)
+
+
+def test_metrics_by_label_by_hand():
+    found = metrics_by_label(np.array([0, 0, 0, 1, 2]), np.array([0, 0, 1, 1, 1]), ["a", "b", "c"])
+    assert found["a"] == {"precision": 1.0, "recall": pytest.approx(2 / 3), "f1": pytest.approx(0.8), "support": 3}
+    assert found["b"] == {"precision": pytest.approx(1 / 3), "recall": 1.0, "f1": pytest.approx(0.5), "support": 1}
+    assert found["c"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1}
+
+
+def test_what_evaluate_says_of_labels_and_of_the_threshold(finished):
+    """Against scikit-learn and against the predictions that train and evaluate have written."""
+    result, (table, metadata) = read(METRICS / "evaluate.json"), read_table(PREDICTIONS)
+    baseline = read_table(BASELINE)[0]["predicted"]
+    for number, name in enumerate(metadata["labels"]):
+        shown = result["labels"][name]
+        for prefix, predicted in (("", table["predicted"]), ("baseline_", baseline)):
+            of_label = [table["label"] == number, predicted == number]
+            assert shown[f"{prefix}precision"] == pytest.approx(metrics.precision_score(*of_label), abs=5e-5)
+            assert shown[f"{prefix}recall"] == pytest.approx(metrics.recall_score(*of_label), abs=5e-5)
+            assert shown[f"{prefix}f1"] == pytest.approx(metrics.f1_score(*of_label), abs=5e-5)
+        assert shown["support"] == (table["label"] == number).sum()
+        assert shown["mean_probability"] == pytest.approx(table[f"probability_{name}"].mean(), abs=5e-5)
+    macro = metrics.f1_score(table["label"], baseline, average="macro")
+    assert result["baseline_macro_f1"] == pytest.approx(macro, abs=5e-5)
+
+    validation, above = read_table(VALIDATION)[0], result["above_threshold"]
+    assert (validation["label"] == pd.read_parquet(RAW / "validation.parquet")["label"]).all()
+    assert read(METRICS / "training.json")["validation_accuracy"] == pytest.approx(
+        (validation["label"] == validation["predicted"]).mean(), abs=5e-5
+    )
+    covered = validation[validation["confidence"] >= above["threshold"]]
+    assert (covered["label"] == covered["predicted"]).mean() >= above["target"] == 0.95
+    covered = table[table["confidence"] >= above["threshold"]]
+    assert above["coverage"] == len(covered) / len(table)
+    assert above["accuracy"] == pytest.approx((covered["label"] == covered["predicted"]).mean(), abs=5e-5)
 
 
 def test_metrics_by_hand():
@@ -71,7 +142,7 @@ def test_texts_that_stand_in_train_are_left_out_of_a_second_accuracy(finished):
     raw, metadata = read_table(RAW / "test.parquet")
     for in_train in (np.arange(len(raw)) < 30, np.full(len(raw), True)):
         write_table(RAW / "test.parquet", raw.assign(in_train=in_train), **metadata)
-        evaluate(bins=15)
+        evaluate(bins=15, target_accuracy=0.95)
         result, predictions = read(METRICS / "evaluate.json"), read_table(PREDICTIONS)[0]
         if in_train.all():
             assert "accuracy_without_overlap" not in result

@@ -49,6 +49,39 @@ def test_pipe_answers_each_line_at_once(finished):
         assert process.wait() == 0
 
 
+def test_below_a_confidence_the_answer_is_uncertain(finished):
+    """On the command line, in a pipe and in a file; target is the threshold that evaluate chose."""
+    table = pd.read_parquet("data/predictions.parquet")
+    texts = [table["text"][table["confidence"].idxmax()], table["text"][table["confidence"].idxmin()]]
+    (sure, high), (_, low) = predict(texts)
+    middle = f"{(high + low) / 2:.3f}"
+    assert predict(texts, float(middle)) == [(sure, high), ("uncertain", low)]
+    rows = infer_command("--min-confidence", middle, *texts).splitlines()[1:]
+    assert [row.split()[:2] for row in rows] == [[sure, f"{high:.1%}"], ["uncertain", f"{low:.1%}"]]
+    piped = subprocess.run(
+        [*INFER, "--min-confidence", middle, "-"], input="\n".join(texts), capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert [json.loads(line)["label"] for line in piped] == [sure, "uncertain"]
+    threshold = read("metrics/evaluate.json")["above_threshold"]["threshold"]
+    table[["text"]].to_csv("a.csv", index=False)
+    infer_command("--file", "a.csv", "--min-confidence", "target")
+    scored = pd.read_parquet("scored.parquet")
+    assert ((scored["predicted"] == "uncertain") == (table["confidence"] < threshold)).all()
+    assert 0 < (scored["predicted"] == "uncertain").sum() < len(table)
+
+
+def test_a_confidence_that_cannot_be(finished):
+    for wanted in ("2", "-1", "half", "nan"):
+        refused = infer_command("good", f"--min-confidence={wanted}", ok=False)
+        assert refused == f"infer: --min-confidence {wanted}: a number from 0 to 1, or target, is needed\n"
+    Path("metrics/evaluate.json").unlink()
+    assert "metrics/evaluate.json: not found" in infer_command("good", "--min-confidence", "target", ok=False)
+    config = read("models/adapter/config.json")
+    labels = {"id2label": {"0": "uncertain", "1": "positive"}, "label2id": {"uncertain": 0, "positive": 1}}
+    Path("models/adapter/config.json").write_text(json.dumps(config | labels))
+    assert "a label 'uncertain' of its own" in infer_command("good", "--min-confidence", "0.9", ok=False)
+
+
 def test_blank_texts_have_no_label(finished):
     (scored, *blank) = predict(["good film", "", " \t", None])
     assert scored == predict(["good film"])[0]
@@ -99,7 +132,7 @@ def test_mistakes(finished, name, content, message):
 def test_more_mistakes(finished):
     assert "give either texts or --file" in infer_command("good", "--file", "a.csv", ok=False)
     assert "give either texts or --file" in infer_command("--out", "a.parquet", ok=False)
-    assert "--column, --out and --overwrite are of a --file" in infer_command("good", "--column", "text", ok=False)
+    assert "--column, --separator, --out and --overwrite are of" in infer_command("good", "--column", "text", ok=False)
     texts = pa.array([b"g\xff"]).view(pa.string())
     pq.write_table(pa.table({"text": texts}), "a.parquet")
     assert "Invalid UTF8" in infer_command("--file", "a.parquet", "--out", "out.parquet", ok=False)

@@ -32,6 +32,27 @@ EDITS = {  # key, value -> what the line says
     "unknown data set": ("dataset", "imdb-whel", "dataset: no entry 'imdb-whel' under datasets; did you mean imdb-wh"),
     "unknown model": ("model", "minilmm", "model: no entry 'minilmm' under models; did you mean minilm?"),
     "unknown method": ("method", "lorra", "method: no entry 'lorra' under methods; did you mean lora?"),
+    "weights that are none": (
+        "train.class_weights",
+        "heavy",
+        "train.class_weights: value error, balanced, null, or LABEL",
+    ),
+    "a weight of 0": (
+        "train.class_weights",
+        {"positive": 0},
+        "train.class_weights: value error, balanced, null, or LA",
+    ),
+    "a weight of another label": (
+        "train.class_weights",
+        {"positve": 2},
+        "train.class_weights: the data set has no label 'positve'; its labels are negative, positive",
+    ),
+    "no column of texts": ("datasets.imdb.text", [], "datasets.imdb.text: list should have at least 1 item"),
+    "corrections elsewhere": (
+        "datasets.imdb.corrections",
+        "../a.csv",
+        "datasets.imdb.corrections: value error, a path inside data/local/ is needed, where DVC sees changes",
+    ),
     "batch above the data": ("train.batch_size", 161, "train.batch_size: 161 is above the 160 texts of datasets."),
     "a dot in a name": ("methods", {"a.b": {"peft": "full"}}, "methods.a.b.[key]: value error, a name without dots is"),
     "a column that DVC does not compare": (
@@ -58,8 +79,11 @@ def test_edit_is_refused(project, capfd, case):
 
 FILES = {  # the whole file -> what the line says
     "missing key": (lambda good: good.replace(b"  batch_size: 8", b""), "train.batch_size: missing key; add it"),
-    "no key left": (lambda good: good.replace(b"  bins: 15", b"  # bins"), "evaluate: its settings are missing"),
-    "missing section": (lambda good: good.replace(b"\nevaluate:\n  bins: 15", b""), "evaluate: missing key; add it"),
+    "no key left": (
+        lambda good: good.replace(b"  mistakes", b"#").replace(b"  doubtful", b"#"),
+        "report: its settings",
+    ),
+    "missing section": (lambda good: re.sub(rb"\nreport:\n( .*\n)+", b"", good), "report: missing key; add it"),
     "duplicate key": (lambda good: b"model: minilm\n" + good, "line 6: not valid YAML: found duplicate key"),
     "not YAML": (lambda good: b"data: [1,\n" + good, "line 6: not valid YAML: expected ',' or ']'"),
     "a tab": (lambda good: good.replace(b"  bins", b"\tbins"), "line"),

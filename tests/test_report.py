@@ -13,9 +13,9 @@ from markdown_it import MarkdownIt
 from markdown_it.common.utils import escapeHtml
 from matplotlib.text import Text
 
-from stages.files import PREDICTIONS, read_table, write_csv, write_json, write_table
+from stages.files import DOUBTFUL, PREDICTIONS, read_table, write_csv, write_json, write_table
 from stages.report import accuracy_by_length, confident_mistakes, report
-from stages.results.figures import confusion_figure, length_figure, reliability_figure, training_figure
+from stages.results.figures import confusion_figure, coverage_figure, length_figure, reliability_figure, training_figure
 from stages.results.markdown import verbatim
 from stages.results.statistics import wilson_interval
 from stages.settings.params import arguments, load_params
@@ -48,7 +48,7 @@ def test_report_of_a_run(finished):
     for sample in read("metrics/samples.json"):
         assert [sample["text"], sample["label"], f"{sample['confidence']:.1%}"] in table
     pictures = re.findall(r'<img src="([^"]+)"', html)
-    assert pictures == ["training.png", "confusion.png", "reliability.png", "length.png"]
+    assert pictures == ["training.png", "confusion.png", "reliability.png", "coverage.png", "length.png"]
     for name in pictures:
         assert Path("metrics", name).read_bytes().startswith(b"\x89PNG")
     paragraphs = re.findall(r"<p>(.*?)</p>", html, re.DOTALL)
@@ -79,7 +79,7 @@ def test_where_the_test_texts_are_from(finished):
 
 def test_settings_of_every_method(finished, monkeypatch):
     """What tells the catalogue's methods from each other, and nothing that peft leaves unread."""
-    for figure in ("training_figure", "reliability_figure", "length_figure"):
+    for figure in ("training_figure", "reliability_figure", "coverage_figure", "length_figure"):
         monkeypatch.setattr(f"stages.report.{figure}", lambda *args: None)
     path, shown = Path("models/adapter/adapter_config.json"), {}
     for name, method in PARAMS.methods.items():
@@ -134,6 +134,31 @@ def test_any_text_is_shown_verbatim(text):
     assert number.content == "1"
 
 
+def test_what_was_chosen_is_said(finished):
+    """Weights of the labels, the kept step, corrections; nothing of them where they are not used."""
+    text = Path("metrics/report.md").read_text()
+    for word in ("weights of the labels", "weights kept", "chose the step", "corrected by hand"):
+        assert word not in text
+    params, evaluation = load_params(), read("metrics/evaluate.json")
+    recipe = params.train.model_copy(update={"keep": "best", "class_weights": {"positive": 2.0}})
+    data = {"labels_corrected": 3, "texts_dropped_by_hand": 2, "corrections_of_texts_not_in_train": 1}
+    write_json(Path("metrics/data.json"), read("metrics/data.json") | data)
+    html = report_again(settings=params.model_copy(update={"train": recipe}))
+    table = rows(html)
+    assert ["weights of the labels in the loss", "positive 2.0, 1 for others"] in table
+    kept = read("metrics/training.json")["kept_step"]
+    assert ["weights kept", f"of step {kept}, whose validation loss was lowest"] in table
+    assert "The validation texts chose the step" in html
+    assert "3 labels of train texts were corrected by hand, 2 texts dropped" in html
+    recipe = recipe.model_copy(update={"class_weights": "balanced"})
+    table = rows(report_again(settings=params.model_copy(update={"train": recipe})))
+    assert ["weights of the labels in the loss", "balanced"] in table
+    for name, row in evaluation["labels"].items():
+        shown = [row[key] for key in ("precision", "recall", "f1")]
+        shown += [row[f"baseline_{key}"] for key in ("precision", "recall", "f1")]
+        assert any(cells[0] == name and cells[4:] == [f"{value:.1%}" for value in shown] for cells in table if cells)
+
+
 def test_labels_and_texts_are_shown_verbatim(finished):
     labels, text = ["a|b", "![x](https://example.org/x.png) `*c*`"], f"![x](https://example.org/{'好' * 200}"
     predictions, _ = read_table(PREDICTIONS)
@@ -147,15 +172,23 @@ def test_labels_and_texts_are_shown_verbatim(finished):
     }
     write_json(Path("metrics/data.json"), data)
     write_csv(Path("metrics/confusion.csv"), pd.read_csv("metrics/confusion.csv").replace(names))
+    DOUBTFUL.unlink()
+    row = {"hash": "0" * 32, "label": labels[0], "others_say": labels[1], "probability": 0.1, "text": text}
+    write_csv(DOUBTFUL, pd.DataFrame([row]))
+    evaluation = read("metrics/evaluate.json")
+    by_label = {names[name]: row for name, row in evaluation["labels"].items()}
+    write_json(Path("metrics/evaluate.json"), evaluation | {"labels": by_label})
     html = report_again()
     table, shown = rows(html), [escapeHtml(label) for label in labels]
-    assert html.count("<img") == 4  # the pictures
+    assert html.count("<img") == 5  # the pictures
     assert ["split", "texts", *shown] in table
     assert ["actual \\ predicted", *shown] in table
     assert {row[0] for row in table} >= {*shown, f"precision, {shown[1]}"}
     (mistake, *_) = (row for row in table if row[0].startswith("![x](https://example.org/好"))
     assert mistake[0] == f"{text[:159]}…"
     assert set(mistake[1:3]) == set(shown)
+    assert any(row[0] == mistake[0] and len(row) == 4 and set(row[1:3]) == set(shown) for row in table)  # doubtful
+    assert [row[0] for row in table if len(row) == 10][1:] == shown  # metrics by label
     evaluation = {name: read(f"metrics/{name}.json") for name in ("data", "training", "evaluate")}
     card = MARKDOWN.render(model_card(load_params(), evaluation, labels, dict(PARAMS.tokenize)))
     assert f"A classifier of texts as {shown[0]} or {shown[1]}: " in card
@@ -188,10 +221,12 @@ def test_pictures_have_the_same_bytes_every_time(tmp_path, k):
     lengths = pd.DataFrame(
         {"words": ["0-99"], "accuracy": [0.5], "low": [0.1], "high": [0.9], "sum": [1], "count": [2]}
     )
+    coverage = pd.DataFrame({"coverage": [0.5, 1], "accuracy": [0.9, 0.8], "confidence": [0.8, 0.5]})
     for folder in ("first", "second"):
         confusion_figure(counts, [f"label number {i}" for i in range(k)], tmp_path / folder / "confusion.png")
         training_figure(training, validation, tmp_path / folder / "training.png")
         reliability_figure(reliability, tmp_path / folder / "reliability.png")
         length_figure(lengths, tmp_path / folder / "length.png")
+        coverage_figure(coverage, tmp_path / folder / "coverage.png")
     for path in (tmp_path / "first").iterdir():
         assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes()

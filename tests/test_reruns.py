@@ -76,13 +76,14 @@ CODE = {
     "restore.py": set(),
     "settings": ALL,
     "sources": {"data", "base_model"},
-    "rows": {"data", "infer"},
-    "text.py": {"tokenize", "baseline", "infer"},
+    "rows": {"data", "baseline", "infer"},
+    "text.py": {"tokenize", "baseline", "evaluate", "infer"},
     "classifier": {"train", "evaluate", "infer"},
     "use": {"evaluate", "infer"},
     "results": {"evaluate", "report"},
 }
 VERSIONS = {
+    "captum": {"evaluate"},
     "datasets": {"data", "train", "evaluate"},
     "jinja2": {"report"},
     "matplotlib": {"evaluate", "report"},

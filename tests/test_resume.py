@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from conftest import contents, edit_params
+from conftest import contents, edit_params, read, refusal
+from safetensors.torch import load_file
 
 from stages.classifier import checkpoint
 from stages.classifier.tokens import open_tokens
@@ -28,6 +29,17 @@ def run_train() -> None:
     train(**arguments(train, load_params()))
 
 
+def validate_as(monkeypatch, losses: list[float]) -> None:
+    """Let each step's validation have the loss that stands here for it."""
+
+    def follow(self, step, follow=Training.follow):
+        with monkeypatch.context() as patch:
+            patch.setattr("stages.classifier.training.quality", lambda scores, labels: (losses[step - 1], 0.5))
+            follow(self, step)
+
+    monkeypatch.setattr(Training, "follow", follow)
+
+
 def forget_training() -> None:
     for path in ("metrics/training.csv", "metrics/training.json", "metrics/validation.csv"):
         Path(path).unlink()
@@ -36,16 +48,16 @@ def forget_training() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "precision"),
+    ("method", "precision", "keep"),
     [
-        ({"peft": {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "lora_dropout": 0.1}}, "bf16"),
-        ({"peft": {"peft_type": "LORA", "r": 4, "use_dora": True}, "loraplus_lr_ratio": 4.0}, "fp32"),
-        ({"peft": {"peft_type": "ADALORA", "init_r": 6, "target_r": 2, "tinit": 1, "tfinal": 2}}, "fp32"),
-        ({"peft": "full"}, "fp32"),
+        ({"peft": {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "lora_dropout": 0.1}}, "bf16", "last"),
+        ({"peft": {"peft_type": "LORA", "r": 4, "use_dora": True}, "loraplus_lr_ratio": 4.0}, "fp32", "best"),
+        ({"peft": {"peft_type": "ADALORA", "init_r": 6, "target_r": 2, "tinit": 1, "tfinal": 2}}, "fp32", "last"),
+        ({"peft": "full"}, "fp32", "last"),
     ],
-    ids=["lora bf16", "lora+ dora", "adalora", "full"],
+    ids=["lora bf16", "lora+ dora best", "adalora", "full"],
 )
-def test_same_bytes_wherever_it_was_broken_off(finished, monkeypatch, capfd, method, precision):
+def test_same_bytes_wherever_it_was_broken_off(finished, monkeypatch, capfd, method, precision, keep):
     edit_params(
         finished,
         **{
@@ -58,8 +70,12 @@ def test_same_bytes_wherever_it_was_broken_off(finished, monkeypatch, capfd, met
             "train.schedule": "cosine",
             "train.warmup": 0.3,
             "train.precision": precision,
+            "train.keep": keep,
+            "train.validations": STEPS if keep == "best" else 4,
         },
     )
+    if keep == "best":
+        validate_as(monkeypatch, [0.7, 0.9, 0.5, 0.8, 0.4, 0.9, 0.6, 0.5])
     if torch.mps.is_available():  # whose random state, which dropout draws from, is not kept
         monkeypatch.setenv("DEVICE", "cpu")
     save, kept = checkpoint.save, finished.parent / "kept"
@@ -73,6 +89,7 @@ def test_same_bytes_wherever_it_was_broken_off(finished, monkeypatch, capfd, met
     run_train()
     monkeypatch.setattr(checkpoint, "save", save)
     expected = contents(finished)
+    assert read("metrics/training.json")["kept_step"] == (5 if keep == "best" else STEPS)
     for last in range(1, STEPS + 1):
         forget_training()
         shutil.copytree(kept / str(last), checkpoint.FOLDER)
@@ -112,6 +129,45 @@ def test_broken_off_at_every_step_of_one_run(finished, monkeypatch):
     assert steps == list(range(1, 21))
     run_train()
     assert contents(finished) == expected
+
+
+def test_patience_ends_it_early_and_the_best_weights_are_kept(finished, monkeypatch, capfd):
+    """Those after the step of the lowest loss, as a training has them that ends there; and again after a kill."""
+    edit_params(
+        finished,
+        **{"train.epochs": 1, "train.keep": "best", "train.patience": 2, "train.validations": 20},
+    )
+    validate_as(monkeypatch, [0.7, 0.6, 0.65, 0.5, 0.55, 0.5, *[0.1] * 14])
+    weights = {}
+    take_step = Training.take_step
+
+    def remember(self, step):
+        take_step(self, step)
+        weights[step] = {name: p.detach().clone() for name, p in self.network.named_parameters() if p.requires_grad}
+
+    monkeypatch.setattr(Training, "take_step", remember)
+    run_train()
+    assert list(weights) == [1, 2, 3, 4, 5, 6]
+    assert "train: ended at step 6 of 20: no better since step 4" in capfd.readouterr().out
+    result = read("metrics/training.json")
+    assert (result["steps"], result["kept_step"]) == (6, 4)
+    assert result["train_loss"] == pytest.approx(pd.read_csv("metrics/training.csv")["loss"].iloc[-1], abs=1e-4)
+    assert pd.read_csv("metrics/validation.csv")["step"].tolist() == [1, 2, 3, 4, 5, 6]
+    saved = load_file("models/adapter/adapter_model.safetensors")
+    name = next(name for name in saved if "query.lora_B" in name)
+    (kept,) = [p for key, p in weights[4].items() if key.replace(".default", "") == name]
+    torch.testing.assert_close(saved[name], kept, rtol=0, atol=0)
+    assert not torch.equal(kept, next(p for key, p in weights[6].items() if key.replace(".default", "") == name))
+
+    expected = contents(finished)
+    run_train()  # of what has ended nothing is taken again
+    assert len(weights) == 6
+    assert contents(finished) == expected
+
+
+def test_the_best_weights_of_a_method_whose_ranks_move_are_refused(finished, capfd):
+    edit_params(finished, **{"methods.lora.peft": {"peft_type": "ADALORA"}, "train.keep": "best"})
+    assert "train.keep: best is not for AdaLoRA" in refusal(train, capfd)
 
 
 def test_evaluate_by_hand_leaves_a_broken_off_training(finished, monkeypatch, capfd):

@@ -23,6 +23,32 @@ def texts(path, dataset) -> list[str]:
     return list(pd.concat(selected_rows(path, dataset))["text"])
 
 
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_text_in_several_columns(suffix):
+    rows = [("Good", "film", 1), (None, "bad", 0), ("fine", " ", 1), ("dull", None, 0)]
+    frame = pd.DataFrame(rows, columns=["title", "body", "label"])
+    dataset = local(text=["title", "body"], separator=" | ")
+    path = write_frame(f"a.{suffix}", frame)
+    assert texts(path, dataset) == ["Good | film", "bad", "fine", "dull"]
+    assert read_split([path], dataset)["words"].tolist() == [3, 1, 1, 1]
+    assert texts(path, local(text="title"))[0] == "Good"
+    path = write_frame(f"b.{suffix}", pd.concat([frame, frame[:1].assign(title=" ", body="")]))
+    place = "row 5" if suffix == "parquet" else "line 5" if suffix == "jsonl" else "line 6"
+    with pytest.raises(InputError, match=f"{place}, column 'title' and 'body': empty text"):
+        read_split([path], dataset)
+    with pytest.raises(InputError, match="no column 'text'; it has 'title', 'body', 'label'"):
+        read_split([path], local(text=["title", "text"]))
+
+
+def test_of_several_columns_one_without_text_is_refused():
+    path = write("a.jsonl", '{"title": "good", "body": 5, "label": 1}\n{"title": "bad", "body": ["a"], "label": 0}\n')
+    with pytest.raises(InputError, match=r"line 1, column 'title' and 'body': not a text; .*such rows: 2"):
+        read_split([path], local(text=["title", "body"]))
+    path = write("a.jsonl", '{"title": "good", "body": "", "label": 1}\n{"label": 0}\n')
+    with pytest.raises(InputError, match="line 2, column 'title' and 'body': no text"):
+        read_split([path], local(text=["title", "body"]))
+
+
 @pytest.mark.parametrize("label", ["{0}", "{0}.0", " {0} "])
 def test_labels_are_names_or_numbers(label):
     path = write_csv("a.csv", [(text, label.format(number)) for text, number in reviews(10)])

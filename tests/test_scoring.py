@@ -24,7 +24,7 @@ from stages.rows import tables
 from stages.rows.tables import ROWS
 from stages.settings.errors import InputError
 from stages.use import arrow, scoring
-from stages.use.scoring import score_file
+from stages.use.scoring import Job, score_file
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
@@ -41,7 +41,7 @@ def test_file(finished, suffix):
         table.to_json(path, orient="records", lines=True)
     else:
         table.to_parquet(path, row_group_size=300)
-    assert score_file(path, "review", Path("out.parquet")) == len(table)
+    assert score_file(Job(path, Path("out.parquet"), ("review",))) == len(table)
     scored = pd.read_parquet("out.parquet")
     assert list(scored) == ["review", "id", "predicted", "confidence"]
     assert scored["id"].astype(int).tolist() == table["id"].tolist()
@@ -55,6 +55,22 @@ def test_file(finished, suffix):
     assert sorted(Path().glob(".out*")) == []
 
 
+def test_text_in_several_columns(finished, monkeypatch):
+    """Joined as the data set's are; what is missing or blank is left out."""
+    monkeypatch.setattr(tables, "ROWS", 2)
+    rows = [("good film", "i loved it"), ("bad", None), (None, "great fun"), (" ", ""), (None, None)]
+    pd.DataFrame(rows, columns=["title", "body"]).to_parquet("a.parquet")
+    infer_command("--file", "a.parquet", "--column", "title", "--column", "body", "--separator", " , ")
+    scored = pd.read_parquet("scored.parquet")
+    assert list(scored) == ["title", "body", "predicted", "confidence"]
+    labels, confidences = zip(*predict(["good film , i loved it", "bad", "great fun"]), strict=True)
+    assert scored["predicted"][:3].tolist() == list(labels)
+    assert scored["confidence"][:3].tolist() == pytest.approx(list(confidences), abs=1e-5)
+    assert scored["predicted"][3:].isna().all()
+    refused = infer_command("--file", "a.parquet", "--column", "title", "--column", "txt", "--overwrite", ok=False)
+    assert "a.parquet: no column 'txt'; it has title, body; name one with --column" in refused
+
+
 def test_json_lines_of_different_keys_and_types(finished, monkeypatch):
     """What stands in the first table alone says nothing of the rest; texts stay texts, and numbers whole."""
     monkeypatch.setattr(tables, "ROWS", 2)
@@ -62,7 +78,7 @@ def test_json_lines_of_different_keys_and_types(finished, monkeypatch):
     rows += [{"text": None}, {"stars": 1.5, "reply": "no", "text": "bad film", "more": {"a": ["2020-01-01"]}}]
     rows += [{"text": "good", "day": "Monday", "more": {"a": []}, "id": 2**60 + 1}]
     Path("a.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n\n")
-    assert score_file(Path("a.jsonl"), "text", Path("out.parquet")) == 8
+    assert score_file(Job(Path("a.jsonl"), Path("out.parquet"))) == 8
     table = pq.read_table("out.parquet")
     assert table.schema.field("id").type == pa.int64()
     scored = table.to_pylist()
@@ -86,7 +102,7 @@ def test_parquet_keeps_its_types(finished):
         "nothing": pa.nulls(2),
     }
     pq.write_table(pa.table(columns), "a.parquet")
-    score_file(Path("a.parquet"), "text", Path("out.parquet"))
+    score_file(Job(Path("a.parquet"), Path("out.parquet")))
     assert pq.read_table("out.parquet").drop_columns(["predicted", "confidence"]) == pq.read_table("a.parquet")
 
 
@@ -95,7 +111,7 @@ def test_row_groups_are_few_and_bounded(finished, monkeypatch):
     pd.DataFrame({"id": range(6 * ROWS + 1), "text": [""] * 6 * ROWS + ["good"]}).to_csv("a.csv", index=False)
 
     def group_sizes() -> list[int]:
-        score_file(Path("a.csv"), "text", Path("out.parquet"), overwrite=True)
+        score_file(Job(Path("a.csv"), Path("out.parquet")), overwrite=True)
         assert pd.read_parquet("out.parquet")["id"].astype(int).tolist() == list(range(6 * ROWS + 1))
         found = pq.read_metadata("out.parquet")
         return [found.row_group(number).num_rows for number in range(found.num_row_groups)]
@@ -132,7 +148,7 @@ def test_two_runs_do_not_write_one_file(finished, monkeypatch):
     with monkeypatch.context() as elsewhere:
         elsewhere.chdir("data")  # as from another clone
         with pytest.raises(InputError, match="another run is writing it"):
-            score_file(Path("../few.csv"), "text", out)
+            score_file(Job(Path("../few.csv"), out))
     infer_command("--file", "few.csv", "--out", "other.parquet")
     assert first.wait() == 0
     assert len(pd.read_parquet("out.parquet")) == 30 * ROWS
@@ -149,7 +165,7 @@ def test_memory_does_not_grow_with_the_file(finished, suffix):
         from stages.use import scoring
         from stages.rows import tables
         tables.BLOCK = 2**18  # small files will do
-        scoring.score_file(Path(sys.argv[1]), "text", Path("out.parquet"), overwrite=True)
+        scoring.score_file(scoring.Job(Path(sys.argv[1]), Path("out.parquet")), overwrite=True)
     """
     peaks = []
     for rows in (2_000, 12_000):
@@ -189,10 +205,10 @@ def test_killed_run_goes_on(finished, monkeypatch):
     assert done < 30
     assert not Path("out.parquet").exists()
 
-    score_file(Path("many.csv"), "text", Path("out.parquet"))
+    score_file(Job(Path("many.csv"), Path("out.parquet")))
     assert scored == rows[done * ROWS :]
     scored.clear()
-    score_file(Path("same.csv"), "text", Path("uninterrupted.parquet"))
+    score_file(Job(Path("same.csv"), Path("uninterrupted.parquet")))
     assert scored == rows
     assert Path("out.parquet").read_bytes() == Path("uninterrupted.parquet").read_bytes()
 
@@ -256,10 +272,10 @@ def test_parts_of_another_content_model_or_library_are_not_used(finished, monkey
         pd.DataFrame({"text": ["good film"] * ROWS + [text]}).to_csv(path, index=False)
         os.utime(path, (0, 0))
         if not interrupted:
-            score_file(path, "text", out)
+            score_file(Job(path, out))
         else:
             with pytest.raises(RuntimeError):
-                score_file(path, "text", out)
+                score_file(Job(path, out))
         return scored
 
     interrupted = True
@@ -278,7 +294,7 @@ def test_parts_of_another_content_model_or_library_are_not_used(finished, monkey
         shutil.copy(path, "other.csv")
         broken.setattr(scoring, "write_whole", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            score_file(Path("other.csv"), "text", out)
+            score_file(Job(Path("other.csv"), out))
     interrupted = False
     assert score("good film , great") == [1]
     assert pd.read_parquet(out)["predicted"].tolist() == ["positive"] * (ROWS + 1)

@@ -34,24 +34,45 @@ def multiplies_bf16(device) -> bool:
     return any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
+def label_weights(wanted: str | dict[str, float] | None, labels: np.ndarray, names: list[str]) -> np.ndarray | None:
+    """How much a row of each label counts in the loss, (names,) float32; None: all alike.
+
+    wanted: "balanced", so that each label counts the same in all; or weights by name, 1 for those not named. Only their
+    ratios matter: over `labels`, the rows to train on, their mean is 1.
+    """
+    if wanted is None:
+        return None
+    counts = np.bincount(labels, minlength=len(names))
+    weights = 1 / counts if wanted == "balanced" else np.array([wanted.get(name, 1.0) for name in names])
+    return (weights / np.average(weights, weights=counts)).astype(np.float32)
+
+
 def gradient(
-    network, sequences: list[np.ndarray], labels: np.ndarray, count: int, micro_batch_size: int, bf16: bool = False
+    network,
+    sequences: list[np.ndarray],
+    labels: np.ndarray,
+    count: int,
+    micro_batch_size: int,
+    bf16: bool = False,
+    weights: np.ndarray | None = None,
 ) -> float:
     """Add the gradient of these rows' cross-entropy, its sum divided by `count`; return that quotient.
 
     count: the rows of the whole batch, however it is cut into micro-batches and shares of several processes, so that
-    their sum is its mean. bf16: torch's autocast; weights stay fp32.
+    their sum is its mean. bf16: torch's autocast; weights stay fp32. weights: of the labels, see label_weights.
     """
     import torch
 
     total = 0.0
+    if weights is not None:
+        weights = torch.from_numpy(weights).to(network.device)
     for start in range(0, len(sequences), micro_batch_size):
         part = slice(start, start + micro_batch_size)
         inputs = pad(sequences[part], network.config.pad_token_id)
         with torch.autocast(network.device.type, torch.bfloat16, enabled=bf16):
             scores = network(**{name: tensor.to(network.device) for name, tensor in inputs.items()}).logits
         answers = torch.from_numpy(labels[part]).to(network.device)
-        loss = torch.nn.functional.cross_entropy(scores.float(), answers, reduction="sum") / count
+        loss = torch.nn.functional.cross_entropy(scores.float(), answers, weights, reduction="sum") / count
         loss.backward()
         total += loss.item()
     return total

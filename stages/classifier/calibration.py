@@ -11,6 +11,15 @@ def quality(scores: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     return float(loss), float((scores.argmax(axis=1) == labels).mean())
 
 
+def predictions(scores: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
+    """Of logits (rows, labels): predicted (a label's number), confidence, and probability_NAME of each label."""
+    from scipy.special import softmax
+
+    probabilities = softmax(scores.astype(np.float64), axis=1)
+    columns = {f"probability_{name}": probabilities[:, number] for number, name in enumerate(names)}
+    return {"predicted": probabilities.argmax(axis=1), "confidence": probabilities.max(axis=1), **columns}
+
+
 def calibrate(model, scores: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
     """Divide the last layer by a temperature and add a bias to each label's logit, which together minimise the log loss
     on validation; return both, the bias as (labels,) of sum 0.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from stages.classifier import checkpoint
-from stages.classifier.batches import epoch_batches, gradient, multiplies_bf16, orthogonality
+from stages.classifier.batches import epoch_batches, gradient, label_weights, multiplies_bf16, orthogonality
 from stages.classifier.calibration import quality
 from stages.classifier.forward import logits
 from stages.classifier.network import classifier, with_method
@@ -23,15 +23,25 @@ from stages.files import BASE, TOKENS
 from stages.settings.catalogue import Method, Model
 from stages.settings.errors import InputError
 
+BEST = "best."  # before the names of these weights in a checkpoint
+
 
 @dataclass
 class Progress:
-    """How far a run is: with the network's, the optimizer's and the scheduler's state, all that a checkpoint holds."""
+    """How far a run is: with the network's, the optimizer's and the scheduler's state, and the best weights so far if
+    those are kept, all that a checkpoint holds.
+    """
 
     step: int = 0
     losses: list[float] = field(default_factory=list)  # of the steps since the last row of `training`
     training: list[list[float]] = field(default_factory=list)  # rows of step, loss, learning rate
     validation: list[list[float]] = field(default_factory=list)  # rows of step, loss, accuracy
+
+    @property
+    def since_best(self) -> int:
+        """How many validations have come after that of the lowest loss, the first of these if there are several."""
+        losses = [loss for _, loss, _ in self.validation]
+        return len(losses) - 1 - losses.index(min(losses)) if losses else 0
 
 
 class Training:
@@ -71,10 +81,14 @@ class Training:
         network, head = classifier(tokens.metadata["labels"], recipe.dropout)
         self.network = with_method(network, head, method, model.peft, self.steps).to(processor)
         check_length(self.network, tokens.metadata)
+        if recipe.keep == "best" and getattr(self.network.base_model, "update_and_allocate", None):
+            raise InputError("params.yaml: train.keep: best is not for AdaLoRA, whose ranks move to the end; use last")
+        self.label_weights = label_weights(recipe.class_weights, tokens.labels, tokens.metadata["labels"])
         self.trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(self.network, self.rate, recipe.weight_decay, method.loraplus_lr_ratio)
         self.scheduler = get_scheduler(recipe.schedule, self.optimizer, round(recipe.warmup * self.steps), self.steps)
         self.progress = Progress()
+        self.best: dict[str, Any] = {}  # the trained weights, by name, of the best validation so far, if they are kept
         self.epoch, self.rows, self.batches = -1, tokens, []
         self.key = self.checkpoint_key(model, method)
         processes.agree(
@@ -108,6 +122,7 @@ class Training:
         if not saved:
             return None
         tensors, state = saved
+        self.best = {name.removeprefix(BEST): tensors.pop(name) for name in list(tensors) if name.startswith(BEST)}
         checkpoint.unpack(tensors, self.network, self.optimizer)
         self.scheduler.load_state_dict(state.pop("scheduler"))
         for group, last in zip(self.optimizer.param_groups, self.scheduler.get_last_lr(), strict=True):
@@ -123,24 +138,46 @@ class Training:
     def save(self) -> None:
         """Write the checkpoint that `resume` goes on from."""
         state = asdict(self.progress) | {"scheduler": self.scheduler.state_dict(), "hardware": self.hardware}
-        checkpoint.save(self.key, checkpoint.pack(self.network, self.optimizer), state)
+        best = {f"{BEST}{name}": weights for name, weights in self.best.items()}
+        checkpoint.save(self.key, checkpoint.pack(self.network, self.optimizer) | best, state)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the validation loss has not improved for as long as the recipe waits."""
+        return self.recipe.patience is not None and self.progress.since_best >= self.recipe.patience
+
+    @property
+    def best_step(self) -> int:
+        """After which step the validation loss was lowest."""
+        return self.progress.validation[-1 - self.progress.since_best][0]
+
+    def keep(self) -> int:
+        """Put the weights that the recipe keeps into the network, at the end of the run; return their step."""
+        if self.recipe.keep == "last":
+            return self.progress.step
+        for name, parameter in self.network.named_parameters():
+            if name in self.best:
+                parameter.data.copy_(self.best[name])
+        return self.best_step
 
     def run(self) -> Iterator[int]:
         """Take the steps that are left, yielding the number of each, from 1, after it and before its checkpoint.
 
-        Validates when the recipe says so, and writes a checkpoint each CHECKPOINT_MINUTES of the environment, or each
-        minute. Raises InputError if the loss is no longer finite.
+        Validates when the recipe says so, ends early if its patience does, and writes a checkpoint each
+        CHECKPOINT_MINUTES of the environment, or each minute. Raises InputError if the loss is no longer finite.
         """
         recipe = self.recipe
         validate_at = {round(self.steps * (number + 1) / recipe.validations) for number in range(recipe.validations)}
         interval, saved_at = checkpoint_seconds(), time.monotonic()
         for step in range(self.progress.step + 1, self.steps + 1):
+            if self.stopped:
+                return
             self.take_step(step)
             self.progress.step = step
             if step in validate_at:
                 self.follow(step)
             yield step
-            if self.processes.first and (step == self.steps or time.monotonic() - saved_at > interval):
+            if self.processes.first and (step == self.steps or self.stopped or time.monotonic() - saved_at > interval):
                 self.save()
                 saved_at = time.monotonic()
 
@@ -164,7 +201,9 @@ class Training:
             torch.manual_seed(int(source.generate_state(1)[0]))
         rows = self.processes.share(batch)
         sequences, labels = self.rows[rows], self.rows.labels[rows]
-        loss = gradient(self.network, sequences, labels, len(batch), self.recipe.micro_batch_size, self.bf16)
+        loss = gradient(
+            self.network, sequences, labels, len(batch), self.recipe.micro_batch_size, self.bf16, self.label_weights
+        )
         loss = self.processes.sum_gradients(self.trained, loss)
         if (penalty := orthogonality(self.network)) is not None:
             penalty.backward()
@@ -182,11 +221,16 @@ class Training:
         self.optimizer.zero_grad()
 
     def follow(self, step: int) -> None:
-        """Add a point to the validation curve, from some of the rows and in the training's precision."""
+        """Add a point to the validation curve, from some of the rows and in the training's precision; copy the weights
+        if they are the best so far and these are kept.
+        """
         import torch
 
         with torch.autocast(self.network.device.type, torch.bfloat16, enabled=self.bf16):
             self.progress.validation.append([step, *quality(*self.validate(self.recipe.validation_rows))])
+        if self.recipe.keep == "best" and not self.progress.since_best:
+            trained = ((name, each) for name, each in self.network.named_parameters() if each.requires_grad)
+            self.best = {name: each.detach().clone() for name, each in trained}
 
     def validate(self, rows: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """(logits, labels) of the first `rows` validation texts, or of all."""

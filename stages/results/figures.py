@@ -85,6 +85,19 @@ def reliability_figure(table: pd.DataFrame, path: Path) -> None:
     write(fig, path)
 
 
+def coverage_figure(table: pd.DataFrame, path: Path) -> None:
+    """Accuracy of the most confident texts against their share; columns coverage, accuracy, confidence."""
+    fig, axes = figure(6.4, 4)
+    axes.plot(table["coverage"], table["accuracy"], color="tab:blue", label="accuracy")
+    axes.plot(table["coverage"], table["confidence"], ":", color="0.4", label="lowest confidence among them")
+    axes.set(
+        xlabel="coverage: share of the texts, the most confident first", title="Coverage, test split", xlim=(0, 1.02)
+    )
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    write(fig, path)
+
+
 def length_figure(table: pd.DataFrame, path: Path) -> None:
     """Accuracy with its 95% interval by length of the text; columns words, accuracy, low, high, sum (right), count."""
     fig, axes = figure(6.4, 4)

@@ -23,10 +23,10 @@ def expected_calibration_error(table: pd.DataFrame) -> float:
 
 
 def classification_metrics(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    """accuracy with its 95% Wilson interval, precision, recall, f1, roc_auc, log_loss.
+    """accuracy with its 95% Wilson interval, precision, recall, f1, macro_f1, roc_auc, log_loss.
 
     labels: (rows,); probabilities: (rows, k). For k = 2, precision, recall and f1 are those of label 1; for more
-    labels they and roc_auc (one against the rest) are means over the labels.
+    labels they and roc_auc (one against the rest) are means over the labels, as macro_f1 always is.
     """
     from sklearn import metrics
 
@@ -46,9 +46,78 @@ def classification_metrics(labels: np.ndarray, probabilities: np.ndarray) -> dic
         "precision": float(precision),
         "recall": float(recall),
         "f1": float(f1),
+        "macro_f1": float(metrics.f1_score(labels, predicted, average="macro", zero_division=0.0)),
         "roc_auc": float(metrics.roc_auc_score(labels, exact[:, 1] if k == 2 else exact, multi_class="ovr")),
         "log_loss": float(metrics.log_loss(labels, exact, labels=range(k))),
     }
+
+
+def metrics_by_label(labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> dict[str, dict[str, float]]:
+    """precision, recall, f1 and support, the number of its rows, of each label by name.
+
+    labels, predicted: (rows,), numbers of labels.
+    """
+    from sklearn.metrics import precision_recall_fscore_support
+
+    found = precision_recall_fscore_support(labels, predicted, labels=range(len(names)), zero_division=0.0)
+    return {
+        name: {"precision": float(precision), "recall": float(recall), "f1": float(f1), "support": int(support)}
+        for name, precision, recall, f1, support in zip(names, *found, strict=True)
+    }
+
+
+def rounded(result: dict) -> dict:
+    """Fractions, on every level, to four decimals."""
+    return {
+        name: rounded(value) if isinstance(value, dict) else round(value, 4) if isinstance(value, float) else value
+        for name, value in result.items()
+    }
+
+
+def accuracy_from_the_most_confident(confidence: np.ndarray, right: np.ndarray) -> pd.DataFrame:
+    """A row for each different confidence, falling: coverage, the share of rows that have at least that, and their
+    accuracy (El-Yaniv and Wiener 2010, "On the Foundations of Noise-free Selective Classification").
+
+    confidence, right: (rows,).
+    """
+    table = pd.DataFrame({"confidence": confidence, "right": right, "count": 1})
+    table = table.groupby("confidence").sum().sort_index(ascending=False).cumsum().reset_index()
+    return pd.DataFrame(
+        {
+            "coverage": table["count"] / len(right),
+            "accuracy": table["right"] / table["count"],
+            "confidence": table["confidence"],
+        }
+    )
+
+
+def coverage_curve(confidence: np.ndarray, right: np.ndarray, points: int = 100) -> pd.DataFrame:
+    """Columns coverage, accuracy and confidence, from the most confident hundredth of the rows to all of them."""
+    table = accuracy_from_the_most_confident(confidence, right)
+    kept = np.searchsorted(table["coverage"] + 1e-9, np.arange(1, points + 1) / points)
+    return table.iloc[np.unique(np.minimum(kept, len(table) - 1))]
+
+
+def confidence_threshold(confidence: np.ndarray, right: np.ndarray, target: float) -> float:
+    """The lowest confidence, cut to four decimals, from which on `target` of the rows or more are right; 1 if there is
+    none.
+    """
+    table = accuracy_from_the_most_confident(confidence, right)
+    reached = table["confidence"][table["accuracy"] >= target]
+    return float(np.floor(reached.iloc[-1] * 1e4) / 1e4) if len(reached) else 1.0
+
+
+def metrics_above(threshold: float, confidence: np.ndarray, right: np.ndarray) -> dict[str, float]:
+    """coverage, the share of rows with at least that confidence, and, if there are any, their accuracy, each with its
+    95% interval.
+    """
+    covered = right[confidence >= threshold]
+    low, high = wilson_interval(len(covered), len(right))
+    result = {"coverage": len(covered) / len(right), "coverage_low": low, "coverage_high": high}
+    if len(covered):
+        low, high = wilson_interval(covered.sum(), len(covered))
+        result |= {"accuracy": float(covered.mean()), "accuracy_low": low, "accuracy_high": high}
+    return result
 
 
 def curves(labels: np.ndarray, probabilities: np.ndarray, names: list[str], points: int = 200):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.rows.tables import read_rows
+from stages.rows.tables import joined, read_rows
 from stages.settings.catalogue import Dataset
 from stages.settings.errors import InputError
 
@@ -41,15 +41,16 @@ def check_file(path: Path, dataset: Dataset) -> pd.DataFrame:
 
     def refuse(bad: pd.Series, column: str, problem: str) -> None:
         if bad.any():
-            place = f"{rows.index.name} {bad.idxmax()}, column {column!r}"
+            place = f"{rows.index.name} {bad.idxmax()}, column {column}"
             raise InputError(f"{path}: {place}: {problem} (such rows: {int(bad.sum())})")
 
     for number, (column, problem) in enumerate(FAULTS):
-        refuse(rows["fault"] == number, getattr(dataset, column), problem)
+        names = dataset.text if column == "text" else [dataset.label]
+        refuse(rows["fault"] == number, " and ".join(map(repr, names)), problem)
     words, numbers = understood(pd.Series(list(seen), dtype=str), dataset.labels)
     unknown = pd.Series(numbers[rows["seen"]] < 0, rows.index)
     what = f"unknown label {words[rows['seen'][unknown].iloc[0]]!r:.40}" if unknown.any() else ""
-    refuse(unknown, dataset.label, f"{what}; the labels are {', '.join(dataset.labels)}")
+    refuse(unknown, repr(dataset.label), f"{what}; the labels are {', '.join(dataset.labels)}")
     return rows.assign(label=numbers[rows["seen"]])[["label", "words", "high", "low"]]
 
 
@@ -59,7 +60,7 @@ def selected_rows(path: Path, dataset: Dataset) -> Iterator[pd.DataFrame]:
     Raises InputError, at the end, if a column or all rows are missing.
     """
     where = getattr(dataset.source, "where", {})
-    needed = list(dict.fromkeys([*where, dataset.text, dataset.label]))
+    needed = list(dict.fromkeys([*where, *dataset.text, dataset.label]))
     columns, count = {}, 0
     for table in read_rows(path):
         columns |= dict.fromkeys(table.columns)
@@ -69,7 +70,7 @@ def selected_rows(path: Path, dataset: Dataset) -> Iterator[pd.DataFrame]:
         for column, value in where.items():
             table = table[table[column] == value]
         count += len(table)
-        yield pd.DataFrame({"text": table[dataset.text], "label": table[dataset.label]})
+        yield pd.DataFrame({"text": joined(table, dataset.text, dataset.separator), "label": table[dataset.label]})
     for column in needed:
         if column not in columns:
             raise InputError(f"{path}: no column {column!r}; it has {', '.join(map(repr, columns))}")

@@ -6,7 +6,7 @@ Memory grows with the longest rows, not with the file.
 import csv
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -39,6 +39,23 @@ def read_rows(path: Path) -> Iterator[pd.DataFrame]:
         raise InputError(f"{path}: {place_of_bad_utf8(path)}not UTF-8; save the file as UTF-8") from None
     except (ValueError, csv.Error) as error:  # the parsers' own errors are ValueErrors
         raise InputError(f"{path}: {str(error).splitlines()[0]}; fix the file") from None
+
+
+def joined(table: pd.DataFrame, columns: Sequence[str], separator: str) -> pd.Series:
+    """The text of each row: out of one column as it is, or out of several, of which those that are missing or blank are
+    left out. None where all are missing; what is no text stays in its place, to be refused.
+    """
+    if len(columns) == 1:
+        return table[columns[0]]
+
+    def join(values: tuple) -> object:
+        there = [value for value in values if not (pd.api.types.is_scalar(value) and pd.isna(value))]
+        if odd := [value for value in there if not isinstance(value, str)]:
+            return odd[0]
+        return separator.join(value for value in there if value.strip()) if there else None
+
+    texts = [join(row) for row in zip(*(table[name] for name in columns), strict=True)]
+    return pd.Series(texts, table.index, dtype=object)
 
 
 def place_of_bad_utf8(path: Path) -> str:

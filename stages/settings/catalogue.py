@@ -78,6 +78,13 @@ def rows_or_share(size: float) -> int | float:
 Size = Annotated[float, Field(gt=0), AfterValidator(rows_or_share)]
 
 
+def listed(columns: Any) -> Any:
+    return [columns] if isinstance(columns, str) else columns
+
+
+Columns = Annotated[list[str], Field(min_length=1), BeforeValidator(listed)]
+
+
 class Dataset(Entry):
     """Labelled texts and how to split them.
 
@@ -86,9 +93,11 @@ class Dataset(Entry):
     """
 
     source: Annotated[LocalFiles | WheelFile | HubDataset, meant(LocalFiles, WheelFile, HubDataset)]
-    text: str = "text"  # column names
+    text: Columns = ["text"]  # names; of several the texts are joined
+    separator: str = "\n"  # between them
     label: str = "label"
     labels: Annotated[list[str], Field(min_length=2)]  # names, in the order of the label's numbers
+    corrections: LocalFile | None = None  # of labels, by hand, in data/local/
     train: Size | None
     validation: Size | None
     test: Size | None

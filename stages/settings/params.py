@@ -107,6 +107,11 @@ def load_params(path: Path = PARAMS) -> BaseModel:
             f"{path}: train.batch_size: {params.train.batch_size} is above the {rows} texts of "
             f"datasets.{params.dataset}.train; lower it"
         )
+    weights, labels = params.train.class_weights, select(params, "dataset").labels
+    if isinstance(weights, dict) and (unknown := [name for name in weights if name not in labels]):
+        raise InputError(
+            f"{path}: train.class_weights: the data set has no label {unknown[0]!r}; its labels are {', '.join(labels)}"
+        )
     return params
 
 

@@ -1,7 +1,7 @@
 """Rows of any number as Arrow: looked at before they are scored, converted, and written as Parquet."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ PART = "{:07}.parquet"
 GROUP_ROWS, GROUP_BYTES = 2**16, 2**24  # of a row group of the result, about: its footer has an entry for each
 
 
-def examined(path: Path, column: str) -> tuple:
+def examined(path: Path, columns: Sequence[str]) -> tuple:
     """(pyarrow Schema, number of rows) of a file, which is read to its end, or InputError for what cannot be scored.
 
     A row of JSON may lack keys that others have, or have null or a whole number for what is a text or a fraction there.
@@ -26,21 +26,23 @@ def examined(path: Path, column: str) -> tuple:
         with arrow_errors_refused(path, table):
             schema = pa.unify_schemas([schema, arrow_table(table).schema], promote_options="permissive")
         if path.suffix != ".jsonl":  # the others' columns are known at once
-            check_columns(path, column, schema.names)
+            check_columns(path, columns, schema.names)
     if not total:
         raise InputError(f"{path}: has no rows")
-    check_columns(path, column, schema.names)
-    kind = schema.field(column).type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        raise InputError(f"{path}: column {column!r} holds {kind}, not text; name another with --column")
+    check_columns(path, columns, schema.names)
+    for column in columns:
+        kind = schema.field(column).type
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            raise InputError(f"{path}: column {column!r} holds {kind}, not text; name another with --column")
     with arrow_errors_refused(path), ParquetWriter(pa.BufferOutputStream(), schema):
         pass  # a type that Parquet has not is refused
     return schema, total
 
 
-def check_columns(path: Path, column: str, names: list[str]) -> None:
-    if column not in names:
-        raise InputError(f"{path}: no column {column!r}; it has {', '.join(names)}; name one with --column")
+def check_columns(path: Path, columns: Sequence[str], names: list[str]) -> None:
+    for column in columns:
+        if column not in names:
+            raise InputError(f"{path}: no column {column!r}; it has {', '.join(names)}; name one with --column")
     if taken := {"predicted", "confidence"}.intersection(names):
         raise InputError(f"{path}: has a column {taken.pop()!r} already; rename it")
 

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from tqdm import tqdm
 
 from stages.classifier import checkpoint
 from stages.classifier.processes import ALONE, Processes, launch
-from stages.files import ADAPTER, BASE
-from stages.rows.tables import read_rows
+from stages.files import ADAPTER, BASE, METRICS, read_json
+from stages.rows.tables import joined, read_rows
 from stages.run import only_one
 from stages.settings.errors import InputError
 from stages.use.arrow import PART, arrow_errors_refused, arrow_table, examined, row_groups, write_whole
@@ -27,13 +28,22 @@ CODE = [Path("stages") / name for name in ("use", "classifier/forward.py", "rows
 LIBRARIES = ("numpy", "pandas", "peft", "pyarrow", "scipy", "tokenizers", "torch", "transformers")
 
 
-class Classifier:
-    """models/adapter, loaded once: `classifier(texts) -> [(label, confidence), ...]`."""
+UNCERTAIN = "uncertain"  # in place of a label whose confidence is too low
 
-    def __init__(self):
+
+class Classifier:
+    """models/adapter, loaded once: `classifier(texts) -> [(label, confidence), ...]`.
+
+    min_confidence: below it the label is UNCERTAIN.
+    """
+
+    def __init__(self, min_confidence: float = 0.0):
         from stages.use.loading import load_classifier
 
         self.model, self.tokenizer = load_classifier()
+        self.min_confidence = min_confidence
+        if min_confidence and UNCERTAIN in self.model.config.label2id:
+            raise InputError(f"the data set has a label {UNCERTAIN!r} of its own; leave the threshold out")
 
     def __call__(self, texts: list[str | None]) -> list[tuple[str | None, float | None]]:
         """(None, None) for a text that is missing or blank."""
@@ -51,11 +61,52 @@ class Classifier:
         scores = logits(self.model, [np.array(row) for row in ids]).astype(np.float64)
         rows = iter(softmax(scores, axis=1))
         best = [next(rows) if each else None for each in said]
-        return [(None, None) if row is None else (config.id2label[row.argmax()], float(row.max())) for row in best]
+        return [(None, None) if row is None else self.answer(row) for row in best]
+
+    def answer(self, probabilities) -> tuple[str, float]:
+        """(label, confidence) by the probabilities, (labels,), of one text."""
+        label, confidence = self.model.config.id2label[probabilities.argmax()], float(probabilities.max())
+        return (label if confidence >= self.min_confidence else UNCERTAIN), confidence
 
 
-def score_file(path: Path, column: str, out: Path, overwrite: bool = False) -> int:
-    """Write the rows of `path` to `out` (Parquet) with the columns predicted and confidence; return their number.
+def confidence_needed(wanted: str | None) -> float:
+    """What --min-confidence says: a number, or `target`, the threshold that evaluate has chosen on validation."""
+    path = METRICS / "evaluate.json"
+    if wanted == "target" and not path.is_file():
+        raise InputError(f"{path}: not found; make it with `dvc repro evaluate`, or give a number")
+    if wanted == "target":
+        return read_json(path)["above_threshold"]["threshold"]
+    try:
+        number = float(wanted or 0)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= 1:
+        raise InputError(f"--min-confidence {wanted}: a number from 0 to 1, or target, is needed")
+    return number
+
+
+@dataclass(frozen=True)
+class Job:
+    """A file to score and where its rows go. columns: of texts; several are joined by the separator, as the data set's
+    are.
+    """
+
+    path: Path
+    out: Path = Path("scored.parquet")
+    columns: tuple[str, ...] = ("text",)
+    separator: str = "\n"
+    min_confidence: float = 0.0
+
+    @property
+    def arguments(self) -> list[str]:
+        """Of the command that does it."""
+        columns = [f"--column={name}" for name in self.columns]
+        options = [f"--out={self.out}", f"--separator={self.separator}", f"--min-confidence={self.min_confidence}"]
+        return [f"--file={self.path}", *columns, *options]
+
+
+def score_file(job: Job, overwrite: bool = False) -> int:
+    """Write the rows of a file to `job.out` (Parquet) with the columns predicted and confidence; return their number.
 
     Memory does not grow with the file: it is read and scored by parts, each written to a folder beside `out`.
     After a kill the same call goes on from the last part; a changed file, model, library or code starts anew. With
@@ -65,6 +116,7 @@ def score_file(path: Path, column: str, out: Path, overwrite: bool = False) -> i
     """
     from pyarrow.parquet import read_schema
 
+    path, out = job.path, job.out
     if out.suffix != ".parquet":
         raise InputError(f"{out}: must end in .parquet")
     if not path.is_file():
@@ -73,12 +125,12 @@ def score_file(path: Path, column: str, out: Path, overwrite: bool = False) -> i
         if out.exists() and not overwrite:
             raise InputError(f"{out}: is there already; give another --out, or --overwrite to replace it")
         changed = path.stat().st_mtime_ns
-        schema, total = examined(path, column)
-        folder = parts_folder(path, column, out)
+        schema, total = examined(path, job.columns)
+        folder = parts_folder(job)
         if launches:
-            launch("infer", "--file", str(path), "--column", column, "--out", str(out))
+            launch("infer", *job.arguments)
         else:
-            score_parts(path, column, schema, total, folder)
+            score_parts(job, schema, total, folder)
         if path.stat().st_mtime_ns != changed:
             raise InputError(f"{path}: changed during the run; start it again")
         write_whole(out, read_schema(folder / PART.format(0)), row_groups(folder))
@@ -86,11 +138,11 @@ def score_file(path: Path, column: str, out: Path, overwrite: bool = False) -> i
         return total
 
 
-def score_share(path: Path, column: str, out: Path, processes: Processes) -> None:
+def score_share(job: Job, processes: Processes) -> None:
     """What one of several processes does of `score_file`, which has started them and waits."""
-    with only_writer(out, launches=False):
-        folder = parts_folder(path, column, out, begin=False)
-        score_parts(path, column, *examined(path, column), folder, processes)
+    with only_writer(job.out, launches=False):
+        folder = parts_folder(job, begin=False)
+        score_parts(job, *examined(job.path, job.columns), folder, processes)
 
 
 @contextmanager
@@ -105,14 +157,15 @@ def only_writer(out: Path, launches: bool) -> Iterator[None]:
         raise InputError(f"{out}: another run is writing it; wait for that or give another --out") from None
 
 
-def parts_folder(path: Path, column: str, out: Path, begin: bool = True) -> Path:
+def parts_folder(job: Job, begin: bool = True) -> Path:
     """The folder of what is scored already of this file for this `out`, emptied if that was of other contents or by
     another model, library or code, or refused if not to `begin` anew.
     """
-    name, stat = bytes(path.resolve()), path.stat()
-    about = {"column": column, "size": stat.st_size, "changed": stat.st_mtime_ns}
+    name, stat = bytes(job.path.resolve()), job.path.stat()
+    about = {"columns": job.columns, "separator": job.separator, "min_confidence": job.min_confidence}
+    about |= {"size": stat.st_size, "changed": stat.st_mtime_ns}
     about |= {library: metadata.version(library) for library in LIBRARIES}
-    folder = out.with_name(f".{out.name}.{hashlib.sha256(name).hexdigest()[:8]}.parts")
+    folder = job.out.with_name(f".{job.out.name}.{hashlib.sha256(name).hexdigest()[:8]}.parts")
     run_key = folder / checkpoint.key(about, [BASE, ADAPTER, *CODE])
     if not run_key.is_file():
         if not begin:
@@ -123,20 +176,23 @@ def parts_folder(path: Path, column: str, out: Path, begin: bool = True) -> Path
     return folder
 
 
-def score_parts(path: Path, column: str, schema, total: int, folder: Path, processes: Processes = ALONE) -> None:
+def score_parts(job: Job, schema, total: int, folder: Path, processes: Processes = ALONE) -> None:
     """Write what is missing of a file's parts, one for each table of its rows, or of this process's share of them."""
+    import pandas as pd
     import pyarrow as pa
 
-    classifier = Classifier()
+    classifier = Classifier(job.min_confidence)
     with tqdm(total=total, desc="infer", unit="text", unit_scale=True, disable=None) as bar:
-        for number, table in enumerate(filter(len, read_rows(path))):
+        for number, table in enumerate(filter(len, read_rows(job.path))):
             part = folder / PART.format(number)
             if part.is_file() or number % processes.count != processes.rank:
                 bar.initial = bar.n + len(table)  # not part of the rate
             else:
-                with arrow_errors_refused(path, table):
+                with arrow_errors_refused(job.path, table):
                     scored = arrow_table(table, schema)
-                labels, confidences = zip(*classifier(scored[column].to_pylist()), strict=True)
+                texts = pd.DataFrame({name: scored[name].to_pylist() for name in job.columns}, dtype=object)
+                texts = joined(texts, job.columns, job.separator).tolist()
+                labels, confidences = zip(*classifier(texts), strict=True)
                 scored = scored.append_column("predicted", pa.array(labels, pa.string()))
                 scored = scored.append_column("confidence", pa.array(confidences, pa.float32()))
                 write_whole(part, scored.schema, [scored])

@@ -1,0 +1,171 @@
+"""Doubtful labels found, and labels put right by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import NEGATIVE, NEUTRAL, POSITIVE, read, reviews
+from local_data import local, write, write_csv
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+
+from stages.baseline import baseline
+from stages.data import data
+from stages.files import DOUBTFUL, RAW, write_table
+from stages.rows.corrections import hexadecimal
+from stages.settings.errors import InputError
+
+NAMES = ["negative", "positive"]
+BASELINE = {"max_rows": 1000, "ngram_max": 1, "min_count": 1, "c": 1.0, "without_markup": True}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def split(name: str) -> pd.DataFrame:
+    return pd.read_parquet(RAW / f"{name}.parquet")
+
+
+def correct(rows: list[tuple[str, str]], seed: int = 1, **changes) -> dict:
+    """What data.json says after a run with the (hash, label) rows as corrections."""
+    write_csv("corrections.csv", rows, columns=("hash", "label"))
+    data(dataset=local(corrections="corrections.csv", **changes), seed=seed)
+    return read("metrics/data.json")
+
+
+def test_train_alone_is_corrected():
+    write_csv("a.csv", reviews(100))
+    data(dataset=local(), seed=1)
+    train, validation, test = split("train"), split("validation"), split("test")
+    wrong, right, gone = train["text"][3], train["text"][4], train["text"][5]
+    rows = [
+        (hexadecimal(wrong), NAMES[1 - train["label"][3]]),
+        (hexadecimal(right), NAMES[train["label"][4]]),  # as it is already
+        (hexadecimal(gone.upper() + "\n"), "drop"),  # a duplicate of it
+        (hexadecimal(test["text"][0]), "drop"),
+        (hexadecimal(validation["text"][0]), NAMES[1 - validation["label"][0]]),
+    ]
+    counts = correct(rows)
+    assert counts["labels_corrected"] == counts["texts_dropped_by_hand"] == 1
+    assert counts["corrections_of_texts_not_in_train"] == 2
+    assert counts["train"] == len(train) - 1
+    pd.testing.assert_frame_equal(split("test"), test)
+    pd.testing.assert_frame_equal(split("validation"), validation)
+    train.loc[3, "label"] = 1 - train["label"][3]
+    pd.testing.assert_frame_equal(split("train"), train.drop(5).reset_index(drop=True))
+
+
+def test_duplicates_are_corrected_as_the_one_that_is_kept():
+    rows = reviews(100)
+    write_csv("a.csv", [*rows, *[(text, 1 - label) for text, label in rows[:50]]])
+    data(dataset=local(), seed=1)
+    text, label = split("train").loc[0, ["text", "label"]]
+    assert correct([(hexadecimal(text), NAMES[1 - label])])["labels_corrected"] == 1
+    assert split("train")["label"][0] == 1 - label
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("hash,label\n{0},postive\n", "line 2: unknown label 'postive'; use drop, negative, positive"),
+        ("hash,label\n{0},\n", "line 2: unknown label ''"),
+        ("hash,label\n{0},drop\n{0},positive\n", "line 3: the hash {0} stands there twice"),
+        ("hash,label\nabc,drop\n", "line 2: hash 'abc': 32 hexadecimal digits are needed"),
+        ("hash,label\n,drop\n", "line 2: hash '': 32 hexadecimal digits are needed"),
+        ("hash,text\n{0},a\n", "no column 'label'; hash and label are needed"),
+        ("hash,label\n{0},drop\n" + "0" * 32 + ",drop\n", f"no text of train has the hash {'0' * 32}; remove its row"),
+        (None, "no such file"),
+    ],
+)
+def test_what_cannot_be_applied_is_refused(content, problem):
+    write_csv("a.csv", rows := reviews(100))
+    name = hexadecimal(rows[0][0])
+    if content is not None:
+        write("corrections.csv", content.format(name))
+    with pytest.raises(InputError) as error:
+        data(dataset=local(corrections="corrections.csv"), seed=1)
+    assert str(error.value).startswith("data/local/corrections.csv: ")
+    assert problem.format(name) in str(error.value)
+    assert not RAW.exists()
+
+
+def test_a_label_must_not_lose_all_its_texts():
+    write_csv("a.csv", rows := reviews(100))
+    with pytest.raises(InputError, match=r"0 different texts, .*have the label 'negative'"):
+        correct([(hexadecimal(text), "drop") for text, label in rows if label == 0])
+
+
+def test_an_empty_table_changes_nothing():
+    write_csv("a.csv", reviews(100))
+    data(dataset=local(), seed=1)
+    train = split("train")
+    assert correct([])["labels_corrected"] == 0
+    pd.testing.assert_frame_equal(split("train"), train)
+
+
+def test_doubtful_labels_are_those_that_the_other_folds_deny():
+    """Against folds put together by hand."""
+    rows = pd.DataFrame(reviews(100), columns=["text", "label"])
+    rows.loc[[7, 30], "label"] = 1 - rows["label"]
+    for name in ("train", "validation", "test"):
+        write_table(RAW / f"{name}.parquet", rows, labels=NAMES)
+    baseline(**BASELINE)
+    terms = TfidfVectorizer(sublinear_tf=True).fit_transform(rows["text"])
+    probability = np.zeros(len(rows))
+    for fit, rest in StratifiedKFold(5).split(terms, rows["label"]):
+        model = LogisticRegression(C=1.0).fit(terms[fit], rows["label"][fit])
+        probability[rest] = model.predict_proba(terms[rest])[np.arange(len(rest)), rows["label"].to_numpy()[rest]]
+    found = pd.read_csv(DOUBTFUL)
+    expected = rows.assign(probability=probability)[probability < 0.5].sort_values("probability")
+    assert found["text"].tolist() == expected["text"].tolist()
+    assert found["probability"].tolist() == pytest.approx(expected["probability"].tolist(), abs=1e-3)
+    assert found["hash"].tolist() == [hexadecimal(text) for text in expected["text"]]
+    assert found["label"].tolist() == [NAMES[label] for label in expected["label"]]
+    assert found["others_say"].tolist() == [NAMES[1 - label] for label in expected["label"]]
+    assert set(found["text"][:2]) == set(rows["text"][[7, 30]])
+    assert read("metrics/baseline.json")["doubtful_labels"] == len(found)
+
+
+def test_of_a_label_with_one_text_nothing_is_said():
+    rows = pd.DataFrame([*reviews(21)[:20:2], reviews(21)[1]], columns=["text", "label"])
+    for name in ("train", "validation", "test"):
+        write_table(RAW / f"{name}.parquet", rows, labels=NAMES)
+    baseline(**BASELINE)
+    assert pd.read_csv(DOUBTFUL).empty
+
+
+def test_planted_errors_are_found_and_correcting_them_helps():
+    """One label in ten turned round, of reviews of which each word tells a little: data, baseline, and by its file data
+    and baseline again.
+    """
+    rng = np.random.default_rng(0)
+    words, rows = [*NEGATIVE, *POSITIVE, *NEUTRAL], {}
+    while len(rows) < 600:
+        label = len(rows) % 2
+        weights = np.array([*[2 - label] * len(NEGATIVE), *[1 + label] * len(POSITIVE), *[1] * len(NEUTRAL)], float)
+        rows[" ".join(rng.choice(words, 30, p=weights / weights.sum()))] = label
+    table = pd.DataFrame(rows.items(), columns=["text", "label"])
+    flipped = set(table["text"].sample(frac=0.1, random_state=0))
+    noisy = table.assign(label=table["label"] ^ table["text"].isin(flipped))
+    write_csv("a.csv", noisy.to_numpy())
+    sizes = {"validation": 50, "test": 250}
+    data(dataset=local(**sizes), seed=1)
+    planted = flipped & set(split("train")["text"])
+
+    def accuracy() -> float:
+        """On the test texts, with the labels that they had before."""
+        baseline(**BASELINE)
+        predicted = pd.read_parquet("data/baseline.parquet")["predicted"]
+        return (predicted == split("test")["text"].map(rows)).mean()
+
+    before = accuracy()
+    found = pd.read_csv(DOUBTFUL)
+    first = found[: len(planted)]
+    assert first["text"].isin(planted).mean() > 0.5  # one in ten, if they were drawn
+    wrong = found[found["text"].isin(planted)]  # as a person would find, who reads them
+    assert len(wrong) > 0.7 * len(planted)
+    counts = correct(list(zip(wrong["hash"], wrong["others_say"], strict=True)), **sizes)
+    assert counts["labels_corrected"] == len(wrong)
+    assert accuracy() > before

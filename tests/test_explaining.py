@@ -1,0 +1,126 @@
+"""Words that decided a label: against an integral put together by hand, and nothing is lost on the way to words."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import edit_params, infer_command, run_stages
+from transformers import AutoTokenizer
+
+from stages.files import PREDICTIONS
+from stages.settings.errors import InputError
+from stages.text import encode, encode_words
+from stages.use.explaining import explanation
+from stages.use.loading import load_classifier
+
+
+def integral(model, ids: list[int], label: int, steps: int = 400) -> np.ndarray:
+    """Of each token, (ids,): the gradient of the label's log-odds along the line from padding to its embedding, by the
+    midpoint rule, times the way. The first and the last token are special.
+    """
+    embed = model.get_input_embeddings()
+    ids = torch.tensor(ids)
+    padding = torch.where((torch.arange(len(ids)) % (len(ids) - 1)) == 0, ids, model.config.pad_token_id)
+    start, end = embed(padding).detach(), embed(ids).detach()
+    total = torch.zeros_like(start)
+    for step in range(steps):
+        point = (start + (step + 0.5) / steps * (end - start)).requires_grad_()
+        scores = model(inputs_embeds=point[None]).logits[0]
+        total += torch.autograd.grad(scores[label] - scores[1 - label], point)[0] / steps
+    return (total * (end - start)).sum(dim=1).numpy()
+
+
+def test_against_an_integral_by_hand(finished):
+    model, tokenizer = load_classifier()
+    text = "a great film , not boring and i loved it"
+    found = explanation(model, tokenizer, text)
+    (ids,) = encode([text], tokenizer, **model.config.tokenize)
+    expected = integral(model, ids, model.config.label2id[found.label])[1:-1]
+    assert found.words == text.split()
+    assert found.attributions == pytest.approx(expected.tolist(), abs=0.01 * float(np.abs(expected).max()))
+
+
+def test_the_attributions_sum_to_what_they_explain(finished):
+    model, tokenizer = load_classifier()
+    table = pd.read_parquet(PREDICTIONS)
+    for row in table[:10].itertuples():
+        found = explanation(model, tokenizer, row.text)
+        assert found.label == ["negative", "positive"][row.predicted]
+        assert found.confidence == pytest.approx(row.confidence, abs=1e-5)
+        assert sum(found.attributions) == pytest.approx(found.difference, rel=0.01)
+        assert found.gap <= 0.01
+        probability = np.log(found.confidence / (1 - found.confidence))  # the label's log-odds
+        with torch.no_grad():
+            padding = torch.zeros(1, len(encode([row.text], tokenizer, **model.config.tokenize)[0]), dtype=torch.long)
+            padding[0, 0], padding[0, -1] = tokenizer.cls_token_id, tokenizer.sep_token_id
+            scores = model(input_ids=padding).logits[0]
+        number = model.config.label2id[found.label]
+        assert found.difference == pytest.approx(probability - (scores[number] - scores[1 - number]).item(), abs=1e-3)
+
+
+def test_words_and_their_tokens_by_hand(finished):
+    tokenizer = AutoTokenizer.from_pretrained("models/base")
+    settings = {"max_length": 24, "truncation": "head+tail", "strip_markup": True}
+    ids, words, owners = encode_words("a great<br />film, loved  it!", tokenizer, **settings)
+    assert words == ["a", "great", "film,", "loved", "it!"]
+    assert tokenizer.convert_ids_to_tokens(ids) == [
+        *("[CLS]", "a", "great", "film", "[UNK]", "loved", "it", "[UNK]", "[SEP]")
+    ]
+    assert owners == [-1, 0, 1, 2, 2, 3, 4, 4, -1]
+    for text in ("good " * 60 + "bad", "", "i loved it"):
+        assert encode_words(text, tokenizer, **settings)[0] == encode([text], tokenizer, **settings)[0]
+    _, words, owners = encode_words(" ".join(f"{'good' if i % 2 else 'bad'}" for i in range(60)), tokenizer, **settings)
+    assert len(words) == 60
+    assert owners == [-1, *range(5), *range(43, 60), -1]  # a quarter of 22 from the beginning
+
+
+def test_words_that_are_not_read_have_no_part(finished):
+    model, tokenizer = load_classifier()
+    found = explanation(model, tokenizer, " ".join(["good"] * 30 + ["bad"] * 30))
+    read = np.flatnonzero(found.attributions)
+    assert set(read) <= {*range(5), *range(43, 60)}
+    assert len(read) > 15
+    with pytest.raises(InputError, match="a blank text has no label"):
+        explanation(model, tokenizer, " \n")
+
+
+def test_marked_words_in_the_text(finished):
+    model, tokenizer = load_classifier()
+    text = "the film was great and i loved it and the plot was fun"
+    found = explanation(model, tokenizer, text)
+    sizes = sorted(map(abs, found.attributions), reverse=True)
+    assert [abs(found.attributions[place]) for place in found.marked] == sizes[:5]
+    row = infer_command("--explain", text, " ").splitlines()
+    assert row[1].split(maxsplit=2) == [found.label, f"{found.confidence:.1%}", found.text]
+    assert row[1].count("[") == 5
+    assert row[2].split() == ["-", "-"]
+    first = found.marked[0]
+    assert f"[{found.words[first]} {found.attributions[first]:+.1f}]" in found.text
+    assert found.summary.startswith(f"{found.words[first]} {found.attributions[first]:+.1f}, ")
+    assert "--explain is for texts" in infer_command("--explain", "-", ok=False)
+    assert "--explain is for texts" in infer_command("--explain", "--file", "a.csv", ok=False)
+
+
+def test_evaluate_explains_the_most_confident_mistakes(finished):
+    edit_params(finished, **{"evaluate.explained": 2})
+    table = pd.read_parquet(PREDICTIONS)
+    wrong = table[table["label"] != table["predicted"]]
+    assert (table["decided_by"] != "").sum() == min(5, len(wrong))
+    run_stages("evaluate", "report")
+    table = pd.read_parquet(PREDICTIONS)
+    mistakes = table[table["label"] != table["predicted"]].nlargest(2, "confidence")
+    assert table.index[table["decided_by"] != ""].sort_values().tolist() == sorted(mistakes.index)
+    model, tokenizer = load_classifier()
+    for row in mistakes.itertuples():
+        assert row.decided_by == explanation(model, tokenizer, row.text).summary
+        assert row.decided_by in Path("metrics/report.md").read_text()
+
+
+def test_methods_that_learn_a_prompt(finished):
+    edit_params(finished, **{"method": "prompt", "methods.prompt.peft.num_virtual_tokens": 4, "train.epochs": 1})
+    run_stages("train")
+    model, tokenizer = load_classifier()
+    found = explanation(model, tokenizer, "a great film , i loved it")
+    assert sum(found.attributions) == pytest.approx(found.difference, rel=0.01)

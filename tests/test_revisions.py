@@ -1,0 +1,100 @@
+"""Revisions beside each other: `make compare` and `make spread`."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import edit_params, git, read
+from scipy import stats
+from sklearn.metrics import log_loss
+from typer.testing import CliRunner
+
+from benchmarks import revisions
+from benchmarks.revisions import app, differences
+from stages.files import PREDICTIONS, VALIDATION, read_table, write_table
+
+
+def command(*args: str) -> str:
+    result = CliRunner().invoke(app, args)
+    assert result.exit_code == 0, result
+    return result.output
+
+
+def rows(table: str) -> list[dict[str, str]]:
+    """Of a table in Markdown."""
+    header, _, *lines = ([cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines())
+    return [dict(zip(header, line, strict=True)) for line in lines]
+
+
+def test_differences_against_scipy_and_scikit_learn():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 400)
+
+    def table(noise: float) -> pd.DataFrame:
+        p = np.clip(0.5 + 0.4 * (labels - 0.5) + rng.normal(0, noise, 400), 0.01, 0.99)
+        return pd.DataFrame(
+            {"label": labels, "predicted": (p > 0.5).astype(int), "probability_no": 1 - p, "probability_yes": p}
+        )
+
+    first, second = table(0.3), table(0.1)
+    found = differences(first, second)
+    accuracy, loss = found["accuracy, points"], found["log loss"]
+    right = [(each["label"] == each["predicted"]) for each in (first, second)]
+    assert accuracy["difference"] == pytest.approx(100 * (right[1].mean() - right[0].mean()))
+    only = [(right[0] & ~right[1]).sum(), (right[1] & ~right[0]).sum()]
+    assert accuracy["p"] == pytest.approx(stats.binomtest(only[1], sum(only)).pvalue)
+    gaps = 100.0 * right[1] - 100.0 * right[0]
+    assert accuracy["high"] - accuracy["difference"] == pytest.approx(1.966 * gaps.sem(), rel=1e-3)
+    assert loss["first"] == pytest.approx(log_loss(labels, first["probability_yes"]))
+    assert loss["second"] == pytest.approx(log_loss(labels, second["probability_yes"]))
+    assert loss["low"] < loss["difference"] < loss["high"] < 0
+    assert loss["p"] < 1e-6
+    same = differences(first, first)["accuracy, points"]
+    assert (same["difference"], same["p"]) == (0, 1)
+
+
+def test_revisions_of_a_project(finished, monkeypatch):
+    """Predictions out of DVC's cache, also where the folder holds others."""
+    monkeypatch.chdir(finished)
+    table, metadata = read_table(PREDICTIONS)
+    wrong = table.index[table["predicted"] == table["label"]][:8]
+    other = table.copy()
+    other.loc[wrong, "predicted"] = 1 - other["label"]
+    write_table(PREDICTIONS, other, **metadata)
+    shown = rows(command("compare", "HEAD", "workspace"))
+    assert [(row["split"], row["metric"]) for row in shown] == [
+        *(("validation", name) for name in ("accuracy, points", "log loss")),
+        *(("test", name) for name in ("accuracy, points", "log loss")),
+    ]
+    assert float(shown[0]["difference"]) == float(shown[1]["difference"]) == 0
+    assert float(shown[2]["difference"]) == pytest.approx(-100 * 8 / len(table))
+    assert float(shown[2]["p"]) == pytest.approx(2 * 0.5**8, rel=0.01)
+    right = read_table(VALIDATION)[0]
+    assert float(shown[0]["HEAD"]) == pytest.approx(100 * (right["label"] == right["predicted"]).mean(), abs=1e-3)
+
+    write_table(PREDICTIONS, other.assign(text=other["text"] + "!"), **metadata)
+    output = command("compare", "HEAD", "workspace")
+    assert output.startswith("test: the two have other texts")
+    assert len(rows(output.split("\n\n")[1])) == 2
+    with pytest.raises(SystemExit, match="nowhere: unknown Git revision 'nowhere'"):
+        revisions.compare("HEAD", "nowhere")
+
+
+def test_spread_of_three_runs(finished):
+    accuracies = []
+    text = (finished / "metrics/evaluate.json").read_text()
+    for number in range(3):
+        accuracies.append(0.8 + number / 100)
+        edited = re.sub(r'"accuracy": [\d.]+', f'"accuracy": {accuracies[-1]}', text, count=1)
+        (finished / "metrics/evaluate.json").write_text(edited)
+        edit_params(finished, **{"train.seed": number})
+        git("commit", "-qam", f"seed {number}")
+        git("tag", f"seed-{number}")
+    assert read("metrics/evaluate.json")["accuracy"] == accuracies[-1]
+    (row,) = rows(command("spread", "seed-0", "seed-1", "seed-2"))
+    assert row["metric"] == "accuracy"
+    assert [float(row[name]) for name in ("mean", "sd", "min", "max")] == [0.81, 0.01, 0.8, 0.82]
+    assert float(row["seed-1"]) == 0.81
+    with pytest.raises(SystemExit, match="two revisions or more"):
+        revisions.spread(["seed-0"])
