@@ -11,6 +11,7 @@
 # make bench   what rank, learning rate and method buy: a training each (2 hours), benchmarks/settings.csv
 # make speed   texts a second in training and scoring beside Trainer and pipeline (8 minutes)
 # make deletion  whether the words that --explain marks matter (15 minutes)
+# make planted  whether data/doubtful_labels.csv finds labels that were turned round (2 minutes)
 # make scale   what memory the stages need for 10,000 to 5,000,000 texts (hours, 20 GB of disk); make scale ROWS=100000
 # make audit   ask whether a package of the lock has a known vulnerability
 # make lock    write requirements.txt and versions.yaml anew after a change of pyproject.toml
@@ -25,7 +26,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run env test test-scale lint export table compare spread push plots soak bench speed deletion scale audit lock
+.PHONY: help run env test test-scale lint export table compare spread push plots soak bench speed deletion planted scale audit lock
 .DELETE_ON_ERROR:
 
 run: $(ENV)
@@ -102,6 +103,9 @@ speed: $(ENV)
 deletion: $(ENV)
 	dvc repro
 	python -m benchmarks.deletion
+
+planted: $(ENV)
+	python -m benchmarks.planted_errors
 
 scale: $(ENV)
 	python -m benchmarks.scale $(ROWS)
