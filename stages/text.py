@@ -32,12 +32,21 @@ def truncate(ids: list[int], max_length: int, truncation: Truncation, prefix: in
     return ids[:head] + ids[len(ids) - (max_length - head) :]
 
 
-def encode(texts: list[str], tokenizer, max_length: int, truncation: Truncation, strip_markup: bool):
-    """Token ids of each text: a list of lists of ints, each at most max_length long."""
-    texts = cleaned(texts, strip_markup)
-    encoded = tokenizer(texts, add_special_tokens=True, truncation=False, verbose=False)["input_ids"]
-    special = special_tokens(tokenizer)
-    return [truncate(ids, max_length, truncation, *special) for ids in encoded]
+def windows_of(
+    ids: list[int], windows: int, max_length: int, truncation: Truncation, prefix: int, suffix: int
+) -> list[list[int]]:
+    """The parts of one text whose scores are averaged: as many of max_length as fit beside each other, at most
+    `windows`, from its beginning to its end at equal distances; of a text in which fewer than two fit, what truncate
+    leaves.
+
+    >>> windows_of([101, 1, 2, 3, 4, 5, 6, 7, 102], 2, 5, "head", 1, 1)
+    [[101, 1, 2, 3, 102], [101, 5, 6, 7, 102]]
+    """
+    room, body = max_length - prefix - suffix, len(ids) - prefix - suffix
+    if (count := min(windows, body // room)) < 2:
+        return [truncate(ids, max_length, truncation, prefix, suffix)]
+    starts = [prefix + round(number * (body - room) / (count - 1)) for number in range(count)]
+    return [ids[:prefix] + ids[start : start + room] + ids[len(ids) - suffix :] for start in starts]
 
 
 def special_tokens(tokenizer) -> tuple[int, int]:
@@ -47,18 +56,24 @@ def special_tokens(tokenizer) -> tuple[int, int]:
     return prefix, len(empty) - prefix
 
 
-def encode_words(text: str, tokenizer, max_length: int, truncation: Truncation, strip_markup: bool):
-    """(token ids of one text, as encode makes them; its words, those of which no token is left among them; the number
-    of each token's word, -1 for a special one).
+def encode(texts: list[str], tokenizer, max_length: int, truncation: Truncation, strip_markup: bool, windows: int = 1):
+    """Token ids of each text: a list of its windows, one if not told otherwise, each a list of ints of at most
+    max_length.
+    """
+    texts, special = cleaned(texts, strip_markup), special_tokens(tokenizer)
+    encoded = tokenizer(texts, add_special_tokens=True, truncation=False, verbose=False)["input_ids"]
+    return [windows_of(ids, windows, max_length, truncation, *special) for ids in encoded]
+
+
+def encode_words(text: str, tokenizer, max_length: int, truncation: Truncation, strip_markup: bool, windows: int = 1):
+    """(windows of one text, as encode makes them; its words; and for each window the number of each token's
+    word, -1 for a special token).
     """
     (text,) = cleaned([text], strip_markup)
     encoded = tokenizer(text, return_offsets_mapping=True, truncation=False, verbose=False)
     words = list(re.finditer(r"\S+", text))
     ends = [word.end() for word in words]
     owners = [bisect.bisect_left(ends, end) if end > start else -1 for start, end in encoded["offset_mapping"]]
-    kept = truncate(list(range(len(owners))), max_length, truncation, *special_tokens(tokenizer))
-    return (
-        [encoded["input_ids"][place] for place in kept],
-        [word[0] for word in words],
-        [owners[place] for place in kept],
-    )
+    kept = windows_of(list(range(len(owners))), windows, max_length, truncation, *special_tokens(tokenizer))
+    ids, owned = ([[values[i] for i in places] for places in kept] for values in (encoded["input_ids"], owners))
+    return ids, [word[0] for word in words], owned

@@ -2,13 +2,15 @@
 
 In:  data/raw/*.parquet and the tokenizer in models/base/.
 Out: data/tokens/{train,validation,test}.arrow with columns input_ids (special tokens included, no padding) and label;
-     same rows in the same order. The settings and the model's limit on the length go with them. The files are Arrow
+     same rows in the same order. Of a long text, validation and test have a row for each of its windows, and a column
+     text with the text's number. The settings and the model's limit on the length go with them. The files are Arrow
      streams, so that training can map them into memory.
 """
 
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import Field
 from tqdm import tqdm
 
@@ -24,12 +26,13 @@ def tokenize(
     *,
     max_length: Annotated[int, Field(ge=8)],
     truncation: Truncation,
+    windows: Annotated[int, Field(ge=1)],
     strip_markup: bool,
 ) -> None:
     """Tokenize all splits.
 
-    max_length: tokens, special ones included; truncation: which part of a longer text is kept;
-    strip_markup: put a space for each HTML tag.
+    max_length: tokens, special ones included; truncation: which part of a longer text is kept; windows: by how many
+    parts a text of several times that length is scored at most; strip_markup: put a space for each HTML tag.
     """
     from transformers import AutoConfig, AutoTokenizer
 
@@ -41,7 +44,12 @@ def tokenize(
     limit = min(tokenizer.model_max_length, limit or tokenizer.model_max_length)
     if max_length > limit:
         raise InputError(f"params.yaml: tokenize.max_length: {max_length} is above the model's limit of {limit}")
-    settings = {"max_length": max_length, "truncation": truncation, "strip_markup": strip_markup}
+    settings = {
+        "windows": windows,
+        "max_length": max_length,
+        "truncation": truncation,
+        "strip_markup": strip_markup,
+    }
     with replaced(TOKENS) as folder:
         for split in ("train", "validation", "test"):
             write_tokens(folder, split, tokenizer, settings, limit)
@@ -54,17 +62,25 @@ def write_tokens(folder: Path, split: str, tokenizer, settings: dict[str, Any], 
 
     texts = ParquetFile(RAW / f"{split}.parquet", pre_buffer=False)
     labels = metadata_of(texts.schema_arrow)["labels"]
+    trained_on = split == "train"
+    own = settings | {"windows": 1} if trained_on else settings
+    columns = {"input_ids": pa.list_(pa.int32()), "label": pa.int64()} | ({} if trained_on else {"text": pa.int64()})
     schema = pa.schema(
-        {"input_ids": pa.list_(pa.int32()), "label": pa.int64()},
+        columns,
         metadata_bytes({"labels": labels, "tokenize": settings, "limit": limit}),
     )
+    done = 0
     with (
         pa.ipc.new_stream(folder / f"{split}.arrow", schema) as out,
         tqdm(total=texts.metadata.num_rows, desc=f"tokenize {split}", unit="text", disable=None) as bar,
     ):
         for batch in texts.iter_batches(ROWS, columns=["text", "label"]):
-            ids = encode(batch["text"].to_pylist(), tokenizer, **settings)
-            out.write_batch(pa.record_batch([pa.array(ids, schema.field("input_ids").type), batch["label"]], schema))
+            windows = encode(batch["text"].to_pylist(), tokenizer, **own)
+            place = np.repeat(np.arange(batch.num_rows), [len(of_text) for of_text in windows])
+            rows = {"input_ids": [ids for of_text in windows for ids in of_text]}
+            rows |= {"label": batch["label"].to_numpy()[place], "text": done + place}
+            out.write_batch(pa.record_batch([pa.array(rows[name], columns[name]) for name in columns], schema))
+            done += batch.num_rows
             bar.update(batch.num_rows)
 
 

@@ -10,6 +10,7 @@ from conftest import edit_params, infer_command, run_stages
 from transformers import AutoTokenizer
 
 from stages.files import PREDICTIONS
+from stages.infer import predict
 from stages.settings.errors import InputError
 from stages.text import encode, encode_words
 from stages.use.explaining import explanation
@@ -36,7 +37,7 @@ def test_against_an_integral_by_hand(finished):
     model, tokenizer = load_classifier()
     text = "a great film , not boring and i loved it"
     found = explanation(model, tokenizer, text)
-    (ids,) = encode([text], tokenizer, **model.config.tokenize)
+    ((ids,),) = encode([text], tokenizer, **model.config.tokenize)
     expected = integral(model, ids, model.config.label2id[found.label])[1:-1]
     assert found.words == text.split()
     assert found.attributions == pytest.approx(expected.tolist(), abs=0.01 * float(np.abs(expected).max()))
@@ -53,7 +54,8 @@ def test_the_attributions_sum_to_what_they_explain(finished):
         assert found.gap <= 0.01
         probability = np.log(found.confidence / (1 - found.confidence))  # the label's log-odds
         with torch.no_grad():
-            padding = torch.zeros(1, len(encode([row.text], tokenizer, **model.config.tokenize)[0]), dtype=torch.long)
+            ((ids,),) = encode([row.text], tokenizer, **model.config.tokenize)
+            padding = torch.zeros(1, len(ids), dtype=torch.long)
             padding[0, 0], padding[0, -1] = tokenizer.cls_token_id, tokenizer.sep_token_id
             scores = model(input_ids=padding).logits[0]
         number = model.config.label2id[found.label]
@@ -62,26 +64,35 @@ def test_the_attributions_sum_to_what_they_explain(finished):
 
 def test_words_and_their_tokens_by_hand(finished):
     tokenizer = AutoTokenizer.from_pretrained("models/base")
-    settings = {"max_length": 24, "truncation": "head+tail", "strip_markup": True}
-    ids, words, owners = encode_words("a great<br />film, loved  it!", tokenizer, **settings)
+    settings = {"windows": 1, "max_length": 24, "truncation": "head+tail", "strip_markup": True}
+    (ids,), words, (owners,) = encode_words("a great<br />film, loved  it!", tokenizer, **settings)
     assert words == ["a", "great", "film,", "loved", "it!"]
     assert tokenizer.convert_ids_to_tokens(ids) == [
         *("[CLS]", "a", "great", "film", "[UNK]", "loved", "it", "[UNK]", "[SEP]")
     ]
     assert owners == [-1, 0, 1, 2, 2, 3, 4, 4, -1]
-    for text in ("good " * 60 + "bad", "", "i loved it"):
-        assert encode_words(text, tokenizer, **settings)[0] == encode([text], tokenizer, **settings)[0]
-    _, words, owners = encode_words(" ".join(f"{'good' if i % 2 else 'bad'}" for i in range(60)), tokenizer, **settings)
+    for windows in (1, 3):
+        for text in ("good " * 60 + "bad", "", "i loved it"):
+            several = settings | {"windows": windows}
+            assert encode_words(text, tokenizer, **several)[0] == encode([text], tokenizer, **several)[0]
+    _, words, (owners,) = encode_words(" ".join(["good", "bad"] * 30), tokenizer, **settings)
     assert len(words) == 60
     assert owners == [-1, *range(5), *range(43, 60), -1]  # a quarter of 22 from the beginning
+    _, _, owners = encode_words(" ".join(["good", "bad"] * 30), tokenizer, **settings | {"windows": 8})
+    assert owners == [[-1, *range(22), -1], [-1, *range(38, 60), -1]]  # two fit
 
 
 def test_words_that_are_not_read_have_no_part(finished):
     model, tokenizer = load_classifier()
-    found = explanation(model, tokenizer, " ".join(["good"] * 30 + ["bad"] * 30))
-    read = np.flatnonzero(found.attributions)
-    assert set(read) <= {*range(5), *range(43, 60)}
-    assert len(read) > 15
+    text = " ".join(["good"] * 30 + ["bad"] * 30)
+    found = explanation(model, tokenizer, text)
+    assert set(np.flatnonzero(found.attributions)) == {*range(22), *range(38, 60)}
+    assert sum(found.attributions) == pytest.approx(found.difference, rel=0.02)
+    ((label, confidence),) = predict([text])
+    assert found.label == label
+    assert found.confidence == pytest.approx(confidence, abs=1e-5)
+    model.config.tokenize["windows"] = 1
+    assert set(np.flatnonzero(explanation(model, tokenizer, text).attributions)) == {*range(5), *range(43, 60)}
     with pytest.raises(InputError, match="a blank text has no label"):
         explanation(model, tokenizer, " \n")
 

@@ -32,7 +32,7 @@ def bert(tmp_path, monkeypatch) -> list[np.ndarray]:
     quiet()
     write_encoder("bert")
     texts = [text for text, _ in reviews(len(LABELS))]
-    return [np.array(ids) for ids in encode(texts, AutoTokenizer.from_pretrained(BASE), 24, "head", False)]
+    return [np.array(ids) for (ids,) in encode(texts, AutoTokenizer.from_pretrained(BASE), 24, "head", False)]
 
 
 def build(method: Method):

@@ -87,7 +87,7 @@ VERSIONS = {
     "datasets": {"data", "train", "evaluate"},
     "jinja2": {"report"},
     "matplotlib": {"evaluate", "report"},
-    "numpy": {"data", "baseline", "train", "evaluate", "infer", "report"},
+    "numpy": {"data", "tokenize", "baseline", "train", "evaluate", "infer", "report"},
     "pandas": {"data", "baseline", "train", "evaluate", "report"},
     "peft": {"train", "evaluate", "infer"},
     "pyarrow": {"data", "tokenize", "baseline", "train", "evaluate"},

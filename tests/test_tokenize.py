@@ -1,7 +1,15 @@
+import numpy as np
+import pandas as pd
 import pytest
-from conftest import write_bert
+from conftest import run_stages, write_bert
+from scipy.special import softmax
 
-from stages.text import cleaned, encode, truncate
+from stages.classifier.forward import logits
+from stages.classifier.tokens import open_tokens
+from stages.files import RAW, write_table
+from stages.infer import predict
+from stages.text import cleaned, encode, truncate, windows_of
+from stages.use.loading import load_classifier
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +41,43 @@ def test_truncate_without_a_token_before_the_text():
     assert truncate([1, 2, 3, 4, 5, 102], 5, "head+tail", 0, 1) == [1, 3, 4, 5, 102]
 
 
+def test_windows_by_hand():
+    ids = [101, *range(1, 11), 102]
+    assert windows_of(ids, 8, 5, "head", 1, 1) == [[101, 1, 2, 3, 102], [101, 5, 6, 7, 102], [101, 8, 9, 10, 102]]
+    assert windows_of(ids, 2, 5, "head", 1, 1) == [[101, 1, 2, 3, 102], [101, 8, 9, 10, 102]]
+    assert windows_of(ids, 1, 5, "tail", 1, 1) == [[101, 8, 9, 10, 102]]
+    assert windows_of(ids, 8, 8, "head+tail", 1, 1) == [[101, 1, 6, 7, 8, 9, 10, 102]]  # two of six do not fit
+    assert windows_of(ids, 8, 12, "head", 1, 1) == [ids]
+    assert windows_of([*ids[1:]], 8, 6, "head", 0, 1) == [[1, 2, 3, 4, 5, 102], [6, 7, 8, 9, 10, 102]]
+    assert windows_of(ids[:-1], 8, 6, "head", 1, 0) == [[101, 1, 2, 3, 4, 5], [101, 6, 7, 8, 9, 10]]
+
+
+def test_long_texts_are_scored_by_windows_and_trained_on_as_one(finished):
+    """Of a text as long as two, two windows, in validation and test; their order is that of the texts."""
+    long = ["good " * 50, "a bad film", "fun " * 25, "dull " * 90]
+    for name in ("train", "validation", "test"):
+        rows = pd.DataFrame({"text": long, "label": [1, 0, 1, 0]})
+        write_table(RAW / f"{name}.parquet", rows, labels=["negative", "positive"])
+    run_stages("tokenize")
+    assert open_tokens("train").lengths.tolist() == [24, 5, 24, 24]
+    assert open_tokens("train").texts is None
+    for name in ("validation", "test"):
+        tokens = open_tokens(name)
+        assert tokens.texts.tolist() == [0, 0, 1, 2, 3, 3, 3, 3]  # 22 places: 2, 1, 1 and 4 fit
+        assert tokens.lengths.tolist() == [24, 24, 5, 24, 24, 24, 24, 24]
+        assert tokens.labels.tolist() == [1, 0, 1, 0]
+        head = tokens.head(3)
+        assert (len(head), head.texts.tolist(), head.labels.tolist()) == (4, [0, 0, 1, 2], [1, 0, 1])
+        assert len(tokens.head(4)) == len(tokens.head(None)) == 8
+    model, tokenizer = load_classifier()
+    scores = logits(model, tokens)
+    windows = encode(long, tokenizer, **model.config.tokenize)
+    expected = [logits(model, [np.array(ids) for ids in of_text]).mean(axis=0) for of_text in windows]
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    best = softmax(scores.astype(np.float64), axis=1).max(axis=1)
+    assert [confidence for _, confidence in predict(long)] == pytest.approx(best.tolist(), abs=1e-5)
+
+
 def test_markup_is_stripped_if_asked(tokenizer):
     with_markup, plain = "good<br /><br />film <i>was</i> fun", "good film was fun"
     assert encode([with_markup], tokenizer, 64, "head", True) == encode([plain], tokenizer, 64, "head", True)
@@ -55,4 +100,4 @@ def test_what_is_markup(text, expected):
 
 
 def test_an_empty_text_is_its_special_tokens(tokenizer):
-    assert encode([""], tokenizer, 64, "head+tail", True) == [[tokenizer.cls_token_id, tokenizer.sep_token_id]]
+    assert encode([""], tokenizer, 64, "head+tail", True) == [[[tokenizer.cls_token_id, tokenizer.sep_token_id]]]

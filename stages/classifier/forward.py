@@ -56,7 +56,8 @@ def batches(lengths: np.ndarray, tokens: int = TOKENS_PER_BATCH) -> Iterator[np.
 def logits(
     model, sequences: Tokens | list[np.ndarray], desc: str | None = None, processes: Processes = ALONE
 ) -> np.ndarray:
-    """(rows, labels) float32, in the order of the sequences. Leaves the model in evaluation mode.
+    """(texts, labels) float32, in their order: of each sequence, or the mean of a text's windows. Leaves the model in
+    evaluation mode.
 
     Several processes share the batches, which are the same for any number of them, and so are the bytes of the result.
     """
@@ -76,4 +77,11 @@ def logits(
             batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
             out[rows] = model(**batch).logits.float().cpu().numpy()
             bar.update(len(rows))
-    return processes.sum(torch.from_numpy(out)).numpy()
+    out = processes.sum(torch.from_numpy(out)).numpy()
+    return mean_by_text(out, sequences.texts) if mapped and sequences.texts is not None else out
+
+
+def mean_by_text(scores: np.ndarray, texts: np.ndarray) -> np.ndarray:
+    """(texts, labels), of scores (windows, labels). texts: (windows,), the number of each one's text, rising."""
+    _, starts, counts = np.unique(texts, return_index=True, return_counts=True)
+    return np.add.reduceat(scores, starts) / counts[:, None].astype(scores.dtype)

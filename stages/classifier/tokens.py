@@ -15,9 +15,15 @@ class Tokens:
 
     ids: Any  # a datasets.Dataset with the column input_ids, in numpy's format
     lengths: np.ndarray  # (rows,) int32
-    labels: np.ndarray  # (rows,) int64
+    row_labels: np.ndarray  # (rows,) int64
     metadata: dict[str, Any]  # label names, the settings and the limit of tokenize
+    texts: np.ndarray | None = None  # (rows,) the number of each row's text, rising; None: a row is a text
     longest: int | None = None  # of longer rows the middle is left out
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(texts,) int64."""
+        return self.row_labels if self.texts is None else self.row_labels[np.unique(self.texts, return_index=True)[1]]
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -33,11 +39,16 @@ class Tokens:
         return replace(self, lengths=np.minimum(self.lengths, longest), longest=longest)
 
     def head(self, count: int | None) -> "Tokens":
-        """The first `count` rows, or all."""
-        if count is None or count >= len(self):
+        """The rows of the first `count` texts, or all."""
+        rows = count if count is None or self.texts is None else int(np.searchsorted(self.texts, count))
+        if rows is None or rows >= len(self):
             return self
         return replace(
-            self, ids=self.ids.select(range(count)), lengths=self.lengths[:count], labels=self.labels[:count]
+            self,
+            ids=self.ids.select(range(rows)),
+            lengths=self.lengths[:rows],
+            row_labels=self.row_labels[:rows],
+            texts=None if self.texts is None else self.texts[:rows],
         )
 
 
@@ -54,7 +65,7 @@ def without_middle(ids: np.ndarray, longest: int) -> np.ndarray:
 
 
 def open_tokens(split: str) -> Tokens:
-    """train, validation or test. Memory: 12 bytes a row, for its length and label.
+    """train, validation or test. Memory: 12 bytes a row, for its length and label, and 8 for its text's number.
 
     Raises InputError if the file is missing.
     """
@@ -71,6 +82,7 @@ def open_tokens(split: str) -> Tokens:
     return Tokens(
         ids=rows.select_columns("input_ids").with_format("numpy"),
         lengths=pc.list_value_length(rows.data.column("input_ids")).to_numpy(),
-        labels=rows.data.column("label").to_numpy(),
+        row_labels=rows.data.column("label").to_numpy(),
+        texts=rows.data.column("text").to_numpy() if "text" in rows.column_names else None,
         metadata=metadata,
     )

@@ -51,35 +51,51 @@ class Explanation:
 
 
 def explanation(model, tokenizer, text: str) -> Explanation:
-    """model, tokenizer: as load_classifier returns them. Raises InputError for a blank text."""
+    """model, tokenizer: as load_classifier returns them. Raises InputError for a blank text.
+
+    Of a text with several windows the log-odds are the mean of theirs, for two labels those of the answer itself.
+    """
     import numpy as np
-    import torch
-    from captum.attr import LayerIntegratedGradients
     from scipy.special import softmax
 
     if not text.strip():
         raise InputError("a blank text has no label and no words that decided it")
-    ids, words, owners = (np.array(each) for each in encode_words(text, tokenizer, **model.config.tokenize))
-    ids, owned = (torch.from_numpy(each)[None].to(model.device) for each in (ids, owners >= 0))
-    padding = ids.masked_fill(owned, model.config.pad_token_id)
-    probabilities = logits(model.requires_grad_(False), [ids[0].cpu().numpy()])[0]
-    probabilities = softmax(probabilities.astype(np.float64))
+    windows, words, owners = encode_words(text, tokenizer, **model.config.tokenize)
+    scores = logits(model.requires_grad_(False), [np.array(ids) for ids in windows]).mean(axis=0)
+    probabilities = softmax(scores.astype(np.float64))
     number = int(probabilities.argmax())
+    by_word, difference = np.zeros(len(words)), 0.0
+    for ids, owner in zip(windows, map(np.array, owners), strict=True):
+        by_token, of_window = integrated_gradients(model, ids, owner >= 0, number)
+        by_word += np.bincount(owner[owner >= 0], by_token[owner >= 0], minlength=len(words)) / len(windows)
+        difference += of_window / len(windows)
+    gap = abs(by_word.sum() - difference) / (abs(difference) or 1)
+    label = model.config.id2label[number]
+    return Explanation(label, float(probabilities.max()), words, by_word.tolist(), difference, float(gap))
+
+
+def integrated_gradients(model, ids: list[int], owned, number: int):
+    """(each token's part, (ids,); their sum) of the label's log-odds less those of the same special tokens around
+    padding.
+
+    owned: (ids,) bool, the tokens that belong to a word; number: the label's.
+    """
+    import torch
+    from captum.attr import LayerIntegratedGradients
 
     def log_odds(ids):
         scores = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
         others = torch.arange(scores.shape[1], device=scores.device) != number
         return scores[:, number] - scores[:, others].logsumexp(dim=1)
 
+    ids, owned = (torch.as_tensor(each, device=model.device)[None] for each in (ids, owned))
+    padding = ids.masked_fill(owned, model.config.pad_token_id)
     with torch.inference_mode():
         difference = (log_odds(ids) - log_odds(padding)).item()
     method = LayerIntegratedGradients(log_odds, model.get_input_embeddings())
     for steps in STEPS:
         by_token = method.attribute(ids, padding, n_steps=steps, internal_batch_size=max(1, BATCH // ids.shape[1]))
         by_token = by_token.sum(dim=-1)[0].double().cpu().numpy()
-        gap = abs(by_token.sum() - difference) / abs(difference)
-        if gap <= TOLERANCE:
+        if abs(by_token.sum() - difference) <= TOLERANCE * abs(difference):
             break
-    by_word = np.bincount(owners[owners >= 0], by_token[owners >= 0], minlength=len(words))
-    label, confidence = model.config.id2label[number], float(probabilities.max())
-    return Explanation(label, confidence, words.tolist(), by_word.tolist(), difference, float(gap))
+    return by_token, difference

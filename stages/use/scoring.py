@@ -47,21 +47,24 @@ class Classifier:
 
     def __call__(self, texts: list[str | None]) -> list[tuple[str | None, float | None]]:
         """(None, None) for a text that is missing or blank."""
-        import numpy as np
-        from scipy.special import softmax
-
-        from stages.classifier.forward import logits
-        from stages.text import encode
-
-        config = self.model.config
         said = [bool(text and text.strip()) for text in texts]
         if not any(said):
             return [(None, None)] * len(texts)
-        ids = encode(list(itertools.compress(texts, said)), self.tokenizer, **config.tokenize)
-        scores = logits(self.model, [np.array(row) for row in ids]).astype(np.float64)
-        rows = iter(softmax(scores, axis=1))
-        best = [next(rows) if each else None for each in said]
-        return [(None, None) if row is None else self.answer(row) for row in best]
+        rows = iter(self.probabilities(list(itertools.compress(texts, said))))
+        return [self.answer(next(rows)) if each else (None, None) for each in said]
+
+    def probabilities(self, texts: list[str]):
+        """(texts, labels) float64, of texts that are not blank."""
+        import numpy as np
+        from scipy.special import softmax
+
+        from stages.classifier.forward import logits, mean_by_text
+        from stages.text import encode
+
+        windows = encode(texts, self.tokenizer, **self.model.config.tokenize)
+        places = np.repeat(np.arange(len(windows)), [len(of_text) for of_text in windows])
+        scores = logits(self.model, [np.array(ids) for of_text in windows for ids in of_text])
+        return softmax(mean_by_text(scores, places).astype(np.float64), axis=1)
 
     def answer(self, probabilities) -> tuple[str, float]:
         """(label, confidence) by the probabilities, (labels,), of one text."""
