@@ -1,5 +1,7 @@
 """What `make export` writes, loaded by those who would: transformers, peft, onnxruntime."""
 
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -89,6 +91,44 @@ def test_onnxruntime(exported, rows):
     same(answers[:rows], [names[label] for label in probabilities.argmax(axis=1)], probabilities.max(axis=1))
 
 
+def snippet(language: str) -> str:
+    """What docs/questions.md shows of the exported folder in this language."""
+    found = re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs/questions.md").read_text(), re.DOTALL)
+    (code,) = [code for code in found if "export" in code]
+    return code
+
+
+def test_python_of_the_docs(exported, monkeypatch):
+    project, answers = exported
+    monkeypatch.chdir(project)
+    code, names = snippet("python"), {}
+    exec(code.replace('["I would watch it again tomorrow."]', "TEXTS"), {"TEXTS": TEXTS}, names)
+    probabilities = softmax(names["logits"], axis=1)
+    labels = np.array(["negative", "positive"])[probabilities.argmax(axis=1)]
+    same(answers, labels, probabilities.max(axis=1))
+
+
+@pytest.mark.scale
+def test_javascript_of_the_docs(exported, tmp_path):
+    """With the real package, in node, against the Python probabilities."""
+    if not shutil.which("npm"):
+        pytest.skip("npm is not installed")
+    project, answers = exported
+    install = re.search(r"npm install \S+", (ROOT / "docs/questions.md").read_text())[0].split()
+    if subprocess.run([*install, "--no-audit", "--no-fund"], cwd=tmp_path, capture_output=True).returncode:
+        pytest.skip("the package registry was not reached")
+    code = snippet("javascript").replace('["I would watch it again tomorrow."]', json.dumps(TEXTS))
+    code = code.replace("console.log(await", "console.log(JSON.stringify(await").replace("}));", "})));")
+    (tmp_path / "classify.mjs").write_text(code)
+    (tmp_path / "models").symlink_to(project / "models")
+    told = subprocess.run(["node", "classify.mjs"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    results = json.loads(told)
+    assert len(results) == len(TEXTS)
+    for scores, (label, confidence) in zip(results, answers, strict=True):
+        assert scores[0]["label"] == label
+        assert scores[0]["score"] == pytest.approx(confidence, abs=1e-3)
+
+
 def test_card(exported):
     from huggingface_hub import ModelCard
 
@@ -101,13 +141,12 @@ def test_card(exported):
     assert "160 texts" in card.text
     assert "not the official test split" in card.text
     assert "keeps the beginning only" in card.text
+    assert "by up to 8 windows" in card.text
 
 
 @pytest.mark.parametrize("truncation", ["head", "tail"])
 def test_long_texts_are_cut_as_in_training(exported, truncation, monkeypatch, tmp_path):
     """Where the tokenizer can do what training did, its output is the same for texts of any length."""
-    import json
-
     from transformers import AutoTokenizer
 
     from stages.text import encode
@@ -122,9 +161,8 @@ def test_long_texts_are_cut_as_in_training(exported, truncation, monkeypatch, tm
     export.export()
     tokenizer = AutoTokenizer.from_pretrained("models/export")
     texts = [f"{'good ' * 30} bad", f"bad {'good ' * 30}", "good"]
-    assert tokenizer(texts, truncation=True)["input_ids"] == encode(
-        texts, AutoTokenizer.from_pretrained(ADAPTER), **config["tokenize"]
-    )
+    windows = encode(texts, AutoTokenizer.from_pretrained(ADAPTER), **config["tokenize"] | {"windows": 1})
+    assert tokenizer(texts, truncation=True)["input_ids"] == [ids for (ids,) in windows]
 
 
 def test_mistakes(finished):

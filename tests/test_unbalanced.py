@@ -1,0 +1,56 @@
+"""Nine texts in ten of one label, through the pipeline: weights of the labels act on what is learned, and the
+calibration makes the probabilities those of the texts as they come.
+"""
+
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import NEGATIVE, NEUTRAL, POSITIVE, edit_params, read, run_stages
+from local_data import write_csv
+
+from stages.files import PREDICTIONS, VALIDATION
+
+SHARE = 0.1
+
+
+def unbalanced(count: int) -> list[tuple[str, str]]:
+    """(text, label) of texts with three words that tell the label, each of which is wrong one time in four."""
+    rng, rows = random.Random(0), {}
+    while len(rows) < count:
+        positive = rng.random() < SHARE
+        words = rng.choices(NEUTRAL, k=rng.randint(5, 12))
+        words += [rng.choice(POSITIVE if positive == (rng.random() < 0.75) else NEGATIVE) for _ in range(3)]
+        rng.shuffle(words)
+        rows[" ".join(words)] = ("negative", "positive")[positive]
+    return list(rows.items())
+
+
+def test_probabilities_are_right_after_a_weighted_training(finished):
+    write_csv("unbalanced.csv", unbalanced(1900))
+    entry = {"source": {"train": "unbalanced.csv"}, "labels": ["negative", "positive"], "train": 600}
+    edit_params(
+        finished,
+        **{
+            "datasets.unbalanced": entry | {"validation": 500, "test": 800},
+            "dataset": "unbalanced",
+            "train.class_weights": "balanced",
+            "train.epochs": 3,
+            "evaluate.explained": 0,
+        },
+    )
+    run_stages("data", "tokenize", "baseline", "train", "evaluate", "infer", "report")
+    result, training = read("metrics/evaluate.json"), read("metrics/training.json")
+    for name, label in result["labels"].items():
+        assert label["mean_probability"] == pytest.approx(label["support"] / 800, abs=0.03), name
+    assert result["ece"] < 0.05
+    assert result["roc_auc"] > 0.7
+    # Before the calibration the network saw the rare label about as often as the other.
+    validation, table = pd.read_parquet(VALIDATION), pd.read_parquet(PREDICTIONS)
+    bias = training["bias"]["positive"] - training["bias"]["negative"]
+    logit = np.log(table["probability_positive"] / table["probability_negative"])
+    uncalibrated = 1 / (1 + np.exp(-(logit - bias) * training["temperature"]))
+    assert uncalibrated.mean() > 0.25
+    assert result["ece_uncalibrated"] > 0.1
+    assert validation["probability_positive"].mean() == pytest.approx((validation["label"] == 1).mean(), abs=0.001)
