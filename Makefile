@@ -10,7 +10,7 @@
 # make soak    kill runs at random moments and mutate inputs, by the hundred (an hour)
 # make bench   what rank, learning rate and method buy: a training each (2 hours), benchmarks/settings.csv
 # make speed   texts a second in training and scoring beside Trainer and pipeline (8 minutes)
-# make deletion  whether the words that --explain marks matter (15 minutes)
+# make deletion  whether the words that --explain finds matter (15 minutes)
 # make planted  whether data/doubtful_labels.csv finds labels that were turned round (2 minutes)
 # make scale   what memory the stages need for 10,000 to 5,000,000 texts (hours, 20 GB of disk); make scale ROWS=100000
 # make audit   ask whether a package of the lock has a known vulnerability

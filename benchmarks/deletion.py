@@ -33,7 +33,7 @@ def main() -> None:
         attributions = np.array(found.attributions)
         places = {
             "marked": np.argsort(-attributions)[:MARKED],
-            "drawn": rng.choice(np.flatnonzero(attributions), MARKED, replace=False),
+            "drawn": rng.choice(read := np.flatnonzero(attributions), min(MARKED, len(read)), replace=False),
         }
         shortened = classifier.probabilities([without(found.words, which) for which in places.values()])
         lost = found.confidence - shortened[:, classifier.model.config.label2id[found.label]]

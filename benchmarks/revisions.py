@@ -27,6 +27,8 @@ def refused(revision: str) -> Iterator[str | None]:
     from dvc.exceptions import DvcException
     from dvc.scm import SCMError
 
+    if not revision:
+        raise SystemExit("two revisions are needed: make compare A=main B=rank-16")
     try:
         yield None if revision == "workspace" else revision
     except (DvcException, SCMError, OSError) as error:

@@ -5,6 +5,7 @@ Out: data/baseline.parquet with the predicted label of each test row, metrics/ba
      data/doubtful_labels.csv: the train texts that get another label from the others, the most doubtful first.
 """
 
+import csv
 import itertools
 from collections.abc import Iterator
 from typing import Annotated
@@ -59,7 +60,8 @@ def baseline(
     }
     write_table(BASELINE, scored["test"][["predicted"]])
     doubtful = doubtful_labels(train, model[0].transform(train["text"]), c)
-    write_csv(DOUBTFUL, doubtful)
+    # A text with a lone carriage return would go without quotes, and end a row there when it is read.
+    write_csv(DOUBTFUL, doubtful, quoting=csv.QUOTE_NONNUMERIC)
     accuracies = {name: float((rows["predicted"] == rows["label"]).mean()) for name, rows in scored.items()}
     write_json(
         METRICS / "baseline.json",
@@ -77,17 +79,19 @@ def doubtful_labels(train: pd.DataFrame, terms, c: float) -> pd.DataFrame:
     their own: hash, label, others_say, probability (of `label`), text.
 
     train: columns hash, text, label; terms: (rows, terms), of all of train: the terms' weights know the fifth that is
-    left out, its labels do not enter. Ranked as in Northcutt et al. 2021, "Confident Learning", by self-confidence.
+    left out, its labels do not enter. Of a label with less texts than folds nothing is said. Ranked as in Northcutt et
+    al. 2021, "Confident Learning", by self-confidence.
     """
     from pyarrow.parquet import read_schema
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import cross_val_predict
 
-    folds = min(FOLDS, train["label"].value_counts().min())
-    if folds < 2:  # a label with a single text, of which nothing is known without it
+    known = (train.groupby("label")["label"].transform("size") >= FOLDS).to_numpy()
+    train, terms = train[known], terms[known]
+    if train["label"].nunique() < 2:
         return pd.DataFrame(columns=["hash", "label", "others_say", "probability", "text"])
     regression = LogisticRegression(C=c, max_iter=1000)
-    probabilities = cross_val_predict(regression, terms, train["label"], cv=folds, method="predict_proba")
+    probabilities = cross_val_predict(regression, terms, train["label"], cv=FOLDS, method="predict_proba")
     labels = np.unique(train["label"])
     own = probabilities[np.arange(len(train)), np.searchsorted(labels, train["label"])]
     table = train.assign(others_say=labels[probabilities.argmax(axis=1)], probability=own.round(4))

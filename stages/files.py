@@ -84,10 +84,12 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def write_csv(path: Path, frame) -> None:
-    """A DataFrame as plot data."""
+def write_csv(path: Path, frame, **options: Any) -> None:
+    """A DataFrame as CSV; options: of its to_csv. Like a folder, replaced as a whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(path, index=False, lineterminator="\n")
+    part = path.with_suffix(".part")
+    frame.to_csv(part, index=False, lineterminator="\n", **options)
+    os.replace(part, path)
 
 
 def write_table(path: Path, frame, **metadata: Any) -> None:

@@ -74,6 +74,7 @@ def encode_words(text: str, tokenizer, max_length: int, truncation: Truncation, 
     words = list(re.finditer(r"\S+", text))
     ends = [word.end() for word in words]
     owners = [bisect.bisect_left(ends, end) if end > start else -1 for start, end in encoded["offset_mapping"]]
+    owners = [-1 if owner == len(words) else owner for owner in owners]  # white space at the end, where it is a token
     kept = windows_of(list(range(len(owners))), windows, max_length, truncation, *special_tokens(tokenizer))
     ids, owned = ([[values[i] for i in places] for places in kept] for values in (encoded["input_ids"], owners))
     return ids, [word[0] for word in words], owned

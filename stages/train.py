@@ -111,9 +111,7 @@ def write_curves(progress: Progress) -> None:
 
 def last_tenth(training: Training) -> float:
     """The mean training loss over the last tenth of the steps."""
-    progress = training.progress
-    rows = [loss for step, loss, _ in progress.training if step > 0.9 * progress.step]
-    return float(np.mean(rows + progress.losses))  # the latter if it ended between two rows
+    return float(np.mean([loss for step, loss, _ in training.progress.training if step > 0.9 * training.progress.step]))
 
 
 def parameter_counts(network) -> dict[str, int | float]:

@@ -44,6 +44,7 @@ NOT_CALLED = {
 INSIDE = {
     "tokenize": {"tokenizers"},
     "baseline": {"numpy", "scipy"},
+    "evaluate": {"tokenizers"},
     "infer": {"tokenizers"},
 }
 ORDER = ["desc", "cmd", "deps", "params", "outs", "metrics", "plots"]

@@ -12,6 +12,7 @@ from sklearn.model_selection import StratifiedKFold
 from stages.baseline import baseline
 from stages.data import data
 from stages.files import DOUBTFUL, RAW, write_table
+from stages.report import read_csv
 from stages.rows.corrections import hexadecimal
 from stages.settings.errors import InputError
 
@@ -62,7 +63,8 @@ def test_duplicates_are_corrected_as_the_one_that_is_kept():
     write_csv("a.csv", [*rows, *[(text, 1 - label) for text, label in rows[:50]]])
     data(dataset=local(), seed=1)
     text, label = split("train").loc[0, ["text", "label"]]
-    assert correct([(hexadecimal(text), NAMES[1 - label])])["labels_corrected"] == 1
+    counts = correct([(hexadecimal(text), NAMES[1 - label])])
+    assert (counts["labels_corrected"], counts["corrections_of_texts_not_in_train"]) == (1, 0)
     assert split("train")["label"][0] == 1 - label
 
 
@@ -128,12 +130,47 @@ def test_doubtful_labels_are_those_that_the_other_folds_deny():
     assert read("metrics/baseline.json")["doubtful_labels"] == len(found)
 
 
-def test_of_a_label_with_one_text_nothing_is_said():
-    rows = pd.DataFrame([*reviews(21)[:20:2], reviews(21)[1]], columns=["text", "label"])
+def test_of_a_label_with_few_texts_nothing_is_said():
+    for rare, expected in ((4, set()), (5, {"rare"})):
+        rows = pd.DataFrame(reviews(100), columns=["text", "label"])
+        rows.loc[:1, "label"] = 1 - rows["label"]
+        rows.loc[2 : 1 + rare, "label"] = 2
+        for name in ("train", "validation", "test"):
+            write_table(RAW / f"{name}.parquet", rows, labels=[*NAMES, "rare"])
+        baseline(**BASELINE)
+        found = pd.read_csv(DOUBTFUL)
+        assert set(found["text"]) >= set(rows["text"][:2])
+        assert set(found["label"]) == {*NAMES} | expected
+        assert set(found["others_say"]) <= {*NAMES}
+    only = rows[rows["label"] == 0].head(10)
+    rows = pd.concat([only, rows[rows["label"] == 1].head(1)])
     for name in ("train", "validation", "test"):
         write_table(RAW / f"{name}.parquet", rows, labels=NAMES)
     baseline(**BASELINE)
     assert pd.read_csv(DOUBTFUL).empty
+
+
+def test_a_text_with_a_lone_carriage_return_is_read_as_it_was_written():
+    rows = pd.DataFrame(reviews(100), columns=["text", "label"])
+    rows.loc[0, "text"] = rows["text"][0].replace(" ", "\r", 2)
+    rows.loc[0, "label"] = 1 - rows["label"][0]
+    for name in ("train", "validation", "test"):
+        write_table(RAW / f"{name}.parquet", rows, labels=NAMES)
+    baseline(**BASELINE)
+    found = read_csv(DOUBTFUL, texts=["hash", "label", "others_say", "text"])
+    assert found["text"][0] == rows["text"][0]
+    assert (found["probability"] < 0.5).all()
+
+
+def test_a_label_that_is_none_is_refused():
+    write_csv("a.csv", rows := reviews(100))
+    write("corrections.jsonl", f'{{"hash": "{hexadecimal(rows[0][0])}", "label": ["drop"]}}\n')
+    with pytest.raises(InputError, match=r"line 1: unknown label \['drop'\]; use"):
+        data(dataset=local(corrections="corrections.jsonl"), seed=1)
+    write_csv("a.csv", [(text, ("drop", "keep")[label]) for text, label in rows])
+    write_csv("corrections.csv", [], columns=("hash", "label"))
+    with pytest.raises(InputError, match="a label 'drop' of its own"):
+        data(dataset=local(corrections="corrections.csv", labels=["drop", "keep"]), seed=1)
 
 
 def test_planted_errors_are_found_and_correcting_them_helps():

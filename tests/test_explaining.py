@@ -6,25 +6,30 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import edit_params, infer_command, run_stages
+from conftest import ROOT, SPECIAL, edit_params, infer_command, run_stages
+from encoders import FAMILIES, write_encoder
 from transformers import AutoTokenizer
 
+from stages.classifier.forward import quiet
+from stages.classifier.network import classifier, save_classifier, with_method
 from stages.files import PREDICTIONS
 from stages.infer import predict
+from stages.settings.catalogue import Method
 from stages.settings.errors import InputError
+from stages.settings.params import load_params
 from stages.text import encode, encode_words
 from stages.use.explaining import explanation
 from stages.use.loading import load_classifier
 
 
 def integral(model, ids: list[int], label: int, steps: int = 400) -> np.ndarray:
-    """Of each token, (ids,): the gradient of the label's log-odds along the line from padding to its embedding, by the
+    """Of each token, (ids,): the gradient of the label's log-odds along the line from a mask to its embedding, by the
     midpoint rule, times the way. The first and the last token are special.
     """
     embed = model.get_input_embeddings()
     ids = torch.tensor(ids)
-    padding = torch.where((torch.arange(len(ids)) % (len(ids) - 1)) == 0, ids, model.config.pad_token_id)
-    start, end = embed(padding).detach(), embed(ids).detach()
+    masked = torch.where((torch.arange(len(ids)) % (len(ids) - 1)) == 0, ids, SPECIAL.index("[MASK]"))
+    start, end = embed(masked).detach(), embed(ids).detach()
     total = torch.zeros_like(start)
     for step in range(steps):
         point = (start + (step + 0.5) / steps * (end - start)).requires_grad_()
@@ -55,9 +60,9 @@ def test_the_attributions_sum_to_what_they_explain(finished):
         probability = np.log(found.confidence / (1 - found.confidence))  # the label's log-odds
         with torch.no_grad():
             ((ids,),) = encode([row.text], tokenizer, **model.config.tokenize)
-            padding = torch.zeros(1, len(ids), dtype=torch.long)
-            padding[0, 0], padding[0, -1] = tokenizer.cls_token_id, tokenizer.sep_token_id
-            scores = model(input_ids=padding).logits[0]
+            masked = torch.full((1, len(ids)), tokenizer.mask_token_id)
+            masked[0, 0], masked[0, -1] = tokenizer.cls_token_id, tokenizer.sep_token_id
+            scores = model(input_ids=masked).logits[0]
         number = model.config.label2id[found.label]
         assert found.difference == pytest.approx(probability - (scores[number] - scores[1 - number]).item(), abs=1e-3)
 
@@ -124,9 +129,32 @@ def test_evaluate_explains_the_most_confident_mistakes(finished):
     mistakes = table[table["label"] != table["predicted"]].nlargest(2, "confidence")
     assert table.index[table["decided_by"] != ""].sort_values().tolist() == sorted(mistakes.index)
     model, tokenizer = load_classifier()
+    assert len(mistakes) == 2
     for row in mistakes.itertuples():
         assert row.decided_by == explanation(model, tokenizer, row.text).summary
         assert row.decided_by in Path("metrics/report.md").read_text()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_family(tmp_path, monkeypatch, family):
+    """RoBERTa's positions depend on what is padding; ModernBERT's tokens bear the white space before them."""
+    monkeypatch.chdir(tmp_path)
+    quiet()
+    write_encoder(family)
+    model, head = classifier(["a", "b", "c"], dropout=0.0)
+    targets = load_params(ROOT / "params.yaml").models[family].peft
+    model = with_method(model, head, Method(peft={"peft_type": "LORA", "r": 4}), targets, 10)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.normal_(std=0.1)
+    settings = {"max_length": 30, "truncation": "head+tail", "windows": 8, "strip_markup": True}
+    save_classifier(model, {"tokenize": settings})
+    model, tokenizer = load_classifier()
+    for text in ("a great film\n ", "good<br />", "the plot was fun and " * 12):
+        found = explanation(model, tokenizer, text)
+        assert found.words == text.replace("<br />", " ").split()
+        assert sum(found.attributions) == pytest.approx(found.difference, rel=0.02)
 
 
 def test_methods_that_learn_a_prompt(finished):

@@ -76,6 +76,8 @@ def test_a_confidence_that_cannot_be(finished):
         assert refused == f"infer: --min-confidence {wanted}: a number from 0 to 1, or target, is needed\n"
     Path("metrics/evaluate.json").unlink()
     assert "metrics/evaluate.json: not found" in infer_command("good", "--min-confidence", "target", ok=False)
+    Path("metrics/evaluate.json").write_text("{}")  # of an earlier commit
+    assert "or without a threshold" in infer_command("good", "--min-confidence", "target", ok=False)
     config = read("models/adapter/config.json")
     labels = {"id2label": {"0": "uncertain", "1": "positive"}, "label2id": {"uncertain": 0, "positive": 1}}
     Path("models/adapter/config.json").write_text(json.dumps(config | labels))

@@ -42,6 +42,11 @@ EDITS = {  # key, value -> what the line says
         {"positive": 0},
         "train.class_weights: value error, balanced, null, or LA",
     ),
+    "a weight that DVC does not compare": (
+        "train.class_weights",
+        {"size": 2},
+        "train.class_weights: value error, DVC leaves the name size out of what it compares",
+    ),
     "a weight of another label": (
         "train.class_weights",
         {"positve": 2},
@@ -58,7 +63,7 @@ EDITS = {  # key, value -> what the line says
     "a column that DVC does not compare": (
         "datasets.imdb-wheel.source.where",
         {"size": "big"},
-        "datasets.imdb-wheel.source.where.size.[key]: value error, DVC leaves this name out of what it compares",
+        "datasets.imdb-wheel.source.where.size.[key]: value error, DVC leaves the name size out of what it co",
     ),
     "one label": ("datasets.imdb.labels", ["a"], "datasets.imdb.labels: list should have at least 2 items"),
     "equal labels": (

@@ -23,6 +23,7 @@ EXPECTED = {
     "metrics/confusion.csv": ("Confusion matrix, test split", "predicted", "actual", "share of the actual label"),
     "metrics/roc.csv": ("ROC, test split", "false positive rate", "true positive rate"),
     "metrics/precision_recall.csv": ("Precision and recall, test split", "recall", "precision"),
+    "metrics/coverage.csv": ("Accuracy of the most confident texts, test split", "accuracy"),
     "metrics/reliability.csv": ("Reliability, test split", "confidence", "accuracy", "before", "after"),
 }
 

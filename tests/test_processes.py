@@ -61,7 +61,7 @@ def test_shares_have_every_row_once(count):
 def test_the_weights_after_twenty_steps_are_those_of_one_process(finished, tmp_path, monkeypatch, count, peft):
     """On the same rows at each step, each taken by one process; fp32, no dropout."""
     batches = {"train.batch_size": BATCH, "train.micro_batch_size": 16, "train.epochs": 4, "train.short_epoch": 8}
-    edit_params(finished, **batches, **{"methods.lora.peft": peft})
+    edit_params(finished, **batches, **{"methods.lora.peft": peft, "train.class_weights": {"positive": 3.0}})
     together, alone = tmp_path / "together", tmp_path / "alone"
     together.mkdir()
     alone.mkdir()

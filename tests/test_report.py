@@ -150,9 +150,12 @@ def test_what_was_chosen_is_said(finished):
     assert ["weights kept", f"of step {kept}, whose validation loss was lowest"] in table
     assert "The validation texts chose the step" in html
     assert "3 labels of train texts were corrected by hand, 2 texts dropped" in html
+    above = evaluation["above_threshold"] | {"threshold": 1.0}
+    write_json(Path("metrics/evaluate.json"), evaluation | {"above_threshold": above})
     recipe = recipe.model_copy(update={"class_weights": "balanced"})
     table = rows(report_again(settings=params.model_copy(update={"train": recipe})))
     assert ["weights of the labels in the loss", "balanced"] in table
+    assert "no threshold below 1 gives the target accuracy, 95.0%" in Path("metrics/report.md").read_text()
     for name, row in evaluation["labels"].items():
         shown = [row[key] for key in ("precision", "recall", "f1")]
         shown += [row[f"baseline_{key}"] for key in ("precision", "recall", "f1")]

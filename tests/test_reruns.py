@@ -94,7 +94,7 @@ VERSIONS = {
     "safetensors": {"train"},
     "scikit-learn": {"data", "baseline", "evaluate"},
     "scipy": {"baseline", "train", "evaluate", "infer", "report"},
-    "tokenizers": {"tokenize", "infer"},
+    "tokenizers": {"tokenize", "evaluate", "infer"},
     "torch": {"train", "evaluate", "infer"},
     "transformers": {"tokenize", "train", "evaluate", "infer"},
 }

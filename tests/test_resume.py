@@ -142,8 +142,9 @@ def test_patience_ends_it_early_and_the_best_weights_are_kept(finished, monkeypa
     take_step = Training.take_step
 
     def remember(self, step):
-        take_step(self, step)
+        taken = take_step(self, step)
         weights[step] = {name: p.detach().clone() for name, p in self.network.named_parameters() if p.requires_grad}
+        return taken
 
     monkeypatch.setattr(Training, "take_step", remember)
     run_train()
@@ -153,6 +154,7 @@ def test_patience_ends_it_early_and_the_best_weights_are_kept(finished, monkeypa
     assert (result["steps"], result["kept_step"]) == (6, 4)
     assert result["train_loss"] == pytest.approx(pd.read_csv("metrics/training.csv")["loss"].iloc[-1], abs=1e-4)
     assert pd.read_csv("metrics/validation.csv")["step"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert pd.read_csv("metrics/training.csv")["step"].iloc[-1] == 6
     saved = load_file("models/adapter/adapter_model.safetensors")
     name = next(name for name in saved if "query.lora_B" in name)
     (kept,) = [p for key, p in weights[4].items() if key.replace(".default", "") == name]

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from stages.settings.catalogue import Entry
+from stages.settings.catalogue import Entry, recorded
 
 Count = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -18,6 +18,8 @@ def balanced_or_by_label(given: Any) -> Any:
     )
     if not by_label and given not in (None, "balanced"):
         raise ValueError("balanced, null, or LABEL: WEIGHT lines with weights above 0 are needed")
+    for name in given if by_label else ():
+        recorded(name)
     return given
 
 

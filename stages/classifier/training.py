@@ -172,10 +172,14 @@ class Training:
         for step in range(self.progress.step + 1, self.steps + 1):
             if self.stopped:
                 return
-            self.take_step(step)
+            loss, rate = self.take_step(step)
             self.progress.step = step
+            self.progress.losses.append(loss)
             if step in validate_at:
                 self.follow(step)
+            if step % max(1, self.steps // 100) == 0 or step == self.steps or self.stopped:
+                self.progress.training.append([step, float(np.mean(self.progress.losses)), rate])
+                self.progress.losses = []
             yield step
             if self.processes.first and (step == self.steps or self.stopped or time.monotonic() - saved_at > interval):
                 self.save()
@@ -190,8 +194,8 @@ class Training:
             self.batches = epoch_batches(self.rows.lengths, self.recipe.batch_size, self.recipe.seed, epoch)
         return self.batches[number]
 
-    def take_step(self, step: int) -> None:
-        """One optimizer step."""
+    def take_step(self, step: int) -> tuple[float, float]:
+        """One optimizer step; (the batch's loss, the learning rate)."""
         import torch
 
         batch = self.batch(step)
@@ -212,13 +216,10 @@ class Training:
         self.optimizer.step()
         if reallocate := getattr(self.network.base_model, "update_and_allocate", None):
             reallocate(step - 1)  # AdaLoRA moves rank between layers
-        progress = self.progress
-        progress.losses.append(loss)
-        if step % max(1, self.steps // 100) == 0 or step == self.steps:
-            progress.training.append([step, float(np.mean(progress.losses)), self.scheduler.get_last_lr()[0]])
-            progress.losses = []
+        rate = self.scheduler.get_last_lr()[0]
         self.scheduler.step()
         self.optimizer.zero_grad()
+        return loss, rate
 
     def follow(self, step: int) -> None:
         """Add a point to the validation curve, from some of the rows and in the training's precision; copy the weights

@@ -102,9 +102,9 @@ def confidence_threshold(confidence: np.ndarray, right: np.ndarray, target: floa
     """The lowest confidence, cut to four decimals, from which on `target` of the rows or more are right; 1 if there is
     none.
     """
-    table = accuracy_from_the_most_confident(confidence, right)
+    table = accuracy_from_the_most_confident(np.floor(confidence * 1e4) / 1e4, right)
     reached = table["confidence"][table["accuracy"] >= target]
-    return float(np.floor(reached.iloc[-1] * 1e4) / 1e4) if len(reached) else 1.0
+    return float(reached.iloc[-1]) if len(reached) else 1.0
 
 
 def metrics_above(threshold: float, confidence: np.ndarray, right: np.ndarray) -> dict[str, float]:

@@ -26,10 +26,10 @@ def meant(*kinds: type[Entry]) -> BeforeValidator:
     return BeforeValidator(choose)
 
 
-def recorded(column: str) -> str:
-    if column in ("size", "nfiles"):
-        raise ValueError("DVC leaves this name out of what it compares (its issue 10296); choose another column")
-    return column
+def recorded(name: str) -> str:
+    if name in ("size", "nfiles"):
+        raise ValueError(f"DVC leaves the name {name} out of what it compares (its issue 10296); choose another")
+    return name
 
 
 class WheelFile(Entry):

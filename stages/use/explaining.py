@@ -8,7 +8,7 @@ from stages.classifier.forward import logits
 from stages.settings.errors import InputError
 from stages.text import encode_words
 
-STEPS = (32, 64, 128, 256, 512)  # from the empty text to the text; as many as the tolerance takes
+STEPS = (32, 64, 128, 256, 512)  # from masks to the text; as many as the tolerance takes
 TOLERANCE = 0.01  # of the gap between the attributions' sum and what they explain
 BATCH = 4096  # tokens at a time
 MARKED = 5  # words
@@ -16,7 +16,7 @@ MARKED = 5  # words
 
 @dataclass(frozen=True)
 class Explanation:
-    """Of one text: the label's log-odds against all others, less those of a text of padding, by word.
+    """Of one text: the label's log-odds against all others, less those of a text of masks, by word.
 
     words: of the text without markup, in its order. attributions: one for each word, 0 where the model does not read
     it. difference: what they sum to; gap: how far they miss it, as a share of it.
@@ -64,9 +64,10 @@ def explanation(model, tokenizer, text: str) -> Explanation:
     scores = logits(model.requires_grad_(False), [np.array(ids) for ids in windows]).mean(axis=0)
     probabilities = softmax(scores.astype(np.float64))
     number = int(probabilities.argmax())
+    mask = tokenizer.unk_token_id if tokenizer.mask_token_id is None else tokenizer.mask_token_id
     by_word, difference = np.zeros(len(words)), 0.0
     for ids, owner in zip(windows, map(np.array, owners), strict=True):
-        by_token, of_window = integrated_gradients(model, ids, owner >= 0, number)
+        by_token, of_window = integrated_gradients(model, ids, owner >= 0, mask, number)
         by_word += np.bincount(owner[owner >= 0], by_token[owner >= 0], minlength=len(words)) / len(windows)
         difference += of_window / len(windows)
     gap = abs(by_word.sum() - difference) / (abs(difference) or 1)
@@ -74,11 +75,12 @@ def explanation(model, tokenizer, text: str) -> Explanation:
     return Explanation(label, float(probabilities.max()), words, by_word.tolist(), difference, float(gap))
 
 
-def integrated_gradients(model, ids: list[int], owned, number: int):
-    """(each token's part, (ids,); their sum) of the label's log-odds less those of the same special tokens around
-    padding.
+def integrated_gradients(model, ids: list[int], owned, mask: int, number: int):
+    """(each token's part, (ids,); what they explain) of the label's log-odds less those of a text of masks.
 
-    owned: (ids,) bool, the tokens that belong to a word; number: the label's.
+    owned: (ids,) bool, the tokens that belong to a word; mask: which takes their place (padding would have other
+    positions in RoBERTa); number: the label's. The parts' sum misses what they explain by TOLERANCE of it at most,
+    unless that takes more than the last of STEPS.
     """
     import torch
     from captum.attr import LayerIntegratedGradients
@@ -89,13 +91,13 @@ def integrated_gradients(model, ids: list[int], owned, number: int):
         return scores[:, number] - scores[:, others].logsumexp(dim=1)
 
     ids, owned = (torch.as_tensor(each, device=model.device)[None] for each in (ids, owned))
-    padding = ids.masked_fill(owned, model.config.pad_token_id)
+    masked = ids.masked_fill(owned, mask)
     with torch.inference_mode():
-        difference = (log_odds(ids) - log_odds(padding)).item()
+        difference = (log_odds(ids) - log_odds(masked)).item()
     method = LayerIntegratedGradients(log_odds, model.get_input_embeddings())
     for steps in STEPS:
-        by_token = method.attribute(ids, padding, n_steps=steps, internal_batch_size=max(1, BATCH // ids.shape[1]))
-        by_token = by_token.sum(dim=-1)[0].double().cpu().numpy()
+        by_token = method.attribute(ids, masked, n_steps=steps, internal_batch_size=max(1, BATCH // ids.shape[1]))
+        by_token = by_token.sum(dim=-1)[0].cpu().double().numpy()
         if abs(by_token.sum() - difference) <= TOLERANCE * abs(difference):
             break
     return by_token, difference

@@ -74,11 +74,11 @@ class Classifier:
 
 def confidence_needed(wanted: str | None) -> float:
     """What --min-confidence says: a number, or `target`, the threshold that evaluate has chosen on validation."""
-    path = METRICS / "evaluate.json"
-    if wanted == "target" and not path.is_file():
-        raise InputError(f"{path}: not found; make it with `dvc repro evaluate`, or give a number")
     if wanted == "target":
-        return read_json(path)["above_threshold"]["threshold"]
+        path = METRICS / "evaluate.json"
+        if not path.is_file() or "above_threshold" not in (result := read_json(path)):
+            raise InputError(f"{path}: not found, or without a threshold; make it with `dvc repro evaluate`")
+        return result["above_threshold"]["threshold"]
     try:
         number = float(wanted or 0)
     except ValueError:
