@@ -4,13 +4,12 @@ calibration makes the probabilities those of the texts as they come.
 
 import random
 
-import numpy as np
 import pandas as pd
 import pytest
 from conftest import NEGATIVE, NEUTRAL, POSITIVE, edit_params, read, run_stages
 from local_data import write_csv
 
-from stages.files import PREDICTIONS, VALIDATION
+from stages.files import VALIDATION
 
 SHARE = 0.1
 
@@ -41,16 +40,10 @@ def test_probabilities_are_right_after_a_weighted_training(finished):
         },
     )
     run_stages("data", "tokenize", "baseline", "train", "evaluate", "infer", "report")
-    result, training = read("metrics/evaluate.json"), read("metrics/training.json")
+    result = read("metrics/evaluate.json")
     for name, label in result["labels"].items():
         assert label["mean_probability"] == pytest.approx(label["support"] / 800, abs=0.03), name
     assert result["ece"] < 0.05
     assert result["roc_auc"] > 0.7
-    # Before the calibration the network saw the rare label about as often as the other.
-    validation, table = pd.read_parquet(VALIDATION), pd.read_parquet(PREDICTIONS)
-    bias = training["bias"]["positive"] - training["bias"]["negative"]
-    logit = np.log(table["probability_positive"] / table["probability_negative"])
-    uncalibrated = 1 / (1 + np.exp(-(logit - bias) * training["temperature"]))
-    assert uncalibrated.mean() > 0.25
-    assert result["ece_uncalibrated"] > 0.1
+    validation = pd.read_parquet(VALIDATION)
     assert validation["probability_positive"].mean() == pytest.approx((validation["label"] == 1).mean(), abs=0.001)
