@@ -49,7 +49,10 @@ def test_differences_against_scipy_and_scikit_learn():
     assert loss["first"] == pytest.approx(log_loss(labels, first["probability_yes"]))
     assert loss["second"] == pytest.approx(log_loss(labels, second["probability_yes"]))
     assert loss["low"] < loss["difference"] < loss["high"] < 0
-    assert loss["p"] < 1e-6
+    own = [
+        -np.log(each[["probability_no", "probability_yes"]].to_numpy()[range(400), labels]) for each in (first, second)
+    ]
+    assert loss["p"] == pytest.approx(stats.ttest_1samp(own[1] - own[0], 0).pvalue)
     same = differences(first, first)["accuracy, points"]
     assert (same["difference"], same["p"]) == (0, 1)
 
