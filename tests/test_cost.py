@@ -39,7 +39,7 @@ def test_a_case_by_hand():
     assert encoder.forward(10) == 2 * (2 * (4 * 4 + 2 * 8) * 10 + 4 * 2 * 100) == 2880
     assert encoder.forward(5) == 2 * (2 * (4 * 4 + 2 * 8) * 5 + 4 * 2 * 25) == 1040
     machine = Machine("two", processes=2, train=1440, score=720, step=0.5, network=8000, price=1)
-    taken = seconds(1600, machine, encoder, 10, 5)
+    taken = seconds(1600, machine, encoder, 10, 5, 10)
     assert taken["score"] == 1600 * 2880 / 720 / 2
     assert taken["train"] == 1600 * 1.5 * (2880 + 1040) / 1440 / 2 + 100 * (0.5 + 1)
     assert [span(value) for value in (5, 600, 7200, 864000)] == ["5.0 s", "10.0 min", "2.0 h", "10.0 days"]

@@ -56,7 +56,7 @@ def test_files_that_dvc_did_not_write_to_their_end(finished):
     rwlock.unlink()
     assert stages_run(dvc("repro")) == []
     whole, expected = (finished / "dvc.lock").read_text(), locked(finished)
-    for end in (0, 1000, whole.index("outs:") + 7, len(whole) - 40):
+    for end in (0, whole.index("cmd:") + 4, whole.index("- path:") + 7, whole.index("md5:") + 3):
         (finished / "dvc.lock").write_text(whole[:end])
         assert "dvc.lock" in dvc("repro", ok=False)
         git("checkout", "-q", "dvc.lock")
