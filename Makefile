@@ -11,6 +11,7 @@
 # make bench   what rank, learning rate and method buy: a training each (2 hours), benchmarks/settings.csv
 # make speed   texts a second in training and scoring beside Trainer and pipeline (8 minutes)
 # make deletion  whether the words that --explain finds matter (15 minutes)
+# make windows   what several windows give for long texts (5 minutes)
 # make planted  whether data/doubtful_labels.csv finds labels that were turned round (2 minutes)
 # make scale   what memory the stages need for 10,000 to 5,000,000 texts (hours, 20 GB of disk); make scale ROWS=100000
 # make audit   ask whether a package of the lock has a known vulnerability
@@ -26,7 +27,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run env test test-scale lint export table compare spread push plots soak bench speed deletion planted scale audit lock
+.PHONY: help run env test test-scale lint export table compare spread push plots soak bench speed windows deletion planted scale audit lock
 .DELETE_ON_ERROR:
 
 run: $(ENV)
@@ -99,6 +100,10 @@ bench: $(ENV)
 speed: $(ENV)
 	dvc repro
 	python -m benchmarks.speed
+
+windows: $(ENV)
+	dvc repro
+	python -m benchmarks.windows
 
 deletion: $(ENV)
 	dvc repro

@@ -1,0 +1,63 @@
+"""What windows give for long texts: the trained default on reviews that none of its splits holds.
+
+    make windows
+
+Reviews of 500 words and more, each read three ways: in one window of tokenize.max_length, in one of twice that, and in
+windows. Accuracy, log loss, tokens read of a text and time.
+"""
+
+import time
+
+import numpy as np
+import pandas as pd
+
+from stages.data import source_files
+from stages.files import RAW
+from stages.rows.checking import digest, selected_rows
+from stages.run import no_arguments
+from stages.settings.params import load_params, select
+from stages.text import encode
+from stages.use.scoring import Classifier
+
+WORDS, TEXTS = 500, 500
+
+
+def unused() -> pd.DataFrame:
+    """text and label of TEXTS long texts of the source that stand in no split."""
+    dataset = select(load_params(), "dataset")
+    rows = pd.concat([table for path in source_files(dataset)["train"] for table in selected_rows(path, dataset)])
+    rows = rows.assign(label=rows["label"].astype(int), digest=rows["text"].map(digest)).drop_duplicates("digest")
+    used = {digest(text) for path in RAW.iterdir() for text in pd.read_parquet(path, columns=["text"])["text"]}
+    rows = rows[~rows["digest"].isin(used) & (rows["text"].str.split().str.len() >= WORDS)]
+    return rows.sample(TEXTS, random_state=0)
+
+
+def main() -> None:
+    no_arguments("python -m benchmarks.windows", "make windows")
+    rows, classifier, table = unused(), Classifier(), []
+    texts, labels, settings = rows["text"].tolist(), rows["label"].to_numpy(), classifier.model.config.tokenize
+    length = settings["max_length"]
+    for name, changes in {
+        f"one window of {length}": {"windows": 1},
+        f"one window of {2 * length}": {"windows": 1, "max_length": 2 * length},
+        f"up to {settings['windows']} windows of {length}": {},
+    }.items():
+        classifier.model.config.tokenize = settings | changes
+        windows = encode(texts, classifier.tokenizer, **settings | changes)
+        started = time.monotonic()
+        probabilities = classifier.probabilities(texts)
+        table.append(
+            {
+                "read in": name,
+                "tokens": sum(len(ids) for of_text in windows for ids in of_text) / len(texts),
+                "accuracy": (probabilities.argmax(axis=1) == labels).mean(),
+                "log loss": -np.log(probabilities[np.arange(len(labels)), labels]).mean(),
+                "seconds": time.monotonic() - started,
+            }
+        )
+    print(f"{len(texts)} texts of {WORDS} words and more that no split holds")
+    print(pd.DataFrame(table).to_markdown(index=False, floatfmt=("", ".0f", ".3f", ".3f", ".0f")))
+
+
+if __name__ == "__main__":
+    main()
