@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from conftest import NEGATIVE, NEUTRAL, POSITIVE, edit_params, read, run_stages
 from local_data import write_csv
+from scipy.special import expit, logit
 
 from stages.files import VALIDATION
 
@@ -24,6 +25,13 @@ def unbalanced(count: int) -> list[tuple[str, str]]:
         rng.shuffle(words)
         rows[" ".join(words)] = ("negative", "positive")[positive]
     return list(rows.items())
+
+
+def before_calibration() -> float:
+    """The mean probability of the rare label on validation, as the network itself gives it."""
+    table, training = pd.read_parquet(VALIDATION), read("metrics/training.json")
+    bias = training["bias"]["positive"] - training["bias"]["negative"]
+    return float(expit((logit(table["probability_positive"]) - bias) * training["temperature"]).mean())
 
 
 def test_probabilities_are_right_after_a_weighted_training(finished):
@@ -45,5 +53,9 @@ def test_probabilities_are_right_after_a_weighted_training(finished):
         assert label["mean_probability"] == pytest.approx(label["support"] / 800, abs=0.03), name
     assert result["ece"] < 0.05
     assert result["roc_auc"] > 0.7
-    validation = pd.read_parquet(VALIDATION)
+    validation, seen = pd.read_parquet(VALIDATION), before_calibration()
     assert validation["probability_positive"].mean() == pytest.approx((validation["label"] == 1).mean(), abs=0.001)
+    # Without the weights the same training sees the rare label less often.
+    edit_params(finished, **{"train.class_weights": None})
+    run_stages("train")
+    assert before_calibration() < seen - 0.02
