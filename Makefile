@@ -5,6 +5,7 @@
 # make table   the experiments, the best by validation loss first
 # make compare  whether two revisions differ: make compare A=main B=rank-16
 # make spread   mean and spread of the metrics of several: make spread REVS="seed-1 seed-2 seed-3"
+# make demo    the trained model as a page for the browser, http://127.0.0.1:7860; GRADIO_SERVER_PORT=8000 make demo
 # make push    put onto the team's remote what a colleague would otherwise run again (docs/storage.md)
 # make plots   draw metrics/ as a page that needs no network, dvc_plots/index.html
 # make soak    kill runs at random moments and mutate inputs, by the hundred (an hour)
@@ -27,7 +28,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run env test test-scale lint export table compare spread push plots soak bench speed windows deletion planted scale audit lock
+.PHONY: help run env test test-scale lint export demo table compare spread push plots soak bench speed windows deletion planted scale audit lock
 .DELETE_ON_ERROR:
 
 run: $(ENV)
@@ -54,7 +55,7 @@ test: $(ENV) lint
 	pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1))
 
 test-scale: $(ENV)
-	uv pip install --quiet --group stores --constraints requirements.txt
+	uv pip install --quiet --group test-scale --constraints requirements.txt
 	pytest -n auto -m scale
 
 lint: $(ENV)
@@ -63,7 +64,12 @@ lint: $(ENV)
 
 export: $(ENV)
 	dvc repro
-	python -m stages.use.export
+	python -m stages.serving.export
+
+demo: $(ENV)
+	uv pip install --quiet --group demo --constraints requirements.txt
+	dvc repro
+	python -m stages.serving.demo
 
 # What differs, without the test metrics: settings are chosen by validation. The test split is for the one that is chosen.
 table: $(ENV)

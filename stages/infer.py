@@ -10,12 +10,10 @@ Out: metrics/samples.json (as the pipeline's stage, that is without arguments).
     [(label, calibrated confidence)]
 """
 
-import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import typer
 from pydantic import Field
@@ -25,6 +23,7 @@ from stages.files import METRICS, write_json
 from stages.run import one_of_several, run
 from stages.settings.environment import rank_and_count
 from stages.settings.errors import InputError
+from stages.use.lines import answer_lines
 from stages.use.scoring import Classifier, Job, confidence_needed, score_file, score_share
 
 Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
@@ -51,50 +50,19 @@ def infer(*, texts: Annotated[list[Text], Field(min_length=1)]) -> None:
     )
 
 
-def lines(stream: BinaryIO) -> Iterator[list[str]]:
-    """The lines of a stream, as many at a time as have arrived: a slow writer gets its answers at once."""
-    rest, count = b"", 0
-    while piece := stream.read1(2**16):
-        *whole, rest = (rest + piece).split(b"\n")
-        yield from decoded(whole, count + 1)
-        count += len(whole)
-    if rest:
-        yield from decoded([rest], count + 1)
-
-
-def decoded(lines: list[bytes], first: int) -> Iterator[list[str]]:
-    """The lines as text; if one is not UTF-8, those before it, and then the error."""
-    texts = []
-    for number, line in enumerate(lines, first):
-        try:
-            texts.append(line.decode().removesuffix("\r"))
-        except UnicodeDecodeError as error:
-            yield texts
-            place = f"standard input: line {number}"
-            raise InputError(f"{place}: not UTF-8 ({error.reason} at byte {error.start})") from None
-    yield texts
-
-
 def check_arguments(texts: list[str]) -> None:
+    after = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
     for text in texts:
         if text.encode(errors="ignore").decode() != text:
             raise InputError(f"{text!a:.60}: not UTF-8")
-        if text.startswith("-") and text != "-" and "--" not in sys.argv:
+        if text.startswith("-") and text != "-" and text not in after:
             raise InputError(f"{text!r:.60}: no such option; before texts that begin with a dash put --")
-
-
-def answer_lines(classifier: Classifier) -> None:
-    """For each line of standard input print a JSON object, as soon as the line has come."""
-    for batch in lines(sys.stdin.buffer):
-        for text, (label, confidence) in zip(batch, classifier(batch), strict=True):
-            confidence = confidence and round(confidence, 4)
-            print(json.dumps({"label": label, "confidence": confidence, "text": text}, ensure_ascii=False))
-        sys.stdout.flush()
 
 
 def show_table(texts: list[str], classifier: Classifier, explain: bool) -> None:
     from stages.use.explaining import explanation
 
+    sys.stdout.reconfigure(errors="backslashreplace")  # of a terminal that lacks a text's letters
     answers = classifier(texts)
     width = max(5, *(len(label or "") for label, _ in answers))
     print(f"{'label':{width}}  confidence  text")

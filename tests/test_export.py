@@ -171,7 +171,7 @@ def test_mistakes(finished):
     with pytest.raises(InputError, match=r"metrics/evaluate.json: not found; make it with `dvc repro evaluate`"):
         export.export()
     shutil.rmtree("models/adapter")
-    process = subprocess.run([sys.executable, "-m", "stages.use.export"], capture_output=True, text=True)
+    process = subprocess.run([sys.executable, "-m", "stages.serving.export"], capture_output=True, text=True)
     assert process.returncode == 1
     assert process.stderr.startswith("export: models/adapter: no model there")
     assert len(process.stderr.splitlines()) == 1

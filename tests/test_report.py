@@ -18,8 +18,8 @@ from stages.report import accuracy_by_length, confident_mistakes, report
 from stages.results.figures import confusion_figure, coverage_figure, length_figure, reliability_figure, training_figure
 from stages.results.markdown import verbatim
 from stages.results.statistics import wilson_interval
+from stages.serving.export import model_card
 from stages.settings.params import arguments, load_params
-from stages.use.export import model_card
 
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 PARAMS = load_params(ROOT / "params.yaml")

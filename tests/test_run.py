@@ -7,12 +7,16 @@ import sys
 
 import pytest
 import torch
-from conftest import dvc, git, stages_run
+from conftest import dvc, git, refusal, stages_run
 from killing import locked
 
+from stages.evaluate import evaluate
+from stages.infer import infer
+from stages.report import report
 from stages.run import message_of
 from stages.settings.errors import InputError
 from stages.settings.params import STAGES
+from stages.tokenize import tokenize
 
 
 @pytest.mark.parametrize(
@@ -37,7 +41,7 @@ def test_message_of(error, message):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_only_two_stages_may_ask_the_hub(project, stage):
+def test_only_two_stages_may_ask_the_hub(finished, stage):
     code = f"""
 import os
 from stages.run import run
@@ -46,6 +50,15 @@ run({stage})
 """
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert answer.stdout == f"offline: {None if stage in ('data', 'base_model') else 1}\n", answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("stage", "missing"), [(tokenize, "data/raw"), (evaluate, "data/raw"), (infer, "models/base"), (report, "data/")]
+)
+def test_by_hand_without_its_inputs(project, capfd, stage, missing):
+    told = refusal(stage, capfd)
+    assert told.startswith(missing)
+    assert told.endswith(f"not there; `dvc repro {stage.__name__}` makes it, or `dvc pull` brings it")
 
 
 def test_files_that_dvc_did_not_write_to_their_end(finished):
@@ -68,7 +81,8 @@ def test_files_that_dvc_did_not_write_to_their_end(finished):
 
 
 @pytest.mark.parametrize(
-    "module", [*(f"stages.{stage}" for stage in STAGES), "stages.use.export", "benchmarks.settings"]
+    "module",
+    [*(f"stages.{stage}" for stage in STAGES), "stages.serving.export", "stages.serving.demo", "benchmarks.settings"],
 )
 @pytest.mark.filterwarnings("ignore:.* found in sys.modules after import of package:RuntimeWarning")
 def test_help(project, monkeypatch, capfd, module):
@@ -82,7 +96,8 @@ def test_help(project, monkeypatch, capfd, module):
 
     status, answer = told("--help")
     assert status == 0
-    examples = {"stages.infer": "python -m stages.infer --file", "stages.use.export": "make export"}
+    examples = {"stages.infer": "python -m stages.infer --file"}
+    examples |= {"stages.serving.export": "make export", "stages.serving.demo": "make demo"}
     assert examples.get(module, "make bench" if "bench" in module else f"dvc repro {module[7:]}") in answer
     refusal = "infer: '--no-such-option': no such option; before texts that begin with a dash put --"
     assert told("--no-such-option")[0] == (refusal if module == "stages.infer" else 2)

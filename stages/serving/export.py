@@ -127,7 +127,7 @@ def model_card(params, metrics: dict[str, dict], labels: list[str], tokenize: di
 
 
 if __name__ == "__main__":
-    no_arguments("python -m stages.use.export", "make export   # after `dvc repro`")
+    no_arguments("python -m stages.serving.export", "make export   # after `dvc repro`")
     try:
         export()
     except (InputError, OSError) as error:

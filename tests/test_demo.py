@@ -1,0 +1,149 @@
+"""The page: its words and verdicts; and, where a browser is installed, all of it as a visitor sees it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pandas as pd
+import psutil
+import pytest
+from conftest import infer_command
+from stores import free_port
+
+from stages.files import METRICS, PREDICTIONS, read_json
+from stages.infer import predict
+from stages.serving.demo import AGAINST, FOR, chosen_threshold, marked_words, verdict
+from stages.use.explaining import Explanation
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+TEXT = "a great film , not boring and i loved it"
+
+
+def test_verdict():
+    assert verdict("positive", 0.9, 0.0) == "**positive**, at 90.00%."
+    assert verdict("positive", 0.9, 0.9) == "**positive**: 90.00% is above the threshold of 90.00%."
+    assert verdict("5*", 0.8, 0.0) == "**5\\***, at 80.00%."
+    assert verdict("positive", 0.8, 0.9) == "**uncertain**: positive at 80.00%, below the threshold of 90.00%."
+
+
+def test_marked_words():
+    found = Explanation("positive", 0.9, ["not", "so", "good", "very", "good"], [-2.0, 0.0, 1.0, 0.0, 1.0], 0.0, 0.0)
+    pieces, colors = marked_words(found)
+    assert pieces == [("not", "-2.0"), ("so", None), ("good", "+1.0"), ("very", None), ("good", "+1.0")]
+    assert colors == {"-2.0": AGAINST, "+1.0": FOR}
+    assert marked_words(Explanation("positive", 0.9, ["a", "b"], [0.0, 0.0], 0.0, 0.0)) == ([("a b", None)], {})
+
+
+def test_threshold_is_evaluates(finished):
+    assert chosen_threshold() == read_json(METRICS / "evaluate.json")["above_threshold"]
+    (METRICS / "evaluate.json").unlink()
+    assert chosen_threshold() == {}
+
+
+@pytest.fixture
+def address(finished, tmp_path):
+    """Of the page, in a process of its own."""
+    pytest.importorskip("gradio", reason="make test-scale installs it")
+    port = free_port()
+    (tmp_path / "temporary").mkdir()
+    environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "TMPDIR": str(tmp_path / "temporary")}
+    environment |= {"LAUNCH": "torchrun --nproc-per-node 2", "http_proxy": "http://127.0.0.1:9"}  # not for the page
+    with (tmp_path / "log").open("w") as log:
+        process = psutil.Popen([sys.executable, "-m", "stages.serving.demo"], env=environment, stdout=log, stderr=log)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(url).close()
+                break
+            except urllib.error.URLError:
+                assert process.poll() is None, (tmp_path / "log").read_text()
+                time.sleep(0.2)
+        listening = {c.laddr.ip for c in process.net_connections() if c.status == psutil.CONN_LISTEN}
+        assert listening == {"127.0.0.1"}
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+    assert "Traceback" not in (tmp_path / "log").read_text()
+    assert not [path for path in (tmp_path / "temporary").rglob("*") if path.is_file()]  # what was uploaded
+
+
+@pytest.fixture
+def browser():
+    api = pytest.importorskip("playwright.sync_api", reason="make test-scale installs it")
+    if BROWSER is None:
+        pytest.skip("neither chromium nor google-chrome is installed")
+    with api.sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=arguments)
+        yield browser
+        browser.close()
+
+
+def called(address: str, name: str, *data) -> list:
+    """What the HTTP API answers, asked as docs/questions.md does."""
+    url, content = f"{address}/gradio_api/call/{name}", json.dumps({"data": data})
+    command = ["curl", "-s", url, "-H", "Content-Type: application/json", "-d", content]
+    event = json.loads(subprocess.check_output(command))["event_id"]
+    *_, last = subprocess.check_output(["curl", "-sN", f"{url}/{event}"], text=True).strip().splitlines()
+    return json.loads(last.removeprefix("data: "))
+
+
+@pytest.mark.scale
+def test_http_api(address):
+    ((label, confidence),) = predict([TEXT])
+    said, bars = called(address, "classify", TEXT, 0.0)
+    assert said == f"**{label}**, at {confidence:.2%}."
+    assert bars["label"] == label
+    assert bars["confidences"][0]["confidence"] == pytest.approx(confidence)
+    assert called(address, "classify", TEXT, 1.0)[0].startswith("**uncertain**")
+    assert called(address, "classify", " ", 0.0)["error"] == "a blank text has no label; type one"
+    (words,) = called(address, "explain", TEXT)
+    assert " ".join(piece["token"] for piece in words["value"]) == TEXT
+
+
+@pytest.mark.scale
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_text_in_a_browser(address, browser, scheme):
+    page = browser.new_page(color_scheme=scheme)
+    page.goto(address)
+    page.get_by_label("Text", exact=True).fill(TEXT)
+    page.get_by_role("button", name="Classify").click()
+    ((label, confidence),) = predict([TEXT])
+    page.get_by_text(f"{label}: {confidence:.2%}").or_(page.get_by_text(f"{label} at {confidence:.2%}")).wait_for()
+    marked = page.locator(".token.highlighted .text")
+    marked.first.wait_for()
+    shown = infer_command("--explain", TEXT)
+    for word in marked.all_inner_texts():
+        assert f"[{word} " in shown
+    colors = marked.first.evaluate("e => [getComputedStyle(e).color, getComputedStyle(document.body).color]")
+    assert colors[0] == colors[1]
+
+
+@pytest.mark.scale
+def test_a_file_in_a_browser(address, browser, tmp_path):
+    texts = pd.read_parquet(PREDICTIONS)[:5]
+    texts[["text"]].to_csv(tmp_path / "texts.csv", index=False)
+    page = browser.new_page()
+    page.goto(address)
+    page.get_by_role("tab", name="A file").click()
+    page.get_by_role("slider").fill("0")
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "texts.csv")
+    page.get_by_label("Its column of texts").fill("body")
+    score = page.get_by_role("button", name="Score")
+    score.click()
+    page.get_by_text("no column 'body'; it has text; name one").wait_for()
+    page.get_by_label("Its column of texts").fill("text")
+    score.click()
+    with page.expect_download() as download:
+        page.locator("a[download='texts.scored.parquet']").click()
+    scored = pd.read_parquet(download.value.path())
+    labels = ["negative", "positive"]
+    assert scored["predicted"].tolist() == [labels[number] for number in texts["predicted"]]
+    page.get_by_role("gridcell", name=scored["predicted"][0]).first.wait_for()
