@@ -1,7 +1,7 @@
 """What the pipeline would take for other data and machines: time, memory, disk and price, by arithmetic from few rates.
 
     python -m benchmarks.cost                    # the tables of docs/cost.md
-    python -m benchmarks.cost --price 0.1 2.5 20 1280
+    python -m benchmarks.cost --price 0.1 --price 2.5 --price 20 --price 1280
 
 A rate is either measured, on 2 cores by the runs that docs/cost.md names, or assumed, and then it says so.
 """
@@ -100,6 +100,8 @@ def main(
     price: Annotated[list[float] | None, typer.Option(help="Of each machine, an hour, in their order.")] = None,
 ) -> None:
     """Print what each machine would take for so many texts."""
+    if price and len(price) != len(MACHINES):
+        raise typer.BadParameter(f"{len(MACHINES)} are needed, one for each machine", param_hint="--price")
     rows = []
     for number in texts:
         for machine, cost in zip(MACHINES, price or [each.price for each in MACHINES], strict=True):

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import typer
 
-from stages.files import METRICS, PREDICTIONS, RAW, VALIDATION
+from stages.files import ADAPTER, METRICS, PREDICTIONS, RAW, VALIDATION
 from stages.results.statistics import mcnemar
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -41,9 +41,24 @@ def predictions(revision: str, split: str) -> pd.DataFrame:
 
     with refused(revision) as rev:
         files = DVCFileSystem(rev=rev)
+        if split == "test":
+            check_scored(revision, files)
         names = [PREDICTIONS] if split == "test" else [VALIDATION, RAW / "validation.parquet"]
         tables = [pd.read_parquet(files.open(name.as_posix())) for name in names]
         return tables[0].assign(text=tables[-1]["text"])
+
+
+def check_scored(revision: str, files) -> None:
+    """Refuse predictions that are another model's: an experiment that trained, and no more, has its parent's."""
+    from ruamel.yaml import YAML
+
+    stages = YAML(typ="safe").load(files.read_text("dvc.lock"))["stages"]
+    trained, scored = (
+        next(entry["md5"] for entry in stages[stage][kind] if entry["path"] == ADAPTER.as_posix())
+        for stage, kind in (("train", "outs"), ("evaluate", "deps"))
+    )
+    if trained != scored:
+        raise SystemExit(f"{revision}: its model has not scored the test split; `dvc exp apply` it, then `dvc repro`")
 
 
 def differences(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, dict[str, float]]:
@@ -60,15 +75,16 @@ def differences(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, dict[str
         "accuracy, points": [100.0 * each for each in right],
         "log loss": [losses(table) for table in (first, second)],
     }.items():
+        equal = np.array_equal(*values)  # which the t-test has no answer to
         test = ttest_rel(values[1], values[0])
-        low, high = test.confidence_interval()
+        low, high = (0.0, 0.0) if equal else test.confidence_interval()
         result[name] = {
             "first": values[0].mean(),
             "second": values[1].mean(),
             "difference": (values[1] - values[0]).mean(),
             "low": low,
             "high": high,
-            "p": mcnemar(right[1], right[0]) if name.startswith("accuracy") else test.pvalue,
+            "p": mcnemar(right[1], right[0]) if name.startswith("accuracy") else 1.0 if equal else test.pvalue,
         }
     return result
 

@@ -128,9 +128,8 @@ def against_baseline(table: pd.DataFrame, names: list[str]) -> dict:
 def above_threshold(table: pd.DataFrame, target: float) -> dict[str, float]:
     """The confidence from which on the target is reached on validation, and what that gives on the test texts."""
     validation = read_table(VALIDATION)[0]
-    right = (validation["predicted"] == validation["label"]).to_numpy()
-    threshold = confidence_threshold(validation["confidence"].to_numpy(), right, target)
-    right = (table["predicted"] == table["label"]).to_numpy()
+    chosen_by, right = ((rows["predicted"] == rows["label"]).to_numpy() for rows in (validation, table))
+    threshold = confidence_threshold(validation["confidence"].to_numpy(), chosen_by, target)
     return {"target": target, "threshold": threshold} | metrics_above(threshold, table["confidence"].to_numpy(), right)
 
 
@@ -141,9 +140,8 @@ def write_plots(table: pd.DataFrame, probabilities: np.ndarray, names: list[str]
     confusion = confusion_matrix(labels, predicted, labels=range(len(names)))
     write_csv(METRICS / "confusion.csv", confusion_table(confusion, names))
     confusion_figure(confusion, names, METRICS / "confusion.png")
-    roc, precision_recall = curves(labels, probabilities, names)
-    write_csv(METRICS / "roc.csv", roc)
-    write_csv(METRICS / "precision_recall.csv", precision_recall)
+    for name, curve in zip(("roc", "precision_recall"), curves(labels, probabilities, names), strict=True):
+        write_csv(METRICS / f"{name}.csv", curve)
     write_csv(METRICS / "coverage.csv", coverage_curve(table["confidence"].to_numpy(), predicted == labels).round(4))
 
 

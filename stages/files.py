@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from stages.settings.errors import InputError
+
 RAW = Path("data/raw")  # {train,validation,test}.parquet: text, label
 TOKENS = Path("data/tokens")  # {train,validation,test}.arrow, the same rows: input_ids, label
 BASELINE = Path("data/baseline.parquet")  # the baseline's prediction for each test row
@@ -27,9 +29,10 @@ def sha256(path: Path) -> str:
 
 
 def sha256s(*paths: Path) -> dict[str, str]:
-    """Path -> digest of files, and of all files in folders; without what Python compiles."""
+    """Path -> digest of files, and of all files in folders; without what Python and editors leave there."""
     files = [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()]
-    return {file.as_posix(): sha256(file) for file in sorted(files) if file.parent.name != "__pycache__"}
+    left = [file for file in files if file.name.startswith((".", "#")) or file.name.endswith(("~", ".pyc"))]
+    return {file.as_posix(): sha256(file) for file in sorted({*files} - {*left})}
 
 
 @contextmanager
@@ -81,7 +84,11 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Raises InputError if it is not JSON, such as after a merge with conflicts."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON: {error}; bring it back with `git checkout` or `dvc repro`") from None
 
 
 def write_csv(path: Path, frame, **options: Any) -> None:

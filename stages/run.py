@@ -44,8 +44,8 @@ def message_of(error: BaseException) -> str | None:
 
 
 def inputs(stage: Callable) -> tuple[dict[str, Any], dict[str, str]]:
-    """(keyword arguments, digests of the code) of a stage, as they are now. Raises InputError for wrong params, and
-    for installed versions that are not those of versions.yaml.
+    """(keyword arguments, digests of the code) of a stage, as they are now. Raises InputError for wrong params, for
+    installed versions that are not those of versions.yaml, and for what the stage would read and is not there.
     """
     from ruamel.yaml import YAML
 
@@ -53,6 +53,9 @@ def inputs(stage: Callable) -> tuple[dict[str, Any], dict[str, str]]:
     for entry in declared["params"]:
         if isinstance(entry, dict):
             check_versions(entry[VERSIONS.name])
+    for dep in declared["deps"]:
+        if not Path(dep).exists():
+            raise InputError(f"{dep}: not there; `dvc repro {stage.__name__}` makes it, or `dvc pull` brings it")
     code = [Path(dep) for dep in declared["deps"] if dep.startswith("stages/")]
     return arguments(stage, load_params()), sha256s(*code)
 

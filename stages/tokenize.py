@@ -20,6 +20,8 @@ from stages.settings.errors import InputError
 from stages.text import Truncation, encode
 
 ROWS = 4096  # to tokenize at a time
+# Types whose positions count from the padding id on, so that the first of max_position_embeddings are not used.
+FROM_PADDING = {"camembert", "longformer", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"}
 
 
 def tokenize(
@@ -41,6 +43,8 @@ def tokenize(
     if getattr(config, "pad_token_id", None) is None:
         raise InputError(f"{BASE}: its config.json names no pad_token_id, so texts cannot form batches; choose another")
     limit = getattr(config, "max_position_embeddings", None)
+    if limit and config.model_type in FROM_PADDING:
+        limit -= config.pad_token_id + 1
     limit = min(tokenizer.model_max_length, limit or tokenizer.model_max_length)
     if max_length > limit:
         raise InputError(f"params.yaml: tokenize.max_length: {max_length} is above the model's limit of {limit}")

@@ -60,7 +60,7 @@ def train(*, model: Model, method: Method, recipe: Recipe) -> None:
     calibrated = pd.DataFrame({"label": labels, **predictions(scores / temperature + bias, names)})
     write_table(VALIDATION, calibrated, labels=names)
     write_curves(training.progress)
-    loss, accuracy = quality(scores, labels)
+    loss, accuracy = quality(scores / temperature + bias, labels)  # as it answers: weights of the labels are undone
     write_json(
         METRICS / "training.json",
         {

@@ -14,6 +14,8 @@ def test_quality_by_hand():
     loss, accuracy = quality(np.log([[0.5, 0.5], [0.2, 0.8], [0.9, 0.1]]), np.array([0, 1, 1]))
     assert loss == pytest.approx(-np.log([0.5, 0.8, 0.1]).mean())
     assert accuracy == pytest.approx(2 / 3)
+    weighted = quality(np.log([[0.5, 0.5], [0.2, 0.8], [0.9, 0.1]]), np.array([0, 1, 1]), np.array([3.0, 1.0]))
+    assert weighted == pytest.approx((-(3 * np.log(0.5) + np.log(0.8) + np.log(0.1)) / 5, accuracy))
 
 
 def test_calibrate_finds_the_temperature_and_biases_that_made_the_labels():
@@ -43,6 +45,17 @@ def test_a_network_trained_with_weights_is_calibrated_to_the_labels_own_shares()
     assert expected_calibration_error(reliability(probabilities, labels[test], 15)) < 0.01
     alone = minimize_scalar(lambda t: quality(scores[fit] / t, labels[fit])[0], bounds=(0.1, 10)).x
     assert softmax(scores[test] / alone, axis=1)[:, 1].mean() > 0.2  # a temperature cannot undo it
+
+
+def test_a_label_of_one_in_two_thousand():
+    """Its balanced weight is a bias of 7.6, which the calibration takes back."""
+    rng = np.random.default_rng(3)
+    labels = (rng.random(200_000) < 0.0005).astype(int)
+    odds = 2 * rng.normal(2.0 * labels - 1, 1.5) / 1.5**2
+    scores = np.column_stack([np.zeros_like(odds), odds])
+    temperature, bias = calibrate(small_bert(), scores, labels)
+    assert bias[1] - bias[0] == pytest.approx(np.log(0.0005 / 0.9995), abs=0.5)
+    assert softmax(scores / temperature + bias, axis=1)[:, 1].mean() == pytest.approx(labels.mean(), rel=0.01)
 
 
 def test_labels_without_a_mistake_have_a_finite_calibration():

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+import typer
 from peft import LoraConfig, get_peft_model
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertModel
+from typer.testing import CliRunner
 
-from benchmarks.cost import Encoder, Machine, seconds, span
+from benchmarks.cost import Encoder, Machine, main, seconds, span
 
 
 @pytest.mark.parametrize("adapted", [6, 4])
@@ -31,6 +33,16 @@ def test_operations_are_those_that_torch_counts(adapted):
     with FlopCounterMode(display=False) as step:
         model(ids).last_hidden_state.sum().backward()
     assert step.get_total_flops() == pytest.approx(encoder.training(tokens), rel=0.1)
+
+
+def test_prices():
+    runner, prices = CliRunner(), [f"--price={price}" for price in (1, 2, 3, 4)]
+    app = typer.Typer(add_completion=False)
+    app.command()(main)
+    assert runner.invoke(app, prices).exit_code == 0
+    refused = runner.invoke(app, prices[:1])
+    assert refused.exit_code == 2
+    assert "4 are needed, one for each machine" in refused.output
 
 
 def test_a_case_by_hand():

@@ -1,6 +1,7 @@
 """Using the model: texts, files, pipes, kills."""
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -31,6 +32,14 @@ def test_texts(finished):
     for row, (label, confidence) in zip(table.itertuples(), predict(table["text"].tolist()), strict=True):
         assert label == labels[row.predicted]
         assert confidence == pytest.approx(row.confidence, abs=1e-5)
+
+
+def test_pipe_is_utf_8_whatever_the_terminal_is(finished):
+    text, latin = "good film, für immer", {**os.environ, "PYTHONIOENCODING": "ascii"}
+    piped = subprocess.run([*INFER, "-"], input=b"\xef\xbb\xbf" + text.encode(), env=latin, capture_output=True)
+    assert json.loads(piped.stdout.decode())["text"] == text
+    shown = subprocess.run([*INFER, text], env=latin, capture_output=True, check=True)
+    assert b"good film, f\\xfcr immer" in shown.stdout
 
 
 def test_pipe_answers_each_line_at_once(finished):
@@ -99,6 +108,7 @@ def test_texts_that_begin_with_a_dash(finished):
     assert infer_command(text, ok=False) == refused
     assert "'--colum': no such option" in infer_command("--colum", "text", "good", ok=False)
     assert infer_command("--", text).splitlines()[1].endswith(f"  {text}")
+    assert "'--explian': no such option" in infer_command("--explian", "--", text, ok=False)
     assert infer_command(b"g\xff", ok=False) == "infer: 'g\\udcff': not UTF-8\n"
 
 

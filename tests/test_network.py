@@ -6,7 +6,7 @@ import torch
 from conftest import ROOT, read, reviews
 from encoders import FAMILIES, write_encoder
 from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, BloomConfig, BloomModel
 
 from stages.classifier.batches import gradient
 from stages.classifier.calibration import calibrate
@@ -217,6 +217,14 @@ def test_a_methods_own_modules_to_save_do_not_replace_the_head(family):
     expected = logits(model, token_ids())
     save_classifier(model, {"tokenize": {}})
     np.testing.assert_allclose(logits(load_classifier()[0], token_ids()), expected, atol=1e-5)
+
+
+def test_a_head_without_a_bias_is_refused_before_a_training(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = BloomConfig(vocab_size=20, hidden_size=32, n_layer=1, n_head=2, pad_token_id=3)
+    BloomModel(config).save_pretrained(BASE)
+    with pytest.raises(InputError, match="the head of bloom ends in no linear layer with a bias"):
+        classifier(["no", "yes"], dropout=0.0)
 
 
 def test_a_checkpoint_without_all_of_the_encoder_is_refused(family):

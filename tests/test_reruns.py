@@ -16,6 +16,7 @@ from dvc.repo import Repo
 from forking import parse_each_text_once
 from ruamel.yaml import YAML
 
+from stages.files import sha256s
 from stages.settings.params import STAGES
 
 ALL = set(STAGES)
@@ -174,11 +175,14 @@ def test_what_changes_no_stage(finished):
     params.write_text(text)
     for path in (*Path("stages").iterdir(), *Path("data/raw").iterdir(), params, Path("dvc.yaml")):
         os.utime(path)
-    for name in ("README.md", "stages/new.py", "data/notes.txt", ".checkpoints/x"):
+    left = [f"stages/classifier/{name}" for name in (".training.py.swp", "training.py~", "#training.py#", ".DS_Store")]
+    before = sha256s(Path("stages/classifier"))
+    for name in ("README.md", "stages/new.py", "data/notes.txt", "data/local/.DS_Store", ".checkpoints/x", *left):
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text("new")
     Path("stages/__pycache__").mkdir(exist_ok=True)
     assert changed() == set()
+    assert sha256s(Path("stages/classifier")) == before  # by which a training in progress is known
 
 
 def test_local_data_reruns_data_alone(finished):

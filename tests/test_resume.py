@@ -167,9 +167,10 @@ def test_patience_ends_it_early_and_the_best_weights_are_kept(finished, monkeypa
     assert contents(finished) == expected
 
 
-def test_the_best_weights_of_a_method_whose_ranks_move_are_refused(finished, capfd):
-    edit_params(finished, **{"methods.lora.peft": {"peft_type": "ADALORA"}, "train.keep": "best"})
-    assert "train.keep: best is not for AdaLoRA" in refusal(train, capfd)
+@pytest.mark.parametrize(("key", "value"), [("keep", "best"), ("patience", 2)])
+def test_an_early_end_of_a_method_whose_ranks_move_is_refused(finished, capfd, key, value):
+    edit_params(finished, **{"methods.lora.peft": {"peft_type": "ADALORA"}, f"train.{key}": value})
+    assert f"train.{key}: {value} is not for AdaLoRA, whose ranks move to the end" in refusal(train, capfd)
 
 
 def test_evaluate_by_hand_leaves_a_broken_off_training(finished, monkeypatch, capfd):

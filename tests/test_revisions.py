@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import edit_params, git, read
+from ruamel.yaml import YAML
 from scipy import stats
 from sklearn.metrics import log_loss
 from typer.testing import CliRunner
@@ -53,8 +54,8 @@ def test_differences_against_scipy_and_scikit_learn():
         -np.log(each[["probability_no", "probability_yes"]].to_numpy()[range(400), labels]) for each in (first, second)
     ]
     assert loss["p"] == pytest.approx(stats.ttest_1samp(own[1] - own[0], 0).pvalue)
-    same = differences(first, first)["accuracy, points"]
-    assert (same["difference"], same["p"]) == (0, 1)
+    for same in differences(first, first).values():
+        assert [same[name] for name in ("difference", "low", "high", "p")] == [0, 0, 0, 1]
 
 
 def test_revisions_of_a_project(finished, monkeypatch):
@@ -80,6 +81,13 @@ def test_revisions_of_a_project(finished, monkeypatch):
     output = command("compare", "HEAD", "workspace")
     assert output.startswith("test: the two have other texts")
     assert len(rows(output.split("\n\n")[1])) == 2
+    yaml = YAML(typ="safe")
+    lock = yaml.load(finished / "dvc.lock")
+    (model,) = (out for out in lock["stages"]["train"]["outs"] if out["path"] == "models/adapter")
+    model["md5"] = 32 * "0" + ".dir"  # as if train alone had run
+    yaml.dump(lock, finished / "dvc.lock")
+    with pytest.raises(SystemExit, match="workspace: its model has not scored the test split"):
+        revisions.compare("HEAD", "workspace")
     with pytest.raises(SystemExit, match="nowhere: unknown Git revision 'nowhere'"):
         revisions.compare("HEAD", "nowhere")
 

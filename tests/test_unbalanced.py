@@ -9,6 +9,7 @@ import pytest
 from conftest import NEGATIVE, NEUTRAL, POSITIVE, edit_params, read, run_stages
 from local_data import write_csv
 from scipy.special import expit, logit
+from sklearn.metrics import log_loss
 
 from stages.files import VALIDATION
 
@@ -54,6 +55,8 @@ def test_probabilities_are_right_after_a_weighted_training(finished):
     assert result["ece"] < 0.05
     assert result["roc_auc"] > 0.7
     validation, seen = pd.read_parquet(VALIDATION), before_calibration()
+    loss = log_loss(validation["label"], validation["probability_positive"])  # calibrated, as it will answer
+    assert read("metrics/training.json")["validation_loss"] == pytest.approx(loss, abs=1e-4)
     assert validation["probability_positive"].mean() == pytest.approx((validation["label"] == 1).mean(), abs=0.001)
     # Without the weights the same training sees the rare label less often.
     edit_params(finished, **{"train.class_weights": None})

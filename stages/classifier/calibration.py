@@ -2,12 +2,15 @@
 
 import numpy as np
 
+from stages.classifier.network import last_layer
 
-def quality(scores: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """(log loss, accuracy) of logits (rows, labels)."""
+
+def quality(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
+    """(log loss, accuracy) of logits (rows, labels). weights: of the labels in the loss, (labels,), or all alike."""
     from scipy.special import log_softmax
 
-    loss = -log_softmax(scores, axis=1)[np.arange(len(labels)), labels].mean()
+    losses = -log_softmax(scores, axis=1)[np.arange(len(labels)), labels]
+    loss = np.average(losses, weights=None if weights is None else weights[labels])
     return float(loss), float((scores.argmax(axis=1) == labels).mean())
 
 
@@ -41,14 +44,11 @@ def calibrate(model, scores: np.ndarray, labels: np.ndarray) -> tuple[float, np.
         return quality(divided + values[1:], labels)[0], np.array([-(gaps * divided).sum(), *gaps.sum(axis=0)])
 
     start = np.zeros(1 + scores.shape[1])
-    bounds = [(-3, 3)] * len(start)  # labels that the scores tell apart without a mistake have no finite best
+    # Labels that the scores tell apart without a mistake have no finite best; a bias may have to undo a large weight.
+    bounds = [(-3, 3)] + [(-12, 12)] * scores.shape[1]
     found = minimize(loss, start, jac=True, bounds=bounds, options={"ftol": 1e-12, "gtol": 1e-8}).x
     temperature, bias = float(np.exp(found[0])), found[1:] - found[1:].mean()
-    linear = [
-        module
-        for module in model.modules()
-        if isinstance(module, torch.nn.Linear) and module.out_features == scores.shape[1]
-    ][-1]
+    linear = last_layer(model)
     with torch.no_grad():
         for parameter in linear.parameters():
             parameter /= temperature

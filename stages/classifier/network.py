@@ -52,7 +52,20 @@ def classifier(labels: list[str], dropout: float | None):
         last = [name for name, module in model.named_children() if any(True for _ in module.parameters())][-1]
         setattr(model, last, getattr(AutoModelForSequenceClassification.from_config(config), last))
         head = {last}
+    if getattr(last_layer(model), "bias", None) is None:
+        raise InputError(
+            f"{BASE}: the head of {config.model_type} ends in no linear layer with a bias, which the calibration sets; "
+            "choose another model"
+        )
     return model, sorted(head)
+
+
+def last_layer(model):
+    """The linear layer that the logits come from; None if it is of another kind."""
+    import torch
+
+    linear = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    return next((module for module in reversed(linear) if module.out_features == model.config.num_labels), None)
 
 
 def check_layers(model, setting: str, names: list[str]) -> None:

@@ -81,8 +81,9 @@ class Training:
         network, head = classifier(tokens.metadata["labels"], recipe.dropout)
         self.network = with_method(network, head, method, model.peft, self.steps).to(processor)
         check_length(self.network, tokens.metadata)
-        if recipe.keep == "best" and getattr(self.network.base_model, "update_and_allocate", None):
-            raise InputError("params.yaml: train.keep: best is not for AdaLoRA, whose ranks move to the end; use last")
+        ends_before = "keep: best" if recipe.keep == "best" else f"patience: {recipe.patience}"
+        if ends_before != "patience: None" and getattr(self.network.base_model, "update_and_allocate", None):
+            raise InputError(f"params.yaml: train.{ends_before} is not for AdaLoRA, whose ranks move to the end")
         self.label_weights = label_weights(recipe.class_weights, tokens.labels, tokens.metadata["labels"])
         self.trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(self.network, self.rate, recipe.weight_decay, method.loraplus_lr_ratio)
@@ -228,7 +229,8 @@ class Training:
         import torch
 
         with torch.autocast(self.network.device.type, torch.bfloat16, enabled=self.bf16):
-            self.progress.validation.append([step, *quality(*self.validate(self.recipe.validation_rows))])
+            scores, labels = self.validate(self.recipe.validation_rows)
+        self.progress.validation.append([step, *quality(scores, labels, self.label_weights)])  # weighted as in training
         if self.recipe.keep == "best" and not self.progress.since_best:
             trained = ((name, each) for name, each in self.network.named_parameters() if each.requires_grad)
             self.best = {name: each.detach().clone() for name, each in trained}
