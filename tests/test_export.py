@@ -15,8 +15,8 @@ from scipy.special import softmax
 
 from stages import infer
 from stages.files import ADAPTER
+from stages.serving import export
 from stages.settings.errors import InputError
-from stages.use import export
 
 TEXTS = [text for text, _ in reviews(40, seed=3) if len(text.split()) <= 20] + ["good", "a bad , bad film"]
 

@@ -81,6 +81,7 @@ CODE = {
     "text.py": {"tokenize", "baseline", "evaluate", "infer"},
     "classifier": {"train", "evaluate", "infer"},
     "use": {"evaluate", "infer"},
+    "serving": set(),
     "results": {"evaluate", "report"},
 }
 VERSIONS = {
@@ -95,7 +96,7 @@ VERSIONS = {
     "safetensors": {"train"},
     "scikit-learn": {"data", "baseline", "evaluate"},
     "scipy": {"baseline", "train", "evaluate", "infer", "report"},
-    "tokenizers": {"tokenize", "evaluate", "infer"},
+    "tokenizers": {"tokenize", "train", "evaluate", "infer"},
     "torch": {"train", "evaluate", "infer"},
     "transformers": {"tokenize", "train", "evaluate", "infer"},
 }

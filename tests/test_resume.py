@@ -34,7 +34,7 @@ def validate_as(monkeypatch, losses: list[float]) -> None:
 
     def follow(self, step, follow=Training.follow):
         with monkeypatch.context() as patch:
-            patch.setattr("stages.classifier.training.quality", lambda scores, labels: (losses[step - 1], 0.5))
+            patch.setattr("stages.classifier.training.quality", lambda scores, labels, weights: (losses[step - 1], 0.5))
             follow(self, step)
 
     monkeypatch.setattr(Training, "follow", follow)
