@@ -1,9 +1,11 @@
 """Using the model: texts, files, pipes, kills."""
 
+import io
 import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import INFER, infer_command, read
 
-from stages.infer import predict
+from stages.infer import predict, show_table
 
 
 def test_texts(finished):
@@ -38,8 +40,14 @@ def test_pipe_is_utf_8_whatever_the_terminal_is(finished):
     text, latin = "good film, für immer", {**os.environ, "PYTHONIOENCODING": "ascii"}
     piped = subprocess.run([*INFER, "-"], input=b"\xef\xbb\xbf" + text.encode(), env=latin, capture_output=True)
     assert json.loads(piped.stdout.decode())["text"] == text
-    shown = subprocess.run([*INFER, text], env=latin, capture_output=True, check=True)
-    assert b"good film, f\\xfcr immer" in shown.stdout
+
+
+def test_table_on_a_terminal_that_lacks_a_letter(monkeypatch):
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, "ascii"))
+    show_table(["für immer"], lambda texts: [("positive", 0.5)], explain=False)
+    sys.stdout.flush()
+    assert shown.getvalue().endswith(b"positive       50.0%  f\\xfcr immer\n")
 
 
 def test_pipe_answers_each_line_at_once(finished):
