@@ -26,7 +26,7 @@ TEXT = "a great film , not boring and i loved it"
 
 def test_verdict():
     assert verdict("positive", 0.9, 0.0) == "**positive**, at 90.00%."
-    assert verdict("positive", 0.9, 0.9) == "**positive**: 90.00% is above the threshold of 90.00%."
+    assert verdict("positive", 0.9, 0.9) == "**positive**: 90.00% reaches the threshold of 90.00%."
     assert verdict("5*", 0.8, 0.0) == "**5\\***, at 80.00%."
     assert verdict("positive", 0.8, 0.9) == "**uncertain**: positive at 80.00%, below the threshold of 90.00%."
 

@@ -40,7 +40,7 @@ def verdict(label: str, confidence: float, threshold: float) -> str:
         return f"**{label}**, at {confidence:.2%}."
     if confidence < threshold:
         return f"**{UNCERTAIN}**: {label} at {confidence:.2%}, below the threshold of {threshold:.2%}."
-    return f"**{label}**: {confidence:.2%} is above the threshold of {threshold:.2%}."
+    return f"**{label}**: {confidence:.2%} reaches the threshold of {threshold:.2%}."
 
 
 def marked_words(found: Explanation) -> tuple[list[tuple[str, str | None]], dict[str, str]]:
