@@ -24,6 +24,8 @@ def classifier(labels: list[str], dropout: float | None):
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
+    from stages.classifier.first_token import first_token_only
+
     config = AutoConfig.from_pretrained(
         BASE, local_files_only=True, id2label=dict(enumerate(labels)), label2id={v: k for k, v in enumerate(labels)}
     )
@@ -57,6 +59,7 @@ def classifier(labels: list[str], dropout: float | None):
             f"{BASE}: the head of {config.model_type} ends in no linear layer with a bias, which the calibration sets; "
             "choose another model"
         )
+    first_token_only(model)
     return model, sorted(head)
 
 

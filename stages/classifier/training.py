@@ -81,9 +81,10 @@ class Training:
         network, head = classifier(tokens.metadata["labels"], recipe.dropout)
         self.network = with_method(network, head, method, model.peft, self.steps).to(processor)
         check_length(self.network, tokens.metadata)
-        ends_before = "keep: best" if recipe.keep == "best" else f"patience: {recipe.patience}"
-        if ends_before != "patience: None" and getattr(self.network.base_model, "update_and_allocate", None):
-            raise InputError(f"params.yaml: train.{ends_before} is not for AdaLoRA, whose ranks move to the end")
+        follows_validation = recipe.keep == "best" or recipe.patience is not None
+        if follows_validation and getattr(self.network.base_model, "update_and_allocate", None):
+            setting = "keep: best" if recipe.keep == "best" else f"patience: {recipe.patience}"
+            raise InputError(f"params.yaml: train.{setting} is not for AdaLoRA, whose ranks move to the end")
         self.label_weights = label_weights(recipe.class_weights, tokens.labels, tokens.metadata["labels"])
         self.trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(self.network, self.rate, recipe.weight_decay, method.loraplus_lr_ratio)

@@ -17,6 +17,8 @@ def load_classifier():
     from peft.utils import ModulesToSaveWrapper
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
+    from stages.classifier.first_token import first_token_only
+
     quiet()
     for folder, step in ((BASE, "base_model"), (ADAPTER, "train")):
         if not (folder / "config.json").is_file():
@@ -35,6 +37,7 @@ def load_classifier():
         use_safetensors=True,
         ignore_mismatched_sizes=adapter,  # its head replaces the base's
     )
+    first_token_only(model)
     if adapter:
         model = PeftModel.from_pretrained(model, ADAPTER)
         if not model.active_peft_config.is_prompt_learning:  # a prompt has no weights to merge into

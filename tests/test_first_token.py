@@ -1,0 +1,100 @@
+"""The last layer of its first token alone, against the whole one as transformers has it."""
+
+import pytest
+import torch
+from conftest import reviews
+from encoders import FAMILIES, write_encoder
+from peft import PrefixTuningConfig, get_peft_model
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from stages.classifier.first_token import first_token_only
+from stages.files import BASE
+
+TEXTS = [" ".join(text.split()[: 2 + 3 * number]) for number, (text, _) in enumerate(reviews(5))]
+SHORTER = ["bert", "roberta", "distilbert"]
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request, tmp_path, monkeypatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    write_encoder(request.param)
+    return request.param
+
+
+def pair(**settings):
+    """The same model twice: as transformers has it, and with the shorter last layer."""
+    models = []
+    for shorter in (False, True):
+        torch.manual_seed(0)
+        model = AutoModelForSequenceClassification.from_pretrained(BASE, num_labels=3, **settings)
+        if shorter:
+            first_token_only(model)
+        models.append(model.eval())
+    return models
+
+
+def batch(texts: list[str]):
+    return AutoTokenizer.from_pretrained(BASE)(texts, padding=True, return_tensors="pt", return_token_type_ids=False)
+
+
+def outcome(model, inputs) -> dict[str, torch.Tensor]:
+    """The logits, and every gradient of a loss of them; none of what has no influence."""
+    logits = model(**inputs).logits
+    logits.square().sum().backward()
+    gradients = {name: each.grad for name, each in model.named_parameters() if each.grad is not None}
+    return {"logits": logits} | gradients
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("texts", [TEXTS, TEXTS[:1]], ids=["padded", "alone"])
+def test_same_logits_and_gradients(family, texts, attention):
+    whole, shorter = pair(attn_implementation=attention)
+    expected, found = outcome(whole, batch(texts)), outcome(shorter, batch(texts))
+    assert len(expected) > 15
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+    assert shorter.state_dict().keys() == whole.state_dict().keys()
+
+
+def test_its_work_is_that_of_keys_and_values(family):
+    """Of the last layer's linear layers all but those of keys and values have one token, by torch's own count (which
+    leaves fused attention out).
+    """
+    whole, shorter = pair()
+    inputs = batch([" ".join(["good film"] * 5)])
+    tokens, hidden, inner = inputs["input_ids"].shape[1], 32, 64
+    counts = []
+    for model in (whole, shorter):
+        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+            model(**inputs)
+        counts.append(counter.get_total_flops())
+    weights = 2 * hidden * hidden + 2 * hidden * inner  # query, output, and the feed-forward's two
+    saved = 2 * weights * (tokens - 1)
+    assert counts[0] - counts[1] == (saved if family in SHORTER else 0)
+
+
+def test_dropout_of_the_attention_is_the_checkpoints(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_encoder("bert")
+    _, shorter = pair(attention_probs_dropout_prob=0.5, hidden_dropout_prob=0.0, classifier_dropout=0.0)
+    inputs = batch(TEXTS)
+    for layer in shorter.bert.encoder.layer[:-1]:
+        layer.eval()
+    last = shorter.bert.encoder.layer[-1]
+    assert torch.equal(shorter(**inputs).logits, shorter(**inputs).logits)
+    last.train()
+    assert not torch.allclose(shorter(**inputs).logits, shorter(**inputs).logits)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"], indirect=True)
+def test_a_learned_prefix(family):
+    models = []
+    for model in pair():
+        config = PrefixTuningConfig(
+            task_type="SEQ_CLS", num_virtual_tokens=3, token_dim=32, num_layers=2, num_attention_heads=2,
+            num_transformer_submodules=1,
+        )  # fmt: skip
+        torch.manual_seed(1)
+        models.append(get_peft_model(model, config).eval())
+    expected, found = (outcome(model, batch(TEXTS[:3])) for model in models)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
