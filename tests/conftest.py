@@ -52,9 +52,27 @@ def pytest_xdist_make_scheduler(config, log):
     return WorkStealingScheduling(config, log)
 
 
+def pytest_configure():
+    """Its imports go on while the tests are collected."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        os.environ["SERVER_OF_TESTS"] = Server().address
+
+
 def pytest_collection_modifyitems(items):
-    """The long tests, which need a finished project, first; another worker does not wait while it is made."""
-    items.sort(key=lambda item: "finished_once" not in item.fixturenames)
+    """One worker begins with the tests that need a finished project; the others do not wait while it is made."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    finished = [item for item in items if "finished_once" in item.fixturenames]
+    others = [item for item in items if "finished_once" not in item.fixturenames]
+    first = len(items) // workers
+    items[:] = finished[:first]
+    for number in range(1, workers):
+        items += part(others, number, workers - 1) + part(finished[first:], number, workers - 1)
+    items += others * (workers == 1)
+
+
+def part(items: list, number: int, count: int) -> list:
+    """The one of that number, from 1, of so many parts of about the same size."""
+    return items[len(items) * (number - 1) // count : len(items) * number // count]
 
 
 def reviews(count: int, seed: int = 0) -> list[tuple[str, int]]:
@@ -109,11 +127,6 @@ def site_packages(site: Path) -> Path:
     table.to_csv(write_wheel(site, "tiny-reviews", "1.0") / "reviews.csv", index=False)
     write_bert(write_wheel(site, "tiny-bert", "1.0") / "model")
     return site
-
-
-@pytest.fixture(autouse=True, scope="session")
-def server_before_any_training():
-    server()
 
 
 @pytest.fixture(autouse=True)
@@ -256,7 +269,8 @@ def dvc(*args: str, ok: bool = True) -> str:
 
 @cache
 def server() -> Server:
-    return Server()
+    """The one for all of xdist's workers."""
+    return Server(os.environ["SERVER_OF_TESTS"])
 
 
 def run_stages(*names: str) -> None:
@@ -313,9 +327,9 @@ def refusal(stage, capfd) -> str:
     return lines[0].removeprefix(f"{stage.__name__}: ")
 
 
-def infer_command(*args: str | bytes, ok: bool = True) -> str:
+def infer_command(*args: str | bytes, given: bytes = b"", ok: bool = True) -> str:
     """What `python -m stages.infer ARGS` prints; where it must fail, its one line of error (see forking.py)."""
-    status, printed, told = server().stage("stages.infer", args)
+    status, printed, told = server().stage("stages.infer", args, given)
     assert status == (0 if ok else 1), told
     if ok:
         return printed

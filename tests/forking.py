@@ -3,6 +3,8 @@ what they import.
 
 A Python of its own for each would import DVC, torch and transformers, for longer than most of them take on the tiny
 project. Forks of the tests' own process would not do: it has trained, after which torch does not train in a fork.
+
+For each command the server forks an attendant, and this the command, whose end it tells over their socket.
 """
 
 import contextlib
@@ -13,12 +15,15 @@ import json
 import logging
 import os
 import runpy
+import select
+import shutil
 import signal
 import socket
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Sequence
+from typing import IO
 
 IMPORTED = (
     *("dvc.cli.parser", "dvc.repo", "dvc.scm", "dvc.stage.run", "dulwich.client", "colorama"),
@@ -26,41 +31,81 @@ IMPORTED = (
     *("sklearn.feature_extraction.text", "sklearn.linear_model", "sklearn.model_selection", "sklearn.metrics"),
     *("torch", "transformers", "typer"),
 )
-# They read huggingface_hub's settings, of which some are fixed once that is imported.
-OWN_PROCESS = ("stages.data", "stages.base_model")
+# What a command imports itself: code of its folder, and settings that are fixed by their import.
+OWN = ("stages", "huggingface_hub")
 
 
 class Server:
-    """The process that is forked from; one command at a time."""
+    """The process that is forked from, as one reaches it: any number of processes, at an address that each can be told.
+    It has the environment of the one that starts it, and ends with that.
+    """
 
-    def __init__(self):
-        self.socket, theirs = socket.socketpair()
-        if os.fork() == 0:
-            self.socket.close()  # so that theirs ends with this process
-            try:
-                serve(theirs)
-            finally:
-                os._exit(1)
-        theirs.close()
+    def __init__(self, address: str | None = None):
+        self.address = address or start_server()
 
-    def dvc(self, args: tuple[str, ...]) -> tuple[int, str]:
+    def dvc(self, args: Sequence[str]) -> tuple[int, str]:
         """(exit status, what was printed to both streams) of `dvc ARGS` in this process's folder and environment."""
         with tempfile.TemporaryFile("w+") as printed:
-            return self.status("dvc", args, printed, printed), contents(printed)
+            return self.start("dvc", args, printed, printed).wait(), contents(printed)
 
-    def stage(self, module: str, args: tuple[str | bytes, ...]) -> tuple[int, str, str]:
-        """(exit status, stdout, stderr) of `python -m MODULE ARGS`."""
-        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-            return self.status(module, args, out, err), contents(out), contents(err)
+    def stage(self, module: str, args: Sequence[str | bytes], given: bytes = b"") -> tuple[int, str, str]:
+        """(exit status, stdout, stderr) of `python -m MODULE ARGS`. given: on its stdin."""
+        with (
+            tempfile.TemporaryFile("w+") as out,
+            tempfile.TemporaryFile("w+") as err,
+            tempfile.TemporaryFile() as stdin,
+        ):
+            stdin.write(given)
+            stdin.seek(0)
+            return self.start(module, args, out, err, stdin).wait(), contents(out), contents(err)
 
-    def status(self, command: str, args: tuple[str | bytes, ...], *streams) -> int:
+    def start(self, command: str, args: Sequence[str | bytes], out: IO, err: IO, stdin: IO | None = None) -> "Command":
+        """Without waiting for its end; the leader of a process group. command: dvc, or a module, as `python -m` has it;
+        stdin: nothing is there without one.
+        """
         request = {"command": command, "args": [os.fsdecode(arg) for arg in args], "path": sys.path}
         request |= {"folder": os.getcwd(), "environment": dict(os.environ)}
-        with tempfile.TemporaryFile("w+") as told:
+        attendant = socket.socket(socket.AF_UNIX)
+        attendant.connect(self.address)
+        with tempfile.TemporaryFile("w+") as told, open(os.devnull) as nothing:
             told.write(json.dumps(request))
             told.flush()
-            socket.send_fds(self.socket, [b"!"], [file.fileno() for file in (told, *streams)])
-            return int.from_bytes(self.socket.recv(4), "little", signed=True)
+            socket.send_fds(attendant, [b"!"], [file.fileno() for file in (told, stdin or nothing, out, err)])
+        return Command(attendant)
+
+
+def start_server() -> str:
+    """Start the process, which then imports; the address at which it already listens."""
+    address = f"{tempfile.mkdtemp()}/server"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(address)
+        listening.listen(64)
+        listening.set_inheritable(True)
+        os.posix_spawn(sys.executable, [sys.executable, __file__, str(listening.fileno()), address], os.environ)
+    return address
+
+
+class Command:
+    """One that runs; what subprocess.Popen has of it."""
+
+    def __init__(self, attendant: socket.socket):
+        self.attendant, self.returncode = attendant, None
+        self.pid = self.told()
+
+    def told(self) -> int:
+        return int.from_bytes(self.attendant.recv(4), "little", signed=True)
+
+    def poll(self) -> int | None:
+        if self.returncode is None and select.select([self.attendant], [], [], 0)[0]:
+            self.wait()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            self.attendant.settimeout(timeout)
+            self.returncode = self.told()
+            self.attendant.close()
+        return self.returncode
 
 
 def contents(file) -> str:
@@ -78,18 +123,27 @@ def parse_each_text_once(setattr: Callable = setattr) -> None:
         setattr(module, "parse_yaml", lambda *args, **kwargs: copy.deepcopy(parsed(*args, **kwargs)))
 
 
-def serve(requests: socket.socket) -> None:
+def serve(listening: socket.socket, address: str) -> None:
+    parent = os.getppid()
     for name in IMPORTED:
         importlib.import_module(name)
     parse_each_text_once()
-    while True:
-        byte, descriptors, *_ = socket.recv_fds(requests, 1, 3)
-        if not byte:
-            return  # the tests are over
-        child = forked(lambda descriptors=descriptors: main(*descriptors))
-        for descriptor in descriptors:
-            os.close(descriptor)
-        requests.sendall(wait(child).to_bytes(4, "little", signed=True))
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for an attendant
+    listening.settimeout(1)
+    while os.getppid() == parent:
+        with contextlib.suppress(TimeoutError), listening.accept()[0] as client:
+            forked(lambda client=client: attend(client))
+    shutil.rmtree(os.path.dirname(address))
+
+
+def attend(client: socket.socket) -> None:
+    """Tell the command's process id, and at its end its status."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    client.settimeout(None)
+    _, descriptors, *_ = socket.recv_fds(client, 1, 4)
+    child = forked(lambda: main(*descriptors))
+    client.sendall(child.to_bytes(4, "little", signed=True))
+    client.sendall(wait(child).to_bytes(4, "little", signed=True))
 
 
 def forked(main) -> int:
@@ -119,13 +173,15 @@ def wait(child: int) -> int:
 
 
 def main(told: int, *streams: int) -> None:
-    for number, stream in enumerate(streams, 1):
+    os.setsid()
+    for number, stream in enumerate(streams):
         os.dup2(stream, number)
     with open(told, closefd=False) as file:
         file.seek(0)
         request = json.load(file)
     sys.path[:] = request["path"]
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
     sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
     if request["command"] != "dvc":
         sys.stderr = open(2, "w", buffering=1, closefd=False, errors="backslashreplace")  # noqa: SIM115
@@ -150,7 +206,7 @@ def dvc_main(args: list[str]) -> None:
 
     def run_stage(executable, cmd, cwd, env, **kwargs):
         module = cmd.split()[-1]
-        if module in OWN_PROCESS or "LAUNCH" in env or "PYTHONHASHSEED" in env:
+        if "LAUNCH" in env:
             return in_a_shell(executable, cmd, cwd=cwd, env=env, **kwargs)
         if status := wait(forked(lambda: stage_main(module, cwd, env))):
             raise run.StageCmdFailedError(cmd, status)
@@ -160,13 +216,17 @@ def dvc_main(args: list[str]) -> None:
 
 
 def stage_main(module: str, folder: str, environment: dict[str, str], args: Sequence[str] = ()) -> None:
-    """`python -m MODULE ARGS`; the stages' modules are those of the folder, as they are now."""
+    """`python -m MODULE ARGS`."""
     os.chdir(folder)
     os.environ.clear()
     os.environ |= environment
-    for name in [name for name in sys.modules if name.split(".")[0] == "stages"]:
+    for name in [name for name in sys.modules if name.split(".")[0] in OWN]:
         del sys.modules[name]
     sys.path.insert(0, folder)
     importlib.invalidate_caches()
     sys.argv = [module, *args]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])

@@ -7,7 +7,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
+from forking import Server
 from ruamel.yaml import YAML
 
 
@@ -17,22 +19,20 @@ def locked(project: Path) -> dict:
 
 
 def repro_until(
-    reached: Callable[[], bool], how: signal.Signals, group: bool = True, victim: Callable[[], int] | None = None
+    reached: Callable[[], bool],
+    how: signal.Signals,
+    group: bool = True,
+    victim: Callable[[], int] | None = None,
+    server: Server | None = None,
 ) -> tuple[bool, str]:
     """Start `dvc repro`, send a signal once `reached()`; (whether it was sent before the end, what was printed).
 
     The signal goes to all that was started, or not as a group to DVC alone, or to the process of the number `victim()`.
+    server: what DVC and the stages are forks of; without one each is a Python of its own.
     """
     log = Path("repro.log")
     with log.open("w") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dvc", "repro"],
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},  # what is waited for shows in the log at once
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in a background job
-        )
+        process = server.start("dvc", ["repro"], file, file) if server else start_repro(file)
         while process.poll() is None and not reached():
             time.sleep(0.001)
         alive = process.poll() is None
@@ -42,3 +42,14 @@ def repro_until(
             (os.killpg if group else os.kill)(process.pid, how)
         process.wait(timeout=60)
     return alive, log.read_text()
+
+
+def start_repro(log: IO) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro"],
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},  # what is waited for shows in the log at once
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in a background job
+    )

@@ -9,12 +9,13 @@ from operator import getitem
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import ROOT, edit_params, git, read, reviews
 from matplotlib.testing.compare import compare_images
 from ruamel.yaml import YAML
 
-from benchmarks import peers, settings, speed
+from benchmarks import peers, settings, speed, time_to_accuracy
 from stages.classifier.training import Training
 from stages.infer import predict
 from stages.settings.params import load_params
@@ -139,6 +140,39 @@ def test_speed_beside_the_peers(finished, capsys, monkeypatch):
     assert printed.count("'train_samples_per_second'") == 2  # Trainer's own lines
     cells = [re.split(r" *\| *", line)[1:-1] for line in printed.splitlines() if line.startswith("| ")]
     assert [row[0].split(",")[0] for row in cells[1:]] == ["training; Trainer"] * 2 + ["scoring; pipeline"] * 2
+
+
+def test_the_clock_stands_still_while_it_is_asked(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(time_to_accuracy.time, "perf_counter", lambda: clock[0])
+    answers = iter([0.5, 0.8, 0.9])
+
+    def accuracy(model):
+        clock[0] += 1000
+        return next(answers)
+
+    run = time_to_accuracy.Run("x", 50, 0.9, 100, accuracy, started=0.0)
+    ended = []
+    while not ended or not ended[-1]:
+        clock[0] += 2
+        ended.append(run.ends(None, len(ended) + 1, 16))
+    assert run.table == [["x", 64, 8, 0.5], ["x", 112, 14, 0.8], ["x", 160, 20, 0.9]]
+    assert len(ended) == 10
+    clock[0] += 100
+    assert time_to_accuracy.Run("y", 50, 0.9, 100, accuracy, started=clock[0] - 101).ends(None, 1, 16)
+
+
+def test_time_to_accuracy_beside_the_recipe(finished, monkeypatch):
+    out = Path("measured.csv")
+    time_to_accuracy.main(target=0.1, every=32, held_out=10, limit=1e9, out=out)
+    table = pd.read_csv(out)
+    assert table["run"].tolist() == ["default", "recipe 0.0002", "recipe 0.001"]
+    assert table["texts"].tolist() == [32] * 3
+    assert (table["seconds"] > 0).all()
+    assert table["accuracy"].between(0.1, 1).all()
+    monkeypatch.setattr(time_to_accuracy, "Run", None)  # what is measured is not measured again
+    time_to_accuracy.main(target=0.1, every=32, held_out=10, limit=1e9, out=out)
+    assert pd.read_csv(out).equals(table)
 
 
 def test_the_peer_gives_the_labels_of_infer(finished, tmp_path):

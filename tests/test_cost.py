@@ -4,34 +4,36 @@ import pytest
 import torch
 import typer
 from peft import LoraConfig, get_peft_model
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import BertConfig, BertModel
+from transformers import BertConfig, BertForSequenceClassification
 from typer.testing import CliRunner
 
 from benchmarks.cost import Encoder, Machine, main, seconds, span
+from stages.classifier.first_token import first_token_only
 
 
 @pytest.mark.parametrize("adapted", [6, 4])
 def test_operations_are_those_that_torch_counts(adapted):
-    """Of a BERT without pooler; LoRA of rank 1 on its matrices adds a little, and the input of the lowest layer that
-    has it needs no gradient.
-    """
+    """LoRA of rank 1 on the matrices adds a little, and the input of the lowest layer that has it needs no gradient."""
     encoder, tokens = Encoder(layers=6, hidden=64, intermediate=256, adapted=adapted, trained=0), 50
     config = BertConfig(
         vocab_size=10, hidden_size=64, num_hidden_layers=6, num_attention_heads=2, intermediate_size=256,
-        attn_implementation="eager", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, num_labels=2,
     )  # fmt: skip
-    model = BertModel(config, add_pooling_layer=False)
+    model = BertForSequenceClassification(config)
+    first_token_only(model)
+    head = 2 * (64 * 64 + 64 * 2)
     ids = torch.zeros((1, tokens), dtype=torch.long)
-    with FlopCounterMode(display=False) as forward:
+    with FlopCounterMode(display=False) as forward, sdpa_kernel(SDPBackend.MATH):  # the products of a fused one are not
         model(ids)
-    assert forward.get_total_flops() == encoder.forward(tokens)
+    assert forward.get_total_flops() - head == encoder.forward(tokens)
     top = list(range(6 - adapted, 6))
     model = get_peft_model(
         model, LoraConfig(r=1, target_modules=["query", "key", "value", "dense"], layers_to_transform=top)
     )
-    with FlopCounterMode(display=False) as step:
-        model(ids).last_hidden_state.sum().backward()
+    with FlopCounterMode(display=False) as step, sdpa_kernel(SDPBackend.MATH):
+        model(ids).logits.sum().backward()
     assert step.get_total_flops() == pytest.approx(encoder.training(tokens), rel=0.1)
 
 
@@ -48,10 +50,12 @@ def test_prices():
 def test_a_case_by_hand():
     """1,600 texts of 10 tokens, after an epoch on 5, in two processes: 200 steps in all, 100 of each."""
     encoder = Encoder(layers=2, hidden=2, intermediate=4, adapted=1, trained=1000)
-    assert encoder.forward(10) == 2 * (2 * (4 * 4 + 2 * 8) * 10 + 4 * 2 * 100) == 2880
-    assert encoder.forward(5) == 2 * (2 * (4 * 4 + 2 * 8) * 5 + 4 * 2 * 25) == 1040
+    last = {tokens: 2 * 2 * 4 * tokens + 2 * (2 * 4 + 2 * 8) + 4 * 2 * tokens for tokens in (5, 10)}
+    assert last == {5: 168, 10: 288}
+    assert encoder.forward(10) == 2 * (4 * 4 + 2 * 8) * 10 + 4 * 2 * 100 + 288 == 1728
+    assert encoder.forward(5) == 2 * (4 * 4 + 2 * 8) * 5 + 4 * 2 * 25 + 168 == 688
     machine = Machine("two", processes=2, train=1440, score=720, step=0.5, network=8000, price=1)
     taken = seconds(1600, machine, encoder, 10, 5, 10)
-    assert taken["score"] == 1600 * 2880 / 720 / 2
-    assert taken["train"] == 1600 * 1.5 * (2880 + 1040) / 1440 / 2 + 100 * (0.5 + 1)
+    assert taken["score"] == 1600 * 1728 / 720 / 2
+    assert taken["train"] == 1600 * (1728 + 288 + 688 + 168) / 1440 / 2 + 100 * (0.5 + 1)
     assert [span(value) for value in (5, 600, 7200, 864000)] == ["5.0 s", "10.0 min", "2.0 h", "10.0 days"]

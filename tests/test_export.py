@@ -4,12 +4,11 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, dvc, edit_params, read, reviews
+from conftest import ROOT, dvc, edit_params, read, reviews, server
 from encoders import FAMILIES, write_encoder
 from scipy.special import softmax
 
@@ -171,10 +170,10 @@ def test_mistakes(finished):
     with pytest.raises(InputError, match=r"metrics/evaluate.json: not found; make it with `dvc repro evaluate`"):
         export.export()
     shutil.rmtree("models/adapter")
-    process = subprocess.run([sys.executable, "-m", "stages.serving.export"], capture_output=True, text=True)
-    assert process.returncode == 1
-    assert process.stderr.startswith("export: models/adapter: no model there")
-    assert len(process.stderr.splitlines()) == 1
+    status, _, told = server().stage("stages.serving.export", [])
+    assert status == 1
+    assert told.startswith("export: models/adapter: no model there")
+    assert len(told.splitlines()) == 1
     assert not Path("models/export").exists()
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import INFER, infer_command, read
+from conftest import INFER, infer_command, read, server
 
 from stages.infer import predict, show_table
 
@@ -75,9 +75,7 @@ def test_below_a_confidence_the_answer_is_uncertain(finished):
     assert predict(texts, float(middle)) == [(sure, high), ("uncertain", low)]
     rows = infer_command("--min-confidence", middle, *texts).splitlines()[1:]
     assert [row.split()[:2] for row in rows] == [[sure, f"{high:.1%}"], ["uncertain", f"{low:.1%}"]]
-    piped = subprocess.run(
-        [*INFER, "--min-confidence", middle, "-"], input="\n".join(texts), capture_output=True, text=True, check=True
-    ).stdout.splitlines()
+    piped = infer_command("--min-confidence", middle, "-", given="\n".join(texts).encode()).splitlines()
     assert [json.loads(line)["label"] for line in piped] == [sure, "uncertain"]
     threshold = read("metrics/evaluate.json")["above_threshold"]["threshold"]
     table[["text"]].to_csv("a.csv", index=False)
@@ -157,11 +155,9 @@ def test_more_mistakes(finished):
     pq.write_table(pa.table({"text": texts}), "a.parquet")
     assert "Invalid UTF8" in infer_command("--file", "a.parquet", "--out", "out.parquet", ok=False)
     assert "out.csv: must end in .parquet" in infer_command("--file", "a.csv", "--out", "out.csv", ok=False)
-    Path("bad.txt").write_bytes(b"good\ng\xff\n")
-    with Path("bad.txt").open("rb") as file:
-        process = subprocess.run([*INFER, "-"], capture_output=True, text=True, stdin=file)
-    assert process.returncode == 1
-    assert json.loads(process.stdout)["text"] == "good"  # what came before
-    assert "line 2: not UTF-8" in process.stderr
+    status, printed, told = server().stage("stages.infer", ["-"], b"good\ng\xff\n")
+    assert status == 1
+    assert json.loads(printed)["text"] == "good"  # what came before
+    assert "line 2: not UTF-8" in told
     shutil.rmtree("models/adapter")
     assert "dvc checkout models/adapter" in infer_command("good film", ok=False)

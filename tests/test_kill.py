@@ -4,12 +4,11 @@ import hashlib
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from conftest import contents, dvc, edit_params, refusal, stages_run
+from conftest import contents, dvc, edit_params, refusal, server, stages_run
 from killing import locked, repro_until
 from ruamel.yaml import YAML
 
@@ -34,10 +33,10 @@ def forget_training(project: Path) -> Path:
 def finish(attempts: int = 1) -> str:
     """`dvc repro` to its end. More attempts for one whose killed predecessor left a stage running."""
     for _ in range(attempts - 1):
-        process = subprocess.run([sys.executable, "-m", "dvc", "repro"], capture_output=True, text=True)
-        if process.returncode == 0:
-            return process.stdout
-        assert "an earlier run of this stage still goes on" in process.stderr, process.stderr
+        status, output = server().dvc(["repro"])
+        if status == 0:
+            return output
+        assert "an earlier run of this stage still goes on" in output, output
         time.sleep(1)
     return dvc("repro")
 
@@ -65,7 +64,7 @@ def test_killed_at_many_moments(untrained):
     for moment, reached in moments.items():
         for folder in ("models/adapter.part", "models/adapter"):  # of the kill before, if that met a save
             shutil.rmtree(folder, ignore_errors=True)
-        sent, log = repro_until(reached, signal.SIGKILL)
+        sent, log = repro_until(reached, signal.SIGKILL, server=server())
         assert sent, f"{moment} was not met: {log}"
         assert "Traceback" not in log
         going_on = "train: going on from step" in log
@@ -78,7 +77,7 @@ def test_killed_at_many_moments(untrained):
 def test_dvc_alone_is_killed(untrained):
     """The training goes on without its parent; another one must not join in."""
     project, (lock, outputs), _ = untrained
-    sent, log = repro_until(lambda: checkpoints("*.safetensors"), signal.SIGKILL, group=False)
+    sent, log = repro_until(lambda: checkpoints("*.safetensors"), signal.SIGKILL, group=False, server=server())
     assert sent, log
     finish(attempts=10)
     assert locked(project) == lock
@@ -88,7 +87,8 @@ def test_dvc_alone_is_killed(untrained):
 def test_two_at_once(untrained):
     """The second says so and leaves the first alone."""
     project, (lock, outputs), _ = untrained
-    first = subprocess.Popen([sys.executable, "-m", "dvc", "repro"], stdout=subprocess.PIPE, text=True)
+    with Path("first.log").open("w") as log:
+        first = server().start("dvc", ["repro"], log, log)
     while not checkpoints("*.safetensors"):
         assert first.poll() is None
         time.sleep(0.01)
@@ -96,8 +96,8 @@ def test_two_at_once(untrained):
     assert first.poll() is None, "the first was over before the second was refused"
     assert "is busy, it is being blocked by" in output
     assert "Traceback" not in output
-    assert stages_run(first.communicate()[0])[0] == "train"
-    assert first.returncode == 0
+    assert first.wait() == 0
+    assert stages_run(Path("first.log").read_text())[0] == "train"
     assert locked(project) == lock
     assert contents(project) == outputs
 

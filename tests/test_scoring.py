@@ -16,7 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import INFER, infer_command, peak_memory, reviews
+from conftest import infer_command, peak_memory, reviews, server
+from forking import Command
 
 from stages import infer
 from stages.infer import predict
@@ -25,6 +26,12 @@ from stages.rows.tables import ROWS
 from stages.settings.errors import InputError
 from stages.use import arrow, scoring
 from stages.use.scoring import Job, score_file
+
+
+def start_scoring() -> Command:
+    """`python -m stages.infer` of many.csv into out.parquet, and what it prints into told.txt."""
+    with Path("told.txt").open("w") as told:
+        return server().start("stages.infer", ["--file", "many.csv", "--out", "out.parquet"], told, told)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
@@ -138,7 +145,7 @@ def test_a_finished_file_is_replaced_only_when_asked(finished):
 def test_two_runs_do_not_write_one_file(finished, monkeypatch):
     pd.DataFrame({"text": ["a good film"] * 30 * ROWS}).to_csv("many.csv", index=False)
     pd.DataFrame({"text": ["a bad film"] * 3}).to_csv("few.csv", index=False)
-    first = subprocess.Popen([*INFER, "--file", "many.csv", "--out", "out.parquet"], stderr=subprocess.DEVNULL)
+    first = start_scoring()
     while not list(Path().glob(".out.parquet.*.parts")):
         assert first.poll() is None
         time.sleep(0.01)
@@ -194,12 +201,12 @@ def test_killed_run_goes_on(finished, monkeypatch):
     batch = infer.Classifier.__call__
     monkeypatch.setattr(infer.Classifier, "__call__", lambda self, texts: scored.extend(texts) or batch(self, texts))
 
-    process = subprocess.Popen([*INFER, "--file", "many.csv", "--out", "out.parquet"], stderr=subprocess.DEVNULL)
+    process = start_scoring()
     glob = ".out.parquet.*.parts/*.parquet"
     while len(list(Path().glob(glob))) < 3:
         assert process.poll() is None
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    os.kill(process.pid, signal.SIGKILL)
     process.wait()
     done = len(list(Path().glob(glob)))
     assert done < 30
@@ -215,22 +222,16 @@ def test_killed_run_goes_on(finished, monkeypatch):
 
 def test_interrupted_run_goes_on(finished):
     pd.DataFrame({"text": ["a good film"] * 30 * ROWS}).to_csv("many.csv", index=False)
-    call = [*INFER, "--file", "many.csv", "--out", "out.parquet"]
-    process = subprocess.Popen(
-        call,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in a background job
-    )
+    process = start_scoring()
     while not (found := list(Path().glob(".out.parquet.*.parts/0000000.parquet"))):
         assert process.poll() is None
         time.sleep(0.01)
     (first,) = found
-    process.send_signal(signal.SIGINT)
-    assert process.communicate()[1] == "infer: interrupted; with --file the same command goes on where it was\n"
-    assert process.returncode == 1
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait() == 1
+    assert Path("told.txt").read_text() == "infer: interrupted; with --file the same command goes on where it was\n"
     written = first.stat().st_mtime_ns
-    process = subprocess.Popen(call, stderr=subprocess.DEVNULL)
+    process = start_scoring()
     while process.poll() is None:
         with contextlib.suppress(FileNotFoundError):  # removed at the end
             assert first.stat().st_mtime_ns == written

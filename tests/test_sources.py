@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import edit_params, read, reviews
+from conftest import edit_params, read, reviews, server
 from loopback_hub import REVISION, LoopbackHub
 
 from stages.files import read_table
@@ -67,17 +67,17 @@ def hub(project, repositories, tmp_path, monkeypatch):
 
 def run(stage: str) -> str:
     """Run a stage that must succeed; what it printed."""
-    process = subprocess.run([sys.executable, "-m", f"stages.{stage}"], capture_output=True, text=True)
-    assert process.returncode == 0, process.stderr
-    return process.stderr
+    status, _, told = server().stage(f"stages.{stage}", [])
+    assert status == 0, told
+    return told
 
 
 def refused(stage: str) -> str:
     """Run a stage that must refuse; its one line."""
-    process = subprocess.run([sys.executable, "-m", f"stages.{stage}"], capture_output=True, text=True)
-    assert process.returncode == 1, process.stderr
-    assert "Traceback" not in process.stderr
-    (line,) = [line for line in process.stderr.splitlines() if line.startswith(f"{stage}: ")]
+    status, _, told = server().stage(f"stages.{stage}", [])
+    assert status == 1, told
+    assert "Traceback" not in told
+    (line,) = [line for line in told.splitlines() if line.startswith(f"{stage}: ")]
     return line
 
 

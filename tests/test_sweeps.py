@@ -42,6 +42,7 @@ def test_a_queue_with_two_workers_gives_what_runs_one_by_one_do(finished):
         assert trained() == made
 
 
+@pytest.mark.scale
 def test_search_of_the_docs(finished):
     """The script as it stands there, with one trial; started again, it proposes the same and trains nothing."""
     edit_params(finished, **{"train.epochs": 1})
