@@ -11,6 +11,7 @@
 # make soak    kill runs at random moments and mutate inputs, by the hundred (an hour)
 # make bench   what rank, learning rate and method buy: a training each (2 hours), benchmarks/settings.csv
 # make speed   texts a second in training and scoring beside Trainer and pipeline (8 minutes)
+# make time-to-accuracy  how long until 89% of held-out texts are right, beside Trainer (3 hours)
 # make deletion  whether the words that --explain finds matter (15 minutes)
 # make windows   what several windows give for long texts (5 minutes)
 # make planted  whether data/doubtful_labels.csv finds labels that were turned round (2 minutes)
@@ -28,7 +29,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run env test test-scale lint export demo table compare spread push plots soak bench speed windows deletion planted scale audit lock
+.PHONY: help run env test test-scale lint export demo table compare spread push plots soak bench speed time-to-accuracy windows deletion planted scale audit lock
 .DELETE_ON_ERROR:
 
 run: $(ENV)
@@ -106,6 +107,10 @@ bench: $(ENV)
 speed: $(ENV)
 	dvc repro
 	python -m benchmarks.speed
+
+time-to-accuracy: $(ENV)
+	dvc repro
+	python -m benchmarks.time_to_accuracy
 
 windows: $(ENV)
 	dvc repro

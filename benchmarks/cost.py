@@ -15,7 +15,11 @@ import typer
 
 @dataclass(frozen=True)
 class Encoder:
-    """A BERT-like encoder, as its config.json describes it, and what LoRA trains of it."""
+    """A BERT-like encoder, as its config.json describes it, and what LoRA trains of it.
+
+    Floating-point operations: two for each weight of the matrices and each token, and the two products of attention,
+    which grow with the square of the length.
+    """
 
     layers: int
     hidden: int
@@ -23,18 +27,23 @@ class Encoder:
     adapted: int  # layers with LoRA, the top ones
     trained: int  # parameters
 
-    def forward(self, tokens: float) -> float:
-        """Floating-point operations of a text of so many tokens: two for each weight of the matrices and each token,
-        and the two products of attention, which grow with the square of the length.
+    def through(self, layers: int, tokens: float) -> float:
+        """Of a text of so many tokens in the top `layers`. The last one has keys and values of all tokens, and the
+        rest of the first alone.
         """
-        matrices = 4 * self.hidden**2 + 2 * self.hidden * self.intermediate
-        return self.layers * (2 * matrices * tokens + 4 * self.hidden * tokens**2)
+        keys_values, rest = 2 * self.hidden**2, 2 * self.hidden**2 + 2 * self.hidden * self.intermediate
+        each = 2 * (keys_values + rest) * tokens + 4 * self.hidden * tokens**2
+        last = 2 * keys_values * tokens + 2 * rest + 4 * self.hidden * tokens
+        return (layers - 1) * each + last
+
+    def forward(self, tokens: float) -> float:
+        return self.through(self.layers, tokens)
 
     def training(self, tokens: float) -> float:
         """Of a text's share of a step with LoRA: forward, and backward to the activations of the layers that have it.
         The gradients of the frozen matrices, as much again, are not formed.
         """
-        return (1 + self.adapted / self.layers) * self.forward(tokens)
+        return self.forward(tokens) + self.through(self.adapted, tokens)
 
 
 @dataclass(frozen=True)

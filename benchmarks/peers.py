@@ -1,6 +1,6 @@
 """What people would write instead, as the documentation of transformers and peft has it; in fp32."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 BATCH = 16
@@ -8,9 +8,18 @@ LORA = {"r": 8, "lora_alpha": 32, "target_modules": ["query", "value"]}
 
 
 def trainer(
-    base: Path, texts: list[str], labels: list[int], classes: int, length: int, frugal: bool, folder: str
+    base: Path,
+    texts: list[str],
+    labels: list[int],
+    classes: int,
+    length: int,
+    frugal: bool,
+    folder: str,
+    epochs: int = 1,
+    rate: float = 2e-4,
+    callbacks: Sequence = (),
 ) -> Callable[[], object]:
-    """One epoch of these texts under Trainer, ready to be trained, as most write it: all texts padded to `length`, the
+    """Epochs of these texts under Trainer, ready to be trained, as most write it: all texts padded to `length`, the
     checkpoint's dropout. frugal: as its documentation advises for speed: texts of like length together, padded to the
     longest of a batch; and no dropout, which lets torch use its fused attention on a CPU.
     """
@@ -32,15 +41,16 @@ def trainer(
     settings = TrainingArguments(
         folder,
         per_device_train_batch_size=BATCH,
-        num_train_epochs=1,
-        learning_rate=2e-4,
+        num_train_epochs=epochs,
+        learning_rate=rate,
         train_sampling_strategy="group_by_length" if frugal else "random",
         save_strategy="no",
         report_to=[],
         disable_tqdm=True,
     )
     rows = Dataset.from_dict({**encoded, "labels": labels})
-    return Trainer(model, settings, train_dataset=rows, data_collator=DataCollatorWithPadding(tokenizer)).train
+    collate = DataCollatorWithPadding(tokenizer)
+    return Trainer(model, settings, train_dataset=rows, data_collator=collate, callbacks=[*callbacks]).train
 
 
 def pipeline(folder: str, length: int, batch: int) -> Callable[[list[str]], list[str]]:

@@ -22,19 +22,19 @@ from stages.use.scoring import Classifier
 WORDS, TEXTS = 500, 500
 
 
-def unused() -> pd.DataFrame:
-    """text and label of TEXTS long texts of the source that stand in no split."""
+def unused(count: int, words: int = 0) -> pd.DataFrame:
+    """text and label of so many texts of the source, of `words` and more, that stand in no split."""
     dataset = select(load_params(), "dataset")
     rows = pd.concat([table for path in source_files(dataset)["train"] for table in selected_rows(path, dataset)])
     rows = rows.assign(label=rows["label"].astype(int), digest=rows["text"].map(digest)).drop_duplicates("digest")
     used = {digest(text) for path in RAW.iterdir() for text in pd.read_parquet(path, columns=["text"])["text"]}
-    rows = rows[~rows["digest"].isin(used) & (rows["text"].str.split().str.len() >= WORDS)]
-    return rows.sample(TEXTS, random_state=0)
+    rows = rows[~rows["digest"].isin(used) & (rows["text"].str.split().str.len() >= words)]
+    return rows.sample(count, random_state=0)
 
 
 def main() -> None:
     no_arguments("python -m benchmarks.windows", "make windows")
-    rows, classifier, table = unused(), Classifier(), []
+    rows, classifier, table = unused(TEXTS, WORDS), Classifier(), []
     texts, labels, settings = rows["text"].tolist(), rows["label"].to_numpy(), classifier.model.config.tokenize
     length = settings["max_length"]
     for name, changes in {
