@@ -28,9 +28,11 @@ class Encoder:
     trained: int  # parameters
 
     def through(self, layers: int, tokens: float) -> float:
-        """Of a text of so many tokens in the top `layers`. The last one has keys and values of all tokens, and the
-        rest of the first alone.
+        """Operations for a text of so many tokens in the top `layers`. The last one has keys and values of all tokens,
+        and the rest of the first alone.
         """
+        if not layers:
+            return 0.0
         keys_values, rest = 2 * self.hidden**2, 2 * self.hidden**2 + 2 * self.hidden * self.intermediate
         each = 2 * (keys_values + rest) * tokens + 4 * self.hidden * tokens**2
         last = 2 * keys_values * tokens + 2 * rest + 4 * self.hidden * tokens
@@ -63,10 +65,10 @@ MINILM = Encoder(layers=6, hidden=384, intermediate=1536, adapted=4, trained=221
 TOKENS, SHORT, SCORED = 203, 64, 256  # of a text of the default, mean: in an epoch, in the short one, in its windows
 BATCH = 16  # texts of a step and process
 DATA, TOKENIZE = 15_000, 1_800  # texts a second
-MEMORY = {"data": (0.3e9, 110), "train, evaluate": (1.55e9, 24)}  # bytes, and bytes of a text
+MEMORY = {"data": (0.3e9, 110), "train, evaluate": (1.29e9, 24)}  # bytes, and bytes of a text
 DISK = 4_000  # bytes of a text: the source, data/raw, data/tokens, and DVC's cache of the last two
 MACHINES = [
-    Machine("2 CPU cores", 1, 83e9, 94e9, 0, 1e9, 0.1),
+    Machine("2 CPU cores", 1, 90e9, 95e9, 0, 1e9, 0.1),
     Machine("one GPU (assumed)", 1, 60e12, 120e12, 0.02, 1e11, 2.5),
     Machine("8 GPUs (assumed)", 8, 60e12, 120e12, 0.02, 1e11, 20),
     Machine("64 hosts of 8 GPUs (assumed)", 512, 60e12, 120e12, 0.02, 1e10, 1280),

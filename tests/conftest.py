@@ -53,7 +53,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_configure():
-    """Its imports go on while the tests are collected."""
+    """Start the server; it imports while the tests are collected."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         os.environ["SERVER_OF_TESTS"] = Server().address
 
@@ -270,7 +270,7 @@ def dvc(*args: str, ok: bool = True) -> str:
 @cache
 def server() -> Server:
     """The one for all of xdist's workers."""
-    return Server(os.environ["SERVER_OF_TESTS"])
+    return Server(os.environ.get("SERVER_OF_TESTS"))
 
 
 def run_stages(*names: str) -> None:

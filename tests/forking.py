@@ -1,5 +1,5 @@
-"""`dvc ARGS`, the stages that it starts, and `python -m stages.infer ARGS`, in forks of a process that has imported
-what they import.
+"""`dvc ARGS`, the stages that it starts, and `python -m MODULE ARGS`, in forks of a process that has imported what they
+import.
 
 A Python of its own for each would import DVC, torch and transformers, for longer than most of them take on the tiny
 project. Forks of the tests' own process would not do: it has trained, after which torch does not train in a fork.
@@ -31,7 +31,8 @@ IMPORTED = (
     *("sklearn.feature_extraction.text", "sklearn.linear_model", "sklearn.model_selection", "sklearn.metrics"),
     *("torch", "transformers", "typer"),
 )
-# What a command imports itself: code of its folder, and settings that are fixed by their import.
+# What a command imports itself: the code of its folder; and the Hub's settings, which are fixed by its import. (What
+# transformers and datasets know of the Hub stays the server's: the stages fetch without them.)
 OWN = ("stages", "huggingface_hub")
 
 
@@ -61,7 +62,7 @@ class Server:
 
     def start(self, command: str, args: Sequence[str | bytes], out: IO, err: IO, stdin: IO | None = None) -> "Command":
         """Without waiting for its end; the leader of a process group. command: dvc, or a module, as `python -m` has it;
-        stdin: nothing is there without one.
+        without one, stdin is empty.
         """
         request = {"command": command, "args": [os.fsdecode(arg) for arg in args], "path": sys.path}
         request |= {"folder": os.getcwd(), "environment": dict(os.environ)}
@@ -81,7 +82,8 @@ def start_server() -> str:
         listening.bind(address)
         listening.listen(64)
         listening.set_inheritable(True)
-        os.posix_spawn(sys.executable, [sys.executable, __file__, str(listening.fileno()), address], os.environ)
+        args = [sys.executable, __file__, str(listening.fileno()), address, str(os.getpid())]
+        os.posix_spawn(sys.executable, args, os.environ)
     return address
 
 
@@ -93,7 +95,9 @@ class Command:
         self.pid = self.told()
 
     def told(self) -> int:
-        return int.from_bytes(self.attendant.recv(4), "little", signed=True)
+        if not (number := self.attendant.recv(4)):
+            raise EOFError("the server of the tests, or the command's attendant, has ended")
+        return int.from_bytes(number, "little", signed=True)
 
     def poll(self) -> int | None:
         if self.returncode is None and select.select([self.attendant], [], [], 0)[0]:
@@ -123,17 +127,19 @@ def parse_each_text_once(setattr: Callable = setattr) -> None:
         setattr(module, "parse_yaml", lambda *args, **kwargs: copy.deepcopy(parsed(*args, **kwargs)))
 
 
-def serve(listening: socket.socket, address: str) -> None:
-    parent = os.getppid()
-    for name in IMPORTED:
-        importlib.import_module(name)
-    parse_each_text_once()
+def serve(listening: socket.socket, address: str, parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with its parent
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for an attendant
-    listening.settimeout(1)
-    while os.getppid() == parent:
-        with contextlib.suppress(TimeoutError), listening.accept()[0] as client:
-            forked(lambda client=client: attend(client))
-    shutil.rmtree(os.path.dirname(address))
+    try:
+        for name in IMPORTED:
+            importlib.import_module(name)
+        parse_each_text_once()
+        listening.settimeout(1)
+        while os.getppid() == parent:
+            with contextlib.suppress(TimeoutError), listening.accept()[0] as client:
+                forked(lambda client=client: attend(client))
+    finally:
+        shutil.rmtree(os.path.dirname(address))
 
 
 def attend(client: socket.socket) -> None:
@@ -206,7 +212,7 @@ def dvc_main(args: list[str]) -> None:
 
     def run_stage(executable, cmd, cwd, env, **kwargs):
         module = cmd.split()[-1]
-        if "LAUNCH" in env:
+        if "LAUNCH" in env or "PYTHONHASHSEED" in env:
             return in_a_shell(executable, cmd, cwd=cwd, env=env, **kwargs)
         if status := wait(forked(lambda: stage_main(module, cwd, env))):
             raise run.StageCmdFailedError(cmd, status)
@@ -229,4 +235,4 @@ def stage_main(module: str, folder: str, environment: dict[str, str], args: Sequ
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])
+    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2], int(sys.argv[3]))

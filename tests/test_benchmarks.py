@@ -16,6 +16,7 @@ from matplotlib.testing.compare import compare_images
 from ruamel.yaml import YAML
 
 from benchmarks import peers, settings, speed, time_to_accuracy
+from stages.classifier.tokens import open_tokens
 from stages.classifier.training import Training
 from stages.infer import predict
 from stages.settings.params import load_params
@@ -158,21 +159,32 @@ def test_the_clock_stands_still_while_it_is_asked(monkeypatch):
         ended.append(run.ends(None, len(ended) + 1, 16))
     assert run.table == [["x", 64, 8, 0.5], ["x", 112, 14, 0.8], ["x", 160, 20, 0.9]]
     assert len(ended) == 10
-    clock[0] += 100
-    assert time_to_accuracy.Run("y", 50, 0.9, 100, accuracy, started=clock[0] - 101).ends(None, 1, 16)
+    late = time_to_accuracy.Run("y", 50, 0.9, 100, lambda model: 0.5, started=clock[0] - 101)
+    assert late.ends(None, 1, 16)
+    assert late.table == [["y", 16, 101, 0.5]]
 
 
-def test_time_to_accuracy_beside_the_recipe(finished, monkeypatch):
-    out = Path("measured.csv")
-    time_to_accuracy.main(target=0.1, every=32, held_out=10, limit=1e9, out=out)
-    table = pd.read_csv(out)
-    assert table["run"].tolist() == ["default", "recipe 0.0002", "recipe 0.001"]
-    assert table["texts"].tolist() == [32] * 3
-    assert (table["seconds"] > 0).all()
-    assert table["accuracy"].between(0.1, 1).all()
-    monkeypatch.setattr(time_to_accuracy, "Run", None)  # what is measured is not measured again
-    time_to_accuracy.main(target=0.1, every=32, held_out=10, limit=1e9, out=out)
-    assert pd.read_csv(out).equals(table)
+def test_time_to_accuracy_beside_the_recipe(finished, capsys, monkeypatch):
+    """The default is asked after 32 texts and after 64; the recipe, with no time left, after its first step."""
+    answers = iter([0.5, 0.9, 0.6, 0.7])
+    monkeypatch.setattr(time_to_accuracy, "accuracy_on", lambda texts, cut: lambda model: next(answers))
+    time_to_accuracy.main(target=0.9, every=32, held_out=10, limit=0, frugal=True)
+    rows = [re.split(r" *\| *", line)[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert [(row[0], row[1], row[3], row[4]) for row in rows[1:]] == [
+        ("default", "64", "0.900", "yes"),
+        ("recipe 0.0002", "16", "0.600", "no"),
+        ("recipe 0.001", "16", "0.700", "no"),
+    ]
+
+
+def test_accuracy_of_a_model(finished):
+    """As infer answers, where no text is longer than a window."""
+    texts = pd.read_parquet("data/raw/test.parquet")
+    cut = open_tokens("test").metadata["tokenize"]
+    texts = texts[texts["text"].str.split().str.len() <= cut["max_length"] - 2]
+    labels = [["negative", "positive"].index(label) for label, _ in predict(texts["text"].tolist())]
+    expected = (texts["label"].to_numpy() == labels).mean()
+    assert time_to_accuracy.accuracy_on(texts, cut)(load_classifier()[0]) == pytest.approx(expected)
 
 
 def test_the_peer_gives_the_labels_of_infer(finished, tmp_path):

@@ -25,7 +25,7 @@ def test_operations_are_those_that_torch_counts(adapted):
     first_token_only(model)
     head = 2 * (64 * 64 + 64 * 2)
     ids = torch.zeros((1, tokens), dtype=torch.long)
-    with FlopCounterMode(display=False) as forward, sdpa_kernel(SDPBackend.MATH):  # the products of a fused one are not
+    with FlopCounterMode(display=False) as forward, sdpa_kernel(SDPBackend.MATH):  # fused attention is not counted
         model(ids)
     assert forward.get_total_flops() - head == encoder.forward(tokens)
     top = list(range(6 - adapted, 6))

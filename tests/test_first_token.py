@@ -2,14 +2,19 @@
 
 import pytest
 import torch
-from conftest import reviews
+from conftest import ROOT, reviews
 from encoders import FAMILIES, write_encoder
-from peft import PrefixTuningConfig, get_peft_model
+from peft import LoraConfig, PrefixTuningConfig, get_peft_model
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from stages.classifier.first_token import first_token_only
+from stages.classifier.first_token import FirstOfBert, FirstOfDistilBert, first_token_only
+from stages.classifier.lora import fold
+from stages.classifier.network import classifier, save_classifier, with_method
 from stages.files import BASE
+from stages.settings.catalogue import Method
+from stages.settings.params import load_params
+from stages.use.loading import load_classifier
 
 TEXTS = [" ".join(text.split()[: 2 + 3 * number]) for number, (text, _) in enumerate(reviews(5))]
 SHORTER = ["bert", "roberta", "distilbert"]
@@ -84,6 +89,35 @@ def test_dropout_of_the_attention_is_the_checkpoints(tmp_path, monkeypatch):
     assert torch.equal(shorter(**inputs).logits, shorter(**inputs).logits)
     last.train()
     assert not torch.allclose(shorter(**inputs).logits, shorter(**inputs).logits)
+
+
+@pytest.mark.parametrize("autocast", [False, True], ids=["fp32", "bf16"])
+@pytest.mark.parametrize("family", SHORTER, indirect=True)
+def test_with_lora_as_it_trains(family, autocast):
+    """On the layers of the catalogue, folded; under autocast to bf16 as peft has it, and as near as that is."""
+    targets, models = load_params(ROOT / "params.yaml").models[family].peft["target_modules"], []
+    for model in pair():
+        torch.manual_seed(1)
+        model = get_peft_model(model, LoraConfig(r=4, target_modules=targets, init_lora_weights=False))
+        fold(model)
+        models.append(model)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        expected, found = (outcome(model, batch(TEXTS)) for model in models)
+    near = 3e-2 if autocast else 1e-4
+    assert expected.keys() == found.keys()
+    for name, tensor in expected.items():
+        gap = (found[name].float() - tensor.float()).abs().max()
+        assert gap <= near * max(1.0, tensor.float().abs().max()), name
+
+
+def test_what_trains_and_what_scores_has_it(family):
+    model, head = classifier(["a", "b", "c"], dropout=0.0)
+    settings = load_params(ROOT / "params.yaml").models[family].peft
+    trained = with_method(model, head, Method(peft={"peft_type": "LORA"}), settings, 10)
+    save_classifier(trained, {"tokenize": {}})
+    for made in (trained, load_classifier()[0]):
+        shorter = [module for module in made.modules() if isinstance(module, (FirstOfBert, FirstOfDistilBert))]
+        assert len(shorter) == (family in SHORTER)
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta"], indirect=True)
