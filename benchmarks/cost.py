@@ -68,7 +68,7 @@ DATA, TOKENIZE = 15_000, 1_800  # texts a second
 MEMORY = {"data": (0.3e9, 110), "train, evaluate": (1.29e9, 24)}  # bytes, and bytes of a text
 DISK = 4_000  # bytes of a text: the source, data/raw, data/tokens, and DVC's cache of the last two
 MACHINES = [
-    Machine("2 CPU cores", 1, 90e9, 95e9, 0, 1e9, 0.1),
+    Machine("2 CPU cores", 1, 90e9, 99e9, 0, 1e9, 0.1),
     Machine("one GPU (assumed)", 1, 60e12, 120e12, 0.02, 1e11, 2.5),
     Machine("8 GPUs (assumed)", 8, 60e12, 120e12, 0.02, 1e11, 20),
     Machine("64 hosts of 8 GPUs (assumed)", 512, 60e12, 120e12, 0.02, 1e10, 1280),
