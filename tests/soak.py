@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 import typer
-from conftest import ROOT, contents, dvc, enter, git, make_project, site_packages
+from conftest import contents, dvc, enter, git
 from killing import locked, repro_until
+from tiny import ROOT, make_project, site_packages
 
 ALONE = 0.2  # share of the kills that dvc alone gets, and not the stage that it runs
 IN_A_ROW = 6  # kills of a run at most, so that each run comes to its end

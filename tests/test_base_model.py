@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from conftest import write_bert, write_wheel
+from tiny import write_bert, write_wheel
 
 from stages.base_model import base_model
 from stages.files import BASE, sha256

@@ -2,9 +2,10 @@
 
 import pandas as pd
 import pytest
-from conftest import read, reviews
+from conftest import read
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from tiny import reviews
 
 from stages.baseline import baseline
 from stages.files import BASELINE, RAW, read_table, write_table

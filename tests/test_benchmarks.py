@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, edit_params, git, read, reviews
+from conftest import git, read
 from matplotlib.testing.compare import compare_images
 from ruamel.yaml import YAML
+from tiny import ROOT, edit_params, reviews
 
 from benchmarks import peers, settings, speed, time_to_accuracy
 from benchmarks.time_to_accuracy import Run

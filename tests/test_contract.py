@@ -10,9 +10,9 @@ from modulefinder import ModuleFinder
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from dvc.repo import Repo
 from ruamel.yaml import YAML
+from tiny import ROOT
 
 from stages.settings.params import BOUND, PARAMS, STAGES, section_model, stage_function
 from stages.settings.versions import VERSIONS, locked_versions

@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import NEGATIVE, NEUTRAL, POSITIVE, read, reviews
+from conftest import read
 from local_data import local, write, write_csv
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
+from tiny import NEGATIVE, NEUTRAL, POSITIVE, reviews
 
 from stages.baseline import baseline
 from stages.data import data

@@ -11,10 +11,11 @@ import datasets
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import NEGATIVE, NEUTRAL, POSITIVE, ROOT, dvc, edit_params, git, peak_memory, read, reviews, run_stages
+from conftest import dvc, git, peak_memory, read, run_stages
 from local_data import local, write, write_csv, write_frame
 from pydantic import ValidationError
 from sklearn.model_selection import train_test_split
+from tiny import NEGATIVE, NEUTRAL, POSITIVE, ROOT, edit_params, reviews
 
 from stages.data import data
 from stages.files import RAW, read_table

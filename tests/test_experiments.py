@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, dvc, edit_params, flat, git, read, run_stages, stages_run
+from conftest import dvc, flat, git, read, run_stages, stages_run
 from ruamel.yaml import YAML
+from tiny import ROOT, edit_params
 
 
 def rank() -> int:

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import ROOT, SPECIAL, edit_params, infer_command, run_stages
+from conftest import infer_command, run_stages
 from encoders import FAMILIES, write_encoder
+from tiny import ROOT, SPECIAL, edit_params
 from transformers import AutoTokenizer
 
 from stages.classifier.forward import quiet

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, dvc, edit_params, read, reviews, server
+from conftest import dvc, read, server
 from encoders import FAMILIES, write_encoder
 from scipy.special import softmax
+from tiny import ROOT, edit_params, reviews
 
 from stages import infer
 from stages.files import ADAPTER

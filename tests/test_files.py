@@ -9,7 +9,8 @@ from pathlib import Path
 
 import filelock
 import pytest
-from conftest import dvc, edit_params
+from conftest import dvc
+from tiny import edit_params
 
 from stages.base_model import base_model
 from stages.baseline import baseline

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from conftest import ROOT, reviews
 from encoders import FAMILIES, write_encoder
 from peft import LoraConfig, PrefixTuningConfig, get_peft_model
+from tiny import ROOT, reviews
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 

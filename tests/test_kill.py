@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import contents, dvc, edit_params, refusal, server, stages_run
+from conftest import contents, dvc, refusal, server, stages_run
 from killing import locked, repro_until
 from ruamel.yaml import YAML
+from tiny import edit_params
 
 from stages.run import run
 from stages.train import train

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, reviews
 from encoders import write_encoder
+from tiny import ROOT, reviews
 from transformers import AutoTokenizer
 
 from stages.classifier.batches import gradient, orthogonality

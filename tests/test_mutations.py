@@ -5,10 +5,10 @@ from copy import deepcopy
 from pathlib import Path
 
 import pandas as pd
-from conftest import ROOT, reviews
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
+from tiny import ROOT, reviews
 
 from stages.data import data
 from stages.settings.errors import InputError

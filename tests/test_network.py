@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, read, reviews
+from conftest import read
 from encoders import FAMILIES, write_encoder
 from safetensors.torch import load_file, save_file
+from tiny import ROOT, reviews
 from transformers import AutoTokenizer, BloomConfig, BloomModel
 
 from stages.classifier.batches import gradient

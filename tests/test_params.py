@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import contents, dvc, edit_params, git, refusal, stages_run
+from conftest import contents, dvc, git, refusal, stages_run
+from tiny import edit_params
 
 from stages.baseline import baseline
 from stages.data import data

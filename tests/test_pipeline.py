@@ -5,8 +5,9 @@ import shutil
 
 import pandas as pd
 import pytest
-from conftest import contents, dvc, edit_params, git, read, stages_run
+from conftest import contents, dvc, git, read, stages_run
 from safetensors.torch import load_file
+from tiny import edit_params
 
 from stages.settings.params import STAGES
 

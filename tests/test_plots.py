@@ -11,8 +11,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import vl_convert
-from conftest import ROOT, dvc, edit_params, git
+from conftest import dvc, git
 from dvc_render import VegaRenderer
+from tiny import ROOT, edit_params
 
 TEMPLATES = ROOT / ".dvc" / "plots"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

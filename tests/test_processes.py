@@ -15,11 +15,12 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from conftest import ROOT, contents, dvc, edit_params, flat, infer_command, read, run_stages
+from conftest import contents, dvc, flat, infer_command, read, run_stages
 from encoders import small_bert
 from group import take_steps
 from killing import repro_until
 from safetensors.numpy import load_file
+from tiny import ROOT, edit_params
 
 from stages.classifier import forward
 from stages.classifier.batches import epoch_batches

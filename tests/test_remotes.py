@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 import stores
-from conftest import ROOT, contents, dvc, edit_params, enter, git, made_once, stages_run
+from conftest import contents, dvc, enter, git, made_once, stages_run
 from killing import locked
+from tiny import ROOT, edit_params
 
 
 @pytest.fixture(params=["folder", *(pytest.param(name, marks=pytest.mark.scale) for name in ("s3", "ssh", "webdav"))])

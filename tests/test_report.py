@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, read
+from conftest import read
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import escapeHtml
 from matplotlib.text import Text
+from tiny import ROOT
 
 from stages.files import DOUBTFUL, PREDICTIONS, read_table, write_csv, write_json, write_table
 from stages.report import accuracy_by_length, confident_mistakes, report

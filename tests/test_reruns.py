@@ -11,10 +11,11 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
-from conftest import contents, dvc, edit_params, git, stages_run
+from conftest import contents, dvc, git, stages_run
 from dvc.repo import Repo
 from forking import parse_each_text_once
 from ruamel.yaml import YAML
+from tiny import edit_params
 
 from stages.files import sha256s
 from stages.settings.params import STAGES

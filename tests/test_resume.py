@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from conftest import contents, edit_params, read, refusal
+from conftest import contents, read, refusal
 from safetensors.torch import load_file
+from tiny import edit_params
 
 from stages.classifier import checkpoint
 from stages.classifier.tokens import open_tokens

@@ -5,10 +5,11 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import edit_params, git, read
+from conftest import git, read
 from ruamel.yaml import YAML
 from scipy import stats
 from sklearn.metrics import log_loss
+from tiny import edit_params
 from typer.testing import CliRunner
 
 from benchmarks import revisions

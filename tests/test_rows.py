@@ -5,8 +5,8 @@ import re
 
 import pandas as pd
 import pytest
-from conftest import reviews
 from local_data import local, write, write_csv, write_frame
+from tiny import reviews
 
 from stages.rows import tables
 from stages.rows.checking import read_split, selected_rows

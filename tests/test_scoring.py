@@ -16,8 +16,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import infer_command, peak_memory, reviews, server
+from conftest import infer_command, peak_memory, server
 from forking import Command
+from tiny import reviews
 
 from stages import infer
 from stages.infer import predict

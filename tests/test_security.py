@@ -3,7 +3,7 @@
 import ast
 
 import pytest
-from conftest import ROOT
+from tiny import ROOT
 
 RULED_OUT = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}  # modules that load code
 FUNCTIONS = {"eval", "exec"}

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import edit_params, read, reviews, server
+from conftest import read, server
 from loopback_hub import REVISION, LoopbackHub
+from tiny import edit_params, reviews
 
 from stages.files import read_table
 from stages.settings.errors import InputError

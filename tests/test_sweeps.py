@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, contents, dvc, edit_params, git, run_stages, stages_run
+from conftest import contents, dvc, git, run_stages, stages_run
+from tiny import ROOT, edit_params
 
 SEARCH = (ROOT / "docs/search.md").read_text()
 

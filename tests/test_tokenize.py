@@ -1,8 +1,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import run_stages, write_bert
+from conftest import run_stages
 from scipy.special import softmax
+from tiny import write_bert
 
 from stages.classifier.forward import logits
 from stages.classifier.tokens import open_tokens

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import ROOT
+from tiny import ROOT
 
 from stages.classifier.tokens import open_tokens
 from stages.files import TOKENS, metadata_bytes

@@ -1,7 +1,7 @@
 """What a training reads at each step; its end is in test_pipeline.py, its interruptions in test_resume.py."""
 
 import pytest
-from conftest import edit_params
+from tiny import edit_params
 
 from stages.classifier.tokens import open_tokens
 from stages.classifier.training import Training

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import contents, edit_params, flat, read, run_stages
+from conftest import contents, flat, read, run_stages
 from safetensors.numpy import load_file
+from tiny import edit_params
 
 pytestmark = pytest.mark.scale
 

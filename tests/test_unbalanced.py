@@ -6,10 +6,11 @@ import random
 
 import pandas as pd
 import pytest
-from conftest import NEGATIVE, NEUTRAL, POSITIVE, edit_params, read, run_stages
+from conftest import read, run_stages
 from local_data import write_csv
 from scipy.special import expit, logit
 from sklearn.metrics import log_loss
+from tiny import NEGATIVE, NEUTRAL, POSITIVE, edit_params
 
 from stages.files import VALIDATION
 

