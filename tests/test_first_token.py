@@ -61,6 +61,13 @@ def test_same_logits_and_gradients(family, texts, attention):
     assert shorter.state_dict().keys() == whole.state_dict().keys()
 
 
+@pytest.mark.parametrize("family", ["bert", "roberta"], indirect=True)
+@pytest.mark.parametrize("settings", [{"is_decoder": True}, {"attn_implementation": "flex_attention"}], ids=str)
+def test_what_attends_otherwise_stays_whole(family, settings):
+    for model in pair(**settings):
+        assert not any(isinstance(module, FirstOfBert) for module in model.modules())
+
+
 def test_its_work_is_that_of_keys_and_values(family):
     """Of the last layer's linear layers all but those of keys and values have one token, by torch's own count (which
     leaves fused attention out).

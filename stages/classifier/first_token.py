@@ -12,8 +12,11 @@ from transformers.models.roberta.modeling_roberta import RobertaAttention, Rober
 
 def first_token_only(model: torch.nn.Module) -> None:
     """Let the last layer of a BERT, RoBERTa or DistilBERT compute its first token alone; another model stays as it is:
-    its head may read the mean of all tokens.
+    its head may read the mean of all tokens. So does a decoder, whose first token sees no other, and one with an
+    attention that is not the same as here.
     """
+    if getattr(model.config, "is_decoder", False) or model.config._attn_implementation not in ("sdpa", "eager"):
+        return
     whole, first = {
         BertForSequenceClassification: (BertAttention, FirstOfBert),
         RobertaForSequenceClassification: (RobertaAttention, FirstOfBert),
