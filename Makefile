@@ -9,8 +9,12 @@
 # make push    put onto the team's remote what a colleague would otherwise run again (docs/storage.md)
 # make plots   draw metrics/ as a page that needs no network, dvc_plots/index.html
 # make soak    kill runs at random moments and mutate inputs, by the hundred (an hour)
-# make bench   what rank, learning rate and method buy: a training each (2 hours), benchmarks/settings.csv
-# make speed   texts a second in training and scoring beside Trainer and pipeline (8 minutes)
+# make settings  what rank, learning rate and method buy: a training each (2 hours), benchmarks/settings.csv
+# make bench   the next five; MACHINE=epyc-2-cores make bench keeps their tables in benchmarks/results/epyc-2-cores/
+# make speed   texts a second in training and scoring beside Trainer and pipeline (35 minutes)
+# make reruns  seconds of a dvc repro that runs nothing and of one of infer, beside DVC and the model alone (3 minutes)
+# make growth  time and memory for a text of 1, 4 and 16 times as many (15 minutes)
+# make cold    the whole pipeline beside an earlier commit's (90 minutes); make cold THAN=v1.0
 # make time-to-accuracy  how long until 89% of held-out texts are right, beside Trainer (3 hours)
 # make deletion  whether the words that --explain finds matter (15 minutes)
 # make windows   what several windows give for long texts (5 minutes)
@@ -22,6 +26,7 @@
 
 PYTHON ?= python3
 ROWS ?= 10000 100000 1000000 5000000
+THAN ?= 4108176
 TORCH ?= $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 ENV := .venv/.ready
 # macOS' make 3.81 looks commands up with the PATH below only if it starts a shell, and so only if this is not its own.
@@ -29,7 +34,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run env test test-scale lint export demo table compare spread push plots soak bench speed time-to-accuracy windows deletion planted scale audit lock
+.PHONY: help run env test test-scale lint export demo table compare spread push plots soak settings bench speed reruns growth cold time-to-accuracy windows deletion planted scale audit lock
 .DELETE_ON_ERROR:
 
 run: $(ENV)
@@ -101,12 +106,24 @@ dvc_plots/vega.js: | $(ENV)
 soak: $(ENV)
 	PYTHONPATH=. python tests/soak.py
 
-bench: $(ENV)
+settings: $(ENV)
 	python -m benchmarks.settings
+
+bench: speed reruns growth cold time-to-accuracy
 
 speed: $(ENV)
 	dvc repro
 	python -m benchmarks.speed
+
+reruns: $(ENV)
+	python -m benchmarks.reruns
+
+growth: $(ENV)
+	dvc repro
+	python -m benchmarks.growth
+
+cold: $(ENV)
+	python -m benchmarks.cold --than $(THAN)
 
 time-to-accuracy: $(ENV)
 	dvc repro

@@ -2,9 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 BATCH = 16
-LORA = {"r": 8, "lora_alpha": 32, "target_modules": ["query", "value"]}
+
+
+def lora(base: Path) -> dict[str, Any]:
+    """LoRA on query and value, as most set it."""
+    from transformers import AutoConfig
+
+    targets = ["q_lin", "v_lin"] if AutoConfig.from_pretrained(base).model_type == "distilbert" else ["query", "value"]
+    return {"r": 8, "lora_alpha": 32, "target_modules": targets}
 
 
 def trainer(
@@ -26,6 +34,7 @@ def trainer(
     from datasets import Dataset
     from peft import LoraConfig, get_peft_model
     from transformers import (
+        AutoConfig,
         AutoModelForSequenceClassification,
         AutoTokenizer,
         DataCollatorWithPadding,
@@ -34,9 +43,12 @@ def trainer(
     )
 
     tokenizer = AutoTokenizer.from_pretrained(base)
-    dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0} if frugal else {}
-    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=classes, **dropout)
-    model = get_peft_model(model, LoraConfig(task_type="SEQ_CLS", **LORA))
+    config = AutoConfig.from_pretrained(base, num_labels=classes)
+    for name, value in config.to_dict().items():
+        if frugal and "dropout" in name and isinstance(value, float):
+            setattr(config, name, 0.0)
+    model = AutoModelForSequenceClassification.from_pretrained(base, config=config)
+    model = get_peft_model(model, LoraConfig(task_type="SEQ_CLS", **lora(base)))
     encoded = tokenizer(texts, truncation=True, padding=False if frugal else "max_length", max_length=length)
     settings = TrainingArguments(
         folder,

@@ -1,6 +1,6 @@
 """What a setting buys: the embedded default trained once with each, scored on 2,000 validation reviews.
 
-    make bench
+    make settings
 
 Each is one DVC experiment, in a folder of DVC's own; this one stays as it is. The test split is not looked at.
 Out: settings.csv, written after each training, and settings.png, of the ranks and learning rates. A row of settings.csv
@@ -169,7 +169,7 @@ def read_results() -> pd.DataFrame:
 
 
 def main() -> None:
-    no_arguments("python -m benchmarks.settings", "make bench")
+    no_arguments("python -m benchmarks.settings", "make settings")
     rows = {row["setting"]: row for row in read_results().to_dict("records")}
     stale = [name for name in SETTINGS if name not in rows or rows[name]["digest"] != digest(SETTINGS[name])]
     print(f"{len(stale)} of {len(SETTINGS)} settings to measure", *stale, sep="\n  ", flush=True)

@@ -21,7 +21,7 @@ import typer
 from transformers import AutoTokenizer, TrainerCallback
 
 from benchmarks import peers
-from benchmarks.speed import matrix_rate
+from benchmarks.record import matrix_rate, record
 from benchmarks.windows import unused
 from stages.classifier.forward import logits, quiet
 from stages.classifier.tokens import open_tokens
@@ -59,7 +59,7 @@ class Run:
         if late or step * batch // self.every > (step - 1) * batch // self.every:
             self.table.append([self.name, step * batch, round(self.seconds, 1)])
             asked_at = time.perf_counter()
-            self.table[-1] += [matrix_rate() / 1e9, self.accuracy(model)]
+            self.table[-1] += [round(matrix_rate() / 1e9), self.accuracy(model)]
             self.asked += time.perf_counter() - asked_at
             print(*self.table[-1], flush=True)
         return late or self.reached
@@ -142,7 +142,7 @@ def main(
     table["GFLOP/s"] = [np.median([row[3] for row in run.table]) for run in runs]
     table["reached"] = [("no", "yes")[run.reached] for run in runs]
     table["times the default's"] = table["seconds"] / table["seconds"][0]
-    print(table.to_markdown(index=False, floatfmt=("", ".0f", ".0f", ".0f", ".3f", "", ".1f")))
+    record("time_to_accuracy", table, ("", ".0f", ".0f", ".0f", ".3f", "", ".1f"))
 
 
 if __name__ == "__main__":

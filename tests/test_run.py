@@ -98,7 +98,7 @@ def test_help(project, monkeypatch, capfd, module):
     assert status == 0
     examples = {"stages.infer": "python -m stages.infer --file"}
     examples |= {"stages.serving.export": "make export", "stages.serving.demo": "make demo"}
-    assert examples.get(module, "make bench" if "bench" in module else f"dvc repro {module[7:]}") in answer
+    assert examples.get(module, "make settings" if "bench" in module else f"dvc repro {module[7:]}") in answer
     refusal = "infer: '--no-such-option': no such option; before texts that begin with a dash put --"
     assert told("--no-such-option")[0] == (refusal if module == "stages.infer" else 2)
     assert not (project / "models").exists()

@@ -1,5 +1,5 @@
-"""The settings that `make bench` compares: each is valid, a row is measured again only if what it depends on changed,
-and README.md shows what was measured.
+"""The settings that `make settings` compares: each is valid, a row is measured again only if what it depends on
+changed, and README.md shows what was measured.
 """
 
 import re
@@ -8,21 +8,14 @@ from functools import reduce
 from operator import getitem
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 from conftest import git, read
 from matplotlib.testing.compare import compare_images
 from ruamel.yaml import YAML
-from tiny import ROOT, edit_params, reviews
+from tiny import ROOT, edit_params
 
-from benchmarks import peers, settings, speed, time_to_accuracy
-from benchmarks.time_to_accuracy import Run
-from stages.classifier.tokens import open_tokens
-from stages.classifier.training import Training
-from stages.infer import predict
+from benchmarks import settings
 from stages.settings.params import load_params
-from stages.use.loading import load_classifier
 
 
 @pytest.mark.parametrize("name", settings.SETTINGS)
@@ -54,7 +47,7 @@ def test_a_setting_is_measured(finished, monkeypatch, capfd):
 
 @pytest.fixture
 def bench(project, monkeypatch):
-    """`make bench` of three settings, without the trainings: a function that returns the names of those it measures."""
+    """`make settings` of three, without the trainings: a function that returns the names of those it measures."""
     measured = []
 
     def measure(name, overrides):
@@ -116,98 +109,6 @@ def test_a_row_depends_on_every_stage_that_a_training_runs():
         return {name}.union(*(needed(makers[dep]) for dep in stages[name]["deps"] if dep in makers))
 
     assert needed("train") == set(settings.STAGES)
-
-
-def test_speed_is_of_both_in_turn(monkeypatch):
-    clock, order = [0.0], []
-    monkeypatch.setattr(speed.time, "perf_counter", lambda: clock[0])
-
-    def taking(name, seconds):
-        def call():
-            order.append(name)
-            clock[0] += next(seconds)
-
-        return lambda: call
-
-    row = speed.compare("x", 30, 3, taking("ours", iter([1, 2, 6])), taking("theirs", iter([6, 4, 3])))
-    assert order == ["ours", "theirs", "theirs", "ours", "ours", "theirs"]
-    assert row == {"what": "x", "ours, texts/s": 15, "theirs, texts/s": 7.5, "ratio": 2, "of each pair": "0.50 to 6.00"}
-
-
-def test_speed_beside_the_peers(finished, capsys, monkeypatch):
-    taken, take = [], Training.take_step
-    monkeypatch.setattr(Training, "take_step", lambda self, step: taken.append(self.batch(step)) or take(self, step))
-    speed.main(steps=2, texts=20, pairs=1)
-    assert [sorted(np.concatenate(taken[:2])), sorted(np.concatenate(taken[2:]))] == [list(range(32))] * 2
-    printed = capsys.readouterr().out
-    assert printed.count("'train_samples_per_second'") == 2  # Trainer's own lines
-    cells = [re.split(r" *\| *", line)[1:-1] for line in printed.splitlines() if line.startswith("| ")]
-    assert [row[0].split(",")[0] for row in cells[1:]] == ["training; Trainer"] * 2 + ["scoring; pipeline"] * 2
-
-
-def test_the_clock_stands_still_while_it_is_asked(monkeypatch):
-    clock = [0.0]
-    monkeypatch.setattr(time_to_accuracy.time, "perf_counter", lambda: clock[0])
-    monkeypatch.setattr(time_to_accuracy, "matrix_rate", lambda: 5e9)
-    answers = iter([0.5, 0.8, 0.9])
-
-    def accuracy(model):
-        clock[0] += 1000
-        return next(answers)
-
-    run = time_to_accuracy.Run("x", 50, 0.9, 100, accuracy, started=0.0)
-    ended = []
-    while not ended or not ended[-1]:
-        clock[0] += 2
-        ended.append(run.ends(None, len(ended) + 1, 16))
-    assert run.table == [["x", 64, 8, 5, 0.5], ["x", 112, 14, 5, 0.8], ["x", 160, 20, 5, 0.9]]
-    assert len(ended) == 10
-    late = time_to_accuracy.Run("y", 50, 0.9, 100, lambda model: 0.5, started=clock[0] - 101)
-    assert late.ends(None, 1, 16)
-    assert late.table == [["y", 16, 101, 5, 0.5]]
-
-
-@pytest.mark.parametrize(
-    ("limit", "answers", "expected"),
-    [  # the default is asked after 32 texts and after 64; the recipe, with no time left, after its first step
-        (0, [0.5, 0.9, 0.6, 0.7], [("64", "0.900", "yes"), ("16", "0.600", "no"), ("16", "0.700", "no")]),
-        (1e6, [0.5, 0.9, 0.9, 0.9], [("64", "0.900", "yes"), ("32", "0.900", "yes"), (None, "0.900", "yes")]),
-    ],
-)
-def test_time_to_accuracy_beside_the_recipe(finished, capsys, monkeypatch, limit, answers, expected):
-    questions, runs = iter(answers), []
-    monkeypatch.setattr(time_to_accuracy, "accuracy_on", lambda texts, cut, target: lambda model: next(questions))
-    monkeypatch.setattr(time_to_accuracy, "matrix_rate", lambda: 5e9)
-    monkeypatch.setattr(time_to_accuracy, "Run", lambda *given: runs.append(Run(*given)) or runs[-1])
-    time_to_accuracy.main(target=0.9, every=32, held_out=10, limit=limit, frugal=True)
-    first, second, _ = (run.table[-1][2] for run in runs)
-    assert runs[1].limit == limit * first
-    assert runs[2].limit == (second if limit else 0)  # what the rate before needed is enough
-    rows = [re.split(r" *\| *", line)[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
-    assert [row[0] for row in rows[1:]] == ["default", "recipe 0.001", "recipe 0.0002"]
-    for row, (texts, *others) in zip(rows[1:], expected, strict=True):
-        assert [row[4], row[5]] == others
-        assert texts in (row[1], None)
-
-
-def test_accuracy_of_a_model(finished):
-    """As infer answers, where no text is longer than a window; far from the target, on the first quarter."""
-    texts = pd.read_parquet("data/raw/test.parquet")
-    cut = open_tokens("test").metadata["tokenize"]
-    texts = texts[texts["text"].str.split().str.len() <= cut["max_length"] - 2]
-    labels = [["negative", "positive"].index(label) for label, _ in predict(texts["text"].tolist())]
-    right, model = texts["label"].to_numpy() == labels, load_classifier()[0]
-    assert time_to_accuracy.accuracy_on(texts, cut, 0)(model) == pytest.approx(right.mean())
-    assert time_to_accuracy.accuracy_on(texts, cut, 2)(model) == pytest.approx(right[: len(texts) // 4].mean())
-
-
-def test_the_peer_gives_the_labels_of_infer(finished, tmp_path):
-    texts = [text for text, _ in reviews(40) if len(text.split()) <= 22]  # none is cut
-    for part in load_classifier():
-        part.save_pretrained(tmp_path / "model")
-    expected = [label for label, _ in predict(texts)]
-    assert set(expected) == {"negative", "positive"}
-    assert peers.pipeline(str(tmp_path / "model"), 24, 4)(texts) == expected
 
 
 def test_readme_shows_what_was_measured(tmp_path):

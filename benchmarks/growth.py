@@ -1,0 +1,65 @@
+"""Whether time and memory for a text stay the same as the texts become more: the stages after data but for train, and
+`infer --file`, for some real reviews, for 4 and for 16 times as many.
+
+    make growth          # after `dvc repro`
+
+Each is a process of its own in a clone of the last commit with this folder's model, in a temporary folder.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from operator import itemgetter
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from benchmarks.record import record
+from benchmarks.scale import ROOT, measure
+from benchmarks.windows import unused
+from stages.files import ADAPTER, BASE, RAW, VALIDATION, read_table, write_table
+
+TIMES = (1, 4, 16)
+HELD_OUT = 50  # validation rows, which tokenize reads too
+
+
+def stage(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", f"stages.{name}", *arguments]
+
+
+def main(texts: Annotated[int, typer.Option(min=50, help="Of the smallest run.")] = 400) -> None:
+    """Print the table."""
+    reviews, table = unused(texts * TIMES[-1])[["text", "label"]], []
+    validation, metadata = read_table(RAW / "validation.parquet")
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent) / "project"
+        subprocess.run(["git", "clone", "--quiet", "--depth=1", f"file://{ROOT}", folder], check=True)
+        for path in (BASE, ADAPTER):
+            shutil.copytree(path, folder / path)
+        write_table(folder / RAW / "validation.parquet", validation.head(HELD_OUT), **metadata)
+        shutil.copyfile(VALIDATION, folder / VALIDATION)
+        for times in TIMES:
+            rows = reviews.head(texts * times)
+            for split in ("train", "test"):
+                write_table(folder / RAW / f"{split}.parquet", rows, **metadata)
+            write_table(folder / "reviews.parquet", rows)
+            for name, command, count in (
+                ("tokenize", stage("tokenize"), 2 * len(rows) + HELD_OUT),
+                ("baseline", stage("baseline"), 2 * len(rows)),
+                ("evaluate", stage("evaluate"), len(rows)),
+                ("infer --file", stage("infer", "--file", "reviews.parquet", "--overwrite"), len(rows)),
+            ):
+                taken = measure(command, folder)
+                table.append(
+                    {"stage": name, "texts": f"{count:,}", "seconds": taken["seconds"]}
+                    | {"ms a text": 1000 * taken["seconds"] / count, "memory, GB": taken["private GB"]}
+                )
+                print(table[-1], flush=True)
+    record("growth", pd.DataFrame(sorted(table, key=itemgetter("stage"))), ("", "", ".0f", ".1f", ".2f"))
+
+
+if __name__ == "__main__":
+    typer.run(main)

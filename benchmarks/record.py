@@ -1,0 +1,79 @@
+"""What a benchmark found, printed, and kept where README.md and a reader find it.
+
+MACHINE=epyc-2-cores make speed     # keeps it as benchmarks/results/epyc-2-cores/speed.md
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from stages.classifier.processes import device
+
+RESULTS = Path(__file__).with_name("results")
+PRODUCTS = 10  # of matrices, to time
+LIBRARIES = ("torch", "transformers", "peft", "datasets", "dvc")
+
+
+def seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def in_turn(pairs: int, ours: Callable[[], float], theirs: Callable[[], float]) -> tuple[list[float], list[float]]:
+    """What the two return, called so many times each, in turn the first."""
+    found = {ours: [], theirs: []}
+    for number in range(pairs):
+        for call in (ours, theirs) if number % 2 == 0 else (theirs, ours):
+            found[call].append(call())
+    return found[ours], found[theirs]
+
+
+def ratios(times: list[float], others: list[float]) -> dict[str, str | float]:
+    """Columns of a table: how many times as large the others are, by the medians, and in the extreme pairs."""
+    each = [other / own for own, other in zip(times, others, strict=True)]
+    return {
+        "ratio": statistics.median(others) / statistics.median(times),
+        "of each pair": f"{min(each):.2f} to {max(each):.2f}",
+    }
+
+
+def matrix_rate(dtype: torch.dtype = torch.float32) -> float:
+    """Floating-point operations a second of a product of two matrices of the default encoder's sizes."""
+    tokens, weights = (torch.randn(size, device=device()).to(dtype) for size in ((4096, 384), (384, 1536)))
+
+    def products() -> None:
+        for _ in range(PRODUCTS):
+            product = tokens @ weights
+        product[0, 0].item()  # a GPU is waited for
+
+    products()
+    return PRODUCTS * 2 * 4096 * 384 * 1536 / seconds(products)
+
+
+def record(name: str, table: pd.DataFrame, floatfmt: str | tuple[str, ...] = ".2f") -> None:
+    """Print the table under a line that says how it was made; keep both if MACHINE in the environment names the
+    machine.
+    """
+    command = " ".join(["python -m", f"benchmarks.{name}", *sys.argv[1:]])
+    commit = subprocess.check_output(["git", "describe", "--always", "--dirty=+", "--exclude=*"], text=True).strip()
+    rates = [f"{matrix_rate(kind) / 1e9:.0f} GFLOP/s in {kind}" for kind in (torch.float32, torch.bfloat16)]
+    made = (
+        f"`{command}` at commit {commit}, on {device().type} with {torch.get_num_threads()} threads; a product of "
+        f"matrices: {', '.join(rates).replace('torch.', '')}; "
+        f"{', '.join(f'{library} {version(library)}' for library in LIBRARIES)}."
+    )
+    shown = table.to_markdown(index=False, floatfmt=floatfmt)
+    print(f"{made}\n\n{shown}", flush=True)
+    if machine := os.environ.get("MACHINE"):
+        path = RESULTS / machine / f"{name}.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{made}\n\n{shown}\n")

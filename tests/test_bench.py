@@ -1,0 +1,275 @@
+"""What `make bench` measures, in small: who is timed, in which order, on which texts, and what is kept of it."""
+
+import re
+import subprocess
+import sys
+from contextlib import chdir
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import dvc, git, server, stages_run
+from tiny import ROOT, reviews
+
+from benchmarks import cold, growth, peers, record, reruns, speed, time_to_accuracy
+from benchmarks.time_to_accuracy import Run
+from stages.classifier.tokens import open_tokens
+from stages.classifier.training import Training
+from stages.infer import predict
+from stages.use.loading import load_classifier
+
+
+@pytest.fixture(autouse=True)
+def matrix_rate(monkeypatch):
+    for module in (record, speed, time_to_accuracy):
+        monkeypatch.setattr(module, "matrix_rate", lambda dtype=torch.float32: 5e9 if dtype == torch.float32 else 2e9)
+
+
+def rows_of(printed: str) -> list[list[str]]:
+    """The cells of a table in Markdown, without its header."""
+    return [re.split(r" *\| *", line)[1:-1] for line in printed.splitlines() if line.startswith("| ")][1:]
+
+
+def test_a_record_says_how_it_was_made(project, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(sys, "argv", ["speed.py", "--pairs", "3"])
+    record.record("speed", pd.DataFrame({"what": ["x"], "ratio": [1.234]}))
+    assert not (tmp_path / "results").exists()
+    printed = capsys.readouterr().out
+    commit = git("rev-parse", "--short", "HEAD").strip()
+    assert printed.startswith(f"`python -m benchmarks.speed --pairs 3` at commit {commit}, on cpu with 1 threads; ")
+    assert f"5 GFLOP/s in float32, 2 GFLOP/s in bfloat16; torch {torch.__version__}, " in printed
+    assert rows_of(printed) == [["x", "1.23"]]
+    monkeypatch.setenv("MACHINE", "two-cores")
+    (project / "params.yaml").write_text("edited")
+    record.record("speed", pd.DataFrame({"what": ["x"], "ratio": [1.234]}))
+    assert (tmp_path / "results/two-cores/speed.md").read_text() == printed.replace(commit, f"{commit}+")
+
+
+def test_matrix_rate_counts_the_operations(monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(record, "seconds", lambda call: call() or 2.0)
+    assert record.matrix_rate() == record.PRODUCTS * 2 * 4096 * 384 * 1536 / 2
+
+
+def test_readme_shows_what_was_recorded():
+    readme, kept = (ROOT / "README.md").read_text(), sorted((ROOT / "benchmarks/results").glob("*/*.md"))
+    assert kept
+    for path in kept:
+        made, _, table = path.read_text().partition("\n\n")
+        assert table in readme
+        commit = made.split("commit ")[1].split(",")[0]
+        assert commit in readme
+        assert "+" not in commit
+
+
+def test_speed_is_of_both_in_turn(monkeypatch):
+    clock, order = [0.0], []
+    monkeypatch.setattr(record.time, "perf_counter", lambda: clock[0])
+
+    def taking(name, seconds):
+        def call():
+            order.append(name)
+            clock[0] += next(seconds)
+
+        return lambda: call
+
+    row = speed.compare("x", [1e9] * 30, 3, taking("ours", iter([1, 2, 6])), taking("theirs", iter([6, 4, 3])))
+    assert order == ["ours", "theirs", "theirs", "ours", "ours", "theirs"]
+    assert row == {
+        "what": "x",
+        "ours, texts/s": 15,
+        "theirs, texts/s": 7.5,
+        "ratio": 2,
+        "of each pair": "0.50 to 6.00",
+        "ours, of the matrix rate": "300%",
+    }
+
+
+def test_speed_beside_the_peers(finished, capsys, monkeypatch):
+    taken, take = [], Training.take_step
+    monkeypatch.setattr(Training, "take_step", lambda self, step: taken.append(self.batch(step)) or take(self, step))
+    monkeypatch.setattr(speed, "write_distilbert", write_tiny_distilbert)
+    speed.main(steps=2, texts=20, pairs=1)
+    assert [len(batch) for batch in taken] == [16] * 7  # two steps, two, one, and two of the large encoder
+    assert [sorted(np.concatenate(taken[:2])), sorted(np.concatenate(taken[2:4]))] == [list(range(32))] * 2
+    printed = capsys.readouterr().out
+    assert printed.count("'train_samples_per_second'") == 5  # Trainer's own lines
+    assert [row[0].split(";")[0] for row in rows_of(printed)] == [
+        *["training, minilm, 24 tokens"] * 2,
+        "training, minilm, 48 tokens",
+        "training, DistilBERT's size, 24 tokens",
+        "training, DistilBERT's size, 48 tokens",
+        *["scoring"] * 2,
+    ]
+
+
+def write_tiny_distilbert(folder: Path) -> None:
+    from transformers import AutoTokenizer, DistilBertConfig, DistilBertModel
+
+    DistilBertModel(DistilBertConfig(dim=32, hidden_dim=64, n_layers=1, n_heads=2)).save_pretrained(folder)
+    AutoTokenizer.from_pretrained("models/base").save_pretrained(folder)
+
+
+def test_a_folder_of_another_length_and_encoder(finished, tmp_path):
+    """As the stages before train would leave it; this folder stays as it is."""
+    speed.write_distilbert(tmp_path / "large")
+    before = git("status", "--porcelain")
+    with speed.tokenized(tmp_path / "large", 48, 20):
+        tokens = open_tokens("train")
+        assert (len(tokens), tokens.metadata["tokenize"]["max_length"]) == (20, 48)
+    assert open_tokens("train").metadata["tokenize"]["max_length"] == 24
+    assert git("status", "--porcelain") == before
+    assert sum(path.stat().st_size for path in (tmp_path / "large").glob("*.safetensors")) > 4 * 66e6
+
+
+def test_the_clock_stands_still_while_it_is_asked(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(time_to_accuracy.time, "perf_counter", lambda: clock[0])
+    answers = iter([0.5, 0.8, 0.9])
+
+    def accuracy(model):
+        clock[0] += 1000
+        return next(answers)
+
+    run = time_to_accuracy.Run("x", 50, 0.9, 100, accuracy, started=0.0)
+    ended = []
+    while not ended or not ended[-1]:
+        clock[0] += 2
+        ended.append(run.ends(None, len(ended) + 1, 16))
+    assert run.table == [["x", 64, 8, 5, 0.5], ["x", 112, 14, 5, 0.8], ["x", 160, 20, 5, 0.9]]
+    assert len(ended) == 10
+    late = time_to_accuracy.Run("y", 50, 0.9, 100, lambda model: 0.5, started=clock[0] - 101)
+    assert late.ends(None, 1, 16)
+    assert late.table == [["y", 16, 101, 5, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("limit", "answers", "expected"),
+    [  # the default is asked after 32 texts and after 64; the recipe, with no time left, after its first step
+        (0, [0.5, 0.9, 0.6, 0.7], [("64", "0.900", "yes"), ("16", "0.600", "no"), ("16", "0.700", "no")]),
+        (1e6, [0.5, 0.9, 0.9, 0.9], [("64", "0.900", "yes"), ("32", "0.900", "yes"), (None, "0.900", "yes")]),
+    ],
+)
+def test_time_to_accuracy_beside_the_recipe(finished, capsys, monkeypatch, limit, answers, expected):
+    questions, runs = iter(answers), []
+    monkeypatch.setattr(time_to_accuracy, "accuracy_on", lambda texts, cut, target: lambda model: next(questions))
+    monkeypatch.setattr(time_to_accuracy, "Run", lambda *given: runs.append(Run(*given)) or runs[-1])
+    time_to_accuracy.main(target=0.9, every=32, held_out=10, limit=limit, frugal=True)
+    first, second, _ = (run.table[-1][2] for run in runs)
+    assert runs[1].limit == limit * first
+    assert runs[2].limit == (second if limit else 0)  # what the rate before needed is enough
+    rows = rows_of(capsys.readouterr().out)
+    assert [row[0] for row in rows] == ["default", "recipe 0.001", "recipe 0.0002"]
+    for row, (texts, *others) in zip(rows, expected, strict=True):
+        assert [row[4], row[5]] == others
+        assert texts in (row[1], None)
+
+
+def test_accuracy_of_a_model(finished):
+    """As infer answers, where no text is longer than a window; far from the target, on the first quarter."""
+    texts = pd.read_parquet("data/raw/test.parquet")
+    cut = open_tokens("test").metadata["tokenize"]
+    texts = texts[texts["text"].str.split().str.len() <= cut["max_length"] - 2]
+    labels = [["negative", "positive"].index(label) for label, _ in predict(texts["text"].tolist())]
+    right, model = texts["label"].to_numpy() == labels, load_classifier()[0]
+    assert time_to_accuracy.accuracy_on(texts, cut, 0)(model) == pytest.approx(right.mean())
+    assert time_to_accuracy.accuracy_on(texts, cut, 2)(model) == pytest.approx(right[: len(texts) // 4].mean())
+
+
+def test_the_peer_gives_the_labels_of_infer(finished, tmp_path):
+    texts = [text for text, _ in reviews(40) if len(text.split()) <= 22]  # none is cut
+    for part in load_classifier():
+        part.save_pretrained(tmp_path / "model")
+    expected = [label for label, _ in predict(texts)]
+    assert set(expected) == {"negative", "positive"}
+    assert peers.pipeline(str(tmp_path / "model"), 24, 4)(texts) == expected
+
+
+def test_reruns_beside_the_floor(finished, capsys, monkeypatch):
+    """The floor has as many stages, and both run nothing when they are timed."""
+    printed = []
+
+    def run(command, folder=None):
+        if folder:  # whose stages are no modules of Python, as those of forks are
+            out = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+            printed.append(stages_run(out))
+        elif command[0] == "dvc":
+            printed.append(stages_run(dvc(*command[1:])))
+
+    monkeypatch.setattr(reruns, "run", run)
+    reruns.main(pairs=1)
+    eight, infer = 8, ["infer"]
+    assert printed[0] == printed[1] == []  # this folder is finished; `dvc init`
+    assert len(printed[2]) == eight
+    assert printed[3:] == [[], [], [], [], infer, infer]
+    rows = rows_of(capsys.readouterr().out)
+    assert [(row[0], row[2]) for row in rows] == [
+        ("dvc repro that runs nothing", "DVC alone"),
+        ("dvc repro of infer", "loading the model"),
+    ]
+
+
+def test_growth_is_of_the_same_texts_and_more(finished, capsys, monkeypatch):
+    measured = []
+
+    def measure(command, folder):
+        module, *args = command[2:]
+        with chdir(folder):
+            status, _, told = server().stage(module, args)
+            assert status == 0, told
+            test = pd.read_parquet("data/raw/test.parquet")["text"].tolist()
+            scored = pd.read_parquet("scored.parquet")["text"].tolist() if "--file" in args else test
+        measured.append((module, test, scored))
+        return {"seconds": 2.0, "private GB": 0.5}
+
+    monkeypatch.setattr(growth, "TIMES", (1, 4))
+    monkeypatch.setattr(growth, "ROOT", finished)
+    monkeypatch.setattr(growth, "measure", measure)
+    others = pd.DataFrame(reviews(400, seed=5), columns=["text", "label"])
+    monkeypatch.setattr(growth, "unused", lambda count: others.head(count))
+    growth.main(texts=80)
+    for number, (_, test, scored) in enumerate(measured):
+        assert test == scored == others["text"].head(80 if number < 4 else 320).tolist()
+    assert rows_of(capsys.readouterr().out) == [
+        ["baseline", "160", "2", "12.5", "0.50"],
+        ["baseline", "640", "2", "3.1", "0.50"],
+        ["evaluate", "80", "2", "25.0", "0.50"],
+        ["evaluate", "320", "2", "6.2", "0.50"],
+        ["infer --file", "80", "2", "25.0", "0.50"],
+        ["infer --file", "320", "2", "6.2", "0.50"],
+        ["tokenize", "210", "2", "9.5", "0.50"],
+        ["tokenize", "690", "2", "2.9", "0.50"],
+    ]
+
+
+def test_cold_runs_are_cold_and_of_their_commit(finished, tmp_path, capfd, monkeypatch):
+    """In place of dvc: what takes memory, leaves an output, and fails if it finds one."""
+    fake = tmp_path / "setup/.venv/bin/dvc"
+    fake.parent.mkdir(parents=True)
+    fake.write_text(
+        f"""#!{sys.executable}
+import pathlib, subprocess, sys
+assert sys.argv[1:] == ["repro"]
+pathlib.Path("data/raw").mkdir()  # fails if it is there
+at = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()
+print("ran at", at, file=sys.stderr)
+kept = b"x" * 300_000_000
+"""
+    )
+    fake.chmod(0o755)
+    git("commit", "-q", "--allow-empty", "-m", "later")
+    monkeypatch.setattr(cold, "ROOT", finished)
+    cold.main(than="HEAD~1", pairs=2, setup=f"cp -r {fake.parent.parent} .")
+    printed = capfd.readouterr()
+    ours, theirs = (git("rev-parse", "--short", name).strip() for name in ("HEAD", "HEAD~1"))
+    assert re.findall("ran at (.*)", printed.err) == [ours, theirs, theirs, ours]
+    rows = rows_of(printed.out)
+    assert [row[0] for row in rows] == [f"at commit {ours}", f"at commit {theirs}"]
+    assert all(float(row[2]) > 0.3 for row in rows)  # GB; the process that forks has more
+    assert rows[1][4] == "1.00"
+    fake.write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(SystemExit, match="dvc repro failed, see above"):
+        cold.main(than="HEAD~1", pairs=1, setup=f"cp -r {fake.parent.parent} .")
