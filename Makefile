@@ -36,6 +36,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help run env test test-scale lint export demo table compare spread push plots soak settings bench speed reruns growth cold time-to-accuracy windows deletion planted scale audit lock
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 
 run: $(ENV)
 	@test -s .dvc/tmp/rwlock || rm -f .dvc/tmp/rwlock  # DVC killed while it wrote this file would not start again

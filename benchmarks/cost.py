@@ -27,25 +27,28 @@ class Encoder:
     adapted: int  # layers with LoRA, the top ones
     trained: int  # parameters
 
-    def through(self, layers: int, tokens: float) -> float:
-        """Operations for a text of so many tokens in the top `layers`. The last one has keys and values of all tokens,
-        and the rest of the first alone.
+    def through(self, layers: int, tokens: float, attention: int = 1) -> float:
+        """Operations for a text of so many tokens in the top `layers`, attention's products so many times. The last
+        layer has keys and values of all tokens, and the rest of the first alone.
         """
         if not layers:
             return 0.0
         keys_values, rest = 2 * self.hidden**2, 2 * self.hidden**2 + 2 * self.hidden * self.intermediate
-        each = 2 * (keys_values + rest) * tokens + 4 * self.hidden * tokens**2
-        last = 2 * keys_values * tokens + 2 * rest + 4 * self.hidden * tokens
+        each = 2 * (keys_values + rest) * tokens + 4 * self.hidden * tokens**2 * attention
+        last = 2 * keys_values * tokens + 2 * rest + 4 * self.hidden * tokens * attention
         return (layers - 1) * each + last
 
     def forward(self, tokens: float) -> float:
         return self.through(self.layers, tokens)
 
     def training(self, tokens: float) -> float:
-        """Of a text's share of a step with LoRA: forward, and backward to the activations of the layers that have it.
-        The gradients of the frozen matrices, as much again, are not formed.
+        """Of a text's share of a step with LoRA: forward, and backward to the activations of the layers that have it,
+        of the lowest not to its input; attention's backward has twice the products. The gradients of the frozen
+        matrices, as much as forward, are not formed.
         """
-        return self.forward(tokens) + self.through(self.adapted, tokens)
+        queries = tokens if self.adapted > 1 else 1
+        not_needed = 2 * self.hidden**2 * (2 * tokens + queries)
+        return self.forward(tokens) + self.through(self.adapted, tokens, attention=2) - not_needed
 
 
 @dataclass(frozen=True)

@@ -37,12 +37,12 @@ def in_turn(pairs: int, ours: Callable[[], float], theirs: Callable[[], float]) 
     return found[ours], found[theirs]
 
 
-def ratios(times: list[float], others: list[float]) -> dict[str, str | float]:
-    """Columns of a table: how many times as large the others are, by the medians, and in the extreme pairs."""
-    each = [other / own for own, other in zip(times, others, strict=True)]
+def ratios(name: str, times: list[float], others: list[float]) -> dict[str, str | float]:
+    """Two columns of a table: times over others, by the medians, under that name; and in the extreme pairs."""
+    each = [own / other for own, other in zip(times, others, strict=True)]
     return {
-        "ratio": statistics.median(others) / statistics.median(times),
-        "of each pair": f"{min(each):.2f} to {max(each):.2f}",
+        name: statistics.median(times) / statistics.median(others),
+        "in each pair": f"{min(each):.2f} to {max(each):.2f}",
     }
 
 
@@ -59,21 +59,28 @@ def matrix_rate(dtype: torch.dtype = torch.float32) -> float:
     return PRODUCTS * 2 * 4096 * 384 * 1536 / seconds(products)
 
 
-def record(name: str, table: pd.DataFrame, floatfmt: str | tuple[str, ...] = ".2f") -> None:
-    """Print the table under a line that says how it was made; keep both if MACHINE in the environment names the
-    machine.
-    """
-    command = " ".join(["python -m", f"benchmarks.{name}", *sys.argv[1:]])
-    commit = subprocess.check_output(["git", "describe", "--always", "--dirty=+", "--exclude=*"], text=True).strip()
-    rates = [f"{matrix_rate(kind) / 1e9:.0f} GFLOP/s in {kind}" for kind in (torch.float32, torch.bfloat16)]
-    made = (
-        f"`{command}` at commit {commit}, on {device().type} with {torch.get_num_threads()} threads; a product of "
-        f"matrices: {', '.join(rates).replace('torch.', '')}; "
-        f"{', '.join(f'{library} {version(library)}' for library in LIBRARIES)}."
-    )
-    shown = table.to_markdown(index=False, floatfmt=floatfmt)
-    print(f"{made}\n\n{shown}", flush=True)
-    if machine := os.environ.get("MACHINE"):
-        path = RESULTS / machine / f"{name}.md"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{made}\n\n{shown}\n")
+class Record:
+    """A benchmark's table, and what it was made with. Made at the benchmark's start: the commit is that of then."""
+
+    def __init__(self, name: str):
+        self.name = name
+        describe = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+        self.commit = subprocess.check_output(describe, text=True).strip()
+
+    def write(self, table: pd.DataFrame, floatfmt: str | tuple[str, ...] = ".2f") -> None:
+        """Print the table under a line that says how it was made; keep both if MACHINE in the environment names the
+        machine.
+        """
+        command = " ".join(["python -m", f"benchmarks.{self.name}", *sys.argv[1:]])
+        rates = [f"{matrix_rate(kind) / 1e9:.0f} GFLOP/s in {kind}" for kind in (torch.float32, torch.bfloat16)]
+        made = (
+            f"`{command}` at commit {self.commit}, on {device().type} with {torch.get_num_threads()} threads; a "
+            f"product of matrices: {', '.join(rates).replace('torch.', '')}; "
+            f"{', '.join(f'{library} {version(library)}' for library in LIBRARIES)}."
+        )
+        shown = table.to_markdown(index=False, floatfmt=floatfmt)
+        print(f"{made}\n\n{shown}", flush=True)
+        if machine := os.environ.get("MACHINE"):
+            path = RESULTS / machine / f"{self.name}.md"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{made}\n\n{shown}\n")

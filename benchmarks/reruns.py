@@ -15,7 +15,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from benchmarks.record import in_turn, ratios, record, seconds
+from benchmarks.record import Record, in_turn, ratios, seconds
 from stages.settings.params import STAGES
 
 LOAD = [sys.executable, "-c", "from stages.use.loading import load_classifier; load_classifier()"]
@@ -26,8 +26,9 @@ def run(command: list[str], folder: Path = Path()) -> None:
 
 
 def make_floor(folder: Path) -> None:
-    """A finished pipeline of as many stages, each of which copies a file of one line."""
-    run(["dvc", "init", "--quiet", "--no-scm"], folder)
+    """A finished and committed pipeline of as many stages, each of which copies a file of one line."""
+    run(["git", "init", "--quiet"], folder)
+    run(["dvc", "init", "--quiet"], folder)
     (folder / "f0").write_text("one line\n")
     stages = "".join(
         f"  {name}:\n    cmd: cp f{number} f{number + 1}\n    deps: [f{number}]\n    outs: [f{number + 1}]\n"
@@ -35,10 +36,13 @@ def make_floor(folder: Path) -> None:
     )
     (folder / "dvc.yaml").write_text(f"stages:\n{stages}")
     run(["dvc", "repro"], folder)
+    run(["git", "add", "--all"], folder)
+    run(["git", "-c", "user.name=bench", "-c", "user.email=", "commit", "--quiet", "-m", "finished"], folder)
 
 
 def main(pairs: Annotated[int, typer.Option(min=1)] = 5) -> None:
     """Print the table."""
+    record = Record("reruns")
     run(["dvc", "repro"])
     with tempfile.TemporaryDirectory() as folder:
         make_floor(Path(folder))
@@ -53,9 +57,9 @@ def main(pairs: Annotated[int, typer.Option(min=1)] = 5) -> None:
             own, others = in_turn(pairs, partial(seconds, partial(run, ours)), partial(seconds, theirs))
             more = [mine - its for mine, its in zip(own, others, strict=True)]
             row = {"what": what, "seconds": statistics.median(own), "beside it": other}
-            row |= {"its seconds": statistics.median(others), **ratios(others, own)}
+            row |= {"its seconds": statistics.median(others), **ratios("times that", own, others)}
             table.append(row | {"seconds more": f"{min(more):.1f} to {max(more):.1f}"})
-    record("reruns", pd.DataFrame(table))
+    record.write(pd.DataFrame(table))
 
 
 if __name__ == "__main__":

@@ -57,5 +57,7 @@ def test_a_case_by_hand():
     machine = Machine("two", processes=2, train=1440, score=720, step=0.5, network=8000, price=1)
     taken = seconds(1600, machine, encoder, 10, 5, 10)
     assert taken["score"] == 1600 * 1728 / 720 / 2
-    assert taken["train"] == 1600 * (1728 + 288 + 688 + 168) / 1440 / 2 + 100 * (0.5 + 1)
+    # Backward of the last layer: attention's 4 * 2 * tokens twice, without queries', keys' and values' 2 * 4 a token.
+    assert encoder.training(10) == 1728 + 288 + 80 - 8 * (10 + 10 + 1)
+    assert taken["train"] == 1600 * (1728 + 200 + 688 + 168 + 40 - 8 * 11) / 1440 / 2 + 100 * (0.5 + 1)
     assert [span(value) for value in (5, 600, 7200, 864000)] == ["5.0 s", "10.0 min", "2.0 h", "10.0 days"]
