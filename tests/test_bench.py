@@ -265,7 +265,7 @@ pathlib.Path("metrics/data.json").unlink()  # fails if it was not put back
 at = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()
 print("ran at", at, file=sys.stderr)
 if at == "{head()}":
-    time.sleep(2)
+    time.sleep(4)
     kept = b"x" * 300_000_000
 """
     )
