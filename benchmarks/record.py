@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from torch.utils.benchmark import Timer
 
 from stages.classifier.processes import device
 
 RESULTS = Path(__file__).with_name("results")
-PRODUCTS = 10  # of matrices, to time
 LIBRARIES = ("torch", "transformers", "peft", "datasets", "dvc")
 
 
@@ -49,14 +49,8 @@ def ratios(name: str, times: list[float], others: list[float]) -> dict[str, str 
 def matrix_rate(dtype: torch.dtype = torch.float32) -> float:
     """Floating-point operations a second of a product of two matrices of the default encoder's sizes."""
     tokens, weights = (torch.randn(size, device=device()).to(dtype) for size in ((4096, 384), (384, 1536)))
-
-    def products() -> None:
-        for _ in range(PRODUCTS):
-            product = tokens @ weights
-        product[0, 0].item()  # a GPU is waited for
-
-    products()
-    return PRODUCTS * 2 * 4096 * 384 * 1536 / seconds(products)
+    product = Timer("tokens @ weights", globals=locals(), num_threads=torch.get_num_threads())
+    return 2 * 4096 * 384 * 1536 / product.blocked_autorange(min_run_time=0.5).median
 
 
 class Record:
