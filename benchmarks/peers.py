@@ -1,8 +1,10 @@
-"""What people would write instead, as the documentation of transformers and peft has it; in fp32."""
+"""What people would write instead, as the documentation of transformers and peft has it."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from stages.classifier.processes import device
 
 BATCH = 16
 
@@ -25,11 +27,13 @@ def trainer(
     folder: str,
     epochs: int = 1,
     rate: float = 2e-4,
+    bf16: bool = False,
     callbacks: Sequence = (),
 ) -> Callable[[], object]:
     """Epochs of these texts under Trainer, ready to be trained, as most write it: all texts padded to `length`, the
-    checkpoint's dropout. frugal: as its documentation advises for speed: texts of like length together, padded to the
-    longest of a batch; and no dropout, which lets torch use its fused attention on a CPU.
+    checkpoint's dropout; in fp32, or under Trainer's autocast in bf16. frugal: as its documentation advises for speed:
+    texts of like length together, padded to the longest of a batch; and no dropout, which lets torch use its fused
+    attention on a CPU.
     """
     from datasets import Dataset
     from peft import LoraConfig, get_peft_model
@@ -55,6 +59,7 @@ def trainer(
         per_device_train_batch_size=BATCH,
         num_train_epochs=epochs,
         learning_rate=rate,
+        bf16=bf16,
         train_sampling_strategy="group_by_length" if frugal else "random",
         save_strategy="no",
         report_to=[],
@@ -69,7 +74,7 @@ def pipeline(folder: str, length: int, batch: int) -> Callable[[list[str]], list
     """texts -> labels, of a model in transformers' form."""
     from transformers import pipeline
 
-    classify = pipeline("text-classification", folder)
+    classify = pipeline("text-classification", folder, device=device())
     return lambda texts: [
         answer["label"] for answer in classify(texts, batch_size=batch, truncation=True, max_length=length)
     ]

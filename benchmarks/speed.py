@@ -1,12 +1,14 @@
 """How fast training and scoring are, beside what people would write instead, on the default's texts.
 
     make speed           # after `dvc repro`
+    python -m benchmarks.speed --precision bf16 --steps 100 --texts 2000     # on a GPU, and the same with fp32
 
-Training: steps of the same texts with the same LoRA (query and value, rank 8), in fp32, by train and by Trainer; of
+Training: steps of the same texts with the same LoRA (query and value, rank 8), by train and by Trainer; of
 the selected encoder, and of one of DistilBERT's size with random weights, each at the length of params.yaml and at
 twice that, or as long as the encoder takes. What is made ready before the first step is not timed. Scoring: the trained
-classifier, by infer and by transformers' pipeline, one window of each text; the pipeline cuts the end of a long one
-off, and not its middle, and so gives a few other labels. The two take turns at being first; a ratio is of the medians.
+classifier, in fp32, by infer and by transformers' pipeline, one window of each text; the pipeline cuts the end of a
+long one off, and not its middle, and so gives a few other labels. The two take turns at being first; a ratio is of the
+medians.
 """
 
 import statistics
@@ -17,9 +19,10 @@ from contextlib import chdir, contextmanager
 from functools import partial
 from operator import eq
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pandas as pd
+import torch
 import typer
 from transformers import AutoConfig, AutoTokenizer, TrainerCallback
 
@@ -65,12 +68,12 @@ def tokenized(base: Path, length: int, texts: int) -> Iterator[None]:
             yield
 
 
-def our_epoch() -> float:
+def our_epoch(precision: str) -> float:
     """Seconds of an epoch of the working folder's texts with the peer's adapter."""
     settings = arguments(train, load_params())
     settings["recipe"] = settings["recipe"].model_copy(
         update={"batch_size": peers.BATCH, "micro_batch_size": peers.BATCH, "epochs": 1, "short_epoch": None}
-        | {"precision": "fp32"}
+        | {"precision": precision}
     )
     settings["method"] = Method(peft={"peft_type": "LORA", **peers.lora(BASE)})
     settings["model"] = settings["model"].model_copy(update={"peft": {}})
@@ -92,12 +95,13 @@ class Clock(TrainerCallback):
         self.seconds = time.perf_counter() - self.started
 
 
-def their_epoch(base: Path, rows: pd.DataFrame, classes: int, length: int, frugal: bool) -> float:
+def their_epoch(base: Path, rows: pd.DataFrame, classes: int, length: int, frugal: bool, precision: str) -> float:
     """Seconds of Trainer's for the same."""
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         data = rows["text"].tolist(), rows["label"].tolist()
-        peers.trainer(base, *data, classes, length, frugal, folder, callbacks=[clock])()
+        bf16 = precision == "bf16"
+        peers.trainer(base, *data, classes, length, frugal, folder, bf16=bf16, callbacks=[clock])()
     return clock.seconds
 
 
@@ -109,15 +113,20 @@ def encoder(base: Path) -> Encoder:
 
 
 def compare(
-    what: str, operations: list[float], pairs: int, ours: Callable[[], float], theirs: Callable[[], float]
+    what: str,
+    operations: list[float],
+    pairs: int,
+    ours: Callable[[], float],
+    theirs: Callable[[], float],
+    precision: str = "fp32",
 ) -> dict[str, str | float]:
     """A row of the table: texts a second of both, their ratio, and ours as a share of the rate at which this machine
-    multiplies matrices. operations: of each text, ours; ours, theirs: return their seconds.
+    multiplies matrices in that precision. operations: of each text, ours; ours, theirs: return their seconds.
     """
     rates = []
 
     def timed() -> float:
-        rates.append(matrix_rate())
+        rates.append(matrix_rate({"fp32": torch.float32, "bf16": torch.bfloat16}[precision]))
         return ours()
 
     own, others = in_turn(pairs, timed, theirs)
@@ -136,6 +145,7 @@ def main(
     steps: Annotated[int, typer.Option(min=1, help="Training steps of 16 texts; of slower ones a part.")] = 12,
     texts: Annotated[int, typer.Option(min=2, help="Texts to score.")] = 160,
     pairs: Annotated[int, typer.Option(min=1)] = 5,
+    precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="Of the trainings.")] = "fp32",
 ) -> None:
     """Print the table."""
     quiet()
@@ -156,6 +166,7 @@ def main(
             (model, BASE, length, 1, True),
             (model, BASE, longer, 2, False),
             ("DistilBERT's size", large, length, 4, False),
+            ("DistilBERT's size", large, length, 4, True),
             ("DistilBERT's size", large, longer, 4, False),
         ):
             some = rows.head(-(-steps // share) * peers.BATCH)
@@ -163,8 +174,9 @@ def main(
             with tokenized(base, longest, len(some)):
                 what = f"training, {name}, {longest} tokens; Trainer, {how}"
                 operations = [encoder(BASE).training(tokens) for tokens in open_tokens("train").lengths.tolist()]
-                theirs = partial(their_epoch, BASE, some, len(metadata["labels"]), longest, frugal)
-                table.append(compare(what, operations, pairs, our_epoch, theirs))
+                ours = partial(our_epoch, precision)
+                theirs = partial(their_epoch, BASE, some, len(metadata["labels"]), longest, frugal, precision)
+                table.append(compare(what, operations, pairs, ours, theirs, precision))
         for part in load_classifier():
             part.save_pretrained(merged)
         windows = encode(reviews, classifier.tokenizer, **classifier.model.config.tokenize)
