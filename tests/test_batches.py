@@ -37,7 +37,7 @@ def test_weights_of_the_labels_by_hand():
 def test_weighted_gradient_is_torchs():
     """Also cut into micro-batches, and the share of a batch whose rows stand elsewhere."""
     model, rows, labels = small_bert().eval(), sequences(10), np.arange(10) % 2
-    weights = np.array([0.5, 2.5], dtype=np.float32)
+    weights = torch.tensor([0.5, 2.5])
 
     def gradients(loss) -> torch.Tensor:
         model.zero_grad()
@@ -51,7 +51,7 @@ def test_weighted_gradient_is_torchs():
             )
             for row, label in zip(rows, labels, strict=True)
         ]
-        sum(loss * weight for loss, weight in zip(losses, weights[labels].tolist(), strict=True)).div(20).backward()
+        sum(loss * weight for loss, weight in zip(losses, weights[labels], strict=True)).div(20).backward()
 
     got = gradients(lambda: gradient(model, rows, labels, 20, 4, weights=weights))
     torch.testing.assert_close(got, gradients(reference), rtol=1e-4, atol=1e-6)

@@ -1,8 +1,13 @@
 """The batches of an epoch, and the gradient of one."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from stages.classifier.forward import pad
+
+if TYPE_CHECKING:
+    from stages.classifier.graphs import Graphs
 
 
 def epoch_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
@@ -54,28 +59,42 @@ def gradient(
     count: int,
     micro_batch_size: int,
     bf16: bool = False,
-    weights: np.ndarray | None = None,
+    weights=None,
+    graphs: "Graphs | None" = None,
 ) -> float:
     """Add the gradient of these rows' cross-entropy, its sum divided by `count`; return that quotient.
 
     count: the rows of the whole batch, however it is cut into micro-batches and shares of several processes, so that
-    their sum is its mean. bf16: torch's autocast; weights stay fp32. weights: of the labels, see label_weights.
+    their sum is its mean. bf16, weights: see cross_entropy. graphs: of that with the same, on a GPU.
     """
     import torch
 
     total = 0.0
-    if weights is not None:
-        weights = torch.from_numpy(weights).to(network.device)
     for start in range(0, len(sequences), micro_batch_size):
         part = slice(start, start + micro_batch_size)
         inputs = pad(sequences[part], network.config.pad_token_id)
-        with torch.autocast(network.device.type, torch.bfloat16, enabled=bf16):
-            scores = network(**{name: tensor.to(network.device) for name, tensor in inputs.items()}).logits
-        answers = torch.from_numpy(labels[part]).to(network.device)
-        loss = torch.nn.functional.cross_entropy(scores.float(), answers, weights, reduction="sum") / count
-        loss.backward()
+        answers = torch.from_numpy(labels[part])
+        if graphs:
+            loss = graphs(inputs, answers, count)
+        else:
+            inputs = {name: tensor.to(network.device) for name, tensor in inputs.items()}
+            loss = cross_entropy(network, inputs, answers.to(network.device), count, bf16, weights)
+            loss.backward()
         total += loss.item()
     return total
+
+
+def cross_entropy(network, inputs: dict, answers, count: int, bf16: bool = False, weights=None):
+    """Of some rows, its sum divided by `count`, a scalar.
+
+    inputs: input_ids and attention_mask, (rows, tokens); answers: (rows,) int64. bf16: torch's autocast; weights stay
+    fp32. weights: of the labels, (labels,) float32, see label_weights.
+    """
+    import torch
+
+    with torch.autocast(network.device.type, torch.bfloat16, enabled=bf16):
+        scores = network(**inputs).logits
+    return torch.nn.functional.cross_entropy(scores.float(), answers, weights, reduction="sum") / count
 
 
 def orthogonality(model):

@@ -8,7 +8,8 @@ from tqdm import tqdm
 from stages.classifier.processes import ALONE, Processes
 from stages.classifier.tokens import Tokens
 
-TOKENS_PER_BATCH = 4096  # padding included; larger batches are not faster on a CPU and cost memory
+# Of a batch, padding included: on a CPU larger ones are no faster and cost memory, on a GPU smaller ones leave it idle.
+TOKENS, GPU_TOKENS = 4096, 32768
 
 
 def quiet() -> None:
@@ -40,7 +41,7 @@ def pad(sequences: list[np.ndarray], pad_id: int):
     }
 
 
-def batches(lengths: np.ndarray, tokens: int = TOKENS_PER_BATCH) -> Iterator[np.ndarray]:
+def batches(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
     """Row numbers by falling length, so that a batch needs little padding and the first shows the peak of memory.
 
     lengths: (rows,). Each batch has at most `tokens` tokens, padding included, or a single row.
@@ -67,7 +68,7 @@ def logits(
     mapped = isinstance(sequences, Tokens)
     lengths = sequences.lengths if mapped else np.array([len(ids) for ids in sequences])
     out = np.zeros((len(sequences), model.config.num_labels), dtype=np.float32)
-    mine = processes.share([*batches(lengths)])
+    mine = processes.share([*batches(lengths, TOKENS if model.device.type == "cpu" else GPU_TOKENS)])
     with (
         torch.inference_mode(),
         tqdm(total=sum(map(len, mine)), desc=desc, unit="text", disable=None if desc else True, leave=False) as bar,

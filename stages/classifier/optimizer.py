@@ -10,6 +10,7 @@ def make_optimizer(model, learning_rate: float, weight_decay: float, loraplus_lr
     """
     import torch
 
+    fused = {"fused": True} if model.device.type == "cuda" else {}  # one kernel for all
     if loraplus_lr_ratio:
         from peft.optimizers import create_loraplus_optimizer
 
@@ -19,6 +20,7 @@ def make_optimizer(model, learning_rate: float, weight_decay: float, loraplus_lr
             lr=learning_rate,
             loraplus_lr_ratio=loraplus_lr_ratio,
             loraplus_weight_decay=weight_decay,
+            **fused,
         )
     matrices, vectors = [], []
     for name, parameter in model.named_parameters():
@@ -26,4 +28,4 @@ def make_optimizer(model, learning_rate: float, weight_decay: float, loraplus_lr
             is_vector = parameter.ndim < 2 or "ia3_l" in name or "lora_E" in name
             (vectors if is_vector else matrices).append(parameter)
     groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=learning_rate)
+    return torch.optim.AdamW(groups, lr=learning_rate, **fused)

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,14 @@ from typing import Any
 import numpy as np
 
 from stages.classifier import checkpoint
-from stages.classifier.batches import epoch_batches, gradient, label_weights, multiplies_bf16, orthogonality
+from stages.classifier.batches import (
+    cross_entropy,
+    epoch_batches,
+    gradient,
+    label_weights,
+    multiplies_bf16,
+    orthogonality,
+)
 from stages.classifier.calibration import quality
 from stages.classifier.forward import logits
 from stages.classifier.network import classifier, with_method
@@ -60,7 +68,10 @@ class Training:
         held_out: Tokens,
         processes: Processes = ALONE,
     ):
+        import torch
         from transformers import get_scheduler, set_seed
+
+        from stages.classifier.graphs import Graphs, repeatable
 
         self.recipe, self.tokens, self.held_out, self.processes = recipe, tokens, held_out, processes
         if recipe.batch_size > len(tokens):
@@ -87,6 +98,13 @@ class Training:
             raise InputError(f"params.yaml: train.{setting} is not for AdaLoRA, whose ranks move to the end")
         self.label_weights = label_weights(recipe.class_weights, tokens.labels, tokens.metadata["labels"])
         self.trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        weights = None if self.label_weights is None else torch.from_numpy(self.label_weights).to(processor)
+        self.loss = {"bf16": self.bf16, "weights": weights}
+        self.graphs = None
+        if processor.type == "cuda" and repeatable(self.network):
+            loss = partial(cross_entropy, self.network, **self.loss)
+            longest = tokens.metadata["tokenize"]["max_length"]
+            self.graphs = Graphs(loss, self.trained, self.network.config.pad_token_id, longest)
         self.optimizer = make_optimizer(self.network, self.rate, recipe.weight_decay, method.loraplus_lr_ratio)
         self.scheduler = get_scheduler(recipe.schedule, self.optimizer, round(recipe.warmup * self.steps), self.steps)
         self.progress = Progress()
@@ -201,15 +219,15 @@ class Training:
         import torch
 
         batch = self.batch(step)
-        self.network.train()
+        if not self.network.training:
+            self.network.train()
         if self.processes.count > 1:  # each draws its own dropout, and the same again after a restart
             source = np.random.SeedSequence((self.recipe.seed, step, self.processes.rank))
             torch.manual_seed(int(source.generate_state(1)[0]))
         rows = self.processes.share(batch)
         sequences, labels = self.rows[rows], self.rows.labels[rows]
-        loss = gradient(
-            self.network, sequences, labels, len(batch), self.recipe.micro_batch_size, self.bf16, self.label_weights
-        )
+        size = self.recipe.micro_batch_size
+        loss = gradient(self.network, sequences, labels, len(batch), size, **self.loss, graphs=self.graphs)
         loss = self.processes.sum_gradients(self.trained, loss)
         if (penalty := orthogonality(self.network)) is not None:
             penalty.backward()
@@ -220,7 +238,7 @@ class Training:
             reallocate(step - 1)  # AdaLoRA moves rank between layers
         rate = self.scheduler.get_last_lr()[0]
         self.scheduler.step()
-        self.optimizer.zero_grad()
+        self.optimizer.zero_grad(set_to_none=self.graphs is None)
         return loss, rate
 
     def follow(self, step: int) -> None:
@@ -267,6 +285,7 @@ def cuda_deterministic() -> None:
     if torch.cuda.is_available():
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
         torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # half of all kernels; nothing reads it
 
 
 def check_length(network, metadata: dict[str, Any]) -> None:

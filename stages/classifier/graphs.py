@@ -1,0 +1,83 @@
+"""A gradient as a CUDA graph: its hundreds of small kernels are started at once, and not one by one from Python, which
+takes longer than they do.
+
+A graph repeats what it has recorded, so there is one for each shape of a batch, and the shapes are few: rows are padded
+to multiples of 32 tokens.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch.nn.functional import pad
+from transformers import (
+    BertForSequenceClassification,
+    DistilBertForSequenceClassification,
+    RobertaForSequenceClassification,
+)
+
+MULTIPLE = 32  # tokens
+ENCODERS = (BertForSequenceClassification, DistilBertForSequenceClassification, RobertaForSequenceClassification)
+
+
+def repeatable(network) -> bool:
+    """Whether each step does the same with other numbers: of an encoder that asks nothing of their values, without
+    dropout, which draws anew, and without a method whose ranks move or whose prompt stands before the tokens.
+    """
+    config = getattr(network, "active_peft_config", None)
+    dropout = any(module.p for module in network.modules() if isinstance(module, torch.nn.Dropout))
+    return (
+        any(isinstance(module, ENCODERS) for module in network.modules())
+        and not dropout
+        and not (config and (config.is_prompt_learning or config.peft_type == "ADALORA"))
+    )
+
+
+class Graphs:
+    """`graphs(inputs, answers, count)` adds the gradient of `loss(inputs, answers, count)`, a scalar, to that of the
+    parameters, and returns the loss. They keep their gradients' tensors: set these to zero, and not to None.
+
+    inputs: input_ids and attention_mask, (rows, tokens); longest: tokens, the most that a row has.
+    """
+
+    def __init__(self, loss: Callable, parameters: list[torch.nn.Parameter], pad_id: int, longest: int):
+        self.loss, self.parameters, self.pad_id, self.longest = loss, parameters, pad_id, longest
+        self.recorded = {}
+        self.pool, self.stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
+        for parameter in parameters:
+            parameter.grad = torch.zeros_like(parameter)
+
+    def __call__(self, inputs: dict[str, torch.Tensor], answers: torch.Tensor, count: int) -> torch.Tensor:
+        rows, tokens = inputs["input_ids"].shape
+        more = min(-tokens % MULTIPLE, self.longest - tokens)
+        given = [
+            pad(inputs["input_ids"], (0, more), value=self.pad_id),
+            pad(inputs["attention_mask"], (0, more)),
+            answers,
+        ]
+        shape = rows, tokens + more, count
+        if shape not in self.recorded:
+            self.recorded[shape] = self.record([tensor.to(self.parameters[0].device) for tensor in given], count)
+        graph, own, loss = self.recorded[shape]
+        for tensor, value in zip(own, given, strict=True):
+            tensor.copy_(value)
+        graph.replay()
+        return loss
+
+    def record(self, own: list[torch.Tensor], count: int) -> tuple:
+        """(graph, the tensors that it reads, the loss that it writes)."""
+
+        def gradients() -> tuple:
+            ids, mask, answers = own
+            loss = self.loss({"input_ids": ids, "attention_mask": mask}, answers, count)
+            return loss, torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
+
+        self.stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.stream):
+            gradients()  # once before: what kernels set up at their first call is no part of a graph
+        torch.cuda.current_stream().wait_stream(self.stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
+            loss, added = gradients()
+            for parameter, gradient in zip(self.parameters, added, strict=True):
+                parameter.grad.add_(gradient)
+        return graph, own, loss
