@@ -10,8 +10,9 @@
 # make plots   draw metrics/ as a page that needs no network, dvc_plots/index.html
 # make soak    kill runs at random moments and mutate inputs, by the hundred (an hour)
 # make settings  what rank, learning rate and method buy: a training each (2 hours), benchmarks/settings.csv
-# make bench   the next five; MACHINE=epyc-2-cores make bench keeps their tables in benchmarks/results/epyc-2-cores/
+# make bench   the next six; MACHINE=epyc-2-cores make bench keeps their tables in benchmarks/results/epyc-2-cores/
 # make speed   texts a second in training and scoring beside Trainer and pipeline (35 minutes)
+# make profile  where the time of a training step goes, by torch's profiler (2 minutes)
 # make reruns  seconds of a dvc repro that runs nothing and of one of infer, beside DVC and the model alone (3 minutes)
 # make growth  time and memory for a text of 1, 4 and 16 times as many (15 minutes)
 # make cold    the whole pipeline beside an earlier commit's (90 minutes); make cold THAN=v1.0
@@ -34,7 +35,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run env test test-scale lint export demo table compare spread push plots soak settings bench speed reruns growth cold time-to-accuracy windows deletion planted scale audit lock
+.PHONY: help run env test test-scale lint export demo table compare spread push plots soak settings bench speed profile reruns growth cold time-to-accuracy windows deletion planted scale audit lock
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -110,11 +111,15 @@ soak: $(ENV)
 settings: $(ENV)
 	python -m benchmarks.settings
 
-bench: speed reruns growth cold time-to-accuracy
+bench: speed profile reruns growth cold time-to-accuracy
 
 speed: $(ENV)
 	dvc repro
 	python -m benchmarks.speed
+
+profile: $(ENV)
+	dvc repro
+	python -m benchmarks.profile
 
 reruns: $(ENV)
 	python -m benchmarks.reruns

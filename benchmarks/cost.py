@@ -3,7 +3,8 @@
     python -m benchmarks.cost                    # the tables of docs/cost.md
     python -m benchmarks.cost --price 0.1 --price 2.5 --price 20 --price 1280
 
-A rate is either measured, on 2 cores by the runs that docs/cost.md names, or assumed, and then it says so.
+The rates of 2 cores and of one H100 are measured, by the runs that docs/cost.md names; of more GPUs each is assumed to
+keep them.
 """
 
 from dataclasses import dataclass
@@ -72,9 +73,9 @@ MEMORY = {"data": (0.3e9, 110), "train, evaluate": (1.29e9, 24)}  # bytes, and b
 DISK = 4_000  # bytes of a text: the source, data/raw, data/tokens, and DVC's cache of the last two
 MACHINES = [
     Machine("2 CPU cores", 1, 90e9, 99e9, 0, 1e9, 0.1),
-    Machine("one GPU (assumed)", 1, 60e12, 120e12, 0.02, 1e11, 2.5),
-    Machine("8 GPUs (assumed)", 8, 60e12, 120e12, 0.02, 1e11, 20),
-    Machine("64 hosts of 8 GPUs (assumed)", 512, 60e12, 120e12, 0.02, 1e10, 1280),
+    Machine("one H100", 1, 49e12, 17e12, 0.0043, 1e11, 2.5),
+    Machine("8 H100 (assumed)", 8, 49e12, 17e12, 0.0043, 1e11, 20),
+    Machine("64 hosts of 8 H100 (assumed)", 512, 49e12, 17e12, 0.0043, 1e10, 1280),
 ]
 
 

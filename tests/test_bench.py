@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 import torch
 from conftest import dvc, git, server, stages_run
-from tiny import ROOT, reviews
+from tiny import ROOT, edit_params, reviews
 from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import cold, growth, peers, record, reruns, speed, time_to_accuracy
+from benchmarks import cold, growth, peers, profile, record, reruns, speed, time_to_accuracy
 from benchmarks.time_to_accuracy import Run
 from stages.classifier.tokens import open_tokens
 from stages.classifier.training import Training
@@ -198,6 +198,25 @@ def test_the_peer_gives_the_labels_of_infer(finished, tmp_path):
     expected = [label for label, _ in predict(texts)]
     assert set(expected) == {"negative", "positive"}
     assert peers.pipeline(str(tmp_path / "model"), 24, 4)(texts) == expected
+
+
+@pytest.mark.parametrize(("short_epoch", "epochs"), [(8, ["short", "whole"]), (None, ["whole"])])
+def test_profile_of_each_epoch(finished, capsys, short_epoch, epochs):
+    edit_params(finished, **{"train.short_epoch": short_epoch})
+    profile.main(steps=2)
+    rows = rows_of(capsys.readouterr().out)
+    assert [row[0] for row in rows] == epochs
+    for _, clocked, operations, *kinds in rows:
+        parts = [float(kind.split()[0]) for kind in kinds]
+        assert float(clocked) > 0
+        assert int(operations) > 50
+        assert sum(parts[:4]) > 0
+
+
+def test_kinds_of_work():
+    names = ["aten::addmm", "aten::gelu_backward", "ampere_sgemm_128x64", "aten::native_layer_norm", "aten::add"]
+    kinds = ["matrix products", "GELU", "matrix products", "LayerNorm", "the rest"]
+    assert [profile.kind_of(name) for name in names] == kinds
 
 
 def test_reruns_beside_the_floor(finished, capsys, monkeypatch):

@@ -65,7 +65,8 @@ def gradient(
     """Add the gradient of these rows' cross-entropy, its sum divided by `count`; return that quotient.
 
     count: the rows of the whole batch, however it is cut into micro-batches and shares of several processes, so that
-    their sum is its mean. bf16, weights: see cross_entropy. graphs: of that with the same, on a GPU.
+    their sum is its mean. bf16, weights: see cross_entropy. graphs: add the gradient in its place; made with the same
+    bf16 and weights.
     """
     import torch
 
@@ -88,7 +89,7 @@ def cross_entropy(network, inputs: dict, answers, count: int, bf16: bool = False
     """Of some rows, its sum divided by `count`, a scalar.
 
     inputs: input_ids and attention_mask, (rows, tokens); answers: (rows,) int64. bf16: torch's autocast; weights stay
-    fp32. weights: of the labels, (labels,) float32, see label_weights.
+    fp32. weights: of the labels, (labels,) float32 where the network is, see label_weights.
     """
     import torch
 

@@ -68,7 +68,7 @@ def logits(
     mapped = isinstance(sequences, Tokens)
     lengths = sequences.lengths if mapped else np.array([len(ids) for ids in sequences])
     out = np.zeros((len(sequences), model.config.num_labels), dtype=np.float32)
-    mine = processes.share([*batches(lengths, TOKENS if model.device.type == "cpu" else GPU_TOKENS)])
+    mine = processes.share([*batches(lengths, GPU_TOKENS if model.device.type == "cuda" else TOKENS)])
     with (
         torch.inference_mode(),
         tqdm(total=sum(map(len, mine)), desc=desc, unit="text", disable=None if desc else True, leave=False) as bar,

@@ -8,7 +8,7 @@ to multiples of 32 tokens.
 from collections.abc import Callable
 
 import torch
-from torch.nn.functional import pad
+from torch.nn import functional
 from transformers import (
     BertForSequenceClassification,
     DistilBertForSequenceClassification,
@@ -17,24 +17,25 @@ from transformers import (
 
 MULTIPLE = 32  # tokens
 ENCODERS = (BertForSequenceClassification, DistilBertForSequenceClassification, RobertaForSequenceClassification)
+METHODS = ("LORA", "IA3", "VERA")  # of peft's, beside full and head
 
 
 def repeatable(network) -> bool:
-    """Whether each step does the same with other numbers: of an encoder that asks nothing of their values, without
-    dropout, which draws anew, and without a method whose ranks move or whose prompt stands before the tokens.
+    """Whether each step does the same with other numbers: of an encoder and a method that ask nothing of their values,
+    and without dropout, of which the recording would draw too, so that a resumed run was not that of a whole one.
     """
     config = getattr(network, "active_peft_config", None)
-    dropout = any(module.p for module in network.modules() if isinstance(module, torch.nn.Dropout))
     return (
         any(isinstance(module, ENCODERS) for module in network.modules())
-        and not dropout
-        and not (config and (config.is_prompt_learning or config.peft_type == "ADALORA"))
+        and (config is None or config.peft_type in METHODS)
+        and not any(module.p for module in network.modules() if isinstance(module, torch.nn.Dropout))
     )
 
 
 class Graphs:
     """`graphs(inputs, answers, count)` adds the gradient of `loss(inputs, answers, count)`, a scalar, to that of the
-    parameters, and returns the loss. They keep their gradients' tensors: set these to zero, and not to None.
+    parameters, and returns the loss, which the next call may overwrite. They keep their gradients' tensors: set these
+    to zero, and not to None.
 
     inputs: input_ids and attention_mask, (rows, tokens); longest: tokens, the most that a row has.
     """
@@ -50,8 +51,8 @@ class Graphs:
         rows, tokens = inputs["input_ids"].shape
         more = min(-tokens % MULTIPLE, self.longest - tokens)
         given = [
-            pad(inputs["input_ids"], (0, more), value=self.pad_id),
-            pad(inputs["attention_mask"], (0, more)),
+            functional.pad(inputs["input_ids"], (0, more), value=self.pad_id),
+            functional.pad(inputs["attention_mask"], (0, more)),
             answers,
         ]
         shape = rows, tokens + more, count
@@ -69,7 +70,7 @@ class Graphs:
         def gradients() -> tuple:
             ids, mask, answers = own
             loss = self.loss({"input_ids": ids, "attention_mask": mask}, answers, count)
-            return loss, torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
+            return loss, torch.autograd.grad(loss, self.parameters, materialize_grads=True)
 
         self.stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self.stream):

@@ -90,7 +90,7 @@ class Training:
         if recipe.deterministic:
             cuda_deterministic()
         network, head = classifier(tokens.metadata["labels"], recipe.dropout)
-        self.network = with_method(network, head, method, model.peft, self.steps).to(processor)
+        self.network = with_method(network, head, method, model.peft, self.steps).to(processor).train()
         check_length(self.network, tokens.metadata)
         follows_validation = recipe.keep == "best" or recipe.patience is not None
         if follows_validation and getattr(self.network.base_model, "update_and_allocate", None):
@@ -99,10 +99,11 @@ class Training:
         self.label_weights = label_weights(recipe.class_weights, tokens.labels, tokens.metadata["labels"])
         self.trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         weights = None if self.label_weights is None else torch.from_numpy(self.label_weights).to(processor)
-        self.loss = {"bf16": self.bf16, "weights": weights}
+        self.loss_options = {"bf16": self.bf16, "weights": weights}
         self.graphs = None
-        if processor.type == "cuda" and repeatable(self.network):
-            loss = partial(cross_entropy, self.network, **self.loss)
+        if processor.type == "cuda" and processes.count == 1 and repeatable(self.network):
+            torch.cuda.set_device(processor)  # on which a graph is recorded
+            loss = partial(cross_entropy, self.network, **self.loss_options)
             longest = tokens.metadata["tokenize"]["max_length"]
             self.graphs = Graphs(loss, self.trained, self.network.config.pad_token_id, longest)
         self.optimizer = make_optimizer(self.network, self.rate, recipe.weight_decay, method.loraplus_lr_ratio)
@@ -219,7 +220,7 @@ class Training:
         import torch
 
         batch = self.batch(step)
-        if not self.network.training:
+        if not self.network.training:  # after a validation; a walk through all modules takes a millisecond
             self.network.train()
         if self.processes.count > 1:  # each draws its own dropout, and the same again after a restart
             source = np.random.SeedSequence((self.recipe.seed, step, self.processes.rank))
@@ -227,7 +228,7 @@ class Training:
         rows = self.processes.share(batch)
         sequences, labels = self.rows[rows], self.rows.labels[rows]
         size = self.recipe.micro_batch_size
-        loss = gradient(self.network, sequences, labels, len(batch), size, **self.loss, graphs=self.graphs)
+        loss = gradient(self.network, sequences, labels, len(batch), size, **self.loss_options, graphs=self.graphs)
         loss = self.processes.sum_gradients(self.trained, loss)
         if (penalty := orthogonality(self.network)) is not None:
             penalty.backward()
@@ -285,7 +286,7 @@ def cuda_deterministic() -> None:
     if torch.cuda.is_available():
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
         torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # half of all kernels; nothing reads it
+        torch.utils.deterministic.fill_uninitialized_memory = False  # by a kernel each time, and nothing reads it
 
 
 def check_length(network, metadata: dict[str, Any]) -> None:
