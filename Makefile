@@ -11,7 +11,7 @@
 # make soak    kill runs at random moments and mutate inputs, by the hundred (an hour)
 # make settings  what rank, learning rate and method buy: a training each (2 hours), benchmarks/settings.csv
 # make bench   the next six; MACHINE=epyc-2-cores make bench keeps their tables in benchmarks/results/epyc-2-cores/
-# make speed   texts a second in training and scoring beside Trainer and pipeline (35 minutes)
+# make speed   texts a second in training and scoring beside Trainer and pipeline (45 minutes)
 # make profile  where the time of a training step goes, by torch's profiler (2 minutes)
 # make reruns  seconds of a dvc repro that runs nothing and of one of infer, beside DVC and the model alone (3 minutes)
 # make growth  time and memory for a text of 1, 4 and 16 times as many (15 minutes)
