@@ -1,5 +1,7 @@
 # make         set up .venv and run the whole pipeline on the embedded default
+# make env     set up .venv alone
 # make test    set up .venv, lint, and run the tests
+# make lint    ruff's check and format
 # make test-scale  the long tests: kills of several processes, two hosts, remotes on servers that it installs, sweeps
 # make export  write the trained model to models/export/ for transformers and ONNX
 # make table   the experiments, the best by validation loss first

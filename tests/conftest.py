@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -135,6 +136,17 @@ def finished(finished_once, tmp_path, site, monkeypatch) -> Path:
     return project
 
 
+@pytest.fixture
+def matrix_rate(monkeypatch):
+    """A made-up one in place of seconds of multiplying."""
+    import torch
+
+    from benchmarks import record, speed, time_to_accuracy
+
+    for module in (record, speed, time_to_accuracy):
+        monkeypatch.setattr(module, "matrix_rate", lambda dtype=torch.float32: 5e9 if dtype == torch.float32 else 2e9)
+
+
 def dvc(*args: str, ok: bool = True) -> str:
     """Run dvc in the current folder and return what it printed, both streams (see forking.py)."""
     status, output = server().dvc(args)
@@ -154,6 +166,11 @@ def run_stages(*names: str) -> None:
     """
     for name in names:
         run(stage_function(name))
+
+
+def rows_of(printed: str) -> list[list[str]]:
+    """The cells of the tables in Markdown, without the first one's header."""
+    return [re.split(r" *\| *", line)[1:-1] for line in printed.splitlines() if line.startswith("| ")][1:]
 
 
 def stages_run(output: str) -> list[str]:

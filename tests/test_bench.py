@@ -11,32 +11,22 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import dvc, git, server, stages_run
+from conftest import dvc, git, rows_of, server, stages_run
 from tiny import ROOT, edit_params, reviews
 from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import cold, growth, peers, profile, record, reruns, speed, time_to_accuracy
-from benchmarks.time_to_accuracy import Run
+from benchmarks import cold, growth, peers, profile, record, reruns, speed
 from stages.classifier.tokens import open_tokens
 from stages.classifier.training import Training
 from stages.infer import predict
 from stages.use.loading import load_classifier
 
-
-@pytest.fixture(autouse=True)
-def matrix_rate(monkeypatch):
-    for module in (record, speed, time_to_accuracy):
-        monkeypatch.setattr(module, "matrix_rate", lambda dtype=torch.float32: 5e9 if dtype == torch.float32 else 2e9)
+pytestmark = pytest.mark.usefixtures("matrix_rate")
 
 
 def head() -> str:
     return git("rev-parse", "--short", "HEAD").strip()
-
-
-def rows_of(printed: str) -> list[list[str]]:
-    """The cells of a table in Markdown, without its header."""
-    return [re.split(r" *\| *", line)[1:-1] for line in printed.splitlines() if line.startswith("| ")][1:]
 
 
 def test_a_record_says_how_it_was_made(project, tmp_path, capsys, monkeypatch):
@@ -69,15 +59,25 @@ def test_matrix_rate_counts_the_operations(monkeypatch):
     assert record.matrix_rate() == counted.get_total_flops() / 3 / 2.0  # timeit takes two more first, to warm up
 
 
-def test_readme_shows_what_was_recorded():
-    readme, kept = (ROOT / "README.md").read_text(), sorted((ROOT / "benchmarks/results").glob("*/*.md"))
+def test_docs_show_what_was_recorded():
+    page, kept = (ROOT / "docs/performance.md").read_text(), sorted((ROOT / "benchmarks/results").glob("*/*.md"))
     assert kept
     for path in kept:
         made, _, table = path.read_text().partition("\n\n")
-        assert table in readme
+        assert table in page
         commit = made.split("commit ")[1].split(",")[0]
-        assert commit in readme
+        assert commit in page
         assert "+" not in commit
+
+
+def test_readme_says_what_was_recorded():
+    """The medians and extremes of its table on speed, in its order."""
+    section = (ROOT / "README.md").read_text().split("## How fast it is")[1].split("\n## ")[0]
+    (speed_table,) = (ROOT / "benchmarks/results").glob("*/speed.md")
+    recorded = [[row[3], row[4]] for row in rows_of(speed_table.read_text())]
+    said = [row[2:4] for row in rows_of(section)]
+    assert len(recorded) == 7
+    assert said[1:8] == recorded
 
 
 def test_speed_is_of_both_in_turn(monkeypatch):
@@ -135,60 +135,6 @@ def test_a_folder_of_another_length_and_encoder(finished, tmp_path):
     assert git("status", "--porcelain") == before
     written = sum(path.stat().st_size for path in (tmp_path / "large").glob("*.safetensors"))
     assert written > 4 * 42e6  # of DistilBERT's weights without the embeddings
-
-
-def test_the_clock_stands_still_while_it_is_asked(monkeypatch):
-    clock = [0.0]
-    monkeypatch.setattr(time_to_accuracy.time, "perf_counter", lambda: clock[0])
-    answers = iter([0.5, 0.8, 0.9])
-
-    def accuracy(model):
-        clock[0] += 1000
-        return next(answers)
-
-    run = time_to_accuracy.Run("x", 50, 0.9, 100, accuracy, started=0.0)
-    ended = []
-    while not ended or not ended[-1]:
-        clock[0] += 2
-        ended.append(run.ends(None, len(ended) + 1, 16))
-    assert run.table == [["x", 64, 8, 5, 0.5], ["x", 112, 14, 5, 0.8], ["x", 160, 20, 5, 0.9]]
-    assert len(ended) == 10
-    late = time_to_accuracy.Run("y", 50, 0.9, 100, lambda model: 0.5, started=clock[0] - 101)
-    assert late.ends(None, 1, 16)
-    assert late.table == [["y", 16, 101, 5, 0.5]]
-
-
-@pytest.mark.parametrize(
-    ("limit", "answers", "expected"),
-    [  # the default is asked after 32 texts and after 64; the recipe, with no time left, after its first step
-        (0, [0.5, 0.9, 0.6, 0.7], [("64", "0.900", "yes"), ("16", "0.600", "no"), ("16", "0.700", "no")]),
-        (1e6, [0.5, 0.9, 0.9, 0.9], [("64", "0.900", "yes"), ("32", "0.900", "yes"), (None, "0.900", "yes")]),
-    ],
-)
-def test_time_to_accuracy_beside_the_recipe(finished, capsys, monkeypatch, limit, answers, expected):
-    questions, runs = iter(answers), []
-    monkeypatch.setattr(time_to_accuracy, "accuracy_on", lambda texts, cut, target: lambda model: next(questions))
-    monkeypatch.setattr(time_to_accuracy, "Run", lambda *given: runs.append(Run(*given)) or runs[-1])
-    time_to_accuracy.main(target=0.9, every=32, held_out=10, limit=limit, frugal=True)
-    first, second, _ = (run.table[-1][2] for run in runs)
-    assert runs[1].limit == limit * first
-    assert runs[2].limit == (second if limit else 0)  # what the rate before needed is enough
-    rows = rows_of(capsys.readouterr().out)
-    assert [row[0] for row in rows] == ["default", "recipe 0.001", "recipe 0.0002"]
-    for row, (texts, *others) in zip(rows, expected, strict=True):
-        assert [row[4], row[5]] == others
-        assert texts in (row[1], None)
-
-
-def test_accuracy_of_a_model(finished):
-    """As infer answers, where no text is longer than a window; far from the target, on the first quarter."""
-    texts = pd.read_parquet("data/raw/test.parquet")
-    cut = open_tokens("test").metadata["tokenize"]
-    texts = texts[texts["text"].str.split().str.len() <= cut["max_length"] - 2]
-    labels = [["negative", "positive"].index(label) for label, _ in predict(texts["text"].tolist())]
-    right, model = texts["label"].to_numpy() == labels, load_classifier()[0]
-    assert time_to_accuracy.accuracy_on(texts, cut, 0)(model) == pytest.approx(right.mean())
-    assert time_to_accuracy.accuracy_on(texts, cut, 2)(model) == pytest.approx(right[: len(texts) // 4].mean())
 
 
 def test_the_peer_gives_the_labels_of_infer(finished, tmp_path):
