@@ -49,7 +49,7 @@ def predictions(revision: str, split: str) -> pd.DataFrame:
 
 
 def check_scored(revision: str, files) -> None:
-    """Refuse predictions that are another model's: an experiment that trained, and no more, has its parent's."""
+    """Refuse test results that are another model's: an experiment that trained, and no more, has its parent's."""
     from ruamel.yaml import YAML
 
     stages = YAML(typ="safe").load(files.read_text("dvc.lock"))["stages"]
@@ -115,13 +115,14 @@ def compare(first: str, second: str) -> None:
 @app.command()
 def spread(revisions: Annotated[list[str], typer.Argument(help="Two or more.")]) -> None:
     """Mean, standard deviation and ends of each metric over revisions that differ by chance, such as by their seed."""
-    from dvc.api import metrics_show
+    from dvc.api import DVCFileSystem, metrics_show
 
     if len(revisions) < 2:
         raise SystemExit("two revisions or more are needed")
     columns = {}
     for revision in revisions:
         with refused(revision) as rev:
+            check_scored(revision, DVCFileSystem(rev=rev))
             columns[revision] = pd.json_normalize(metrics_show(*METRIC_FILES, rev=rev)).iloc[0]
     table = pd.DataFrame(columns)
     table = table[table.nunique(axis=1) > 1].astype(float)

@@ -54,16 +54,16 @@ class Run:
     def seconds(self) -> float:
         return time.perf_counter() - self.started - self.asked
 
-    def ends(self, model, step: int, batch: int) -> bool:
-        """Whether to stop after this step; asks, if it is time to, or too late."""
-        late = self.seconds > self.limit
-        if late or step * batch // self.every > (step - 1) * batch // self.every:
+    def ends(self, model, step: int, batch: int, last: bool = False) -> bool:
+        """Whether to stop after this step; asks, if it is time to, too late, or the last step."""
+        over = last or self.seconds > self.limit
+        if over or step * batch // self.every > (step - 1) * batch // self.every:
             self.table.append([self.name, step * batch, round(self.seconds, 1)])
             asked_at = time.perf_counter()
             self.table[-1] += [round(matrix_rate() / 1e9), self.accuracy(model)]
             self.asked += time.perf_counter() - asked_at
             print(*self.table[-1], flush=True)
-        return late or self.reached
+        return over or self.reached
 
     @property
     def reached(self) -> bool:
@@ -78,7 +78,7 @@ def ours(run: Run, texts: list[str]) -> None:
     training = Training(**arguments(train, load_params()), tokens=tokens, held_out=held_out)
     for step in range(1, training.steps + 1):
         training.take_step(step)
-        if run.ends(training.network, step, training.recipe.batch_size):
+        if run.ends(training.network, step, training.recipe.batch_size, step == training.steps):
             return
 
 
@@ -87,7 +87,7 @@ def theirs(run: Run, texts: list[str], labels: list[int], classes: int, length: 
 
     class Watch(TrainerCallback):
         def on_step_end(self, args, state, control, model, **kwargs):
-            if run.ends(model, state.global_step, peers.BATCH):
+            if run.ends(model, state.global_step, peers.BATCH, state.global_step == state.max_steps):
                 control.should_training_stop = True
             model.train()
 
@@ -118,7 +118,7 @@ def accuracy_on(texts: pd.DataFrame, cut: dict, target: float) -> Callable:
 def main(
     target: Annotated[float, typer.Option(min=0, max=1, help="Share of the held-out texts.")] = 0.89,
     every: Annotated[int, typer.Option(min=1, help="Texts trained on between two questions.")] = 500,
-    held_out: Annotated[int, typer.Option(min=1, help="Texts to ask about.")] = 2000,
+    held_out: Annotated[int, typer.Option(min=4, help="Texts to ask about.")] = 2000,
     limit: Annotated[float, typer.Option(min=0, help="Times the default's time, for the recipe.")] = 5,
     frugal: Annotated[bool, typer.Option(help="The recipe padded to the batch alone, and without dropout.")] = False,
 ) -> None:

@@ -74,13 +74,32 @@ def replaced(folder: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    shutil.rmtree(folder, ignore_errors=True)
+    old = folder.with_suffix(".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)  # and not removed first: a file in use may stay, on NFS for one
     part.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """Where to write a file that takes the place of `path` once it is whole; as with a folder, what stands there is not
+    written to.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    try:
+        yield part
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    os.replace(part, path)
 
 
 def write_json(path: Path, content: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    with written(path) as part:
+        part.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
@@ -92,25 +111,19 @@ def read_json(path: Path) -> Any:
 
 
 def write_csv(path: Path, frame, **options: Any) -> None:
-    """A DataFrame as CSV; options: of its to_csv. Like a folder, replaced as a whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    frame.to_csv(part, index=False, lineterminator="\n", **options)
-    os.replace(part, path)
+    """A DataFrame as CSV; options: of its to_csv."""
+    with written(path) as part:
+        frame.to_csv(part, index=False, lineterminator="\n", **options)
 
 
 def write_table(path: Path, frame, **metadata: Any) -> None:
-    """A DataFrame as Parquet, with `metadata` (label names, for example) in the schema and nothing of pandas. Like a
-    folder, replaced as a whole.
-    """
+    """A DataFrame as Parquet, with `metadata` (label names, for example) in the schema and nothing of pandas."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    part = path.with_suffix(".part")
-    pq.write_table(table.replace_schema_metadata(metadata_bytes(metadata)), part)
-    os.replace(part, path)
+    with written(path) as part:
+        pq.write_table(table.replace_schema_metadata(metadata_bytes(metadata)), part)
 
 
 def read_table(path: Path) -> tuple[Any, dict[str, Any]]:

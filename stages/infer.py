@@ -22,7 +22,7 @@ from stages.classifier.processes import Processes
 from stages.files import METRICS, write_json
 from stages.run import one_of_several, run
 from stages.settings.environment import rank_and_count
-from stages.settings.errors import InputError
+from stages.settings.errors import InputError, out_of_memory
 from stages.use.lines import answer_lines
 from stages.use.scoring import Classifier, Job, confidence_needed, score_file, score_share
 
@@ -126,6 +126,10 @@ def main(
         raise  # the reader has enough; typer ends quietly
     except (InputError, OSError) as error:
         sys.exit(f"infer: {error}")
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        sys.exit("infer: out of memory; if it was a GPU's, DEVICE=cpu in the environment goes without it")
     except KeyboardInterrupt:
         sys.exit("infer: interrupted; with --file the same command goes on where it was")
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import pandas as pd
 from pydantic import Field
 
-from stages.files import ADAPTER, DOUBTFUL, METRICS, PREDICTIONS, read_json, read_table
+from stages.files import ADAPTER, DOUBTFUL, METRICS, PREDICTIONS, read_json, read_table, written
 from stages.results.figures import coverage_figure, length_figure, reliability_figure, training_figure
 from stages.results.markdown import verbatim
 from stages.results.statistics import wilson_interval
@@ -88,7 +88,8 @@ def report(
             for name in ("data", "baseline", "training", "evaluate", "samples")
         },
     )
-    (METRICS / "report.md").write_text(text, encoding="utf-8")
+    with written(METRICS / "report.md") as part:
+        part.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,10 @@ def message_of(error: BaseException) -> str | None:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; `dvc repro` goes on from where this run was"
     if out_of_memory(error):
-        return "out of memory; lower train.micro_batch_size or tokenize.max_length in params.yaml"
+        return (
+            "out of memory; in params.yaml lower train.micro_batch_size (train), baseline.max_rows (baseline) or "
+            "tokenize.max_length (the others)"
+        )
     told = re.search(r"\(os error (\d+)\)", str(error))  # safetensors raises an error of its own
     number = int(told[1]) if told else getattr(error, "errno", None)
     fix = {
@@ -174,7 +177,9 @@ def run(stage: Callable, launch: Callable | None = None, join: Callable | None =
                 stage(**before[0])
             # DVC records params and code as they are after the run, which might not be what the result was made with.
             if inputs(stage) != before:
-                raise InputError("params.yaml or the code changed during the run, whose result is dropped; `dvc repro`")
+                raise InputError(
+                    "params.yaml or the code changed during the run, so its result does not count; `dvc repro`"
+                )
     except BaseException as error:
         message = None if rank_and_count() else message_of(error)
         if message is None or os.environ.get("DEBUG"):

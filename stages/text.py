@@ -51,9 +51,8 @@ def windows_of(
 
 def special_tokens(tokenizer) -> tuple[int, int]:
     """How many stand before and after each text."""
-    empty = tokenizer("", add_special_tokens=True)["input_ids"]
-    prefix = len(empty) // 2  # [CLS] | [SEP], <s> | </s>; a lone special token ends the text
-    return prefix, len(empty) - prefix
+    mask = tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
+    return mask.index(0), mask[::-1].index(0)
 
 
 def encode(texts: list[str], tokenizer, max_length: int, truncation: Truncation, strip_markup: bool, windows: int = 1):

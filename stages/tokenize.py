@@ -43,6 +43,8 @@ def tokenize(
     if getattr(config, "pad_token_id", None) is None:
         raise InputError(f"{BASE}: its config.json names no pad_token_id, so texts cannot form batches; choose another")
     limit = getattr(config, "max_position_embeddings", None)
+    if limit is not None and limit < 1:
+        raise InputError(f"{BASE}: its config.json sets no limit on a text's length, as XLNet's; choose another")
     if limit and config.model_type in FROM_PADDING:
         limit -= config.pad_token_id + 1
     limit = min(tokenizer.model_max_length, limit or tokenizer.model_max_length)

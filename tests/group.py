@@ -9,6 +9,7 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
+from stages.classifier import training as of_training
 from stages.classifier.processes import Processes
 from stages.classifier.tokens import Tokens, open_tokens
 from stages.classifier.training import Training
@@ -18,6 +19,16 @@ from stages.train import train
 
 def take_steps(folder: Path) -> None:
     processes = Processes.joined()
+    if not processes.first:  # other weights to begin with, as on another processor
+        with_method = of_training.with_method
+
+        def moved(*given):
+            network = with_method(*given)
+            for parameter in network.parameters():
+                parameter.data += parameter.requires_grad
+            return network
+
+        of_training.with_method = moved
     training = Training(
         **arguments(train, load_params()),
         tokens=open_tokens("train"),

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -50,3 +52,21 @@ def test_the_key_changes_with_settings_and_contents_only(folder):
     assert checkpoint.key({"a": 1, "b": 2}, [folder / "data"]) == first
     file.write_text("two")
     assert checkpoint.key({"a": 1, "b": 2}, [folder / "data"]) != first
+
+
+def test_a_run_on_the_cpu_asks_no_gpu(monkeypatch):
+    """Which may be there, and in use."""
+
+    def asked(*args):
+        raise RuntimeError("CUDA error: the device is busy")
+
+    model = torch.nn.Linear(2, 2)
+    model.device = torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", asked)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", asked)
+    optimizer = torch.optim.AdamW(model.parameters())
+    network = SimpleNamespace(base_model=None, device=model.device, named_parameters=model.named_parameters)
+    packed = checkpoint.pack(network, optimizer)
+    assert "random.cuda" not in packed
+    checkpoint.unpack(packed | {"random.cuda": packed["random"]}, network, optimizer)  # of a run on a GPU

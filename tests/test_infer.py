@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import INFER, infer_command, read, server
 
+from stages import infer
 from stages.infer import predict, show_table
 
 
@@ -145,6 +146,15 @@ def test_mistakes(finished, name, content, message):
     assert message in refused
     assert "params.yaml" not in refused
     assert sorted(Path().glob("*out.parquet*")) == []
+
+
+def test_out_of_memory_is_one_line(finished, monkeypatch):
+    def full(*args):
+        raise RuntimeError("MPS backend out of memory (MPS allocated: 8 GiB)")
+
+    monkeypatch.setattr(infer.Classifier, "__call__", full)
+    with pytest.raises(SystemExit, match=r"^infer: out of memory; if it was a GPU's, DEVICE=cpu in the environment"):
+        infer.main(["a good film"])
 
 
 def test_more_mistakes(finished):

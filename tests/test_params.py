@@ -117,6 +117,11 @@ def test_no_params_file(project, capfd):
 def test_what_only_a_later_stage_can_see(finished, capfd):
     edit_params(finished, **{"tokenize.max_length": 65})
     assert refusal(tokenize, capfd) == "params.yaml: tokenize.max_length: 65 is above the model's limit of 64"
+    config = Path("models/base/config.json")
+    given = config.read_text()
+    config.write_text(given.replace('"max_position_embeddings": 64', '"max_position_embeddings": -1'))
+    assert refusal(tokenize, capfd).startswith("models/base: its config.json sets no limit on a text's length")
+    config.write_text(given)
     edit_params(finished, **{"tokenize.max_length": 60, "method": "p-tuning"})
     dvc("repro", "tokenize")
     assert refusal(train, capfd) == (

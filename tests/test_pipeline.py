@@ -13,7 +13,7 @@ from stages.settings.params import STAGES
 
 # All that a cold run prints, without a terminal: what docs/guarantees.md says.
 PRINTED = (
-    r"|Running stage '\w+':|> (GLIBC_TUNABLES=\S+ )?python -m stages\.\w+"
+    r"|Running stage '\w+':|> (env GLIBC_TUNABLES=\S+ )?python -m stages\.\w+"
     r"|Updating lock file 'dvc\.lock'|Generating lock file 'dvc\.lock'"
     r"|step \d+: validation accuracy \d\.\d{3}|train: \d+ s on [\w:]+, \d+ threads, (fp32|bf16)"
     r"|To track the changes with git, run:|\tgit add .*|To enable auto staging, run:|\tdvc config core\.autostage true"

@@ -112,6 +112,16 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
     monkeypatch.delenv("DEVICE")
     assert device() == "cuda:0"
 
+    def busy(size, device):
+        raise RuntimeError("CUDA error: device is busy")
+
+    monkeypatch.setattr(torch, "empty", busy)
+    with pytest.raises(InputError, match=r"^cuda:0: CUDA error: device is busy; DEVICE=cpu in the environment"):
+        device()
+    monkeypatch.setenv("DEVICE", "cuda:1")
+    with pytest.raises(InputError, match=r"^DEVICE=cuda:1 in the environment: CUDA error: device is busy; cuda:0 is"):
+        device()
+
 
 def processes_of(project: Path) -> dict[str, psutil.Process]:
     """What runs of stage train: the ranks by number, and the launcher."""

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import escapeHtml
+from matplotlib.image import imread
 from matplotlib.text import Text
 from tiny import ROOT
 
@@ -211,6 +212,14 @@ def test_pictures_draw_labels_verbatim(tmp_path, monkeypatch):
         shown = [text for text in fig.findobj(Text) if any(name in text.get_text() for name in names)]
         assert len(shown) >= 2
         assert not any(text.get_parse_math() for text in shown)
+
+
+def test_a_confusion_matrix_of_many_labels_is_no_larger(tmp_path):
+    sizes = []
+    for k in (30, 120):
+        confusion_figure(np.eye(k, dtype=int), [f"label {i:03}" for i in range(k)], tmp_path / "confusion.png")
+        sizes.append(imread(tmp_path / "confusion.png").shape)
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.05)
 
 
 @pytest.mark.parametrize("k", [2, 12])

@@ -89,6 +89,8 @@ def test_revisions_of_a_project(finished, monkeypatch):
     yaml.dump(lock, finished / "dvc.lock")
     with pytest.raises(SystemExit, match="workspace: its model has not scored the test split"):
         revisions.compare("HEAD", "workspace")
+    with pytest.raises(SystemExit, match="workspace: its model has not scored the test split"):
+        revisions.spread(["HEAD", "workspace"])
     with pytest.raises(SystemExit, match="nowhere: unknown Git revision 'nowhere'"):
         revisions.compare("HEAD", "nowhere")
 

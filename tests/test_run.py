@@ -24,8 +24,11 @@ from stages.tokenize import tokenize
     [
         (InputError("params.yaml: seed: fix it"), "params.yaml: seed: fix it"),
         (KeyboardInterrupt(), "interrupted; `dvc repro` goes on from where this run was"),
-        (MemoryError(), "out of memory; lower train.micro_batch_size or tokenize.max_length in params.yaml"),
-        (torch.OutOfMemoryError("CUDA out of memory"), "out of memory; lower train.micro_batch_size or tokenize.max"),
+        (MemoryError(), "out of memory; in params.yaml lower train.micro_batch_size (train), baseline.max_rows"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "out of memory; in params.yaml lower"),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 8 GiB)"), "out of memory; in params.yaml lower"),
+        (RuntimeError("CUDA error: out of memory"), "out of memory; in params.yaml lower"),
+        (ValueError("ran out of memory tests"), None),
         (OSError(errno.ENOSPC, "", "a/b"), "a/b: No space left on device; make room, then `dvc repro`"),
         (OSError(errno.EROFS, "", "a/b"), "a/b: Read-only file system; make it writable, then `dvc repro`"),
         (PermissionError(errno.EACCES, "", "a/b"), "a/b: Permission denied; make it readable and writable, then"),

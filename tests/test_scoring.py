@@ -26,6 +26,7 @@ from stages.rows import tables
 from stages.rows.tables import ROWS
 from stages.settings.errors import InputError
 from stages.use import arrow, scoring
+from stages.use.arrow import PART
 from stages.use.scoring import Job, score_file
 
 
@@ -219,6 +220,22 @@ def test_killed_run_goes_on(finished, monkeypatch):
     score_file(Job(Path("same.csv"), Path("uninterrupted.parquet")))
     assert scored == rows
     assert Path("out.parquet").read_bytes() == Path("uninterrupted.parquet").read_bytes()
+
+
+def test_a_part_that_is_gone_is_missed(finished, monkeypatch):
+    pd.DataFrame({"text": ["a good film"] * 3 * ROWS}).to_csv("many.csv", index=False)
+    score_parts = scoring.score_parts
+
+    def lose_one(job, schema, total, folder):
+        score_parts(job, schema, total, folder)
+        (folder / PART.format(1)).unlink()
+
+    monkeypatch.setattr(scoring, "score_parts", lose_one)
+    job = Job(Path("many.csv"), Path("out.parquet"))
+    with pytest.raises(InputError, match=rf"parts: holds {2 * ROWS:,} of {3 * ROWS:,} rows; start it again"):
+        score_file(job)
+    monkeypatch.setattr(scoring, "score_parts", score_parts)
+    assert score_file(job) == len(pd.read_parquet("out.parquet")) == 3 * ROWS
 
 
 def test_interrupted_run_goes_on(finished):

@@ -1,6 +1,8 @@
 """Wheels, and the Hub on loopback, over its real protocol, with its failures."""
 
+import errno
 import hashlib
+import os
 import random
 import re
 import socket
@@ -17,6 +19,7 @@ from tiny import edit_params, reviews
 
 from stages.files import read_table
 from stages.settings.errors import InputError
+from stages.sources.hub import hub_files
 from stages.sources.wheel import wheel_file
 
 
@@ -104,6 +107,15 @@ def test_a_data_set_and_a_model_from_the_hub(hub, project, site):
     for path in Path("models/base").iterdir():
         assert path.read_bytes() == (model / path.name).read_bytes()
     assert len(list(Path("models/base").iterdir())) == len(list(model.iterdir()))
+
+
+def test_a_full_disk_is_not_the_networks_fault(hub, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        hub_files("org/bert", REVISION, ["*.json"], {}, "model")
 
 
 def test_a_busy_hub_is_asked_again(hub):

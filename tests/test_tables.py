@@ -74,6 +74,11 @@ def test_broken_utf8_in_parquet(tmp_path):
         ("a.csv", b"text,text\na,b\n", "line 1: a header with a different name for each column is needed"),
         ("a.jsonl", b'{"text": "good"}\n{"text": "bad",}\n', "line 2, character 16: not JSON"),
         ("a.jsonl", b'{"text": "good"}\n["bad"]\n', "line 2: not a JSON object"),
+        (
+            "a.jsonl",
+            b'{"text": "good"}\n{"text": ' + b"[" * 100_000,
+            "line 2: lists or objects in each other, too deep",
+        ),
         ("a.jsonl", b'{"text": "g\xff"}\n', "line 1, byte 12: not UTF-8"),
         ("a.jsonl", b'{"text": "\\ud83d\\ude00"}\n{"text": "\\uD83D"}\n', "line 2: half of a character"),
         ("a.parquet", b"text,label\n", "Parquet magic bytes not found"),

@@ -9,7 +9,7 @@ from stages.classifier.forward import logits
 from stages.classifier.tokens import open_tokens
 from stages.files import RAW, write_table
 from stages.infer import predict
-from stages.text import cleaned, encode, truncate, windows_of
+from stages.text import cleaned, encode, special_tokens, truncate, windows_of
 from stages.use.loading import load_classifier
 
 
@@ -40,6 +40,23 @@ def test_truncate_by_hand(truncation, expected):
 def test_truncate_without_a_token_before_the_text():
     assert truncate([1, 2, 3, 4, 5, 102], 5, "head", 0, 1) == [1, 2, 3, 4, 102]
     assert truncate([1, 2, 3, 4, 5, 102], 5, "head+tail", 0, 1) == [1, 3, 4, 5, 102]
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [("[CLS] $A [SEP]", (1, 1)), ("$A [SEP]", (0, 1)), ("$A [SEP] [CLS]", (0, 2)), ("$A", (0, 0))],
+)
+def test_special_tokens_of_a_template(tmp_path, template, expected):
+    """mBART, for one, has two after the text and none before."""
+    from tokenizers.processors import TemplateProcessing
+    from transformers import AutoTokenizer
+
+    write_bert(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    own = tokenizer.backend_tokenizer
+    special = [(name, own.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
+    own.post_processor = TemplateProcessing(single=template, special_tokens=special)
+    assert special_tokens(tokenizer) == expected
 
 
 def test_windows_by_hand():

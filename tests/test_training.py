@@ -1,12 +1,14 @@
 """What a training reads at each step; its end is in test_pipeline.py, its interruptions in test_resume.py."""
 
+from types import SimpleNamespace
+
 import pytest
 from tiny import edit_params
 
 from stages.classifier.tokens import open_tokens
-from stages.classifier.training import Training
+from stages.classifier.training import Progress, Training
 from stages.settings.params import arguments, load_params
-from stages.train import train
+from stages.train import last_tenth, train
 
 
 @pytest.mark.parametrize(("short_epoch", "longest"), [(8, [8, 24, 24]), (24, [24, 24]), (None, [24, 24])])
@@ -18,3 +20,9 @@ def test_the_first_epoch_is_on_less_of_each_text(finished, short_epoch, longest)
     assert training.steps == steps * len(longest)
     read = [max(map(len, training.rows[rows])) for rows in map(training.batch, range(1, training.steps + 1))]
     assert [max(read[start : start + steps]) for start in range(0, len(read), steps)] == longest
+
+
+def test_the_loss_of_the_last_tenth_by_hand():
+    """A row is the mean of the steps since the last one: of nine and of one."""
+    progress = Progress(step=20, training=[[2, 0.9, 0.1], [10, 0.8, 0.1], [19, 0.6, 0.1], [20, 0.2, 0.0]])
+    assert last_tenth(SimpleNamespace(progress=progress)) == pytest.approx((9 * 0.6 + 0.2) / 10)

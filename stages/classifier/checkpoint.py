@@ -75,8 +75,8 @@ def pack(model, optimizer) -> dict[str, Any]:
     for number, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
     tensors["random"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["random.cuda"] = torch.cuda.get_rng_state()
+    if model.device.type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(model.device)
     if allocator := getattr(model.base_model, "rankallocator", None):  # AdaLoRA's
         for kind in IMPORTANCE:
             tensors |= {f"{kind}.{name}": value for name, value in getattr(allocator, kind).items()}
@@ -90,8 +90,9 @@ def unpack(tensors: dict[str, Any], model, optimizer) -> None:
     import torch
 
     torch.set_rng_state(tensors.pop("random"))
-    if "random.cuda" in tensors:
-        torch.cuda.set_rng_state(tensors.pop("random.cuda"))
+    random = tensors.pop("random.cuda", None)
+    if random is not None and model.device.type == "cuda":
+        torch.cuda.set_rng_state(random, model.device)
     parameters, state = dict(model.named_parameters()), optimizer.state_dict()
     rank_pattern = {}
     for name, tensor in tensors.items():

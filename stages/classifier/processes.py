@@ -133,10 +133,13 @@ def device():
     name = name or found
     try:
         return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:  # no such name, or a build of torch without it
-        raise InputError(
-            f"DEVICE={name} in the environment: {str(error).splitlines()[0]}; {found} is here, also without DEVICE"
-        ) from None
+    except (RuntimeError, AssertionError) as error:  # no such name, a build of torch without it, or one in use
+        said = str(error).splitlines()[0]
+        if name == os.environ.get("DEVICE"):
+            raise InputError(
+                f"DEVICE={name} in the environment: {said}; {found} is here, also without DEVICE"
+            ) from None
+        raise InputError(f"{name}: {said}; DEVICE=cpu in the environment goes without it") from None
 
 
 @contextmanager

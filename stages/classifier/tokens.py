@@ -32,10 +32,8 @@ class Tokens:
         sequences = list(self.ids[rows]["input_ids"])
         return sequences if self.longest is None else [without_middle(ids, self.longest) for ids in sequences]
 
-    def shortened(self, longest: int | None) -> "Tokens":
-        """The same rows, of which none is longer than that; None: as they are."""
-        if longest is None:
-            return self
+    def shortened(self, longest: int) -> "Tokens":
+        """The same rows, of which none is longer than that."""
         return replace(self, lengths=np.minimum(self.lengths, longest), longest=longest)
 
     def head(self, count: int | None) -> "Tokens":

@@ -86,9 +86,11 @@ class Training:
 
         set_seed(recipe.seed)
         processor = device()
+        if processor.type == "cuda":
+            torch.cuda.set_device(processor)  # whose kinds of numbers are asked for, and on which graphs are recorded
+            if recipe.deterministic:
+                cuda_deterministic()
         self.bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and multiplies_bf16(processor))
-        if recipe.deterministic:
-            cuda_deterministic()
         network, head = classifier(tokens.metadata["labels"], recipe.dropout)
         self.network = with_method(network, head, method, model.peft, self.steps).to(processor).train()
         check_length(self.network, tokens.metadata)
@@ -102,7 +104,6 @@ class Training:
         self.loss_options = {"bf16": self.bf16, "weights": weights}
         self.graphs = None
         if processor.type == "cuda" and processes.count == 1 and repeatable(self.network):
-            torch.cuda.set_device(processor)  # on which a graph is recorded
             loss = partial(cross_entropy, self.network, **self.loss_options)
             longest = tokens.metadata["tokenize"]["max_length"]
             self.graphs = Graphs(loss, self.trained, self.network.config.pad_token_id, longest)
@@ -117,6 +118,9 @@ class Training:
             "has other token ids, base model or processor than the first; bring its folder to the same commit, then "
             "`dvc pull`, and give all the same DEVICE",
         )
+        begun_with = processes.from_first([each.detach().cpu() for each in self.trained])
+        for parameter, value in zip(self.trained, begun_with, strict=True):
+            parameter.data.copy_(value)  # PiSSA's come from a decomposition, whose signs are each processor's own
 
     def checkpoint_key(self, model: Model, method: Method) -> str:
         """A digest of everything that the weights depend on, but for rounding: that is the hardware's."""
@@ -283,10 +287,9 @@ def cuda_deterministic() -> None:
     """Admit deterministic kernels only."""
     import torch
 
-    if torch.cuda.is_available():
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
-        torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # by a kernel each time, and nothing reads it
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # by a kernel each time, and nothing reads it
 
 
 def check_length(network, metadata: dict[str, Any]) -> None:

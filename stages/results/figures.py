@@ -5,6 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from stages.files import written
+
+CELLS = 30  # labels up to which a confusion matrix has the numbers in its cells; one of more is no larger
+
 
 def figure(width: float = 5.0, height: float = 4.0, columns: int = 1):
     """A figure without pyplot's global state: (figure, axes, an array of them if columns > 1), sizes in inches."""
@@ -18,18 +22,18 @@ def figure(width: float = 5.0, height: float = 4.0, columns: int = 1):
 
 def write(fig, path: Path) -> None:
     """PNG at 120 dots per inch."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Without matplotlib's version, which would be in the bytes.
-    fig.savefig(path, dpi=120, bbox_inches="tight", metadata={"Software": None})
+    with written(path) as part:
+        # Without matplotlib's version, which would be in the bytes.
+        fig.savefig(part, format="png", dpi=120, bbox_inches="tight", metadata={"Software": None})
 
 
 def confusion_figure(counts: np.ndarray, names: list[str], path: Path) -> None:
     """counts: (k, k), a row for each actual label, a column for each predicted one."""
-    longest = max(len(name) for name in names)
-    fig, axes = figure(2 + 0.08 * longest + 0.8 * len(names), 1.6 + 0.8 * len(names))
+    longest, shown = max(len(name) for name in names), min(len(names), CELLS)
+    fig, axes = figure(2 + 0.08 * longest + 0.8 * shown, 1.6 + 0.8 * shown)
     shares = counts / counts.sum(axis=1, keepdims=True)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(counts.shape):
+    for row, column in np.ndindex(counts.shape) if len(names) <= CELLS else ():
         axes.text(
             column,
             row,
@@ -45,6 +49,7 @@ def confusion_figure(counts: np.ndarray, names: list[str], path: Path) -> None:
         xticks=range(len(names)),
         yticks=range(len(names)),
     )
+    axes.tick_params(labelsize=10 * shown / len(names))
     axes.set_yticklabels(names)
     if longest > 9:  # too long to stand side by side
         axes.set_xticklabels(names, rotation=30, ha="right", rotation_mode="anchor")

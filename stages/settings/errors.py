@@ -6,9 +6,6 @@ class InputError(Exception):
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether Python, or torch on a GPU (an error of its own) or a CPU (a plain RuntimeError), ran out of memory."""
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or "can't allocate memory" in str(error)
-    )
+    """Whether Python, or torch on a GPU or a CPU (RuntimeErrors of several kinds), ran out of memory."""
+    said = str(error) if isinstance(error, RuntimeError) else ""
+    return isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said

@@ -1,6 +1,6 @@
 """The libraries' versions as inputs: versions.yaml, written from the lock, has those that some stage's params name.
 
-python -m stages.settings.versions > versions.yaml     (part of `make lock`)
+python -m stages.settings.versions     (part of `make lock`)
 """
 
 import re

@@ -3,6 +3,7 @@
 No code from a repository is ever run: only the named files are opened.
 """
 
+import errno
 import hashlib
 import math
 from collections.abc import Iterable
@@ -12,6 +13,8 @@ from typing import Literal
 
 from stages.files import sha256
 from stages.settings.errors import InputError
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)  # errors that are not the network's
 
 
 def hub_files(
@@ -23,7 +26,8 @@ def hub_files(
     own listing states (huggingface_hub compares sizes only). A file that fails the check is removed from the cache. If
     all that is pinned is in the cache, the Hub is not asked.
 
-    Raises InputError if the Hub cannot be reached, the repository lacks such files, or a digest differs.
+    Raises InputError if the Hub cannot be reached, the repository lacks such files, or a digest differs; OSError if the
+    disk takes no file.
     """
     from httpx2 import HTTPError  # what huggingface_hub raises where it does not raise an OSError
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
@@ -36,6 +40,8 @@ def hub_files(
             digests = stated_digests(repo, patterns, pinned, at)
         paths = {name: Path(retry(hf_hub_download, repo, name, **at)) for name in digests}
     except (HTTPError, OSError) as error:
+        if getattr(error, "errno", None) in DISK:
+            raise
         raise unreachable(repo, revision, kind, error) from error
     for name, path in paths.items():
         if (found := digest_like(digests[name], path)) != digests[name]:

@@ -24,7 +24,9 @@ from stages.settings.errors import InputError
 from stages.use.arrow import PART, arrow_errors_refused, arrow_table, examined, row_groups, write_whole
 
 # What shapes a part: a run that goes on uses those of the run before.
-CODE = [Path("stages") / name for name in ("use", "classifier/forward.py", "rows", "text.py")]
+CODE = [
+    Path("stages") / name for name in ("use", "classifier/first_token.py", "classifier/forward.py", "rows", "text.py")
+]
 LIBRARIES = ("numpy", "pandas", "peft", "pyarrow", "scipy", "tokenizers", "torch", "transformers")
 
 
@@ -117,7 +119,7 @@ def score_file(job: Job, overwrite: bool = False) -> int:
     Raises InputError, before anything is scored, if a row cannot be read, if there is an `out` not to overwrite, or if
     another call is writing it.
     """
-    from pyarrow.parquet import read_schema
+    from pyarrow.parquet import read_metadata, read_schema
 
     path, out = job.path, job.out
     if out.suffix != ".parquet":
@@ -136,6 +138,8 @@ def score_file(job: Job, overwrite: bool = False) -> int:
             score_parts(job, schema, total, folder)
         if path.stat().st_mtime_ns != changed:
             raise InputError(f"{path}: changed during the run; start it again")
+        if (scored := sum(read_metadata(part).num_rows for part in folder.glob("*.parquet"))) != total:
+            raise InputError(f"{folder}: holds {scored:,} of {total:,} rows; start it again")
         write_whole(out, read_schema(folder / PART.format(0)), row_groups(folder))
         shutil.rmtree(folder)
         return total
