@@ -33,7 +33,7 @@ def step_times(training: Training, steps: range) -> tuple[float, dict[str, float
     """(seconds of one of these steps by the clock, seconds of each kind of work in it by the profiler, operations in
     it): half of the steps for either. On a GPU the work is the GPU's alone, and the operations are its kernels.
     """
-    if training.graphs:
+    if training.gradient.graphs:
         for step in steps:  # recorded before
             training.take_step(step)
     clocked, profiled = steps[: len(steps) // 2], steps[len(steps) // 2 :]

@@ -1,7 +1,6 @@
 """Gradients as CUDA graphs. Which networks they are for is asked on any machine; the rest needs a GPU."""
 
 import shutil
-from functools import partial
 
 import numpy as np
 import pytest
@@ -9,9 +8,9 @@ import torch
 from encoders import FAMILIES, sequences, small_bert, write_encoder
 from tiny import ROOT
 
-from stages.classifier.batches import cross_entropy, gradient
 from stages.classifier.forward import quiet
-from stages.classifier.graphs import Graphs, repeatable
+from stages.classifier.gradient import Gradient
+from stages.classifier.graphs import repeatable
 from stages.classifier.network import classifier, with_method
 from stages.files import BASE
 from stages.settings.params import load_params
@@ -27,13 +26,12 @@ def compare(model, rows, labels, parts, count: int, rtol: float, **options) -> s
     weights have moved; returns the shapes that were recorded.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    loss = partial(cross_entropy, model, **options)
-    graphs = Graphs(loss, trained, model.config.pad_token_id, max(map(len, rows)))
+    plain, by_graphs = Gradient(model, 4, **options), Gradient(model, 4, **options, longest=max(map(len, rows)))
     for part in parts:
         of_part = []
-        for by in (None, graphs, graphs):
+        for gradient in (plain, by_graphs, by_graphs):
             model.zero_grad(set_to_none=False)
-            value = gradient(model, rows[part], labels[part], count, 4, **options, graphs=by)
+            value = gradient(rows[part], labels[part], count)
             of_part.append((value, torch.cat([parameter.grad.flatten() for parameter in trained])))
         (expected, theirs), (found, ours), (_, again) = of_part
         assert found == pytest.approx(expected, rel=rtol)
@@ -42,7 +40,7 @@ def compare(model, rows, labels, parts, count: int, rtol: float, **options) -> s
         with torch.no_grad():
             for parameter in trained:
                 parameter.sub_(parameter.grad)
-    return set(graphs.recorded)
+    return set(by_graphs.graphs.recorded)
 
 
 @gpu
@@ -52,7 +50,7 @@ def test_graphs_give_the_gradients_of_their_rows(weights, bf16):
     model, rng = small_bert().cuda().train(), np.random.default_rng(0)
     lengths = [*[20] * 4, *[9] * 2, *[33] * 4, *[60] * 4]  # 20 and 9 are padded to 32, and 33 to the longest
     rows = [rng.integers(5, 50, length) for length in lengths]
-    options = {"bf16": bf16, "weights": weights and torch.tensor(weights, device="cuda")}
+    options = {"bf16": bf16, "weights": weights and np.array(weights, dtype=np.float32)}
     parts = [slice(6), slice(6, 14), slice(6), slice(6, 10)]
     recorded = compare(model, rows, np.arange(14) % 2, parts, 10, 2e-2 if bf16 else 1e-4, **options)
     assert recorded == {(4, 32, 10), (2, 32, 10), (4, 60, 10)}

@@ -7,9 +7,9 @@ from encoders import write_encoder
 from tiny import ROOT, reviews
 from transformers import AutoTokenizer
 
-from stages.classifier.batches import gradient, orthogonality
 from stages.classifier.calibration import calibrate
 from stages.classifier.forward import logits, pad, quiet
+from stages.classifier.gradient import Gradient, orthogonality
 from stages.classifier.lora import FoldedLinear
 from stages.classifier.network import classifier, save_classifier, with_method
 from stages.classifier.optimizer import make_optimizer
@@ -59,7 +59,7 @@ def test_trains_saves_and_reloads(bert, name):
         assert not any(key in trained for key in start if "embeddings." in key and "prompt" not in key)
     optimizer = make_optimizer(model, 1e-2, 0.0, method.loraplus_lr_ratio)
     for step in range(STEPS):
-        gradient(model.train(), bert, LABELS, len(bert), 4)
+        Gradient(model.train(), 4)(bert, LABELS, len(bert))
         optimizer.step()
         if name == "adalora":
             model.base_model.update_and_allocate(step)
@@ -93,7 +93,7 @@ def test_adalora_ends_at_its_rank_and_keeps_its_penalty(bert):
     assert orthogonality(build(PARAMS.methods["lora"])) is None
     optimizer = make_optimizer(model, 1e-2, 0.0, None)
     for step in range(STEPS):
-        gradient(model.train(), bert, LABELS, len(bert), 6)
+        Gradient(model.train(), 6)(bert, LABELS, len(bert))
         optimizer.step()
         model.base_model.update_and_allocate(step)
         optimizer.zero_grad()

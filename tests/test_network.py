@@ -9,9 +9,9 @@ from safetensors.torch import load_file, save_file
 from tiny import ROOT, reviews
 from transformers import AutoTokenizer, BloomConfig, BloomModel
 
-from stages.classifier.batches import gradient
 from stages.classifier.calibration import calibrate
 from stages.classifier.forward import logits, pad, quiet
+from stages.classifier.gradient import Gradient
 from stages.classifier.network import classifier, save_classifier, with_method
 from stages.classifier.optimizer import make_optimizer
 from stages.files import ADAPTER, BASE
@@ -90,7 +90,7 @@ def test_save_and_reload(family):
     before = logits(model, ids)
     optimizer = make_optimizer(model, 3e-2, 0.0, None)
     for _ in range(10):
-        gradient(model.train(), ids, labels, len(ids), 6)
+        Gradient(model.train(), 6)(ids, labels, len(ids))
         optimizer.step()
         optimizer.zero_grad()
     trained = logits(model, ids)
@@ -154,7 +154,7 @@ def test_micro_batches_add_up_to_the_large_batch(family):
     assert all(grad.abs().max() > 0 for grad in expected.values())
     for micro in (6, 4, 1):
         model.zero_grad()
-        assert gradient(model, ids, labels, len(ids), micro) == pytest.approx(loss.item(), rel=1e-5)
+        assert Gradient(model, micro)(ids, labels, len(ids)) == pytest.approx(loss.item(), rel=1e-5)
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
                 torch.testing.assert_close(parameter.grad, expected[name], atol=1e-6, rtol=1e-4)

@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,10 @@ from typing import Any
 import numpy as np
 
 from stages.classifier import checkpoint
-from stages.classifier.batches import (
-    cross_entropy,
-    epoch_batches,
-    gradient,
-    label_weights,
-    multiplies_bf16,
-    orthogonality,
-)
+from stages.classifier.batches import epoch_batches
 from stages.classifier.calibration import quality
 from stages.classifier.forward import logits
+from stages.classifier.gradient import Gradient, label_weights, multiplies_bf16, orthogonality
 from stages.classifier.network import classifier, with_method
 from stages.classifier.optimizer import make_optimizer
 from stages.classifier.processes import ALONE, Processes, device
@@ -71,8 +64,6 @@ class Training:
         import torch
         from transformers import get_scheduler, set_seed
 
-        from stages.classifier.graphs import Graphs, repeatable
-
         self.recipe, self.tokens, self.held_out, self.processes = recipe, tokens, held_out, processes
         if recipe.batch_size > len(tokens):
             raise InputError(
@@ -100,13 +91,8 @@ class Training:
             raise InputError(f"params.yaml: train.{setting} is not for AdaLoRA, whose ranks move to the end")
         self.label_weights = label_weights(recipe.class_weights, tokens.labels, tokens.metadata["labels"])
         self.trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        weights = None if self.label_weights is None else torch.from_numpy(self.label_weights).to(processor)
-        self.loss_options = {"bf16": self.bf16, "weights": weights}
-        self.graphs = None
-        if processor.type == "cuda" and processes.count == 1 and repeatable(self.network):
-            loss = partial(cross_entropy, self.network, **self.loss_options)
-            longest = tokens.metadata["tokenize"]["max_length"]
-            self.graphs = Graphs(loss, self.trained, self.network.config.pad_token_id, longest)
+        longest = tokens.metadata["tokenize"]["max_length"] if processes.count == 1 else None
+        self.gradient = Gradient(self.network, recipe.micro_batch_size, self.bf16, self.label_weights, longest)
         self.optimizer = make_optimizer(self.network, self.rate, recipe.weight_decay, method.loraplus_lr_ratio)
         self.scheduler = get_scheduler(recipe.schedule, self.optimizer, round(recipe.warmup * self.steps), self.steps)
         self.progress = Progress()
@@ -230,9 +216,7 @@ class Training:
             source = np.random.SeedSequence((self.recipe.seed, step, self.processes.rank))
             torch.manual_seed(int(source.generate_state(1)[0]))
         rows = self.processes.share(batch)
-        sequences, labels = self.rows[rows], self.rows.labels[rows]
-        size = self.recipe.micro_batch_size
-        loss = gradient(self.network, sequences, labels, len(batch), size, **self.loss_options, graphs=self.graphs)
+        loss = self.gradient(self.rows[rows], self.rows.labels[rows], len(batch))
         loss = self.processes.sum_gradients(self.trained, loss)
         if (penalty := orthogonality(self.network)) is not None:
             penalty.backward()
@@ -243,7 +227,7 @@ class Training:
             reallocate(step - 1)  # AdaLoRA moves rank between layers
         rate = self.scheduler.get_last_lr()[0]
         self.scheduler.step()
-        self.optimizer.zero_grad(set_to_none=self.graphs is None)
+        self.optimizer.zero_grad(set_to_none=self.gradient.graphs is None)
         return loss, rate
 
     def follow(self, step: int) -> None:

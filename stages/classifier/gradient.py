@@ -1,0 +1,104 @@
+"""The gradient of a batch, and how it is taken: in which precision, of how many rows at once, as CUDA graphs or not."""
+
+import numpy as np
+
+from stages.classifier.forward import pad
+
+
+class Gradient:
+    """`gradient(sequences, labels, count)` adds the gradient of these rows' cross-entropy, its sum divided by `count`,
+    to that of the network's parameters, and returns that quotient.
+
+    count: the rows of the whole batch, however it is cut into micro-batches and shares of several processes, so that
+    their sum is its mean. micro_batch_size: rows at once. bf16: torch's autocast; weights stay fp32. weights: of the
+    labels, see label_weights. longest: tokens, the most that a row has; if given, and the network is one for it,
+    gradients are CUDA graphs, which keep the parameters' gradient tensors: set these to zero, and not to None.
+    """
+
+    def __init__(
+        self,
+        network,
+        micro_batch_size: int,
+        bf16: bool = False,
+        weights: np.ndarray | None = None,
+        longest: int | None = None,
+    ):
+        import torch
+
+        from stages.classifier.graphs import Graphs, repeatable
+
+        self.network, self.micro_batch_size, self.bf16 = network, micro_batch_size, bf16
+        self.pad_id = network.config.pad_token_id
+        self.weights = None if weights is None else torch.from_numpy(weights).to(network.device)
+        self.graphs = None
+        if longest and network.device.type == "cuda" and repeatable(network):
+            trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+            self.graphs = Graphs(self.loss, trained, self.pad_id, longest)
+
+    def __call__(self, sequences: list[np.ndarray], labels: np.ndarray, count: int) -> float:
+        import torch
+
+        total = 0.0
+        for start in range(0, len(sequences), self.micro_batch_size):
+            part = slice(start, start + self.micro_batch_size)
+            inputs, answers = pad(sequences[part], self.pad_id), torch.from_numpy(labels[part])
+            if self.graphs:
+                loss = self.graphs(inputs, answers, count)
+            else:
+                device = self.network.device
+                inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
+                loss = self.loss(inputs, answers.to(device), count)
+                loss.backward()
+            total += loss.item()
+        return total
+
+    def loss(self, inputs: dict, answers, count: int):
+        """The cross-entropy of some rows, its sum divided by `count`, a scalar.
+
+        inputs: input_ids and attention_mask, (rows, tokens); answers: (rows,) int64; all where the network is.
+        """
+        import torch
+
+        with torch.autocast(self.network.device.type, torch.bfloat16, enabled=self.bf16):
+            scores = self.network(**inputs).logits
+        return torch.nn.functional.cross_entropy(scores.float(), answers, self.weights, reduction="sum") / count
+
+
+def multiplies_bf16(device) -> bool:
+    """Whether the hardware multiplies matrices in bf16; one that emulates it is slower with it than without."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def label_weights(wanted: str | dict[str, float] | None, labels: np.ndarray, names: list[str]) -> np.ndarray | None:
+    """How much a row of each label counts in the loss, (names,) float32; None: all alike.
+
+    wanted: "balanced", so that each label counts the same in all; or weights by name, 1 for those not named. Only their
+    ratios matter: over `labels`, the rows to train on, their mean is 1.
+    """
+    if wanted is None:
+        return None
+    counts = np.bincount(labels, minlength=len(names))
+    weights = 1 / counts if wanted == "balanced" else np.array([wanted.get(name, 1.0) for name in names])
+    return (weights / np.average(weights, weights=counts)).astype(np.float32)
+
+
+def orthogonality(model):
+    """AdaLoRA's penalty on its singular vectors (Zhang et al. 2023, eq. 4), a scalar; None for other methods.
+
+    peft adds it to a loss only if the model computes that loss itself.
+    """
+    import torch
+    from peft import AdaLoraModel
+
+    if not isinstance(model.base_model, AdaLoraModel):
+        return None
+    gaps = []
+    for name, parameter in model.named_parameters():
+        if "lora_A" in name or "lora_B" in name:
+            matrix = parameter if "lora_A" in name else parameter.T
+            gaps.append(torch.linalg.matrix_norm(matrix @ matrix.T - torch.eye(len(matrix), device=matrix.device)))
+    return model.active_peft_config.orth_reg_weight * torch.stack(gaps).mean()
