@@ -60,7 +60,8 @@ def main(texts: Annotated[int, typer.Option(min=50, help="Of the smallest run.")
     more = rows.groupby("stage")[["texts", "seconds"]].diff()
     rows.insert(3, "ms a text", 1000 * rows["seconds"] / rows["texts"])
     rows.insert(4, "ms a text more", 1000 * more["seconds"] / more["texts"])  # without what the process's start takes
-    record.write(rows.fillna({"ms a text more": ""}), ("", ",.0f", ".0f", ".1f", ".1f", ".2f", ".2f"))
+    shown = rows.astype({"ms a text more": object}).fillna({"ms a text more": ""})
+    record.write(shown, ("", ",.0f", ".0f", ".1f", ".1f", ".2f", ".2f"))
 
 
 if __name__ == "__main__":

@@ -109,10 +109,11 @@ def test_a_data_set_and_a_model_from_the_hub(hub, project, site):
     assert len(list(Path("models/base").iterdir())) == len(list(model.iterdir()))
 
 
-def test_a_full_disk_is_not_the_networks_fault(hub, monkeypatch):
+def test_a_full_disk_is_not_the_networks_fault(monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    monkeypatch.setattr("stages.sources.hub.stated_digests", lambda *args: {"config.json": 64 * "0"})
     monkeypatch.setattr("huggingface_hub.hf_hub_download", full)
     with pytest.raises(OSError, match="No space left on device"):
         hub_files("org/bert", REVISION, ["*.json"], {}, "model")

@@ -126,7 +126,7 @@ def retry(function, *args, within: float = math.inf, **kwargs):
 
     attempts = Retrying(
         stop=stop_after_attempt(4) | stop_after_delay(within),
-        wait=wait_exponential_jitter(initial=0.5),
+        wait=wait_exponential_jitter(multiplier=0.5),
         retry=retry_if_exception(passing),
         reraise=True,
     )
