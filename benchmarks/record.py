@@ -1,4 +1,4 @@
-"""What a benchmark found, printed, and kept where README.md and a reader find it.
+"""What a benchmark found, printed, and kept where docs/performance.md and a reader find it.
 
 MACHINE=epyc-2-cores make speed     # keeps it as benchmarks/results/epyc-2-cores/speed.md
 """

@@ -82,17 +82,11 @@ def measure(name: str, overrides: list[str]) -> dict[str, str | int | float]:
     options = [part for value in every_override(overrides) for part in ("-S", value)]
     command = ["dvc", "exp", "run", "--temp", "--force", "--name", experiment, *options, "train"]
     print(f"\n{name}: {' '.join(command)}", flush=True)
-    lines = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            lines.append(line)
-    if process.returncode:
+    if subprocess.call(command):
         raise SystemExit(f"{name}: training failed, see above")
-    seconds = next(int(found[1]) for line in lines if (found := re.match(r"train: (\d+) s on", line)))
     metrics = dvc.api.metrics_show("metrics/training.json", rev=experiment)
     columns = ("validation_accuracy", "validation_loss", "learning_rate", "trainable_parameters")
-    return {"setting": name, **{column: metrics[column] for column in columns}, "train_seconds": seconds, **made_with}
+    return {"setting": name, **{column: metrics[column] for column in columns}, **made_with}
 
 
 def interval(accuracy: float) -> tuple[float, float]:
@@ -123,7 +117,7 @@ def draw(results: pd.DataFrame, path: Path) -> None:
 
 
 def tables(results: pd.DataFrame) -> tuple[str, str]:
-    """What README.md shows: LoRA's rank and learning rate; LoRA beside the other methods."""
+    """What docs/settings.md shows: LoRA's rank and learning rate; LoRA beside the other methods."""
     results = results.assign(
         accuracy=[
             f"{accuracy:.1%} ({100 * low:.1f} to {100 * high:.1f})"
@@ -134,7 +128,6 @@ def tables(results: pd.DataFrame) -> tuple[str, str]:
         trained=results["trainable_parameters"].map("{:,}".format),
         loss=results["validation_loss"].map("{:.3f}".format),
         rate=results["learning_rate"].map("{:g}".format),
-        time=results["train_seconds"].map("{:.0f} s".format),
     )
     methods = results["setting"].str.startswith("method ")
     default = results["setting"] == DEFAULT
@@ -144,20 +137,16 @@ def tables(results: pd.DataFrame) -> tuple[str, str]:
         "rate": "learning rate",
         "accuracy": "validation accuracy (95% interval)",
         "loss": "log loss",
-        "time": "training",
         "commit": "commit",
     }
     lora = results[~methods]
     others = results[methods | default].replace({"setting": {DEFAULT: "method lora"}})
     others = others.sort_values("trainable_parameters")
     return tuple(
-        rows[list(columns)]
+        rows[list(titles)]
         .rename(columns=titles)
-        .to_markdown(index=False, disable_numparse=True, colalign=["left", *["right"] * (len(columns) - 1)])
-        for rows, columns in (
-            (lora, ("setting", "trained", "rate", "accuracy", "loss", "commit")),
-            (others, ("setting", "trained", "rate", "accuracy", "loss", "time", "commit")),
-        )
+        .to_markdown(index=False, disable_numparse=True, colalign=["left", *["right"] * (len(titles) - 1)])
+        for rows in (lora, others)
     )
 
 
