@@ -18,6 +18,7 @@ from stages.files import ADAPTER, METRICS, PREDICTIONS, RAW, VALIDATION
 from stages.results.statistics import mcnemar
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+UNSCORED = "its model has not scored the test split"
 METRIC_FILES = [f"{METRICS}/{name}.json" for name in ("training", "evaluate")]
 
 
@@ -41,24 +42,23 @@ def predictions(revision: str, split: str) -> pd.DataFrame:
 
     with refused(revision) as rev:
         files = DVCFileSystem(rev=rev)
-        if split == "test":
-            check_scored(revision, files)
+        if split == "test" and not scored(files):
+            raise SystemExit(f"{revision}: {UNSCORED}; `dvc exp apply` it, then `dvc repro`")
         names = [PREDICTIONS] if split == "test" else [VALIDATION, RAW / "validation.parquet"]
         tables = [pd.read_parquet(files.open(name.as_posix())) for name in names]
         return tables[0].assign(text=tables[-1]["text"])
 
 
-def check_scored(revision: str, files) -> None:
-    """Refuse test results that are another model's: an experiment that trained, and no more, has its parent's."""
+def scored(files) -> bool:
+    """Whether a revision's test results are its own model's; an experiment that only trained has its parent's."""
     from ruamel.yaml import YAML
 
     stages = YAML(typ="safe").load(files.read_text("dvc.lock"))["stages"]
-    trained, scored = (
-        next(entry["md5"] for entry in stages[stage][kind] if entry["path"] == ADAPTER.as_posix())
+    trained, evaluated = (
+        [entry["md5"] for entry in stages.get(stage, {}).get(kind, []) if entry["path"] == ADAPTER.as_posix()]
         for stage, kind in (("train", "outs"), ("evaluate", "deps"))
     )
-    if trained != scored:
-        raise SystemExit(f"{revision}: its model has not scored the test split; `dvc exp apply` it, then `dvc repro`")
+    return trained == evaluated
 
 
 def differences(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, dict[str, float]]:
@@ -119,11 +119,15 @@ def spread(revisions: Annotated[list[str], typer.Argument(help="Two or more.")])
 
     if len(revisions) < 2:
         raise SystemExit("two revisions or more are needed")
-    columns = {}
+    columns, files = {}, METRIC_FILES
     for revision in revisions:
         with refused(revision) as rev:
-            check_scored(revision, DVCFileSystem(rev=rev))
-            columns[revision] = pd.json_normalize(metrics_show(*METRIC_FILES, rev=rev)).iloc[0]
+            if not scored(DVCFileSystem(rev=rev)):
+                print(f"{revision}: {UNSCORED}, so the metrics of training alone\n")
+                files = METRIC_FILES[:1]
+    for revision in revisions:
+        with refused(revision) as rev:
+            columns[revision] = pd.json_normalize(metrics_show(*files, rev=rev)).iloc[0]
     table = pd.DataFrame(columns)
     table = table[table.nunique(axis=1) > 1].astype(float)
     table = table.assign(mean=table.mean(axis=1), sd=table.std(axis=1), min=table.min(axis=1), max=table.max(axis=1))

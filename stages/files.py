@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from stages.settings.errors import InputError
@@ -74,12 +75,12 @@ def replaced(folder: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    old = folder.with_suffix(".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)  # and not removed first: a file in use may stay, on NFS for one
-    part.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    # Moved aside, and not removed first: a file in use may stay, on NFS for one.
+    aside = {"suffix": ".old", "prefix": f"{folder.name}.", "dir": folder.parent}
+    with TemporaryDirectory(**aside, ignore_cleanup_errors=True) as old:
+        if folder.exists():
+            folder.rename(Path(old) / folder.name)
+        part.rename(folder)
 
 
 @contextmanager
@@ -88,7 +89,7 @@ def written(path: Path) -> Iterator[Path]:
     written to.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
+    part = path.with_name(f"{path.name}.part")
     try:
         yield part
     except BaseException:

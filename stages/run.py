@@ -33,7 +33,7 @@ def message_of(error: BaseException) -> str | None:
     if out_of_memory(error):
         return (
             "out of memory; in params.yaml lower train.micro_batch_size (train), baseline.max_rows (baseline) or "
-            "tokenize.max_length (the others)"
+            "tokenize.max_length (tokenize, train, evaluate)"
         )
     told = re.search(r"\(os error (\d+)\)", str(error))  # safetensors raises an error of its own
     number = int(told[1]) if told else getattr(error, "errno", None)

@@ -30,6 +30,7 @@ NO_RESULT = {
         "packaging",
         "pydantic",
         "ruamel.yaml",
+        "ruamel.yaml.clib",
     ),
     *("tenacity", "tqdm", "typer"),
 }

@@ -40,10 +40,11 @@ def test_a_folder_that_cannot_be_removed_is_replaced(tmp_path, monkeypatch):
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "mapped").write_text("one")
-    monkeypatch.setattr("stages.files.shutil.rmtree", lambda path, ignore_errors: None)  # as of one in use on NFS
-    with replaced(folder) as new:
-        (new / "two").write_text("two")
-    assert [path.name for path in folder.iterdir()] == ["two"]
+    monkeypatch.setattr("shutil.rmtree", lambda path, *args, **options: None)  # as of one in use on NFS
+    for name in ("two", "three"):
+        with replaced(folder) as new:
+            (new / name).write_text(name)
+        assert [path.name for path in folder.iterdir()] == [name]
 
 
 def test_a_file_is_replaced_once_it_is_whole(tmp_path):

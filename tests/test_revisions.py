@@ -1,5 +1,6 @@
 """Revisions beside each other: `make compare` and `make spread`."""
 
+import json
 import re
 
 import numpy as np
@@ -89,8 +90,6 @@ def test_revisions_of_a_project(finished, monkeypatch):
     yaml.dump(lock, finished / "dvc.lock")
     with pytest.raises(SystemExit, match="workspace: its model has not scored the test split"):
         revisions.compare("HEAD", "workspace")
-    with pytest.raises(SystemExit, match="workspace: its model has not scored the test split"):
-        revisions.spread(["HEAD", "workspace"])
     with pytest.raises(SystemExit, match="nowhere: unknown Git revision 'nowhere'"):
         revisions.compare("HEAD", "nowhere")
 
@@ -110,5 +109,15 @@ def test_spread_of_three_runs(finished):
     assert row["metric"] == "accuracy"
     assert [float(row[name]) for name in ("mean", "sd", "min", "max")] == [0.81, 0.01, 0.8, 0.82]
     assert float(row["seed-1"]) == 0.81
+    yaml = YAML(typ="safe")
+    lock = yaml.load(finished / "dvc.lock")
+    del lock["stages"]["evaluate"]  # as if train alone had ever run
+    yaml.dump(lock, finished / "dvc.lock")
+    training = read("metrics/training.json")
+    (finished / "metrics/training.json").write_text(json.dumps(training | {"validation_loss": 9}))
+    said, table = command("spread", "seed-0", "workspace").split("\n\n")
+    assert said == "workspace: its model has not scored the test split, so the metrics of training alone"
+    (row,) = rows(table)
+    assert row["metric"] == "validation_loss"
     with pytest.raises(SystemExit, match="two revisions or more"):
         revisions.spread(["seed-0"])

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("matrix_rate")
 def test_the_clock_stands_still_while_it_is_asked(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(time_to_accuracy.time, "perf_counter", lambda: clock[0])
-    answers = iter([0.5, 0.8, 0.9, 0.9])
+    answers = iter([0.5, 0.8, 0.9])
 
     def accuracy(model):
         clock[0] += 1000
@@ -29,8 +29,10 @@ def test_the_clock_stands_still_while_it_is_asked(monkeypatch):
         ended.append(run.ends(None, len(ended) + 1, 16))
     assert run.table == [["x", 64, 8, 5, 0.5], ["x", 112, 14, 5, 0.8], ["x", 160, 20, 5, 0.9]]
     assert len(ended) == 10
-    assert run.ends(None, 11, 16, last=True)
-    assert run.table[-1][:2] == ["x", 176]
+    short = time_to_accuracy.Run("z", 50, 0.9, 1e9, lambda model: 0.5, started=clock[0])
+    assert not short.ends(None, 1, 16)
+    assert short.ends(None, 2, 16, last=True)
+    assert [row[:2] for row in short.table] == [["z", 32]]
     late = time_to_accuracy.Run("y", 50, 0.9, 100, lambda model: 0.5, started=clock[0] - 101)
     assert late.ends(None, 1, 16)
     assert late.table == [["y", 16, 101, 5, 0.5]]

@@ -77,10 +77,10 @@ class Training:
 
         set_seed(recipe.seed)
         processor = device()
-        if processor.type == "cuda":
+        if processor.type == "cuda" and processes.count == 1:  # else Accelerate has chosen one for each
             torch.cuda.set_device(processor)  # whose kinds of numbers are asked for, and on which graphs are recorded
-            if recipe.deterministic:
-                cuda_deterministic()
+        if processor.type == "cuda" and recipe.deterministic:
+            cuda_deterministic()
         self.bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and multiplies_bf16(processor))
         network, head = classifier(tokens.metadata["labels"], recipe.dropout)
         self.network = with_method(network, head, method, model.peft, self.steps).to(processor).train()
@@ -104,9 +104,10 @@ class Training:
             "has other token ids, base model or processor than the first; bring its folder to the same commit, then "
             "`dvc pull`, and give all the same DEVICE",
         )
-        begun_with = processes.from_first([each.detach().cpu() for each in self.trained])
-        for parameter, value in zip(self.trained, begun_with, strict=True):
-            parameter.data.copy_(value)  # PiSSA's come from a decomposition, whose signs are each processor's own
+        if processes.count > 1:  # PiSSA's weights come from a decomposition, whose signs are each processor's own
+            begun_with = processes.from_first([each.detach().cpu() for each in self.trained])
+            for parameter, value in zip(self.trained, begun_with, strict=True):
+                parameter.data.copy_(value)
 
     def checkpoint_key(self, model: Model, method: Method) -> str:
         """A digest of everything that the weights depend on, but for rounding: that is the hardware's."""
