@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from stages.classifier.first_token import FirstOfBert, FirstOfDistilBert, first_token_only
-from stages.classifier.lora import fold
+from stages.classifier.lora import fast_lora
 from stages.classifier.network import classifier, save_classifier, with_method
 from stages.files import BASE
 from stages.settings.catalogue import Method
@@ -106,7 +106,7 @@ def test_with_lora_as_it_trains(family, autocast):
     for model in pair():
         torch.manual_seed(1)
         model = get_peft_model(model, LoraConfig(r=4, target_modules=targets, init_lora_weights=False))
-        fold(model)
+        fast_lora(model)
         models.append(model)
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         expected, found = (outcome(model, batch(TEXTS)) for model in models)

@@ -1,10 +1,10 @@
-"""The folded LoRA layer against peft's own, and its gradients against differences."""
+"""The faster LoRA layers against peft's own, and their gradients against differences."""
 
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from stages.classifier.lora import Folded, fold
+from stages.classifier.lora import Beside, Folded, fast_lora
 
 SETTINGS = {"r": 3, "lora_alpha": 12, "target_modules": ["0", "2"]}
 
@@ -17,7 +17,7 @@ def pair(with_bias: bool = True, **settings):
         layers = [torch.nn.Linear(7, 11, with_bias), torch.nn.GELU(), torch.nn.Linear(11, 5, with_bias)]
         model = get_peft_model(torch.nn.Sequential(*layers), LoraConfig(**SETTINGS | settings))
         if folded:
-            fold(model)
+            fast_lora(model)
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
                 torch.nn.init.normal_(parameter, std=0.1)  # as it begins, the adapter changes nothing
@@ -75,13 +75,55 @@ def test_what_is_not_plain_lora_is_pefts(monkeypatch, settings):
     torch.testing.assert_close(outcome(folded, x), expected, rtol=0, atol=0)
 
 
-def test_merged_disabled_and_in_bf16(monkeypatch):
-    folded, plain = pair()
+@pytest.mark.parametrize("settings", [{}, {"with_bias": False}, {"bias": "lora_only"}], ids=str)
+def test_under_autocast_as_near_to_fp32_as_pefts(monkeypatch, settings):
+    """Of what two layers give, the second on bf16, and of all gradients, which keep their tensors' types."""
+    fast, plain = pair(**settings)
+    x = torch.randn(2, 30, 7)
+    exact = outcome(pair(**settings)[1], x)
+    with torch.autocast("cpu", torch.bfloat16):
+        pefts = outcome(plain, x)
+        monkeypatch.setattr("peft.tuners.lora.Linear.forward", None)  # so it is not what answers
+        found = outcome(fast, x)
+    assert found.keys() == exact.keys()
+    for name, tensor in exact.items():
+        assert found[name].dtype == pefts[name].dtype
+        gaps = [(each[name].float() - tensor).norm() / tensor.norm() for each in (found, pefts)]
+        assert 1e-4 < gaps[0] < 2 * gaps[1] < 0.03, name  # bf16 has 8 bits: 0.4% a number
+
+
+def test_under_autocast_the_lowest_layer_forms_no_gradient_of_its_input():
+    fast, _ = pair()
+    with torch.autocast("cpu", torch.bfloat16):
+        output = fast(torch.randn(4, 7))
+    assert output.dtype == torch.bfloat16
+    output.float().square().sum().backward()
+    assert all(p.grad.abs().sum() > 0 for name, p in fast.named_parameters() if "lora_" in name)
+
+
+@pytest.mark.parametrize(
+    ("autocast", "dtype"), [(torch.float16, torch.float32), (torch.bfloat16, torch.float64), (None, torch.bfloat16)]
+)
+def test_other_types_are_pefts(monkeypatch, autocast, dtype):
+    fast, plain = pair()
+    x = torch.randn(4, 7).to(dtype)
+    for product in (Folded, Beside):
+        monkeypatch.setattr(product, "apply", None)
+    with torch.autocast("cpu", autocast or torch.bfloat16, enabled=autocast is not None):
+        try:
+            expected = plain(x)
+        except RuntimeError as error:
+            with pytest.raises(RuntimeError, match=str(error).splitlines()[0][:20]):
+                fast(x)
+        else:
+            assert torch.equal(fast(x), expected)
+
+
+def test_merged_and_disabled(monkeypatch):
+    folded = pair()[0]
     x = torch.randn(4, 7)
     once = folded(x)
     monkeypatch.setattr(Folded, "apply", None)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(folded(x), plain(x))
     with folded.disable_adapter():
         assert torch.equal(folded(x), folded.get_base_model()(x))
     folded.merge_adapter()

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 from stages.classifier.calibration import calibrate
 from stages.classifier.forward import logits, pad, quiet
 from stages.classifier.gradient import Gradient, orthogonality
-from stages.classifier.lora import FoldedLinear
+from stages.classifier.lora import FastLinear
 from stages.classifier.network import classifier, save_classifier, with_method
 from stages.classifier.optimizer import make_optimizer
 from stages.files import BASE
@@ -48,7 +48,7 @@ def test_trains_saves_and_reloads(bert, name):
     start = {key: p.detach().clone() for key, p in model.named_parameters()}
     trained = {key for key, p in model.named_parameters() if p.requires_grad}
     assert any("classifier" in key for key in trained)
-    folded = any(isinstance(module, FoldedLinear) for module in model.modules())
+    folded = any(isinstance(module, FastLinear) for module in model.modules())
     assert folded == (isinstance(method.peft, dict) and method.peft["peft_type"] == "LORA")
     if name == "full":
         assert trained == set(start)

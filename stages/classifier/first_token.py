@@ -9,6 +9,8 @@ from transformers.models.bert.modeling_bert import BertAttention, BertForSequenc
 from transformers.models.distilbert.modeling_distilbert import DistilBertForSequenceClassification, TransformerBlock
 from transformers.models.roberta.modeling_roberta import RobertaAttention, RobertaForSequenceClassification
 
+from stages.classifier.attention import attention
+
 
 def first_token_only(model: torch.nn.Module) -> None:
     """Let the last layer of a BERT, RoBERTa or DistilBERT compute its first token alone; another model stays as it is:
@@ -33,7 +35,7 @@ class FirstOfBert(BertAttention):
     def forward(self, hidden_states, attention_mask=None, past_key_values=None, **kwargs):
         layer = self.self
         if past_key_values is None:
-            attended = attention(layer, layer.query, layer.key, layer.value, hidden_states, attention_mask)
+            attended = of_first(layer, layer.query, layer.key, layer.value, hidden_states, attention_mask)
         else:  # prefix tuning's, which are keys and values beside those of the tokens
             attended = layer(hidden_states, attention_mask, past_key_values, **kwargs)[0][:, :1]
         return self.output(attended, hidden_states[:, :1]), None
@@ -44,12 +46,12 @@ class FirstOfDistilBert(TransformerBlock):
 
     def forward(self, hidden_states, attention_mask=None, **kwargs):
         layer = self.attention
-        attended = attention(layer, layer.q_lin, layer.k_lin, layer.v_lin, hidden_states, attention_mask)
+        attended = of_first(layer, layer.q_lin, layer.k_lin, layer.v_lin, hidden_states, attention_mask)
         first = self.sa_layer_norm(layer.out_lin(attended) + hidden_states[:, :1])
         return self.output_layer_norm(self.ffn(first) + first)
 
 
-def attention(layer, query, key, value, states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+def of_first(layer, query, key, value, states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     """What the first token of `states`, (rows, tokens, hidden), attends to: (rows, 1, hidden).
 
     layer: whose size of a head, scale and dropout hold; query, key, value: its linear layers; mask: (rows, 1, tokens,
@@ -59,10 +61,5 @@ def attention(layer, query, key, value, states: torch.Tensor, mask: torch.Tensor
         projected.unflatten(-1, (-1, layer.attention_head_size)).transpose(1, 2)
         for projected in (query(states[:, :1]), key(states), value(states))
     ]
-    attended = torch.nn.functional.scaled_dot_product_attention(
-        *by_head,
-        attn_mask=None if mask is None else mask[..., :1, :],
-        dropout_p=layer.dropout.p if layer.training else 0.0,
-        scale=layer.scaling,
-    )
-    return attended.transpose(1, 2).flatten(2)
+    mask, dropout = None if mask is None else mask[..., :1, :], layer.dropout.p if layer.training else 0.0
+    return attention(*by_head, mask, dropout, layer.scaling).transpose(1, 2).flatten(2)

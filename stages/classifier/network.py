@@ -142,7 +142,7 @@ def adapted(model, settings: dict[str, Any]):
     import torch
     from peft import AdaLoraConfig, get_peft_config, get_peft_model
 
-    from stages.classifier.lora import fold
+    from stages.classifier.lora import fast_lora
 
     with peft_errors_refused():
         config = get_peft_config({**settings, "task_type": "SEQ_CLS"})
@@ -158,7 +158,7 @@ def adapted(model, settings: dict[str, Any]):
         model = get_peft_model(model, config)
         with torch.no_grad():  # an encoder that cannot take a prefix says so only here
             model(input_ids=torch.zeros((1, 2), dtype=torch.long))
-    fold(model)
+    fast_lora(model)
     return model
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from stages.classifier import checkpoint
+from stages.classifier.attention import in_products
 from stages.classifier.batches import epoch_batches
 from stages.classifier.calibration import quality
 from stages.classifier.forward import logits
@@ -83,6 +84,8 @@ class Training:
             cuda_deterministic()
         self.bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and multiplies_bf16(processor))
         network, head = classifier(tokens.metadata["labels"], recipe.dropout)
+        if self.bf16:
+            in_products(network)
         self.network = with_method(network, head, method, model.peft, self.steps).to(processor).train()
         check_length(self.network, tokens.metadata)
         follows_validation = recipe.keep == "best" or recipe.patience is not None

@@ -1,0 +1,103 @@
+"""Attention in bf16 on a CPU, against torch's own in fp32."""
+
+import json
+
+import pytest
+import torch
+from encoders import FAMILIES, write_encoder
+from tiny import reviews
+from transformers import AutoTokenizer, GPT2Config, GPT2ForSequenceClassification
+
+from stages.classifier import attention as module
+from stages.classifier.attention import attention, in_products
+from stages.classifier.network import classifier
+from stages.files import BASE
+
+SDPA = torch.nn.functional.scaled_dot_product_attention
+ROWS, HEADS, TOKENS, SIZE = 5, 2, 11, 8
+
+
+def given(dtype: torch.dtype = torch.bfloat16, queries: int = TOKENS) -> list[torch.Tensor]:
+    """Query, key and value, of numbers that bf16 has."""
+    torch.manual_seed(0)
+    shapes = [(ROWS, HEADS, number, SIZE) for number in (queries, TOKENS, TOKENS)]
+    return [torch.randn(shape).to(torch.bfloat16).to(dtype).requires_grad_() for shape in shapes]
+
+
+def padding(queries: int) -> torch.Tensor:
+    """Rows of 11, 10, 9, 8 and 7 tokens."""
+    mask = torch.arange(TOKENS) < torch.arange(TOKENS, TOKENS - ROWS, -1)[:, None]
+    return mask[:, None, None].expand(-1, 1, queries, -1)
+
+
+@pytest.mark.parametrize("at_a_time", [2**24, 2 * HEADS * TOKENS**2, 1], ids=["all rows", "two", "one"])
+@pytest.mark.parametrize("queries", [TOKENS, 1])
+@pytest.mark.parametrize("kind", [None, torch.bool, torch.float32], ids=str)
+def test_is_torchs_up_to_rounding(monkeypatch, at_a_time, queries, kind):
+    monkeypatch.setattr(module, "SCORES", at_a_time)
+    mask = padding(queries) if kind else None
+    added = mask if kind != torch.float32 else torch.zeros(mask.shape).masked_fill(~mask, torch.finfo(kind).min)
+    weights = torch.randn(ROWS, HEADS, queries, SIZE)
+    exact, rough = given(torch.float32, queries), given(queries=queries)
+    expected = SDPA(*exact, attn_mask=mask, scale=0.3)
+    (expected * weights).sum().backward()
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", None)  # so it is not what answers
+    found = attention(*rough, added, 0.0, 0.3)
+    (found * weights).sum().backward()
+    assert found.dtype == torch.bfloat16
+    for exactly, roughly in [(expected, found), *((a.grad, b.grad) for a, b in zip(exact, rough, strict=True))]:
+        gap = (exactly - roughly.float()).norm() / exactly.norm()
+        assert 1e-4 < gap < 0.01  # bf16 has 8 bits: 0.4% a number
+
+
+def test_fp32_is_torchs_own():
+    inputs = given(torch.float32)
+    assert torch.equal(attention(*inputs, padding(TOKENS), 0.0, 0.3), SDPA(*inputs, padding(TOKENS), scale=0.3))
+
+
+def test_dropout_is_of_the_weights():
+    query, key, _ = given()
+    value = torch.eye(TOKENS, dtype=torch.bfloat16).expand(ROWS, HEADS, -1, -1)  # so that the result is the weights
+    whole = attention(query, key, value, None, 0.0, 0.3)
+    dropped = attention(query, key, value, None, 0.5, 0.3)
+    kept = dropped != 0
+    assert 0.4 < kept.float().mean() < 0.6
+    torch.testing.assert_close(dropped[kept], 2 * whole[kept], rtol=1e-2, atol=0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_encoders_attend_this_way(tmp_path, monkeypatch, family):
+    monkeypatch.chdir(tmp_path)
+    write_encoder(family)
+    model, _ = classifier(["a", "b", "c"], dropout=0.0)
+    texts = [" ".join(text.split()[: 2 + 3 * number]) for number, (text, _) in enumerate(reviews(5))]
+    inputs = AutoTokenizer.from_pretrained(BASE)(texts, padding=True, return_tensors="pt", return_token_type_ids=False)
+
+    def logits() -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return model(**inputs).logits.float()
+
+    exact, torchs = model(**inputs).logits, logits()
+    in_products(model)
+    assert torch.equal(model(**inputs).logits, exact)  # which calibrates and is no bf16
+    calls = []
+    monkeypatch.setattr(module, "attention", lambda *args: calls.append(args) or attention(*args))
+    found = logits()
+    assert len(calls) == (2 if family == "modernbert" else 1)  # the last layer of the others is first_token.py's
+    assert (found - exact).norm() < 2 * (torchs - exact).norm() + 1e-3
+    model.save_pretrained("saved")
+    assert module.NAME not in json.dumps(json.loads((tmp_path / "saved/config.json").read_text()))
+
+
+def test_what_attends_otherwise_stays_as_it_is(monkeypatch):
+    config = GPT2Config(n_layer=2, n_head=2, n_embd=16, vocab_size=50, n_positions=32, pad_token_id=0)
+    model = GPT2ForSequenceClassification(config).eval()
+    ids = torch.randint(1, 50, (3, 9))
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = model(input_ids=ids).logits
+        in_products(model)
+        monkeypatch.setattr(module, "attention", None)
+        assert torch.equal(model(input_ids=ids).logits, expected)
+    eager = GPT2ForSequenceClassification._from_config(config, attn_implementation="eager")
+    in_products(eager)
+    assert eager.config._attn_implementation == "eager"
