@@ -21,7 +21,7 @@ from stages.settings.params import arguments, load_params
 from stages.train import train
 
 # By the names of torch's operations on a CPU, and of the kernels on a GPU.
-KINDS = {"matrix products": r"::(add|b)?mm$|gemm|nvjet", "attention": "attention|fmha|flash|sdpa"}
+KINDS = {"matrix products": r"::(add)?mm_?$|gemm|nvjet", "attention": "attention|fmha|flash|sdpa|bmm$|softmax"}
 KINDS |= {"GELU": "gelu", "LayerNorm": "layer_norm"}
 
 

@@ -30,19 +30,18 @@ def padding(queries: int) -> torch.Tensor:
     return mask[:, None, None].expand(-1, 1, queries, -1)
 
 
-@pytest.mark.parametrize("at_a_time", [2**24, 2 * HEADS * TOKENS**2, 1], ids=["all rows", "two", "one"])
+@pytest.mark.parametrize("rows", [ROWS, 2, 0], ids=["all rows at once", "two", "each alone"])
 @pytest.mark.parametrize("queries", [TOKENS, 1])
-@pytest.mark.parametrize("kind", [None, torch.bool, torch.float32], ids=str)
-def test_is_torchs_up_to_rounding(monkeypatch, at_a_time, queries, kind):
-    monkeypatch.setattr(module, "SCORES", at_a_time)
-    mask = padding(queries) if kind else None
-    added = mask if kind != torch.float32 else torch.zeros(mask.shape).masked_fill(~mask, torch.finfo(kind).min)
+@pytest.mark.parametrize("masked", [False, True])
+def test_is_torchs_up_to_rounding(monkeypatch, rows, queries, masked):
+    monkeypatch.setattr(module, "AT_ONCE", rows * HEADS * queries * TOKENS)
+    mask = padding(queries) if masked else None
     weights = torch.randn(ROWS, HEADS, queries, SIZE)
     exact, rough = given(torch.float32, queries), given(queries=queries)
     expected = SDPA(*exact, attn_mask=mask, scale=0.3)
     (expected * weights).sum().backward()
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", None)  # so it is not what answers
-    found = attention(*rough, added, 0.0, 0.3)
+    found = attention(*rough, mask, 0.0, 0.3)
     (found * weights).sum().backward()
     assert found.dtype == torch.bfloat16
     for exactly, roughly in [(expected, found), *((a.grad, b.grad) for a, b in zip(exact, rough, strict=True))]:
@@ -50,9 +49,18 @@ def test_is_torchs_up_to_rounding(monkeypatch, at_a_time, queries, kind):
         assert 1e-4 < gap < 0.01  # bf16 has 8 bits: 0.4% a number
 
 
-def test_fp32_is_torchs_own():
-    inputs = given(torch.float32)
-    assert torch.equal(attention(*inputs, padding(TOKENS), 0.0, 0.3), SDPA(*inputs, padding(TOKENS), scale=0.3))
+def test_much_fp32_and_masks_of_numbers_are_torchs_own(monkeypatch):
+    for dtype, kept, mask in (
+        (torch.float32, 2**26, padding(TOKENS)),
+        (torch.bfloat16, ROWS * HEADS * TOKENS**2 - 1, padding(TOKENS)),
+        (torch.bfloat16, 2**26, padding(TOKENS).to(torch.bfloat16)),
+    ):
+        monkeypatch.setattr(module, "KEPT", kept)
+        inputs = given(dtype)
+        assert torch.equal(attention(*inputs, mask, 0.0, 0.3), SDPA(*inputs, mask, scale=0.3))
+    monkeypatch.setattr(module, "KEPT", ROWS * HEADS * TOKENS**2)
+    inputs = given()
+    assert not torch.equal(attention(*inputs, None, 0.0, 0.3), SDPA(*inputs, scale=0.3))
 
 
 def test_dropout_is_of_the_weights():
@@ -69,6 +77,8 @@ def test_dropout_is_of_the_weights():
 def test_encoders_attend_this_way(tmp_path, monkeypatch, family):
     monkeypatch.chdir(tmp_path)
     write_encoder(family)
+    path = BASE / "config.json"  # ModernBERT's windows are then of two tokens to each side
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"local_attention": 4}))
     model, _ = classifier(["a", "b", "c"], dropout=0.0)
     texts = [" ".join(text.split()[: 2 + 3 * number]) for number, (text, _) in enumerate(reviews(5))]
     inputs = AutoTokenizer.from_pretrained(BASE)(texts, padding=True, return_tensors="pt", return_token_type_ids=False)
@@ -77,6 +87,9 @@ def test_encoders_attend_this_way(tmp_path, monkeypatch, family):
         with torch.autocast("cpu", torch.bfloat16):
             return model(**inputs).logits.float()
 
+    for name, parameter in model.named_parameters():
+        if parameter.dim() == 2 and "embeddings" not in name:
+            parameter.data *= 5  # so that what is attended to has a say
     exact, torchs = model(**inputs).logits, logits()
     in_products(model)
     assert torch.equal(model(**inputs).logits, exact)  # which calibrates and is no bf16
@@ -84,7 +97,10 @@ def test_encoders_attend_this_way(tmp_path, monkeypatch, family):
     monkeypatch.setattr(module, "attention", lambda *args: calls.append(args) or attention(*args))
     found = logits()
     assert len(calls) == (2 if family == "modernbert" else 1)  # the last layer of the others is first_token.py's
-    assert (found - exact).norm() < 2 * (torchs - exact).norm() + 1e-3
+    near = 2 * (torchs - exact).norm()
+    assert 0 < (found - exact).norm() < near
+    monkeypatch.setattr(module, "attention", lambda *args: attention(*args[:3], None, *args[4:]))
+    assert (logits() - exact).norm() > near
     model.save_pretrained("saved")
     assert module.NAME not in json.dumps(json.loads((tmp_path / "saved/config.json").read_text()))
 

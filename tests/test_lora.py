@@ -3,6 +3,7 @@
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from torch.utils.flop_counter import FlopCounterMode
 
 from stages.classifier.lora import Beside, Folded, fast_lora
 
@@ -70,8 +71,9 @@ def test_gradients_against_differences():
 @pytest.mark.parametrize("settings", [{"lora_dropout": 0.5}, {"use_dora": True}, {"lora_bias": True}], ids=str)
 def test_what_is_not_plain_lora_is_pefts(monkeypatch, settings):
     folded, plain = pair(**settings)
+    for product in (Folded, Beside):
+        monkeypatch.setattr(product, "apply", None)
     expected = outcome(plain, x := torch.randn(4, 7))
-    monkeypatch.setattr(Folded, "apply", None)
     torch.testing.assert_close(outcome(folded, x), expected, rtol=0, atol=0)
 
 
@@ -92,13 +94,17 @@ def test_under_autocast_as_near_to_fp32_as_pefts(monkeypatch, settings):
         assert 1e-4 < gaps[0] < 2 * gaps[1] < 0.03, name  # bf16 has 8 bits: 0.4% a number
 
 
-def test_under_autocast_the_lowest_layer_forms_no_gradient_of_its_input():
-    fast, _ = pair()
-    with torch.autocast("cpu", torch.bfloat16):
-        output = fast(torch.randn(4, 7))
-    assert output.dtype == torch.bfloat16
-    output.float().square().sum().backward()
-    assert all(p.grad.abs().sum() > 0 for name, p in fast.named_parameters() if "lora_" in name)
+@pytest.mark.parametrize("product", [Folded, Beside])
+def test_no_gradient_is_formed_of_what_needs_none(product):
+    x, weight, a, b = (torch.randn(shape) for shape in ((4, 7), (5, 7), (3, 7), (5, 3)))
+    counts = []
+    for needed in (True, False):
+        output = product.apply(x.requires_grad_(needed), weight, None, a.requires_grad_(), b.requires_grad_(), 1.5)
+        with FlopCounterMode(display=False) as counter:
+            output.sum().backward()
+        counts.append(counter.get_total_flops())
+    folded = 2 * 3 * 5 * 7 if product is Folded else 0  # the other adds LoRA's in place, which torch does not count
+    assert counts[0] - counts[1] == 2 * 4 * 5 * 7 + folded
 
 
 @pytest.mark.parametrize(
@@ -123,7 +129,8 @@ def test_merged_and_disabled(monkeypatch):
     folded = pair()[0]
     x = torch.randn(4, 7)
     once = folded(x)
-    monkeypatch.setattr(Folded, "apply", None)
+    for product in (Folded, Beside):
+        monkeypatch.setattr(product, "apply", None)
     with folded.disable_adapter():
         assert torch.equal(folded(x), folded.get_base_model()(x))
     folded.merge_adapter()

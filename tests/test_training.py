@@ -5,6 +5,8 @@ from types import SimpleNamespace
 import pytest
 from tiny import edit_params
 
+from stages.classifier.attention import NAME
+from stages.classifier.first_token import FirstOfBert
 from stages.classifier.tokens import open_tokens
 from stages.classifier.training import Progress, Training
 from stages.settings.params import arguments, load_params
@@ -20,6 +22,15 @@ def test_the_first_epoch_is_on_less_of_each_text(finished, short_epoch, longest)
     assert training.steps == steps * len(longest)
     read = [max(map(len, training.rows[rows])) for rows in map(training.batch, range(1, training.steps + 1))]
     assert [max(read[start : start + steps]) for start in range(0, len(read), steps)] == longest
+
+
+@pytest.mark.parametrize(("precision", "attention"), [("bf16", NAME), ("fp32", "sdpa")])
+def test_attention_follows_the_precision(finished, precision, attention):
+    edit_params(finished, **{"train.precision": precision})
+    held_out = open_tokens("validation")
+    training = Training(**arguments(train, load_params()), tokens=open_tokens("train"), held_out=held_out)
+    assert training.network.config._attn_implementation == attention
+    assert any(isinstance(module, FirstOfBert) for module in training.network.modules())
 
 
 def test_the_loss_of_the_last_tenth_by_hand():

@@ -8,7 +8,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 NAME = "sdpa, in bf16 on a CPU by products"  # among transformers' implementations
-SCORES = 2**24  # at a time: 32 MB, above which glibc gives memory back at once, and fetching it anew takes long
+AT_ONCE = 2**23  # scores, 16 MB: tensors of 32 MB and more glibc gives back at once, and fetching them anew takes long
+KEPT = 2**26  # scores of a layer, 128 MB: they are kept for the backward pass, and grow with the square of the length
 
 
 def in_products(model: PreTrainedModel) -> None:
@@ -25,27 +26,26 @@ def attention(
     dropout: float,
     scaling: float,
 ) -> torch.Tensor:
-    """(rows, heads, queries, size): softmax(query key' scaling) value. Its key and value: (rows, heads, tokens, size);
-    mask: (rows, 1, queries, tokens), what is attended to, or what is added to the scores; None: all. dropout: of the
-    softmax.
+    """(rows, heads, queries, size): softmax(query key' scaling) value, in bf16 of scores in bf16, as transformers' own
+    products are.
+
+    key, value: (rows, heads, tokens, size); mask: (rows, 1, queries, tokens), true where a query attends, or what is
+    added to the scores; None: it attends to all. dropout: of the softmax.
     """
-    if query.dtype != torch.bfloat16 or query.device.type != "cpu":
+    each = query.shape[1:3].numel() * key.shape[2]  # scores of a row
+    in_bf16 = query.dtype == torch.bfloat16 and query.device.type == "cpu" and len(query) * each <= KEPT
+    if not in_bf16 or (mask is not None and mask.dtype != torch.bool):
         return torch.nn.functional.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling
         )
-    bias = mask
-    if mask is not None and mask.dtype == torch.bool:
-        bias = torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, -1e30)
-    rows = max(1, SCORES // (query.shape[1] * query.shape[2] * key.shape[2]))
-    parts = []
-    for start in range(0, len(query), rows):
-        part = slice(start, start + rows)
+    bias = None if mask is None else torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, -1e30)
+    parts, rows = [], max(1, AT_ONCE // each)
+    for part in (slice(start, start + rows) for start in range(0, len(query), rows)):
         scores = (query[part] * scaling) @ key[part].transpose(2, 3)
         if bias is not None:
             scores += bias[part]
-        weights = torch.nn.functional.dropout(scores.softmax(-1), dropout)
-        parts.append(weights @ value[part])
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+        parts.append(torch.nn.functional.dropout(scores.softmax(-1), dropout) @ value[part])
+    return torch.cat(parts)
 
 
 def forward(
@@ -58,9 +58,11 @@ def forward(
     scaling: float | None = None,
     **kwargs,
 ) -> tuple[torch.Tensor, None]:
-    """As transformers calls it; what is not an encoder's own attention, with its queries' keys, stays as it has it."""
-    whole = query.shape == key.shape and not getattr(module, "is_causal", True)
-    if not whole or kwargs.get("position_bias") is not None:
+    """As transformers calls it. Attention that is causal, has other keys than its own tokens', fewer heads of them, or
+    a rule more, stays transformers' own.
+    """
+    more = any(kwargs.get(name) is not None for name in ("cache", "is_causal", "position_bias", "softcap"))
+    if more or query.shape != key.shape or getattr(module, "is_causal", True):
         return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **kwargs)
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     attended = attention(query, key, value, attention_mask, dropout, scaling)

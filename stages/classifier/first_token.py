@@ -9,7 +9,7 @@ from transformers.models.bert.modeling_bert import BertAttention, BertForSequenc
 from transformers.models.distilbert.modeling_distilbert import DistilBertForSequenceClassification, TransformerBlock
 from transformers.models.roberta.modeling_roberta import RobertaAttention, RobertaForSequenceClassification
 
-from stages.classifier.attention import attention
+from stages.classifier.attention import NAME, attention
 
 
 def first_token_only(model: torch.nn.Module) -> None:
@@ -17,7 +17,7 @@ def first_token_only(model: torch.nn.Module) -> None:
     its head may read the mean of all tokens. So does a decoder, whose first token sees no other, and one with an
     attention that is not the same as here.
     """
-    if getattr(model.config, "is_decoder", False) or model.config._attn_implementation not in ("sdpa", "eager"):
+    if getattr(model.config, "is_decoder", False) or model.config._attn_implementation not in ("sdpa", NAME, "eager"):
         return
     whole, first = {
         BertForSequenceClassification: (BertAttention, FirstOfBert),

@@ -35,7 +35,7 @@ class FastLinear(Linear):
 
     def product(self, x: torch.Tensor) -> type[torch.autograd.Function] | None:
         """What computes this layer of x; None if it is not one adapter, in use, without dropout, bias or peft's
-        variants of LoRA, on a frozen weight, or if their types of numbers are others.
+        variants of LoRA, on a frozen weight, in fp32 or under autocast to bf16.
         """
         names, weight = self.active_adapters, self.get_base_layer().weight
         plain = (
@@ -78,7 +78,7 @@ class Folded(torch.autograd.Function):
 
 
 class Beside(torch.autograd.Function):
-    """The same of the same, multiplied in bf16; the result is bf16, and a gradient has its tensor's own type."""
+    """The same of the same arguments, multiplied in bf16, as the result is; each gradient has its tensor's type."""
 
     @staticmethod
     def forward(ctx, x, weight, bias, a, b, scaling):

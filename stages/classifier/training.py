@@ -84,7 +84,7 @@ class Training:
             cuda_deterministic()
         self.bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and multiplies_bf16(processor))
         network, head = classifier(tokens.metadata["labels"], recipe.dropout)
-        if self.bf16:
+        if self.bf16 and processor.type == "cpu":
             in_products(network)
         self.network = with_method(network, head, method, model.peft, self.steps).to(processor).train()
         check_length(self.network, tokens.metadata)

@@ -1,10 +1,10 @@
 """Rows of any number as Arrow: looked at before they are scored, converted, and written as Parquet."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from stages.files import written
 from stages.rows.tables import read_rows
 from stages.settings.errors import InputError
 
@@ -86,10 +86,8 @@ def write_whole(path: Path, schema, tables: Iterable) -> None:
     """Write pyarrow Tables of this schema as one Parquet file, a row group each: all of it or nothing."""
     from pyarrow.parquet import ParquetWriter
 
-    part = path.with_suffix(".part")
     # Statistics, of which a text's are long, would stay in memory until the end.
-    with ParquetWriter(part, schema, write_statistics=False) as writer:
+    with written(path) as part, ParquetWriter(part, schema, write_statistics=False) as writer:
         for table in tables:
             writer.write_table(table)
             del table  # before the next is read
-    os.replace(part, path)

@@ -24,9 +24,7 @@ from stages.settings.errors import InputError
 from stages.use.arrow import PART, arrow_errors_refused, arrow_table, examined, row_groups, write_whole
 
 # What shapes a part: a run that goes on uses those of the run before.
-CODE = [
-    Path("stages") / name for name in ("use", "classifier/first_token.py", "classifier/forward.py", "rows", "text.py")
-]
+CODE = [Path("stages") / name for name in ("use", "classifier", "rows", "text.py")]
 LIBRARIES = ("numpy", "pandas", "peft", "pyarrow", "scipy", "tokenizers", "torch", "transformers")
 
 
