@@ -9,6 +9,14 @@ def test_pad_by_hand():
     batch = pad([np.array([5, 6, 7]), np.array([8])], 9)
     assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 9, 9]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+    for limit, ids, mask in (
+        (None, [5, 6, 7, 9], [1, 1, 1, 0]),
+        (4, [5, 6, 7, 9], [1, 1, 1, 0]),
+        (3, [5, 6, 7], [1] * 3),
+    ):
+        wider = pad([np.array([5, 6, 7]), np.array([8])], 9, multiple=4, limit=limit)
+        assert [wider["input_ids"].tolist()[0], wider["attention_mask"].tolist()[0]] == [ids, mask]
+    assert pad([np.array([5, 6])], 9, multiple=2)["input_ids"].tolist() == [[5, 6]]
 
 
 def test_batches_hold_every_row_once_within_the_budget():

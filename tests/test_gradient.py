@@ -39,6 +39,17 @@ def test_weighted_gradient_is_torchs():
     torch.testing.assert_close(got, gradients(reference), rtol=1e-4, atol=1e-6)
 
 
+def test_bf16_has_few_shapes(monkeypatch):
+    """Multiples of 16 tokens, or the longest row's."""
+    model, shapes = small_bert(), []
+    monkeypatch.setattr(model, "forward", lambda input_ids, **more: shapes.append(tuple(input_ids.shape)) or 1 / 0)
+    for bf16 in (True, False):
+        for length in (9, 16, 17, 39):
+            with pytest.raises(ZeroDivisionError):
+                Gradient(model, 2, bf16, longest=40)([np.full(length, 5), np.full(3, 5)], np.array([0, 1]), 2)
+    assert shapes == [(2, tokens) for tokens in (16, 16, 32, 40, 9, 16, 17, 39)]
+
+
 def test_bf16_gives_nearly_the_gradient_of_fp32():
     model, rows, labels = small_bert(), sequences(10), np.arange(10) % 2
 

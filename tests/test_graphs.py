@@ -26,7 +26,8 @@ def compare(model, rows, labels, parts, count: int, rtol: float, **options) -> s
     weights have moved; returns the shapes that were recorded.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    plain, by_graphs = Gradient(model, 4, **options), Gradient(model, 4, **options, longest=max(map(len, rows)))
+    options["longest"] = max(map(len, rows))
+    plain, by_graphs = (Gradient(model, 4, **options, repeats=repeats) for repeats in (False, True))
     for part in parts:
         of_part = []
         for gradient in (plain, by_graphs, by_graphs):

@@ -27,18 +27,22 @@ def quiet() -> None:
     transformers.logging.disable_progress_bar()
 
 
-def pad(sequences: list[np.ndarray], pad_id: int):
-    """Token ids of different lengths as a batch: input_ids and attention_mask, both (rows, longest) int64. The collator
-    of transformers does the same by way of lists and the tokenizer.
+def pad(sequences: list[np.ndarray], pad_id: int, multiple: int = 1, limit: int | None = None):
+    """Token ids of different lengths as a batch: input_ids and attention_mask, both (rows, tokens) int64; tokens are
+    those of the longest row, or the next multiple, but not above the limit. The collator of transformers does the same
+    by way of lists and the tokenizer.
     """
     import torch
+    from torch.nn.functional import pad
     from torch.nn.utils.rnn import pad_sequence
 
     rows = [torch.tensor(ids, dtype=torch.int64) for ids in sequences]
-    return {
-        "input_ids": pad_sequence(rows, batch_first=True, padding_value=pad_id),
-        "attention_mask": pad_sequence([torch.ones_like(row) for row in rows], batch_first=True),
-    }
+    ids = pad_sequence(rows, batch_first=True, padding_value=pad_id)
+    mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
+    more = -ids.shape[1] % multiple
+    if limit is not None:
+        more = min(more, limit - ids.shape[1])
+    return {"input_ids": pad(ids, (0, more), value=pad_id), "attention_mask": pad(mask, (0, more))}
 
 
 def batches(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:

@@ -11,7 +11,7 @@ class Gradient:
 
     count: the rows of the whole batch, however it is cut into micro-batches and shares of several processes, so that
     their sum is its mean. micro_batch_size: rows at once. bf16: torch's autocast; weights stay fp32. weights: of the
-    labels, see label_weights. longest: tokens, the most that a row has; if given, and the network is one for it,
+    labels, see label_weights. longest: tokens, the most that a row has. repeats: if the network is one for it,
     gradients are CUDA graphs, which keep the parameters' gradient tensors: set these to zero, and not to None.
     """
 
@@ -22,18 +22,21 @@ class Gradient:
         bf16: bool = False,
         weights: np.ndarray | None = None,
         longest: int | None = None,
+        repeats: bool = False,
     ):
         import torch
 
         from stages.classifier.graphs import Graphs, repeatable
 
         self.network, self.micro_batch_size, self.bf16 = network, micro_batch_size, bf16
-        self.pad_id = network.config.pad_token_id
+        self.longest = longest
         self.weights = None if weights is None else torch.from_numpy(weights).to(network.device)
-        self.graphs = None
-        if longest and network.device.type == "cuda" and repeatable(network):
+        self.graphs, self.multiple = None, 1
+        if repeats and network.device.type == "cuda" and repeatable(network):
             trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-            self.graphs = Graphs(self.loss, trained, self.pad_id, longest)
+            self.graphs, self.multiple = Graphs(self.loss, trained), 32  # each shape has a graph
+        elif bf16 and network.device.type == "cpu":
+            self.multiple = 16  # for each shape torch's library for bf16, oneDNN, makes code and keeps it
 
     def __call__(self, sequences: list[np.ndarray], labels: np.ndarray, count: int) -> float:
         import torch
@@ -41,7 +44,8 @@ class Gradient:
         total = 0.0
         for start in range(0, len(sequences), self.micro_batch_size):
             part = slice(start, start + self.micro_batch_size)
-            inputs, answers = pad(sequences[part], self.pad_id), torch.from_numpy(labels[part])
+            inputs = pad(sequences[part], self.network.config.pad_token_id, self.multiple, self.longest)
+            answers = torch.from_numpy(labels[part])
             if self.graphs:
                 loss = self.graphs(inputs, answers, count)
             else:

@@ -1,21 +1,18 @@
 """A gradient as a CUDA graph: its hundreds of small kernels are started at once, and not one by one from Python, which
 takes longer than they do.
 
-A graph repeats what it has recorded, so there is one for each shape of a batch, and the shapes are few: rows are padded
-to multiples of 32 tokens.
+A graph repeats what it has recorded, so there is one for each shape of a batch.
 """
 
 from collections.abc import Callable
 
 import torch
-from torch.nn import functional
 from transformers import (
     BertForSequenceClassification,
     DistilBertForSequenceClassification,
     RobertaForSequenceClassification,
 )
 
-MULTIPLE = 32  # tokens
 ENCODERS = (BertForSequenceClassification, DistilBertForSequenceClassification, RobertaForSequenceClassification)
 METHODS = ("LORA", "IA3", "VERA")  # of peft's, beside full and head
 
@@ -37,25 +34,19 @@ class Graphs:
     parameters, and returns the loss, which the next call may overwrite. They keep their gradients' tensors: set these
     to zero, and not to None.
 
-    inputs: input_ids and attention_mask, (rows, tokens); longest: tokens, the most that a row has.
+    inputs: input_ids and attention_mask, (rows, tokens); their shapes should be few.
     """
 
-    def __init__(self, loss: Callable, parameters: list[torch.nn.Parameter], pad_id: int, longest: int):
-        self.loss, self.parameters, self.pad_id, self.longest = loss, parameters, pad_id, longest
+    def __init__(self, loss: Callable, parameters: list[torch.nn.Parameter]):
+        self.loss, self.parameters = loss, parameters
         self.recorded = {}
         self.pool, self.stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
         for parameter in parameters:
             parameter.grad = torch.zeros_like(parameter)
 
     def __call__(self, inputs: dict[str, torch.Tensor], answers: torch.Tensor, count: int) -> torch.Tensor:
-        rows, tokens = inputs["input_ids"].shape
-        more = min(-tokens % MULTIPLE, self.longest - tokens)
-        given = [
-            functional.pad(inputs["input_ids"], (0, more), value=self.pad_id),
-            functional.pad(inputs["attention_mask"], (0, more)),
-            answers,
-        ]
-        shape = rows, tokens + more, count
+        given = [inputs["input_ids"], inputs["attention_mask"], answers]
+        shape = *given[0].shape, count
         if shape not in self.recorded:
             self.recorded[shape] = self.record([tensor.to(self.parameters[0].device) for tensor in given], count)
         graph, own, loss = self.recorded[shape]

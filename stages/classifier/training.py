@@ -94,8 +94,14 @@ class Training:
             raise InputError(f"params.yaml: train.{setting} is not for AdaLoRA, whose ranks move to the end")
         self.label_weights = label_weights(recipe.class_weights, tokens.labels, tokens.metadata["labels"])
         self.trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        longest = tokens.metadata["tokenize"]["max_length"] if processes.count == 1 else None
-        self.gradient = Gradient(self.network, recipe.micro_batch_size, self.bf16, self.label_weights, longest)
+        self.gradient = Gradient(
+            self.network,
+            recipe.micro_batch_size,
+            self.bf16,
+            self.label_weights,
+            longest=tokens.metadata["tokenize"]["max_length"],
+            repeats=processes.count == 1,
+        )
         self.optimizer = make_optimizer(self.network, self.rate, recipe.weight_decay, method.loraplus_lr_ratio)
         self.scheduler = get_scheduler(recipe.schedule, self.optimizer, round(recipe.warmup * self.steps), self.steps)
         self.progress = Progress()
