@@ -60,6 +60,7 @@ def trainer(
         num_train_epochs=epochs,
         learning_rate=rate,
         bf16=bf16,
+        use_cpu=device().type == "cpu",  # else it takes bf16 for a GPU's alone
         train_sampling_strategy="group_by_length" if frugal else "random",
         save_strategy="no",
         report_to=[],
