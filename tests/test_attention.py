@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from encoders import FAMILIES, write_encoder
+from peft import PrefixTuningConfig, get_peft_model
 from tiny import reviews
 from transformers import AutoTokenizer, GPT2Config, GPT2ForSequenceClassification
 
@@ -103,6 +104,21 @@ def test_encoders_attend_this_way(tmp_path, monkeypatch, family):
     assert (logits() - exact).norm() > near
     model.save_pretrained("saved")
     assert module.NAME not in json.dumps(json.loads((tmp_path / "saved/config.json").read_text()))
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_a_learned_prefix_has_keys_of_its_own(tmp_path, monkeypatch, family):
+    monkeypatch.chdir(tmp_path)
+    write_encoder(family)
+    model, _ = classifier(["a", "b"], dropout=0.0)
+    sizes = {"token_dim": 32, "num_layers": 2, "num_attention_heads": 2, "num_transformer_submodules": 1}
+    config = PrefixTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=3, **sizes)
+    prefixed, ids = get_peft_model(model, config).eval(), torch.randint(5, 9, (3, 7))
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = prefixed(input_ids=ids).logits
+        in_products(model)
+        monkeypatch.setattr(module, "attention", None)
+        assert torch.equal(prefixed(input_ids=ids).logits, expected)
 
 
 def test_what_attends_otherwise_stays_as_it_is(monkeypatch):

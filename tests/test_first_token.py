@@ -101,7 +101,7 @@ def test_dropout_of_the_attention_is_the_checkpoints(tmp_path, monkeypatch):
 @pytest.mark.parametrize("autocast", [False, True], ids=["fp32", "bf16"])
 @pytest.mark.parametrize("family", SHORTER, indirect=True)
 def test_with_lora_as_it_trains(family, autocast):
-    """On the layers of the catalogue, folded; under autocast to bf16 as peft has it, and as near as that is."""
+    """On the layers of the catalogue, by lora.py's products; under autocast to bf16 as near as that is."""
     targets, models = load_params(ROOT / "params.yaml").models[family].peft["target_modules"], []
     for model in pair():
         torch.manual_seed(1)
