@@ -14,7 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.record import Record
 from stages.classifier.forward import quiet
-from stages.classifier.processes import device
+from stages.classifier.hardware import device
 from stages.classifier.tokens import open_tokens
 from stages.classifier.training import Training
 from stages.settings.params import arguments, load_params
@@ -60,9 +60,9 @@ def main(steps: Annotated[int, typer.Option(min=2, help="Of each epoch.")] = 24)
     record, table = Record("profile"), []
     settings = arguments(train, load_params())
     training = Training(**settings, tokens=open_tokens("train"), held_out=open_tokens("validation"))
-    epochs = ["short", "whole"] if training.short_epochs else ["whole"]
+    epochs = ["short", "whole"] if training.plan.short_epochs else ["whole"]
     for number, epoch in enumerate(epochs):
-        first = number * training.steps_per_epoch + 1
+        first = number * training.plan.steps_per_epoch + 1
         training.take_step(first)  # what is set up at the first is not counted
         seconds, by_kind, count = step_times(training, range(first + 1, first + 1 + steps))
         row = {"epoch": epoch, "ms": 1000 * seconds, f"operations on {device().type}": count}

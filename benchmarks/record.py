@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from torch.utils.benchmark import Timer
 
-from stages.classifier.processes import device
+from stages.classifier.hardware import device
 
 RESULTS = Path(__file__).with_name("results")
 LIBRARIES = ("torch", "transformers", "peft", "datasets", "dvc")

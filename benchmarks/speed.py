@@ -80,7 +80,7 @@ def our_epoch(precision: str) -> float:
     training = Training(**settings, tokens=open_tokens("train"), held_out=open_tokens("validation"))
 
     started = time.perf_counter()
-    for step in range(1, training.steps + 1):
+    for step in range(1, training.plan.steps + 1):
         training.take_step(step)
     return time.perf_counter() - started
 

@@ -21,9 +21,10 @@ from stages.classifier.calibration import calibrate, predictions, quality
 from stages.classifier.forward import quiet
 from stages.classifier.network import save_classifier
 from stages.classifier.processes import Processes, launch
+from stages.classifier.progress import Progress
 from stages.classifier.recipe import Recipe
 from stages.classifier.tokens import open_tokens
-from stages.classifier.training import Progress, Training
+from stages.classifier.training import Training
 from stages.files import METRICS, VALIDATION, write_csv, write_json, write_table
 from stages.run import main
 from stages.settings.catalogue import Method, Model
@@ -70,8 +71,8 @@ def train(*, model: Model, method: Method, recipe: Recipe) -> None:
             "temperature": round(temperature, 4),
             "bias": dict(zip(names, bias.round(4).tolist(), strict=True)),
             "learning_rate": training.rate,
-            "short_epochs": training.short_epochs,
-            "epochs": training.epochs,
+            "short_epochs": training.plan.short_epochs,
+            "epochs": training.plan.epochs,
             "steps": training.progress.step,
             "kept_step": kept,
             **parameter_counts(training.network),
@@ -84,8 +85,9 @@ def take_all_steps(training: Training) -> None:
     """Train to the end, with a line and the curves so far at each validation, for `dvc plots show` to draw."""
     import torch
 
-    progress, started, validations = training.progress, time.monotonic(), len(training.progress.validation)
-    with tqdm(total=training.steps, initial=progress.step, desc="train", unit="step", disable=None) as bar:
+    steps, progress = training.plan.steps, training.progress
+    started, validations = time.monotonic(), len(progress.validation)
+    with tqdm(total=steps, initial=progress.step, desc="train", unit="step", disable=None) as bar:
         for step in training.run():
             if len(progress.validation) > validations:
                 validations = len(progress.validation)
@@ -95,8 +97,8 @@ def take_all_steps(training: Training) -> None:
             if progress.training:
                 bar.set_postfix(loss=f"{progress.training[-1][1]:.3f}", refresh=False)
             bar.update()
-    if training.stopped and progress.step < training.steps:
-        print(f"train: ended at step {progress.step} of {training.steps}: no better since step {training.best_step}")
+    if training.stopped and progress.step < steps:
+        print(f"train: ended at step {progress.step} of {steps}: no better since step {progress.best_step}")
     count = training.processes.count
     print(
         f"train: {time.monotonic() - started:.0f} s on {training.network.device}, {torch.get_num_threads()} threads, "

@@ -43,7 +43,7 @@ def take_steps(folder: Path) -> None:
 
     Tokens.__getitem__ = note
     rows = []
-    for step in range(1, training.steps + 1):
+    for step in range(1, training.plan.steps + 1):
         taken.clear()
         training.take_step(step)
         rows.append([row for part in taken for row in part])

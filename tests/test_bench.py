@@ -100,7 +100,12 @@ def test_speed_is_of_both_in_turn(monkeypatch):
 
 def test_speed_beside_the_peers(finished, capsys, monkeypatch):
     taken, take = [], Training.take_step
-    monkeypatch.setattr(Training, "take_step", lambda self, step: taken.append(self.batch(step)) or take(self, step))
+
+    def noted(self, step: int) -> tuple[float, float]:
+        taken.append(self.plan.batch(step)[1])
+        return take(self, step)
+
+    monkeypatch.setattr(Training, "take_step", noted)
     monkeypatch.setattr(speed, "write_distilbert", write_tiny_distilbert)
     speed.main(steps=2, texts=20, pairs=1)
     assert [len(batch) for batch in taken] == [16] * 8  # two steps, two, one, and three of the large encoder

@@ -67,6 +67,6 @@ def test_a_run_on_the_cpu_asks_no_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "set_rng_state", asked)
     optimizer = torch.optim.AdamW(model.parameters())
     network = SimpleNamespace(base_model=None, device=model.device, named_parameters=model.named_parameters)
-    packed = checkpoint.pack(network, optimizer)
+    packed = checkpoint.pack(network, optimizer, {})
     assert "random.cuda" not in packed
     checkpoint.unpack(packed | {"random.cuda": packed["random"]}, network, optimizer)  # of a run on a GPU

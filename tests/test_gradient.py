@@ -5,7 +5,7 @@ import pytest
 import torch
 from encoders import sequences, small_bert
 
-from stages.classifier.gradient import Gradient, label_weights, multiplies_bf16
+from stages.classifier.gradient import Gradient, label_weights
 
 
 def test_weights_of_the_labels_by_hand():
@@ -61,20 +61,3 @@ def test_bf16_gives_nearly_the_gradient_of_fp32():
     exact, rough = gradients(False), gradients(True)
     assert rough.dtype == torch.float32
     assert 1e-4 < (rough - exact).norm() / exact.norm() < 0.05  # bf16 has 8 bits: 0.4% a number
-
-
-@pytest.mark.parametrize(
-    ("gpu", "cpu", "expected"),
-    [
-        (None, {"avx512_bf16": True}, True),
-        (None, {"amx_bf16": True, "avx512_bf16": False}, True),
-        (None, {"avx2": True, "avx512_bf16": False}, False),
-        (None, {}, False),  # not an x86
-        (True, {}, True),
-        (False, {"avx512_bf16": True}, False),  # an older GPU emulates it, and the GPU is what trains
-    ],
-)
-def test_bf16_is_chosen_where_the_hardware_has_it(monkeypatch, gpu, cpu, expected):
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: gpu or including_emulation)
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: cpu)
-    assert multiplies_bf16(torch.device("cpu" if gpu is None else "cuda")) is expected

@@ -9,12 +9,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import psutil
 import pytest
-import torch
 from conftest import contents, dvc, flat, infer_command, read, run_stages
 from encoders import small_bert
 from group import take_steps
@@ -24,10 +22,9 @@ from tiny import ROOT, edit_params
 
 from stages.classifier import forward
 from stages.classifier.batches import epoch_batches
-from stages.classifier.processes import Processes, device
+from stages.classifier.processes import Processes
 from stages.classifier.tokens import open_tokens
 from stages.rows import tables
-from stages.settings.errors import InputError
 from stages.use import scoring
 from stages.use.arrow import PART, examined
 
@@ -96,31 +93,6 @@ def test_each_process_scores_its_share(finished, monkeypatch):
     folder.mkdir()
     scoring.score_parts(scoring.Job(path), *examined(path, ["text"]), folder, Processes(1, 2))
     assert [part.name for part in folder.iterdir()] == [PART.format(1)]
-
-
-def test_more_processes_than_gpus_are_refused(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    for name, value in {"TORCHELASTIC_RUN_ID": "1", "RANK": "2", "WORLD_SIZE": "4", "LOCAL_RANK": "2"}.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(InputError, match="process 3 of this host has no GPU, of which 2 are here; start 2"):
-        device()
-    monkeypatch.setenv("DEVICE", "cpu")
-    assert device().type == "cpu"
-    monkeypatch.delenv("TORCHELASTIC_RUN_ID")  # LOCAL_RANK of something else
-    monkeypatch.setattr(torch, "empty", lambda size, device: SimpleNamespace(device=device))
-    monkeypatch.delenv("DEVICE")
-    assert device() == "cuda:0"
-
-    def busy(size, device):
-        raise RuntimeError("CUDA error: device is busy")
-
-    monkeypatch.setattr(torch, "empty", busy)
-    with pytest.raises(InputError, match=r"^cuda:0: CUDA error: device is busy; DEVICE=cpu in the environment"):
-        device()
-    monkeypatch.setenv("DEVICE", "cuda:1")
-    with pytest.raises(InputError, match=r"^DEVICE=cuda:1 in the environment: CUDA error: device is busy; cuda:0 is"):
-        device()
 
 
 def processes_of(project: Path) -> dict[str, psutil.Process]:

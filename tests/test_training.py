@@ -7,8 +7,9 @@ from tiny import edit_params
 
 from stages.classifier.attention import NAME
 from stages.classifier.first_token import FirstOfBert
+from stages.classifier.progress import Progress
 from stages.classifier.tokens import open_tokens
-from stages.classifier.training import Progress, Training
+from stages.classifier.training import Training
 from stages.settings.params import arguments, load_params
 from stages.train import last_tenth, train
 
@@ -19,8 +20,9 @@ def test_the_first_epoch_is_on_less_of_each_text(finished, short_epoch, longest)
     tokens = open_tokens("train")
     training = Training(**arguments(train, load_params()), tokens=tokens, held_out=open_tokens("validation"))
     steps = len(tokens) // 8
-    assert training.steps == steps * len(longest)
-    read = [max(map(len, training.rows[rows])) for rows in map(training.batch, range(1, training.steps + 1))]
+    assert training.plan.steps == steps * len(longest)
+    taken = map(training.plan.batch, range(1, training.plan.steps + 1))
+    read = [max(map(len, tokens[rows])) for tokens, rows in taken]
     assert [max(read[start : start + steps]) for start in range(0, len(read), steps)] == longest
 
 

@@ -1,6 +1,38 @@
-"""Which rows form the batches of an epoch."""
+"""Which rows each step of a training takes."""
 
 import numpy as np
+
+from stages.classifier.recipe import Recipe
+from stages.classifier.tokens import Tokens
+from stages.settings.errors import InputError
+
+
+class Plan:
+    """The steps of a training: those of the short epoch, if there is one, and then of the whole ones.
+
+    tokens: all rows to train on. short_epochs: 1, or 0 if the recipe has none or no row is longer than its
+    `short_epoch`. Raises InputError if there are fewer rows than a batch has.
+    """
+
+    def __init__(self, tokens: Tokens, recipe: Recipe, epochs: int):
+        if recipe.batch_size > len(tokens):
+            raise InputError(
+                f"params.yaml: train.batch_size: {recipe.batch_size} is above the {len(tokens)} texts of train"
+            )
+        self.tokens, self.recipe, self.epochs = tokens, recipe, epochs
+        self.steps_per_epoch = -(-len(tokens) // recipe.batch_size)
+        self.short_epochs = int(recipe.short_epoch is not None and tokens.lengths.max() > recipe.short_epoch)
+        self.steps = (self.short_epochs + epochs) * self.steps_per_epoch
+        self.epoch = -1
+
+    def batch(self, step: int) -> tuple[Tokens, np.ndarray]:
+        """(all rows as a step's epoch reads them, the numbers of those that the step takes); steps count from 1."""
+        epoch, number = divmod(step - 1, self.steps_per_epoch)
+        if epoch != self.epoch:
+            self.epoch = epoch
+            self.rows = self.tokens.shortened(self.recipe.short_epoch) if epoch < self.short_epochs else self.tokens
+            self.batches = epoch_batches(self.rows.lengths, self.recipe.batch_size, self.recipe.seed, epoch)
+        return self.rows, self.batches[number]
 
 
 def epoch_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:

@@ -67,13 +67,16 @@ def clear_finished() -> None:
         path.unlink(missing_ok=True)
 
 
-def pack(model, optimizer) -> dict[str, Any]:
-    """Everything that the next step depends on, as named tensors: trained weights, AdamW's moments, random state."""
+def pack(model, optimizer, best: dict[str, Any]) -> dict[str, Any]:
+    """Everything that the next step depends on, as named tensors: trained weights, AdamW's moments, random state and
+    AdaLoRA's importances. And `best`: the weights of the best validation so far, by name, if they are kept.
+    """
     import torch
 
     tensors = {f"model.{name}": p.detach().contiguous() for name, p in model.named_parameters() if p.requires_grad}
     for number, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
+    tensors |= {f"best.{name}": weights for name, weights in best.items()}
     tensors["random"] = torch.get_rng_state()
     if model.device.type == "cuda":
         tensors["random.cuda"] = torch.cuda.get_rng_state(model.device)
@@ -85,8 +88,8 @@ def pack(model, optimizer) -> dict[str, Any]:
     return tensors
 
 
-def unpack(tensors: dict[str, Any], model, optimizer) -> None:
-    """The inverse of pack."""
+def unpack(tensors: dict[str, Any], model, optimizer) -> dict[str, Any]:
+    """The inverse of pack; returns `best`."""
     import torch
 
     torch.set_rng_state(tensors.pop("random"))
@@ -94,11 +97,13 @@ def unpack(tensors: dict[str, Any], model, optimizer) -> None:
     if random is not None and model.device.type == "cuda":
         torch.cuda.set_rng_state(random, model.device)
     parameters, state = dict(model.named_parameters()), optimizer.state_dict()
-    rank_pattern = {}
+    best, rank_pattern = {}, {}
     for name, tensor in tensors.items():
         kind, _, name = name.partition(".")
         if kind == "model":
             parameters[name].data.copy_(tensor)
+        elif kind == "best":
+            best[name] = tensor
         elif kind in IMPORTANCE:
             getattr(model.base_model.rankallocator, kind)[name] = tensor.to(model.device)
         elif kind == "rank_pattern":
@@ -109,3 +114,4 @@ def unpack(tensors: dict[str, Any], model, optimizer) -> None:
     optimizer.load_state_dict(state)
     if rank_pattern:
         model.active_peft_config.rank_pattern = rank_pattern
+    return best

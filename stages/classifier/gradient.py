@@ -68,15 +68,6 @@ class Gradient:
         return torch.nn.functional.cross_entropy(scores.float(), answers, self.weights, reduction="sum") / count
 
 
-def multiplies_bf16(device) -> bool:
-    """Whether the hardware multiplies matrices in bf16; one that emulates it is slower with it than without."""
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16"))
-
-
 def label_weights(wanted: str | dict[str, float] | None, labels: np.ndarray, names: list[str]) -> np.ndarray | None:
     """How much a row of each label counts in the loss, (names,) float32; None: all alike.
 

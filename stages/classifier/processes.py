@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stages.classifier.hardware import device
 from stages.settings.environment import rank_and_count
 from stages.settings.errors import InputError
 
@@ -81,6 +82,13 @@ class Processes:
         with lost_peers_told():
             return broadcast_object_list([value])[0]
 
+    def begin_alike(self, parameters: list) -> None:
+        """Give each parameter the first process's value."""
+        if self.count > 1:
+            values = self.from_first([parameter.detach().cpu() for parameter in parameters])
+            for parameter, value in zip(parameters, values, strict=True):
+                parameter.data.copy_(value)
+
     def sum(self, tensor):
         """The tensor's sum over all processes, the same bytes in each."""
         if self.count == 1:
@@ -115,31 +123,6 @@ class Processes:
 
 
 ALONE = Processes()
-
-
-def device():
-    """The torch device that DEVICE in the environment names (cpu, cuda:1, mps), or else the best one here. Of several
-    processes on a host each has a GPU of its own.
-
-    Raises InputError if there is no such device, or there are fewer GPUs than processes.
-    """
-    import torch
-
-    number = int(os.environ["LOCAL_RANK"]) if rank_and_count() else 0
-    found = f"cuda:{number}" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
-    name = os.environ.get("DEVICE")
-    if not name and found.startswith("cuda") and number >= (count := torch.cuda.device_count()):
-        raise InputError(f"process {number + 1} of this host has no GPU, of which {count} are here; start {count}")
-    name = name or found
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:  # no such name, a build of torch without it, or one in use
-        said = str(error).splitlines()[0]
-        if name == os.environ.get("DEVICE"):
-            raise InputError(
-                f"DEVICE={name} in the environment: {said}; {found} is here, also without DEVICE"
-            ) from None
-        raise InputError(f"{name}: {said}; DEVICE=cpu in the environment goes without it") from None
 
 
 @contextmanager

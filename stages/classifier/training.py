@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,46 +11,27 @@ from typing import Any
 import numpy as np
 
 from stages.classifier import checkpoint
-from stages.classifier.attention import in_products
-from stages.classifier.batches import epoch_batches
+from stages.classifier.batches import Plan
 from stages.classifier.calibration import quality
 from stages.classifier.forward import logits
-from stages.classifier.gradient import Gradient, label_weights, multiplies_bf16, orthogonality
+from stages.classifier.gradient import Gradient, label_weights, orthogonality
+from stages.classifier.hardware import training_device, trains_in_bf16
 from stages.classifier.network import classifier, with_method
 from stages.classifier.optimizer import make_optimizer
-from stages.classifier.processes import ALONE, Processes, device
+from stages.classifier.processes import ALONE, Processes
+from stages.classifier.progress import Progress
 from stages.classifier.recipe import Recipe
 from stages.classifier.tokens import Tokens
 from stages.files import BASE, TOKENS
 from stages.settings.catalogue import Method, Model
 from stages.settings.errors import InputError
 
-BEST = "best."  # before the names of these weights in a checkpoint
-
-
-@dataclass
-class Progress:
-    """How far a run is: with the network's, the optimizer's and the scheduler's state, and the best weights so far if
-    those are kept, all that a checkpoint holds.
-    """
-
-    step: int = 0
-    losses: list[float] = field(default_factory=list)  # of the steps since the last row of `training`
-    training: list[list[float]] = field(default_factory=list)  # rows of step, loss, learning rate
-    validation: list[list[float]] = field(default_factory=list)  # rows of step, loss, accuracy
-
-    @property
-    def since_best(self) -> int:
-        """How many validations have come after that of the lowest loss, the first of these if there are several."""
-        losses = [loss for _, loss, _ in self.validation]
-        return len(losses) - 1 - losses.index(min(losses)) if losses else 0
-
 
 class Training:
     """Set up, not yet begun; in each of several processes, which take the same steps with a share of each batch.
 
-    Raises InputError if the settings suit neither each other nor the model and the rows, or if the processes have not
-    the same of them.
+    Raises InputError if the settings do not suit each other, the model or the rows, or if the processes have not the
+    same of them.
     """
 
     def __init__(
@@ -62,38 +43,17 @@ class Training:
         held_out: Tokens,
         processes: Processes = ALONE,
     ):
-        import torch
         from transformers import get_scheduler, set_seed
 
         self.recipe, self.tokens, self.held_out, self.processes = recipe, tokens, held_out, processes
-        if recipe.batch_size > len(tokens):
-            raise InputError(
-                f"params.yaml: train.batch_size: {recipe.batch_size} is above the {len(tokens)} texts of train"
-            )
-        self.steps_per_epoch = -(-len(tokens) // recipe.batch_size)
-        self.epochs = recipe.epochs or model.epochs
-        self.short_epochs = int(recipe.short_epoch is not None and tokens.lengths.max() > recipe.short_epoch)
-        self.steps = (self.short_epochs + self.epochs) * self.steps_per_epoch
+        self.plan = Plan(tokens, recipe, recipe.epochs or model.epochs)
         self.rate = recipe.learning_rate or method.learning_rate or model.learning_rate
-
         set_seed(recipe.seed)
-        processor = device()
-        if processor.type == "cuda" and processes.count == 1:  # else Accelerate has chosen one for each
-            torch.cuda.set_device(processor)  # whose kinds of numbers are asked for, and on which graphs are recorded
-        if processor.type == "cuda" and recipe.deterministic:
-            cuda_deterministic()
-        self.bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and multiplies_bf16(processor))
-        network, head = classifier(tokens.metadata["labels"], recipe.dropout)
-        if self.bf16 and processor.type == "cpu":
-            in_products(network)
-        self.network = with_method(network, head, method, model.peft, self.steps).to(processor).train()
-        check_length(self.network, tokens.metadata)
-        follows_validation = recipe.keep == "best" or recipe.patience is not None
-        if follows_validation and getattr(self.network.base_model, "update_and_allocate", None):
-            setting = "keep: best" if recipe.keep == "best" else f"patience: {recipe.patience}"
-            raise InputError(f"params.yaml: train.{setting} is not for AdaLoRA, whose ranks move to the end")
-        self.label_weights = label_weights(recipe.class_weights, tokens.labels, tokens.metadata["labels"])
+        device = training_device(recipe.deterministic)
+        self.bf16 = trains_in_bf16(recipe.precision, device)
+        self.network = self.build(model, method, device)
         self.trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        self.label_weights = label_weights(recipe.class_weights, tokens.labels, tokens.metadata["labels"])
         self.gradient = Gradient(
             self.network,
             recipe.micro_batch_size,
@@ -103,23 +63,33 @@ class Training:
             repeats=processes.count == 1,
         )
         self.optimizer = make_optimizer(self.network, self.rate, recipe.weight_decay, method.loraplus_lr_ratio)
-        self.scheduler = get_scheduler(recipe.schedule, self.optimizer, round(recipe.warmup * self.steps), self.steps)
+        warmup = round(recipe.warmup * self.plan.steps)
+        self.scheduler = get_scheduler(recipe.schedule, self.optimizer, warmup, self.plan.steps)
         self.progress = Progress()
         self.best: dict[str, Any] = {}  # the trained weights, by name, of the best validation so far, if they are kept
-        self.epoch, self.rows, self.batches = -1, tokens, []
         self.key = self.checkpoint_key(model, method)
         processes.agree(
-            f"{self.key} {self.network.device.type} {self.bf16}",
+            f"{self.key} {device.type} {self.bf16}",
             "has other token ids, base model or processor than the first; bring its folder to the same commit, then "
             "`dvc pull`, and give all the same DEVICE",
         )
-        if processes.count > 1:  # PiSSA's weights come from a decomposition, whose signs are each processor's own
-            begun_with = processes.from_first([each.detach().cpu() for each in self.trained])
-            for parameter, value in zip(self.trained, begun_with, strict=True):
-                parameter.data.copy_(value)
+        processes.begin_alike(self.trained)  # PiSSA's come from a decomposition, whose signs are each processor's own
+
+    def build(self, model: Model, method: Method, device):
+        """The network, on the device and ready to train."""
+        network, head = classifier(self.tokens.metadata["labels"], self.recipe.dropout)
+        if self.bf16 and device.type == "cpu":
+            from stages.classifier.attention import in_products
+
+            in_products(network)
+        network = with_method(network, head, method, model.peft, self.plan.steps)
+        check_fit(network, self.recipe, self.tokens.metadata)
+        return network.to(device).train()
 
     def checkpoint_key(self, model: Model, method: Method) -> str:
-        """A digest of everything that the weights depend on, but for rounding: that is the hardware's."""
+        """A digest of everything that the weights depend on, but for the hardware: it rounds, and each of several
+        processes draws its own dropout.
+        """
         settings = {"model": model, "method": method, **self.recipe.model_dump()}
         libraries = {name: version(name) for name in ("numpy", "peft", "torch", "transformers")}
         inputs = [TOKENS / "train.arrow", TOKENS / "validation.arrow", BASE, Path("stages/classifier")]
@@ -127,7 +97,7 @@ class Training:
 
     @property
     def hardware(self) -> dict[str, Any]:
-        """What the weights' rounding depends on."""
+        """What the weights depend on, too; the kind of CPU or GPU it does not tell."""
         import torch
 
         return {
@@ -143,8 +113,7 @@ class Training:
         if not saved:
             return None
         tensors, state = saved
-        self.best = {name.removeprefix(BEST): tensors.pop(name) for name in list(tensors) if name.startswith(BEST)}
-        checkpoint.unpack(tensors, self.network, self.optimizer)
+        self.best = checkpoint.unpack(tensors, self.network, self.optimizer)
         self.scheduler.load_state_dict(state.pop("scheduler"))
         for group, last in zip(self.optimizer.param_groups, self.scheduler.get_last_lr(), strict=True):
             group["lr"] = last  # a scheduler restores its own count, not the optimizer's rate
@@ -153,33 +122,25 @@ class Training:
         other = ", ".join(
             f"{name} {before[name]}, now {now}" for name, now in self.hardware.items() if now != before[name]
         )
-        place = f"step {self.progress.step} of {self.steps}"
+        place = f"step {self.progress.step} of {self.plan.steps}"
         return f"{place} ({other}: so not to the bytes of a whole run)" if other else place
 
     def save(self) -> None:
         """Write the checkpoint that `resume` goes on from."""
         state = asdict(self.progress) | {"scheduler": self.scheduler.state_dict(), "hardware": self.hardware}
-        best = {f"{BEST}{name}": weights for name, weights in self.best.items()}
-        checkpoint.save(self.key, checkpoint.pack(self.network, self.optimizer) | best, state)
+        checkpoint.save(self.key, checkpoint.pack(self.network, self.optimizer, self.best), state)
 
     @property
     def stopped(self) -> bool:
         """Whether the validation loss has not improved for as long as the recipe waits."""
         return self.recipe.patience is not None and self.progress.since_best >= self.recipe.patience
 
-    @property
-    def best_step(self) -> int:
-        """After which step the validation loss was lowest."""
-        return self.progress.validation[-1 - self.progress.since_best][0]
-
     def keep(self) -> int:
         """Put the weights that the recipe keeps into the network, at the end of the run; return their step."""
         if self.recipe.keep == "last":
             return self.progress.step
-        for name, parameter in self.network.named_parameters():
-            if name in self.best:
-                parameter.data.copy_(self.best[name])
-        return self.best_step
+        self.network.load_state_dict(self.best, strict=False)
+        return self.progress.best_step
 
     def run(self) -> Iterator[int]:
         """Take the steps that are left, yielding the number of each, from 1, after it and before its checkpoint.
@@ -187,10 +148,10 @@ class Training:
         Validates when the recipe says so, ends early if its patience does, and writes a checkpoint each
         CHECKPOINT_MINUTES of the environment, or each minute. Raises InputError if the loss is no longer finite.
         """
-        recipe = self.recipe
-        validate_at = {round(self.steps * (number + 1) / recipe.validations) for number in range(recipe.validations)}
+        steps, validations = self.plan.steps, self.recipe.validations
+        validate_at = {round(steps * (number + 1) / validations) for number in range(validations)}
         interval, saved_at = checkpoint_seconds(), time.monotonic()
-        for step in range(self.progress.step + 1, self.steps + 1):
+        for step in range(self.progress.step + 1, steps + 1):
             if self.stopped:
                 return
             loss, rate = self.take_step(step)
@@ -198,35 +159,26 @@ class Training:
             self.progress.losses.append(loss)
             if step in validate_at:
                 self.follow(step)
-            if step % max(1, self.steps // 100) == 0 or step == self.steps or self.stopped:
+            if step % max(1, steps // 100) == 0 or step == steps or self.stopped:
                 self.progress.training.append([step, float(np.mean(self.progress.losses)), rate])
                 self.progress.losses = []
             yield step
-            if self.processes.first and (step == self.steps or self.stopped or time.monotonic() - saved_at > interval):
+            if self.processes.first and (step == steps or self.stopped or time.monotonic() - saved_at > interval):
                 self.save()
                 saved_at = time.monotonic()
-
-    def batch(self, step: int) -> np.ndarray:
-        """The numbers of a step's rows, by all processes; `self.rows` holds them as this epoch reads them."""
-        epoch, number = divmod(step - 1, self.steps_per_epoch)
-        if epoch != self.epoch:
-            self.epoch = epoch
-            self.rows = self.tokens.shortened(self.recipe.short_epoch) if epoch < self.short_epochs else self.tokens
-            self.batches = epoch_batches(self.rows.lengths, self.recipe.batch_size, self.recipe.seed, epoch)
-        return self.batches[number]
 
     def take_step(self, step: int) -> tuple[float, float]:
         """One optimizer step; (the batch's loss, the learning rate)."""
         import torch
 
-        batch = self.batch(step)
+        tokens, batch = self.plan.batch(step)  # the whole batch, of which this process has a share
         if not self.network.training:  # after a validation; a walk through all modules takes a millisecond
             self.network.train()
         if self.processes.count > 1:  # each draws its own dropout, and the same again after a restart
             source = np.random.SeedSequence((self.recipe.seed, step, self.processes.rank))
             torch.manual_seed(int(source.generate_state(1)[0]))
         rows = self.processes.share(batch)
-        loss = self.gradient(self.rows[rows], self.rows.labels[rows], len(batch))
+        loss = self.gradient(tokens[rows], tokens.labels[rows], len(batch))
         loss = self.processes.sum_gradients(self.trained, loss)
         if (penalty := orthogonality(self.network)) is not None:
             penalty.backward()
@@ -263,7 +215,7 @@ class Training:
     def refuse_divergence(self, numbers: float | np.ndarray, step: int) -> None:
         if not np.isfinite(numbers).all():
             raise InputError(
-                f"params.yaml: the training diverged by step {step} of {self.steps}; lower the learning rate of "
+                f"params.yaml: the training diverged by step {step} of {self.plan.steps}; lower the learning rate of "
                 f"{self.rate}"
             )
 
@@ -277,17 +229,14 @@ def checkpoint_seconds() -> float:
         raise InputError(f"CHECKPOINT_MINUTES={given} in the environment: a number is needed") from None
 
 
-def cuda_deterministic() -> None:
-    """Admit deterministic kernels only."""
-    import torch
-
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # by a kernel each time, and nothing reads it
-
-
-def check_length(network, metadata: dict[str, Any]) -> None:
-    """Raises InputError if the texts and the virtual tokens of a learned prompt do not fit the model together."""
+def check_fit(network, recipe: Recipe, metadata: dict[str, Any]) -> None:
+    """Raises InputError if the recipe does not suit the method, or the texts and the virtual tokens of a learned prompt
+    do not fit the model together.
+    """
+    follows_validation = recipe.keep == "best" or recipe.patience is not None
+    if follows_validation and getattr(network.base_model, "update_and_allocate", None):
+        setting = "keep: best" if recipe.keep == "best" else f"patience: {recipe.patience}"
+        raise InputError(f"params.yaml: train.{setting} is not for AdaLoRA, whose ranks move to the end")
     virtual = getattr(getattr(network, "active_peft_config", None), "num_virtual_tokens", 0)
     if (longest := metadata["tokenize"]["max_length"]) + virtual > metadata["limit"]:
         raise InputError(

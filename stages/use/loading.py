@@ -3,7 +3,7 @@
 import contextlib
 
 from stages.classifier.forward import quiet
-from stages.classifier.processes import device
+from stages.classifier.hardware import device
 from stages.files import ADAPTER, BASE
 from stages.settings.errors import InputError
 
