@@ -7,7 +7,9 @@ from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
 
 from stages.classifier.calibration import calibrate, quality
+from stages.classifier.network import last_layer, with_method
 from stages.results.scores import expected_calibration_error, reliability
+from stages.settings.catalogue import Method
 
 
 def test_quality_by_hand():
@@ -28,6 +30,15 @@ def test_calibrate_finds_the_temperature_and_biases_that_made_the_labels():
     assert temperature == pytest.approx(2.5, rel=0.03)
     assert bias == pytest.approx([1, -1, 0], abs=0.05)
     torch.testing.assert_close(model(**batch).logits, before / temperature + torch.from_numpy(bias).float())
+
+
+@pytest.mark.parametrize("peft_type", ["LORA", "P_TUNING"])
+def test_the_head_is_calibrated_and_not_a_prompts_own_layer(peft_type):
+    """Which is as wide as there are labels."""
+    settings = {"P_TUNING": {"num_virtual_tokens": 3, "encoder_hidden_size": 2}}.get(peft_type, {})
+    model, head = small_bert(), ["classifier"]
+    layer = last_layer(with_method(model, head, Method(peft={"peft_type": peft_type, **settings}), {}, steps=1))
+    assert layer in model.classifier.modules()
 
 
 def test_a_network_trained_with_weights_is_calibrated_to_the_labels_own_shares():

@@ -64,10 +64,11 @@ def classifier(labels: list[str], dropout: float | None):
 
 
 def last_layer(model):
-    """The linear layer that the logits come from; None if it is of another kind."""
+    """The linear layer that the logits come from, under a method of peft or not; None if it is of another kind."""
     import torch
 
-    linear = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    network = model.get_base_model() if hasattr(model, "get_base_model") else model  # without a prompt's own layers
+    linear = [module for module in network.modules() if isinstance(module, torch.nn.Linear)]
     return next((module for module in reversed(linear) if module.out_features == model.config.num_labels), None)
 
 
@@ -150,6 +151,8 @@ def adapted(model, settings: dict[str, Any]):
         raise refusal(f"target_r: {config.target_r} is not below init_r, {config.init_r}; lower it")
     if isinstance(config, AdaLoraConfig) and config.deltaT < 1:
         raise refusal(f"deltaT: {config.deltaT} is no number of steps; raise it to 1 or more")
+    if (init := str(getattr(config, "init_lora_weights", ""))).startswith("pissa_niter"):
+        raise refusal(f"init_lora_weights: {init} takes from the base's weights what loading draws anew; take pissa")
     virtual = getattr(config, "num_virtual_tokens", None)
     limit = getattr(model.config, "max_position_embeddings", None)
     if virtual and limit and virtual >= limit:
