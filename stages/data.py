@@ -38,7 +38,14 @@ def data(*, dataset: Dataset, seed: Annotated[int, Field(ge=0, lt=2**32)]) -> No
     dataset: the selected catalogue entry; seed: of the splits.
     """
     files = source_files(dataset)
-    before = changes(files)
+    read = [path for paths in files.values() for path in paths]
+    read += [LOCAL / dataset.corrections] if dataset.corrections else []
+    before = changes(read)
+
+    def check_unchanged() -> None:
+        if changes(read) != before:  # the rows of one reading are not those of the other, and DVC looks at the end
+            raise InputError(f"{files['train'][0].parent}: a file changed while it was read; `dvc repro`")
+
     rows = {name: read_split(paths, dataset) for name, paths in files.items()}
     corrections = read_corrections(rows["train"], dataset) if dataset.corrections else None
     given, counts = without_overlaps(rows)
@@ -51,9 +58,7 @@ def data(*, dataset: Dataset, seed: Annotated[int, Field(ge=0, lt=2**32)]) -> No
         splits["train"], corrected = correct(splits["train"], corrections)
         counts |= corrected
         check_every_label(splits["train"]["label"], dataset, files["train"][0], needed=1)
-    write_splits(files, splits, dataset)
-    if changes(files) != before:  # the numbers of one reading are not those of the other
-        raise InputError(f"{files['train'][0].parent}: a file changed while it was read; `dvc repro`")
+    write_splits(files, splits, dataset, check_unchanged)
     write_json(METRICS / "data.json", summary(splits, counts, dataset.labels))
 
 
@@ -71,9 +76,9 @@ def source_files(dataset: Dataset) -> dict[str, list[Path]]:
     }
 
 
-def changes(files: dict[str, list[Path]]) -> dict[Path, int]:
+def changes(files: list[Path]) -> dict[Path, int]:
     """When each file that is there was last written, in nanoseconds."""
-    return {path: path.stat().st_mtime_ns for paths in files.values() for path in paths if path.is_file()}
+    return {path: path.stat().st_mtime_ns for path in files if path.is_file()}
 
 
 def summary(splits: dict[str, pd.DataFrame], counts: dict[str, int], labels: list[str]) -> dict:

@@ -165,16 +165,27 @@ def test_the_splits_are_those_of_a_table_in_memory(suffix, official, monkeypatch
     assert [path.name for path in Path("data").iterdir() if path.name not in ("raw", "local")] == []
 
 
-def test_a_file_that_changes_while_it_is_read_is_refused(monkeypatch):
-    path = write_csv("a.csv", reviews(100))
+@pytest.mark.parametrize(
+    ("moment", "change"),
+    [
+        ("store_texts", lambda path, _: path.write_text("text,label\n")),  # fewer rows than were chosen
+        ("write_split", lambda path, _: os.utime(path, (0, 0))),
+        ("write_split", lambda _, corrections: os.utime(corrections, (0, 0))),
+    ],
+)
+def test_a_file_that_changes_while_it_is_read_is_refused(monkeypatch, moment, change):
+    paths = write_csv("a.csv", reviews(100)), write_csv("corrections.csv", [], columns=("hash", "label"))
+    data(dataset=local(), seed=1)
+    last, do = splits(), getattr(gathering, moment)
 
-    def write_and_change(*args):
-        gathering.write_splits(*args)
-        os.utime(path, (0, 0))
+    def change_and_do(*args):
+        change(*paths)
+        return do(*args)
 
-    monkeypatch.setattr("stages.data.write_splits", write_and_change)
+    monkeypatch.setattr(gathering, moment, change_and_do)
     with pytest.raises(InputError, match="data/local: a file changed while it was read"):
-        data(dataset=local(), seed=1)
+        data(dataset=local(corrections="corrections.csv"), seed=2)
+    assert all(splits()[name].equals(frame) for name, frame in last.items())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What the readers of local files keep, and what they refuse."""
 
 import re
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -79,15 +80,17 @@ def test_broken_utf8_in_parquet(tmp_path):
             b'{"text": "good"}\n{"text": ' + b"[" * 100_000,
             "line 2: lists or objects in each other, too deep",
         ),
+        ("a.jsonl", b'{"text": "good"}\n{"n": ' + b"1" * 5000 + b"}\n", "line 2: Exceeds the limit"),
         ("a.jsonl", b'{"text": "g\xff"}\n', "line 1, byte 12: not UTF-8"),
         ("a.jsonl", b'{"text": "\\ud83d\\ude00"}\n{"text": "\\uD83D"}\n', "line 2: half of a character"),
         ("a.parquet", b"text,label\n", "Parquet magic bytes not found"),
         ("a.xlsx", b"", "cannot read .xlsx; use .csv, .jsonl, .parquet"),
         ("missing.csv", None, "no such file; put it there"),
+        ("test_tables.py/missing.csv", None, "no such file; put it there"),
     ],
 )
 def test_broken_files_are_refused(tmp_path, name, content, problem):
-    path = tmp_path / name
+    path = (Path(__file__).parent if "/" in name else tmp_path) / name
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError, match=re.escape(problem)) as error:

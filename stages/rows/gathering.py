@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,10 +17,13 @@ CHUNK = 10_000  # rows at most that are held at a time while a split is written:
 CHUNK_BYTES = 2**26  # of their texts, about
 
 
-def write_splits(files: dict[str, list[Path]], splits: dict[str, pd.DataFrame], dataset: Dataset) -> None:
+def write_splits(
+    files: dict[str, list[Path]], splits: dict[str, pd.DataFrame], dataset: Dataset, check_unchanged: Callable
+) -> None:
     """data/raw/{train,validation,test}.parquet: text, label, and in_train where the split has it.
 
-    files: of each of the source's splits, as read_split read them; splits: what choose returns.
+    files: of each of the source's splits, as read_split read them; splits: what choose returns. check_unchanged: raises
+    if the source is no longer what it was then; called before its texts are used, and at the end.
     The texts wait on the disk in a file without a name, which no end of this process, however sudden, leaves behind.
     """
     with replaced(RAW) as folder:
@@ -27,10 +31,14 @@ def write_splits(files: dict[str, list[Path]], splits: dict[str, pd.DataFrame], 
             own = {name: split for name, split in splits.items() if (name if name in files else "train") == source}
             chosen = np.unique(np.concatenate([split.index for split in own.values()]))
             with tempfile.TemporaryFile(dir=folder) as file:
-                ends = store_texts(paths, dataset, chosen, file)
+                try:
+                    ends = store_texts(paths, dataset, chosen, file)
+                finally:
+                    check_unchanged()
                 for name, split in own.items():
                     places = np.searchsorted(chosen, split.index)
                     write_split(folder / f"{name}.parquet", split, places, ends, file, dataset.labels)
+        check_unchanged()
 
 
 def store_texts(paths: list[Path], dataset: Dataset, chosen: np.ndarray, file: BinaryIO) -> np.ndarray:

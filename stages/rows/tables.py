@@ -30,7 +30,7 @@ def read_rows(path: Path) -> Iterator[pd.DataFrame]:
         raise InputError(f"{path}: cannot read {path.suffix or 'a file without suffix'}; use {', '.join(readers)}")
     try:
         yield from readers[path.suffix](path)
-    except (FileNotFoundError, IsADirectoryError):
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise InputError(
             f"{path}: no such file; put it there or fix its name in params.yaml "
             f"(an experiment in a folder of its own, by --queue or --temp, needs -C {path})"
@@ -119,6 +119,8 @@ def json_row(number: int, line: str) -> dict:
         row = json.loads(line)
     except json.JSONDecodeError as error:
         raise ValueError(f"line {number}, character {error.colno}: not JSON: {error.msg}") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise ValueError(f"line {number}: {error}") from None
     except RecursionError:
         raise ValueError(f"line {number}: lists or objects in each other, too deep to read") from None
     if not isinstance(row, dict):
