@@ -14,7 +14,7 @@ from typing import Any
 from stages.settings.errors import InputError
 
 RAW = Path("data/raw")  # {train,validation,test}.parquet: text, label
-TOKENS = Path("data/tokens")  # {train,validation,test}.arrow, the same rows: input_ids, label
+TOKENS = Path("data/tokens")  # {train,validation,test}.arrow: input_ids, label; text, where a text has several rows
 BASELINE = Path("data/baseline.parquet")  # the baseline's prediction for each test row
 DOUBTFUL = Path("data/doubtful_labels.csv")  # train texts whose label the baseline would not have given
 PREDICTIONS = Path("data/predictions.parquet")  # the classifier's
@@ -51,7 +51,8 @@ def locked(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP):
             raise
-        # A file system without such locks: a file that names its process, so that one which is gone is not waited for.
+        # A file system without such locks: a file that names its process. Where two files can be exchanged in one
+        # step, one whose process is gone is not waited for; elsewhere it must be removed by hand.
         lock = SoftFileLock(path.with_suffix(".softlock"), timeout=0)
         lock.acquire()
     try:
@@ -59,6 +60,11 @@ def locked(path: Path) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)  # while held: who opened it before finds it gone and makes a new one
         lock.release()
+
+
+def if_none_runs(busy) -> str:
+    """What to add to the message on a filelock.Timeout: that the lock may be one left over."""
+    return f"; if none runs, remove {busy.lock_file}" if busy.lock_file.endswith(".softlock") else ""
 
 
 @contextmanager
@@ -78,9 +84,15 @@ def replaced(folder: Path) -> Iterator[Path]:
     # Moved aside, and not removed first: a file in use may stay, on NFS for one.
     aside = {"suffix": ".old", "prefix": f"{folder.name}.", "dir": folder.parent}
     with TemporaryDirectory(**aside, ignore_cleanup_errors=True) as old:
-        if folder.exists():
-            folder.rename(Path(old) / folder.name)
-        part.rename(folder)
+        last = Path(old) / folder.name
+        try:
+            if folder.exists():
+                folder.rename(last)
+            part.rename(folder)
+        except BaseException:
+            if last.exists() and not folder.exists():
+                last.rename(folder)
+            raise
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from stages.files import locked, sha256s
+from stages.files import if_none_runs, locked, sha256s
 from stages.restore import restore_outputs
 from stages.settings.environment import rank_and_count
 from stages.settings.errors import InputError, out_of_memory
@@ -29,7 +29,7 @@ def message_of(error: BaseException) -> str | None:
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted; `dvc repro` goes on from where this run was"
+        return "interrupted; `dvc repro` goes on, and a training from where it was"
     if out_of_memory(error):
         return (
             "out of memory; in params.yaml lower train.micro_batch_size (train), baseline.max_rows (baseline) or "
@@ -89,10 +89,10 @@ def only_run(stage: str, launches: bool) -> Iterator[None]:
     try:
         with only_one(Path(".dvc/tmp") / f"{stage}.lock", launches):
             yield
-    except Timeout:
+    except Timeout as busy:
         raise InputError(
             f"an earlier run of this stage still goes on; wait for it or stop it (pgrep -f stages.{stage}), "
-            "then `dvc repro`"
+            f"then `dvc repro`{if_none_runs(busy)}"
         ) from None
 
 
@@ -150,8 +150,8 @@ def main(stage: Callable, launch: Callable | None = None, join: Callable | None 
 
 
 def run(stage: Callable, launch: Callable | None = None, join: Callable | None = None) -> None:
-    """Check params.yaml and run a stage. What the user can fix ends in one line, exit status 1 and the outputs of the
-    last good run in place; with DEBUG=1 in the environment it ends in a traceback.
+    """Check params.yaml and run a stage. What the user can fix ends in one line and exit status 1, all else, or with
+    DEBUG=1 in the environment, in a traceback; both with the outputs of the last good run in place.
 
     With LAUNCH in the environment `launch` starts it in several processes, which `join` connects.
     """
@@ -181,11 +181,14 @@ def run(stage: Callable, launch: Callable | None = None, join: Callable | None =
                     "params.yaml or the code changed during the run, so its result does not count; `dvc repro`"
                 )
     except BaseException as error:
-        message = None if rank_and_count() else message_of(error)
-        if message is None or os.environ.get("DEBUG"):
+        if rank_and_count():
             raise
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not break off what follows
-        print(f"{name}: {' '.join(message.split())}", file=sys.stderr, flush=True)
+        message = None if os.environ.get("DEBUG") else message_of(error)
+        if message:
+            print(f"{name}: {' '.join(message.split())}", file=sys.stderr, flush=True)
         if "DVC_STAGE" in os.environ:  # by hand, nothing was removed
             restore_outputs(name)
+        if not message:
+            raise
         sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)

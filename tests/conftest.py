@@ -70,9 +70,13 @@ def part(items: list, number: int, count: int) -> list:
 
 @pytest.fixture(autouse=True)
 def own_environment():
-    """What a stage sets in the environment (that the Hub is off, for one) ends with the test."""
+    """What a stage sets in the environment (that the Hub is off, for one) ends with the test, as does its deafness to
+    Ctrl-C.
+    """
+    heeds = signal.getsignal(signal.SIGINT)
     with patch.dict(os.environ):
         yield
+    signal.signal(signal.SIGINT, heeds)
 
 
 def made_once(tmp_path_factory, name: str, make: Callable[[Path], object]) -> Path:
@@ -206,10 +210,8 @@ def contents(project: Path) -> dict[str, str]:
 def refusal(stage, capfd) -> str:
     """The one line that `python -m stages.NAME` ends with."""
     capfd.readouterr()
-    handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(SystemExit) as exit_status:
         run(stage)
-    signal.signal(signal.SIGINT, handler)  # a refusal ignores Ctrl-C to its end
     assert exit_status.value.code == 1
     err = capfd.readouterr().err
     lines = err.splitlines()

@@ -16,7 +16,7 @@ from stages.base_model import base_model
 from stages.baseline import baseline
 from stages.data import data
 from stages.evaluate import evaluate
-from stages.files import locked, replaced, write_json, written
+from stages.files import if_none_runs, locked, replaced, write_json, written
 from stages.infer import infer
 from stages.report import report
 from stages.run import run
@@ -45,6 +45,21 @@ def test_a_folder_that_cannot_be_removed_is_replaced(tmp_path, monkeypatch):
         with replaced(folder) as new:
             (new / name).write_text(name)
         assert [path.name for path in folder.iterdir()] == [name]
+
+
+def test_a_folder_stays_if_nothing_can_take_its_place(tmp_path, monkeypatch):
+    folder, rename = tmp_path / "folder", Path.rename
+    write_json(folder / "last", "one")
+
+    def interrupted(path, target):
+        if path.suffix == ".part":
+            raise KeyboardInterrupt
+        rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), replaced(folder) as new:
+        write_json(new / "next", "two")
+    assert [path.name for path in folder.iterdir()] == ["last"]
 
 
 def test_a_file_is_replaced_once_it_is_whole(tmp_path):
@@ -107,8 +122,9 @@ with locked(Path({str(tmp_path / "stage.lock")!r})):
     other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert other.stdout.readline() == "held\n"
     monkeypatch.setattr(fcntl, "flock", no_locks)
-    with pytest.raises(filelock.Timeout), locked(tmp_path / "stage.lock"):
+    with pytest.raises(filelock.Timeout) as busy, locked(tmp_path / "stage.lock"):
         pass
+    assert if_none_runs(busy.value) == f"; if none runs, remove {tmp_path / 'stage.softlock'}"
     other.kill()
     other.wait()
     with locked(tmp_path / "stage.lock"), pytest.raises(filelock.Timeout), locked(tmp_path / "stage.lock"):

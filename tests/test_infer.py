@@ -16,6 +16,7 @@ from conftest import INFER, infer_command, read, server
 
 from stages import infer
 from stages.infer import predict, show_table
+from stages.use.lines import lines
 
 
 def test_texts(finished):
@@ -65,6 +66,16 @@ def test_pipe_answers_each_line_at_once(finished):
                 assert answer["label"] is answer["confidence"] is None
         process.stdin.close()
         assert process.wait() == 0
+
+
+def test_lines_however_they_arrive():
+    class Pieces(io.BytesIO):
+        def read1(self, size):
+            return super().read1(3)
+
+    text = "a\nlonger line\r\n\n\nthe last, für immer"
+    assert [line for some in lines(Pieces(text.encode())) for line in some] == text.replace("\r", "").split("\n")
+    assert [line for some in lines(Pieces(b"ends\n")) for line in some] == ["ends"]
 
 
 def test_below_a_confidence_the_answer_is_uncertain(finished):
@@ -165,6 +176,9 @@ def test_more_mistakes(finished):
     pq.write_table(pa.table({"text": texts}), "a.parquet")
     assert "Invalid UTF8" in infer_command("--file", "a.parquet", "--out", "out.parquet", ok=False)
     assert "out.csv: must end in .parquet" in infer_command("--file", "a.csv", "--out", "out.csv", ok=False)
+    Path("folder.parquet").mkdir()
+    refused = infer_command("--file", "a.parquet", "--out", "folder.parquet", "--overwrite", ok=False)
+    assert refused == "infer: folder.parquet: is a folder; give another --out\n"
     status, printed, told = server().stage("stages.infer", ["-"], b"good\ng\xff\n")
     assert status == 1
     assert json.loads(printed)["text"] == "good"  # what came before

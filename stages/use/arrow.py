@@ -49,10 +49,11 @@ def check_columns(path: Path, columns: Sequence[str], names: list[str]) -> None:
 
 def arrow_table(table, schema=None):
     """A DataFrame of read_rows as a pyarrow Table, of the types that its values have or of a schema for all rows."""
+    import pandas as pd
     import pyarrow as pa
 
     if schema:
-        table = table.assign(**{name: None for name in schema.names if name not in table})[schema.names]
+        table = pd.DataFrame({name: table.get(name) for name in schema.names}, table.index)
     return pa.Table.from_pandas(table, schema, preserve_index=False).replace_schema_metadata()
 
 

@@ -21,13 +21,17 @@ def answer_lines(classifier: Classifier) -> None:
 
 def lines(stream: BinaryIO) -> Iterator[list[str]]:
     """The lines of a stream, as many at a time as have arrived: a slow writer gets its answers at once."""
-    rest, count = b"", 0
+    begun, count = [], 0  # the pieces of a line that has not ended
     while piece := stream.read1(2**16):
-        *whole, rest = (rest + piece).split(b"\n")
-        yield from decoded(whole, count + 1)
-        count += len(whole)
-    if rest:
-        yield from decoded([rest], count + 1)
+        *ends, rest = piece.split(b"\n")
+        if ends:
+            whole = [b"".join([*begun, ends[0]]), *ends[1:]]
+            yield from decoded(whole, count + 1)
+            count += len(whole)
+            begun.clear()
+        begun.append(rest)
+    if last := b"".join(begun):
+        yield from decoded([last], count + 1)
 
 
 def decoded(lines: list[bytes], first: int) -> Iterator[list[str]]:

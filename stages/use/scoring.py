@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from stages.classifier import checkpoint
 from stages.classifier.processes import ALONE, Processes, launch
-from stages.files import ADAPTER, BASE, METRICS, read_json
+from stages.files import ADAPTER, BASE, METRICS, if_none_runs, read_json
 from stages.rows.tables import joined, read_rows
 from stages.run import only_one
 from stages.settings.errors import InputError
@@ -125,6 +125,8 @@ def score_file(job: Job, overwrite: bool = False) -> int:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     with only_writer(out, launches := bool(os.environ.get("LAUNCH"))):
+        if out.is_dir():
+            raise InputError(f"{out}: is a folder; give another --out")
         if out.exists() and not overwrite:
             raise InputError(f"{out}: is there already; give another --out, or --overwrite to replace it")
         changed = path.stat().st_mtime_ns
@@ -158,8 +160,9 @@ def only_writer(out: Path, launches: bool) -> Iterator[None]:
     try:
         with only_one(out.with_name(f".{out.name}.lock"), launches):
             yield
-    except Timeout:
-        raise InputError(f"{out}: another run is writing it; wait for that or give another --out") from None
+    except Timeout as busy:
+        fix = f"wait for that or give another --out{if_none_runs(busy)}"
+        raise InputError(f"{out}: another run is writing it; {fix}") from None
 
 
 def parts_folder(job: Job, begin: bool = True) -> Path:
