@@ -46,8 +46,9 @@ INSIDE = {
     "tokenize": {"tokenizers"},
     "baseline": {"numpy", "scipy"},
     "train": {"tokenizers"},
-    "evaluate": {"tokenizers"},
+    "evaluate": {"pillow", "tokenizers"},
     "infer": {"tokenizers"},
+    "report": {"pillow"},
 }
 ORDER = ["desc", "cmd", "deps", "params", "outs", "metrics", "plots"]
 

@@ -92,6 +92,7 @@ VERSIONS = {
     "matplotlib": {"evaluate", "report"},
     "numpy": {"data", "tokenize", "baseline", "train", "evaluate", "infer", "report"},
     "pandas": {"data", "baseline", "train", "evaluate", "report"},
+    "pillow": {"evaluate", "report"},
     "peft": {"train", "evaluate", "infer"},
     "pyarrow": {"data", "tokenize", "baseline", "train", "evaluate"},
     "safetensors": {"train"},
