@@ -1,7 +1,7 @@
 """What the pipeline would take for other data and machines: time, memory, disk and price, by arithmetic from few rates.
 
     python -m benchmarks.cost                    # the tables of docs/cost.md
-    python -m benchmarks.cost --price 0.1 --price 2.5 --price 20 --price 1280
+    python -m benchmarks.cost --price 0.1 --price 2.5 --price 20 --price 20 --price 1280
 
 The rates of 2 cores and of one H100 are measured, by the runs that docs/cost.md names; those of more GPUs are assumed.
 """
@@ -57,6 +57,7 @@ class Machine:
 
     name: str
     processes: int
+    batch: int  # texts of a step, by all processes: train.batch_size
     train: float  # floating-point operations a second and process
     score: float
     step: float  # seconds of a step that do not depend on its texts: a GPU's launches, a CPU's small operations
@@ -66,16 +67,16 @@ class Machine:
 
 MINILM = Encoder(layers=6, hidden=384, intermediate=1536, adapted=4, trained=221_954)
 TOKENS, SHORT, SCORED = 203, 64, 256  # of a text of the default, mean: in an epoch, in the short one, in its windows
-BATCH = 16  # texts of a step and process
 DATA, TOKENIZE = 15_000, 1_800  # texts a second
 MEMORY = {"data": (0.3e9, 110), "train, evaluate": (1.29e9, 24)}  # bytes, and bytes of a text
 DISK = 4_000  # bytes of a text: the source, data/raw, data/tokens, and DVC's cache of the last two
 MACHINES = [
-    Machine("2 CPU cores", 1, 90e9, 99e9, 0, 1e9, 0.1),
-    Machine("one H100", 1, 49e12, 17e12, 0.0043, 1e11, 2.5),
+    Machine("2 CPU cores", 1, 16, 90e9, 99e9, 0, 1e9, 0.1),
+    Machine("one H100", 1, 16, 49e12, 17e12, 0.0043, 1e11, 2.5),
     # Several processes record no graphs: a step starts its kernels one by one, as the one H100 did before.
-    Machine("8 H100 (assumed)", 8, 49e12, 17e12, 0.057, 1e11, 20),
-    Machine("64 hosts of 8 H100 (assumed)", 512, 49e12, 17e12, 0.057, 1e10, 1280),
+    Machine("8 H100 (assumed)", 8, 16, 49e12, 17e12, 0.057, 1e11, 20),
+    Machine("8 H100 (assumed), batches of 128", 8, 128, 49e12, 17e12, 0.057, 1e11, 20),
+    Machine("64 hosts of 8 H100 (assumed), batches of 8,192", 512, 8192, 49e12, 17e12, 0.057, 1e10, 1280),
 ]
 
 
@@ -90,7 +91,7 @@ def seconds(
     """Of each stage: so many texts prepared; trained on, once after an epoch on `short` tokens of each; or scored, by
     windows of `scored` tokens together.
     """
-    steps = 2 * texts / (BATCH * machine.processes)
+    steps = 2 * texts / machine.batch
     trained = encoder.training(short) + encoder.training(tokens)
     # A ring sends each process's gradients out and in once.
     step = machine.step + 2 * 4 * encoder.trained / machine.network * (machine.processes > 1)

@@ -38,23 +38,23 @@ def test_operations_are_those_that_torch_counts(adapted):
 
 
 def test_prices():
-    runner, prices = CliRunner(), [f"--price={price}" for price in (1, 2, 3, 4)]
+    runner, prices = CliRunner(), [f"--price={price}" for price in (1, 2, 3, 4, 5)]
     app = typer.Typer(add_completion=False)
     app.command()(main)
     assert runner.invoke(app, prices).exit_code == 0
     refused = runner.invoke(app, prices[:1])
     assert refused.exit_code == 2
-    assert "4 are needed, one for each machine" in refused.output
+    assert "5 are needed, one for each machine" in refused.output
 
 
 def test_a_case_by_hand():
-    """1,600 texts of 10 tokens, after an epoch on 5, in two processes: 200 steps in all, 100 of each."""
+    """1,600 texts of 10 tokens, after an epoch on 5, in two processes that take batches of 32: 100 steps."""
     encoder = Encoder(layers=2, hidden=2, intermediate=4, adapted=1, trained=1000)
     last = {tokens: 2 * 2 * 4 * tokens + 2 * (2 * 4 + 2 * 8) + 4 * 2 * tokens for tokens in (5, 10)}
     assert last == {5: 168, 10: 288}
     assert encoder.forward(10) == 2 * (4 * 4 + 2 * 8) * 10 + 4 * 2 * 100 + 288 == 1728
     assert encoder.forward(5) == 2 * (4 * 4 + 2 * 8) * 5 + 4 * 2 * 25 + 168 == 688
-    machine = Machine("two", processes=2, train=1440, score=720, step=0.5, network=8000, price=1)
+    machine = Machine("two", 2, batch=32, train=1440, score=720, step=0.5, network=8000, price=1)
     taken = seconds(1600, machine, encoder, 10, 5, 10)
     assert taken["score"] == 1600 * 1728 / 720 / 2
     # Backward of the last layer: attention's 4 * 2 * tokens twice, without queries', keys' and values' 2 * 4 a token.
