@@ -4,8 +4,8 @@
 
 Each is one DVC experiment, in a folder of DVC's own; this one stays as it is. The test split is not looked at.
 Out: settings.csv, written after each training, and settings.png, of the ranks and learning rates. A row of settings.csv
-names the commit at which it was measured and what its training depended on. Where that is as it would be now, the row
-is not measured again, so a bench that was stopped goes on.
+names the precision and the commit in which it was measured, and what its training depended on. Where that is as it
+would be now and here, the row is not measured again, so a bench that was stopped goes on.
 """
 
 import re
@@ -15,8 +15,10 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
+from pydantic import BaseModel
 
 from stages.classifier import checkpoint
+from stages.classifier.hardware import device, trains_in_bf16
 from stages.results.figures import figure, write
 from stages.results.statistics import wilson_interval
 from stages.run import no_arguments
@@ -39,9 +41,14 @@ def every_override(overrides: list[str]) -> list[str]:
     return [f"datasets.imdb-wheel.validation={VALIDATION}", *overrides]
 
 
+def precision(params: BaseModel) -> str:
+    """In which this machine trains."""
+    return "bf16" if trains_in_bf16(params.train.precision, device()) else "fp32"
+
+
 def digest(overrides: list[str]) -> str:
-    """Of what a training with the overrides depends on, known before it: for each of its stages what dvc.yaml names,
-    that is the command, the params, the code and the libraries' versions.
+    """Of what a training with the overrides depends on, known before it: the precision, and for each of its stages what
+    dvc.yaml names, that is the command, the params, the code and the libraries' versions.
 
     An edit of `data` after which it writes the same bytes changes the digest, though DVC would not train again.
     """
@@ -53,7 +60,7 @@ def digest(overrides: list[str]) -> str:
         apply_overrides(path, every_override(overrides))  # as `dvc exp run -S` does
         params = load_params(path)
     pipeline, versions = (YAML(typ="safe", pure=True).load(path) for path in (Path("dvc.yaml"), VERSIONS))
-    settings, code = {}, set()
+    settings, code = {"precision": precision(params)}, set()
     for name in STAGES:
         declared = pipeline["stages"][name]
         named = [entry[VERSIONS.name] for entry in declared["params"] if isinstance(entry, dict)]
@@ -86,7 +93,8 @@ def measure(name: str, overrides: list[str]) -> dict[str, str | int | float]:
         raise SystemExit(f"{name}: training failed, see above")
     metrics = dvc.api.metrics_show("metrics/training.json", rev=experiment)
     columns = ("validation_accuracy", "validation_loss", "learning_rate", "trainable_parameters")
-    return {"setting": name, **{column: metrics[column] for column in columns}, **made_with}
+    in_precision = {"precision": precision(load_params())}
+    return {"setting": name, **{column: metrics[column] for column in columns}, **in_precision, **made_with}
 
 
 def interval(accuracy: float) -> tuple[float, float]:
@@ -137,6 +145,7 @@ def tables(results: pd.DataFrame) -> tuple[str, str]:
         "rate": "learning rate",
         "accuracy": "validation accuracy (95% interval)",
         "loss": "log loss",
+        "precision": "precision",
         "commit": "commit",
     }
     lora = results[~methods]

@@ -5,8 +5,8 @@
 Both train on the same raw texts with the same encoder, and are asked every so many texts how they do on reviews that no
 split holds, of which each reads one window, cut as those that it trains on; the clock stands still meanwhile. The
 recipe, with one learning rate and then another, is stopped once it has taken so many times as long as the default, or
-as long as with the rate before. One seed each, and of 2,000 texts a standard error of 0.7 points. The default trains
-in bf16 where train.precision lets it, the recipe in fp32.
+as long as with the rate before. One seed each, and of 2,000 texts a standard error of 0.7 points. Where train.precision
+lets the default train in bf16, the recipe does, too, and is asked in it, the default in fp32.
 """
 
 import tempfile
@@ -25,6 +25,7 @@ from benchmarks import peers
 from benchmarks.record import Record, matrix_rate
 from benchmarks.windows import unused
 from stages.classifier.forward import logits, quiet
+from stages.classifier.hardware import device, trains_in_bf16
 from stages.classifier.tokens import open_tokens
 from stages.classifier.training import Training
 from stages.files import BASE, RAW, read_table
@@ -76,14 +77,14 @@ def ours(run: Run, texts: list[str]) -> None:
     tokens, held_out = open_tokens("train"), open_tokens("validation")
     encode(texts, AutoTokenizer.from_pretrained(BASE), **tokens.metadata["tokenize"] | {"windows": 1})
     training = Training(**arguments(train, load_params()), tokens=tokens, held_out=held_out)
-    for step in range(1, training.steps + 1):
+    for step in range(1, training.plan.steps + 1):
         training.take_step(step)
-        if run.ends(training.network, step, training.recipe.batch_size, step == training.steps):
+        if run.ends(training.network, step, training.recipe.batch_size, step == training.plan.steps):
             return
 
 
-def theirs(run: Run, texts: list[str], labels: list[int], classes: int, length: int, frugal: bool, rate: float) -> None:
-    """The recipe, from the same texts."""
+def theirs(run: Run, texts: list[str], labels: list[int], classes: int, length: int, frugal: bool, **settings) -> None:
+    """The recipe, from the same texts. settings: of peers.trainer."""
 
     class Watch(TrainerCallback):
         def on_step_end(self, args, state, control, model, **kwargs):
@@ -92,7 +93,7 @@ def theirs(run: Run, texts: list[str], labels: list[int], classes: int, length: 
             model.train()
 
     with tempfile.TemporaryDirectory() as folder:
-        settings = {"epochs": EPOCHS, "rate": rate, "callbacks": [Watch()]}
+        settings |= {"epochs": EPOCHS, "callbacks": [Watch()]}
         peers.trainer(BASE, texts, labels, classes, length, frugal, folder, **settings)()
 
 
@@ -129,14 +130,15 @@ def main(
     record = Record("time_to_accuracy")
     rows, metadata = read_table(RAW / "train.parquet")
     texts, labels, classes = rows["text"].tolist(), rows["label"].tolist(), len(metadata["labels"])
-    asked, cut, seed = unused(held_out), open_tokens("train").metadata["tokenize"], load_params().train.seed
+    asked, cut, recipe = unused(held_out), open_tokens("train").metadata["tokenize"], load_params().train
+    bf16 = trains_in_bf16(recipe.precision, device())
     runs = [Run("default", every, target, float("inf"), accuracy_on(asked, cut, target))]
     ours(runs[0], texts)
     longest = limit * runs[0].table[-1][2]
     for rate in RATES:
-        torch.manual_seed(seed)
+        torch.manual_seed(recipe.seed)
         run = Run(f"recipe {rate:g}", every, target, longest, accuracy_on(asked, cut | AS_TRAINER_READS, target))
-        theirs(run, texts, labels, classes, cut["max_length"], frugal, rate)
+        theirs(run, texts, labels, classes, cut["max_length"], frugal, rate=rate, bf16=bf16)
         longest = run.table[-1][2] if run.reached else longest
         runs.append(run)
     columns = ["run", "texts", "seconds", "GFLOP/s", "accuracy"]

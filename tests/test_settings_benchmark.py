@@ -9,6 +9,7 @@ from operator import getitem
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import git, read
 from matplotlib.testing.compare import compare_images
 from ruamel.yaml import YAML
@@ -52,6 +53,7 @@ def bench(project, monkeypatch):
     def measure(name, overrides):
         measured.append(name)
         numbers = {"validation_accuracy": 0.9, "validation_loss": 0.3, "learning_rate": 1e-3, "trainable_parameters": 9}
+        numbers["precision"] = settings.precision(load_params())
         made_with = {"commit": settings.commit(), "digest": settings.digest(overrides)}
         return {"setting": name, **numbers, **made_with}
 
@@ -80,7 +82,7 @@ def test_what_is_fresh_is_not_measured(bench, project, tmp_path, monkeypatch):
     assert bench() == []
 
 
-def test_what_is_stale_is_measured(bench, project, capsys):
+def test_what_is_stale_is_measured(bench, project, capsys, monkeypatch):
     bench()
     at = settings.commit()
     edit_params(project, **{"methods.head.learning_rate": 0.1})
@@ -98,6 +100,12 @@ def test_what_is_stale_is_measured(bench, project, capsys):
     assert bench() == []
     (project / "versions.yaml").write_text(re.sub("(?m)^tokenizers: .*", "tokenizers: '1.0'", versions))
     assert bench() == list(settings.SETTINGS)
+    edit_params(project, **{"train.precision": "auto"})
+    monkeypatch.setenv("DEVICE", "cpu")
+    for in_bf16 in (False, True):  # another machine
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda in_bf16=in_bf16: {"avx512_bf16": in_bf16})
+        assert bench() == list(settings.SETTINGS)
+        assert bench() == []
 
 
 def test_a_row_depends_on_every_stage_that_a_training_runs():
