@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -24,15 +24,17 @@ def repro_until(
     group: bool = True,
     victim: Callable[[], int] | None = None,
     server: Server | None = None,
+    command: Sequence[str] = ("repro",),
 ) -> tuple[bool, str]:
-    """Start `dvc repro`, send a signal once `reached()`; (whether it was sent before the end, what was printed).
+    """Start `dvc repro`, or another command of DVC, send a signal once `reached()`; (whether it was sent before the
+    end, what was printed).
 
     The signal goes to all that was started, or not as a group to DVC alone, or to the process of the number `victim()`.
     server: what DVC and the stages are forks of; without one each is a Python of its own.
     """
     log = Path("repro.log")
     with log.open("w") as file:
-        process = server.start("dvc", ["repro"], file, file) if server else start_repro(file)
+        process = server.start("dvc", command, file, file) if server else start(command, file)
         while process.poll() is None and not reached():
             time.sleep(0.001)
         alive = process.poll() is None
@@ -44,9 +46,9 @@ def repro_until(
     return alive, log.read_text()
 
 
-def start_repro(log: IO) -> subprocess.Popen:
+def start(command: Sequence[str], log: IO) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro"],
+        [sys.executable, "-m", "dvc", *command],
         stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,

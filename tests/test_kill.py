@@ -5,10 +5,11 @@ import shutil
 import signal
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import contents, dvc, refusal, server, stages_run
+from conftest import contents, dvc, git, refusal, server, stages_run
 from killing import locked, repro_until
 from ruamel.yaml import YAML
 from tiny import edit_params
@@ -71,6 +72,20 @@ def test_killed_at_many_moments(untrained):
         going_on = "train: going on from step" in log
         assert going_on == (moment != "a checkpoint is there"), log
     assert stages_run(finish()) in (["train"], [])  # other bytes would rerun what follows; [] from the run-cache
+    assert locked(project) == lock
+    assert contents(project) == outputs
+
+
+def test_a_killed_experiment_goes_on(untrained):
+    project, (lock, outputs), _ = untrained
+    checkpointed = partial(checkpoints, "*.safetensors")
+    sent, log = repro_until(checkpointed, signal.SIGKILL, server=server(), command=["exp", "run"])
+    assert sent, log
+    git("switch", "-q", "main")  # which the killed DVC has left
+    output = dvc("exp", "run")
+    assert git("branch", "--show-current") == "main\n"
+    assert "train: going on from step" in output
+    assert stages_run(output) == ["train"]
     assert locked(project) == lock
     assert contents(project) == outputs
 
@@ -141,7 +156,7 @@ def test_interrupted(untrained):
     project, (lock, outputs), _ = untrained
     sent, log = repro_until(lambda: checkpoints("*.safetensors"), signal.SIGINT)
     assert sent, log
-    assert log.count("train: interrupted; `dvc repro` goes on from where this run was") == 1, log
+    assert log.count("train: interrupted; `dvc repro` goes on, and a training from where it was") == 1, log
     assert "Traceback" not in log
     output = dvc("repro")
     assert "train: going on from step" in output
