@@ -1,6 +1,6 @@
 """What the pipeline would take for other data and machines: time, memory, disk and price, by arithmetic from few rates.
 
-    python -m benchmarks.cost                    # the tables of docs/cost.md
+    python -m benchmarks.cost                    # the table of docs/cost.md
     python -m benchmarks.cost --price 0.1 --price 2.5 --price 20 --price 20 --price 1280
 
 The rates of 2 cores and of one H100 are measured, by the runs that docs/cost.md names; those of more GPUs are assumed.

@@ -29,12 +29,14 @@ def trainer(
     rate: float = 2e-4,
     bf16: bool = False,
     callbacks: Sequence = (),
+    order: str | None = None,
 ) -> Callable[[], object]:
     """Epochs of these texts under Trainer, ready to be trained, as most write it: all texts padded to `length`, the
     checkpoint's dropout; in fp32, or under Trainer's autocast in bf16. frugal: as its documentation advises for speed:
     texts of like length together, padded to the longest of a batch; and no dropout, which lets torch use its fused
-    attention on a CPU.
+    attention on a CPU. order: Trainer's name for another one of the texts.
     """
+    import torch
     from datasets import Dataset
     from peft import LoraConfig, get_peft_model
     from transformers import (
@@ -46,6 +48,7 @@ def trainer(
         TrainingArguments,
     )
 
+    torch.use_deterministic_algorithms(False)  # which is ours, and slower on a GPU
     tokenizer = AutoTokenizer.from_pretrained(base)
     config = AutoConfig.from_pretrained(base, num_labels=classes)
     for name, value in config.to_dict().items():
@@ -61,7 +64,7 @@ def trainer(
         learning_rate=rate,
         bf16=bf16,
         use_cpu=device().type == "cpu",  # else it takes bf16 for a GPU's alone
-        train_sampling_strategy="group_by_length" if frugal else "random",
+        train_sampling_strategy=order or ("group_by_length" if frugal else "random"),
         save_strategy="no",
         report_to=[],
         disable_tqdm=True,

@@ -17,6 +17,8 @@ import torch
 from torch.utils.benchmark import Timer
 
 from stages.classifier.hardware import device
+from stages.settings.params import PARAMS
+from stages.settings.versions import VERSIONS
 
 RESULTS = Path(__file__).with_name("results")
 LIBRARIES = ("torch", "transformers", "peft", "datasets", "dvc")
@@ -53,13 +55,18 @@ def matrix_rate(dtype: torch.dtype = torch.float32) -> float:
     return 2 * 4096 * 384 * 1536 / product.blocked_autorange(min_run_time=0.5).median
 
 
+def commit() -> str:
+    """The last one; with a + if what a result may depend on has been edited since."""
+    at = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()
+    on = ["stages", "benchmarks/*.py", "dvc.yaml", PARAMS, VERSIONS]
+    return f"{at}+" if subprocess.check_output(["git", "status", "--porcelain", *on]) else at
+
+
 class Record:
     """A benchmark's table, and what it was made with. Made at the benchmark's start: the commit is that of then."""
 
     def __init__(self, name: str):
-        self.name = name
-        describe = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
-        self.commit = subprocess.check_output(describe, text=True).strip()
+        self.name, self.commit = name, commit()
 
     def write(self, table: pd.DataFrame, floatfmt: str | tuple[str, ...] = ".2f") -> None:
         """Print the table under a line that says how it was made; keep both if MACHINE in the environment names the

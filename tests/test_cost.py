@@ -4,6 +4,7 @@ import pytest
 import torch
 import typer
 from peft import LoraConfig, get_peft_model
+from tiny import ROOT
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertForSequenceClassification
@@ -34,7 +35,7 @@ def test_operations_are_those_that_torch_counts(adapted):
     )
     with FlopCounterMode(display=False) as step, sdpa_kernel(SDPBackend.MATH):
         model(ids).logits.sum().backward()
-    assert step.get_total_flops() == pytest.approx(encoder.training(tokens), rel=0.1)
+    assert step.get_total_flops() == pytest.approx(encoder.training(tokens), rel=0.04)  # LoRA takes 3%
 
 
 def test_prices():
@@ -45,6 +46,11 @@ def test_prices():
     refused = runner.invoke(app, prices[:1])
     assert refused.exit_code == 2
     assert "5 are needed, one for each machine" in refused.output
+
+
+def test_docs_show_what_is_predicted(capsys):
+    main()
+    assert capsys.readouterr().out in (ROOT / "docs/cost.md").read_text()
 
 
 def test_a_case_by_hand():

@@ -82,12 +82,29 @@ def test_what_is_fresh_is_not_measured(bench, project, tmp_path, monkeypatch):
     assert bench() == []
 
 
+def test_a_stopped_bench_goes_on(bench, monkeypatch):
+    measure = settings.measure
+
+    def stopped(name, overrides):
+        if name != "rank 2":
+            raise SystemExit
+        return measure(name, overrides)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(settings, "measure", stopped)
+        with pytest.raises(SystemExit):
+            bench()
+    assert not settings.RESULTS.exists()
+    assert bench() == ["rank 8", "method head"]
+    assert [path.name for path in Path().glob("settings.*")] == ["settings.csv"]
+
+
 def test_what_is_stale_is_measured(bench, project, capsys, monkeypatch):
     bench()
     at = settings.commit()
     edit_params(project, **{"methods.head.learning_rate": 0.1})
     assert bench() == ["method head"]
-    commits = settings.read_results().set_index("setting")["commit"]
+    commits = settings.read_results(settings.RESULTS).set_index("setting")["commit"]
     assert commits.to_dict() == {"rank 2": at, "rank 8": at, "method head": f"{at}+"}
     assert f"{at}+ |" in capsys.readouterr().out
     edit_params(project, **{"train.seed": 14})
@@ -119,7 +136,7 @@ def test_a_row_depends_on_every_stage_that_a_training_runs():
 
 
 def test_docs_show_what_was_measured(tmp_path):
-    results = settings.read_results()
+    results = settings.read_results(settings.RESULTS)
     measured = results["setting"].tolist()
     assert settings.DEFAULT in measured
     assert measured == [name for name in settings.SETTINGS if name in measured]
