@@ -11,7 +11,7 @@
 # make push    put onto the team's remote what a colleague would otherwise run again (docs/storage.md)
 # make plots   draw metrics/ as a page that needs no network, dvc_plots/index.html
 # make soak    kill runs at random moments and mutate inputs, by the hundred (an hour)
-# make settings  what rank, learning rate and method buy: a training each (2 hours), benchmarks/settings.csv
+# make settings  what rank, learning rate and method buy: a training each (70 minutes in bf16, 2 to 3 hours in fp32), benchmarks/settings.csv
 # make bench   the next six; MACHINE=epyc-2-cores make bench keeps their tables in benchmarks/results/epyc-2-cores/
 # make speed   texts a second in training and scoring beside Trainer and pipeline (45 minutes)
 # make profile  where the time of a training step goes, by torch's profiler (2 minutes)
