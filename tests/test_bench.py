@@ -105,11 +105,20 @@ def test_speed_beside_the_peers(finished, capsys, monkeypatch):
         taken.append(self.plan.batch(step)[1])
         return take(self, step)
 
+    asked, trainer = [], peers.trainer
+
+    def asks(base, texts, *rest, **settings):
+        asked.append((texts, settings.get("order")))
+        return trainer(base, texts, *rest, **settings)
+
+    monkeypatch.setattr(peers, "trainer", asks)
     monkeypatch.setattr(Training, "take_step", noted)
     monkeypatch.setattr(speed, "write_distilbert", write_tiny_distilbert)
     speed.main(steps=2, texts=20, pairs=1)
     assert [len(batch) for batch in taken] == [16] * 8  # two steps, two, one, and three of the large encoder
     assert [sorted(np.concatenate(taken[:2])), sorted(np.concatenate(taken[2:4]))] == [list(range(32))] * 2
+    assert [order for _, order in asked] == [None, "sequential", None] * 2
+    assert asked[1][0] == [asked[0][0][row] for row in np.concatenate(taken[2:4])]  # padded to the batch: to the same
     printed = capsys.readouterr().out
     assert printed.count("'train_samples_per_second'") == 6  # Trainer's own lines
     assert all(0 < float(row[5].rstrip("%")) < 1000 for row in rows_of(printed)[:6])  # of a rate that is made up

@@ -216,6 +216,9 @@ def test_a_wrong_name_and_a_locked_repository(hub, project):
     assert "org/reviews on the Hub has no file plain/validation-*.parquet" in refused("data")
     edit_params(project, **{"datasets.imdb-wheel.source.hub": "org/no-such"})
     assert f"org/no-such: {hub.endpoint} has no such dataset at revision" in refused("data")
+    edit_params(project, **{"datasets.imdb-wheel.source.hub": "org/re..views"})
+    assert refused("data").startswith("data: params.yaml: hub: Cannot have -- or .. in repo_id")
+    edit_params(project, **{"datasets.imdb-wheel.source.hub": "org/reviews"})
     hub.locked = True
     assert "or not for you (HTTP 401)" in refused("data")
 
