@@ -41,9 +41,9 @@ def confident_mistakes(predictions: pd.DataFrame, count: int) -> list[dict]:
     return wrong.nlargest(count, "confidence").to_dict("records")
 
 
-def read_csv(path: Path, texts: list[str]) -> pd.DataFrame:
-    """texts: columns that hold such, also where they look like numbers or like a missing value."""
-    return pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False)
+def read_csv(path: Path, texts: list[str], rows: int | None = None) -> pd.DataFrame:
+    """The first `rows`, or all. texts: columns that hold such, also where they look like numbers or a missing value."""
+    return pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False, nrows=rows)
 
 
 def report(
@@ -82,7 +82,7 @@ def report(
         lengths=lengths.to_dict("records"),
         confusion=curves["confusion"].pivot(index="actual", columns="predicted", values="count"),
         mistakes=confident_mistakes(predictions, mistakes),
-        doubtful=read_csv(DOUBTFUL, texts=["hash", "label", "others_say", "text"])[:doubtful].to_dict("records"),
+        doubtful=read_csv(DOUBTFUL, ["hash", "label", "others_say", "text"], doubtful).to_dict("records"),
         **{
             name: read_json(METRICS / f"{name}.json")
             for name in ("data", "baseline", "training", "evaluate", "samples")
