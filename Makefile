@@ -5,7 +5,7 @@
 # make test-scale  the long tests: kills of several processes, two hosts, remotes on servers that it installs, sweeps
 # make export  write the trained model to models/export/ for transformers and ONNX
 # make table   the experiments, the best by validation loss first
-# make compare  whether two revisions differ: make compare A=main B=rank-16
+# make compare  whether two revisions differ: make compare A=main B=rank-64
 # make spread   mean and spread of the metrics of several: make spread REVS="seed-1 seed-2 seed-3"
 # make demo    the trained model as a page for the browser, http://127.0.0.1:7860; GRADIO_SERVER_PORT=8000 make demo
 # make push    put onto the team's remote what a colleague would otherwise run again (docs/storage.md)

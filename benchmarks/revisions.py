@@ -1,6 +1,6 @@
 """Results of revisions beside each other: commits, branches, tags, experiments, or `workspace`.
 
-    make compare A=main B=rank-16            is the difference real?
+    make compare A=main B=rank-64            is the difference real?
     make spread REVS="seed-1 seed-2 seed-3"  what a seed is worth
 
 Both read what the revisions have in Git and in DVC's cache (or its remote); nothing runs.
@@ -29,7 +29,7 @@ def refused(revision: str) -> Iterator[str | None]:
     from dvc.scm import SCMError
 
     if not revision:
-        raise SystemExit("two revisions are needed: make compare A=main B=rank-16")
+        raise SystemExit("two revisions are needed: make compare A=main B=rank-64")
     try:
         yield None if revision == "workspace" else revision
     except (DvcException, SCMError, OSError) as error:

@@ -30,7 +30,6 @@ from stages.settings.versions import VERSIONS
 RESULTS = Path(__file__).with_name("settings.csv")
 STAGES = ("data", "base_model", "tokenize", "train")  # what a training runs
 VALIDATION = 2000  # reviews; more than the default's, for a standard error of 0.7 points
-DEFAULT = "rank 8"
 # The name of each, and what `dvc exp run -S` takes.
 SETTINGS: dict[str, list[str]] = {
     **{f"rank {rank}": [f"methods.lora.peft.r={rank}"] for rank in (2, 8, 32)},
@@ -98,11 +97,17 @@ def interval(accuracy: float) -> tuple[float, float]:
     return wilson_interval(round(accuracy * VALIDATION), VALIDATION)
 
 
+def default_rank(results: pd.DataFrame) -> pd.Series:
+    """Which row is the default's: of the ranks that with as many parameters as the learning rates, which leave it."""
+    rates = results["setting"].str.startswith("learning rate ")
+    as_many = results["trainable_parameters"].isin(results.loc[rates, "trainable_parameters"])
+    return results["setting"].str.startswith("rank ") & as_many
+
+
 def draw(results: pd.DataFrame, path: Path) -> None:
     """Validation accuracy with its interval against rank and, beside it, learning rate."""
-    default = results[results["setting"] == DEFAULT]
     ranks = results[results["setting"].str.startswith("rank ")]
-    rates = pd.concat([default, results[results["setting"].str.startswith("learning rate ")]])
+    rates = pd.concat([results[default_rank(results)], results[results["setting"].str.startswith("learning rate ")]])
     fig, panels = figure(9, 3.6, columns=2)
     panels[0].sharey(panels[1])
     for axes, rows, values, label in (
@@ -134,7 +139,7 @@ def tables(results: pd.DataFrame) -> tuple[str, str]:
         rate=results["learning_rate"].map("{:g}".format),
     )
     methods = results["setting"].str.startswith("method ")
-    default = results["setting"] == DEFAULT
+    default = default_rank(results)
     titles = {
         "setting": "setting",
         "trained": "trainable parameters",
@@ -145,7 +150,7 @@ def tables(results: pd.DataFrame) -> tuple[str, str]:
         "commit": "commit",
     }
     lora = results[~methods]
-    others = results[methods | default].replace({"setting": {DEFAULT: "method lora"}})
+    others = results.assign(setting=results["setting"].mask(default, "method lora"))[methods | default]
     others = others.sort_values("trainable_parameters")
     return tuple(
         rows[list(titles)]

@@ -54,7 +54,7 @@ def test_metrics_diff_between_branches(finished):
     # LoRA of rank r on a linear layer with m inputs and n outputs trains r (m + n) numbers: per encoder layer
     # four of 32 by 32, one of 32 by 64 and one of 64 by 32; and the pooler's of 32 by 32.
     layers = 2 * (4 * 64 + 96 + 96) + 64
-    assert there["metrics/training.json"]["trainable_parameters"]["diff"] == (2 - 8) * layers
+    assert there["metrics/training.json"]["trainable_parameters"]["diff"] == (2 - 32) * layers
 
 
 def shell(line: str) -> str:
@@ -86,22 +86,22 @@ def test_walk_through(finished):
         elif line == "make table":
             rows = {row["Experiment"]: row for row in csv.DictReader(io.StringIO(shell(f"{line} SHOW=--csv")))}
             ranks = {name: row["methods.lora.peft.r"] for name, row in rows.items() if name}
-            assert ranks == {"rank-2": "2", "rank-4": "4", "rank-16": "16"}
+            assert ranks == {"rank-2": "2", "rank-4": "4", "rank-64": "64"}
             losses = [float(rows[name]["validation_loss"]) for name in ranks]
             assert losses == sorted(losses)
             measures = {"metrics/training.json:validation_accuracy", "validation_loss"}  # none of the test split
             assert rows["rank-4"].keys() == {"Experiment", "methods.lora.peft.r"} | measures
-        elif line == "dvc metrics diff rank-2 rank-16":
+        elif line == "dvc metrics diff rank-2 rank-64":
             change = re.search(r"training.json +trainable_parameters +(\d+) +(\d+) +(\d+)", told)
             assert int(change[2]) - int(change[1]) == int(change[3]) > 0
-        elif line == "dvc exp apply rank-16":
-            assert rank() == 16
-            assert float(rows["rank-16"]["validation_loss"]) == read("metrics/training.json")["validation_loss"]
+        elif line == "dvc exp apply rank-64":
+            assert rank() == 64
+            assert float(rows["rank-64"]["validation_loss"]) == read("metrics/training.json")["validation_loss"]
             assert stages_run(dvc("repro")) == []  # the model came with it
         elif line.startswith("git checkout"):
-            assert rank() == 8
+            assert rank() == 32
         elif line.startswith("git switch"):
-            assert rank() == 16
+            assert rank() == 64
     assert re.search(r"training.json +trainable_parameters +\d+ +\d+ +\d+", told)  # more than on main
     assert Path("dvc_plots/index.html").is_file()
 

@@ -23,6 +23,7 @@ from stages.use.loading import load_classifier
 
 LORA = Method(peft={"peft_type": "LORA", "r": 4, "lora_alpha": 8})
 TEXTS = [text for text, _ in reviews(6)]
+METHODS = list(load_params(ROOT / "params.yaml").methods)
 
 
 @pytest.fixture(params=FAMILIES)
@@ -218,6 +219,41 @@ def test_a_methods_own_modules_to_save_do_not_replace_the_head(family):
     expected = logits(model, token_ids())
     save_classifier(model, {"tokenize": {}})
     np.testing.assert_allclose(logits(load_classifier()[0], token_ids()), expected, atol=1e-5)
+
+
+@pytest.fixture
+def minilm(tmp_path, monkeypatch):
+    """Name of a method -> network: a tiny BERT with what the catalogue says of minilm, in the upper of two layers."""
+    monkeypatch.chdir(tmp_path)
+    quiet()
+    write_encoder("bert")
+    params = load_params(ROOT / "params.yaml")
+    defaults = params.models["minilm"].peft | {"layers_to_transform": [1]}
+    return lambda name: with_method(*classifier(["a", "b"], 0.0), params.methods[name], defaults, steps=10)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_pooler_trains_where_the_rate_suits_it(minilm, name):
+    """In full and without LoRA; a method's own list, an empty one too, takes the place of the model's."""
+    trained = [key for key, parameter in minilm(name).named_parameters() if parameter.requires_grad]
+    pooler = {key.rpartition("dense.")[2] for key in trained if ".pooler." in key}
+    frozen = name in {"ia3", "vera", "prefix", "p-tuning", "prompt", "head"}
+    assert pooler == (set() if frozen else {"weight", "bias"})
+    assert any("classifier" in key for key in trained)
+
+
+def test_the_trained_pooler_is_saved_and_merged(minilm):
+    model = minilm("lora")
+    pooler = model.get_base_model().bert.pooler
+    with torch.no_grad():
+        pooler.modules_to_save["default"].dense.weight.normal_()
+    expected = logits(model, token_ids())
+    save_classifier(model, {"tokenize": {}})
+    merged, _ = load_classifier()
+    weight = merged.get_parameter("bert.pooler.dense.weight").cpu()
+    assert torch.equal(weight, pooler.modules_to_save["default"].dense.weight)
+    assert not torch.equal(weight, pooler.original_module.dense.weight)
+    np.testing.assert_allclose(logits(merged, token_ids()), expected, atol=1e-5)
 
 
 def test_a_head_without_a_bias_is_refused_before_a_training(tmp_path, monkeypatch):
