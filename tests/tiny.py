@@ -122,6 +122,7 @@ def make_project(project: Path, site: Path) -> None:
                 "epochs": 1,
                 "peft": {"target_modules": ["query", "key", "value", "dense"]},
             },
+            "methods.lora.peft.r": 8,  # the layers are 32 wide
             "tokenize.max_length": 24,
             "train.epochs": 5,
             "train.short_epoch": None,
