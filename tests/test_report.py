@@ -87,17 +87,20 @@ def test_settings_of_every_method(finished, monkeypatch):
     for name, method in PARAMS.methods.items():
         path.unlink(missing_ok=True)  # a link into DVC's cache
         if isinstance(method.peft, dict):  # peft writes down an r for AdaLoRA, too
-            write_json(path, {"r": 8, "target_modules": ["key", "value"]} | method.peft)
+            saved = {"modules_to_save": ["classifier", "pooler", "classifier", "score"]}  # as peft writes it
+            write_json(path, {"r": 8, "target_modules": ["key", "value"]} | method.peft | saved)
         table = [row for row in rows(report_again(method=method)) if len(row) == 2]
         names = [setting for setting, _ in table]
         shown[name] = dict(table[names.index("method") + 1 : names.index("trainable parameters")])
         own = {} if isinstance(method.peft, str) else method.peft
-        stated = {key: str(value) for key, value in own.items() if key != "peft_type" and value != []}
+        stated = {key: str(value) for key, value in own.items() if key not in ("peft_type", "modules_to_save")}
         assert stated.items() <= shown[name].items()
+        assert shown[name].get("modules_to_save", "classifier, pooler") == "classifier, pooler"
     assert shown["full"] == shown["head"] == {}
     assert len({tuple(settings.items()) for settings in shown.values()}) == len(PARAMS.methods) - 2
     assert shown["prefix"] == shown["prompt"]  # of one number; told by their type
-    assert shown["adalora"] == {"init_r": "12", "target_r": "8", "lora_alpha": "32", "target_modules": "key, value"}
+    given = {"init_r": "12", "target_r": "8", "lora_alpha": "32", "target_modules": "key, value"}
+    assert shown["adalora"] == given | {"modules_to_save": "classifier, pooler"}
     assert shown["loraplus"]["loraplus_lr_ratio"] == "16.0"
 
 

@@ -28,9 +28,14 @@ def test_each_setting_is_one_of_params(project, name):
         assert last in reduce(getitem, path, shipped)  # whether peft's settings are misspelt, only train can tell
     edit_params(project, **values)
     load_params()
-    default = f"rank {shipped['methods']['lora']['peft']['r']}"  # is one of them; the learning rates keep its rank
-    assert default in settings.SETTINGS
+    default = f"rank {shipped['methods']['lora']['peft']['r']}"
     assert (YAML(typ="safe").load(project / "params.yaml") == shipped) == (name == default)
+
+
+def test_the_default_is_one_of_the_ranks():
+    """The learning rates keep its rank, by which its row is found."""
+    rank = load_params(ROOT / "params.yaml").methods["lora"].peft["r"]
+    assert settings.SETTINGS[f"rank {rank}"] == [f"methods.lora.peft.r={rank}"]
 
 
 @pytest.mark.scale
