@@ -177,6 +177,12 @@ def test_classifier_as_target(family):
     names = [[name for name, p in model.named_parameters() if p.requires_grad] for model in (alone, beside)]
     assert names[0] == names[1]
     assert any("lora_A" in name for name in names[0])
+    # With modules_to_save, these train, too.
+    more = method.peft | {"modules_to_save": [query]}
+    also, _ = build(family, method.model_copy(update={"peft": more}))
+    names = {name for name, p in also.named_parameters() if p.requires_grad}
+    assert names == set(trained) | {name for name, _ in also.named_parameters() if f".{query}." in name}
+    assert len(names) > len(trained)
 
 
 def test_a_checkpoint_with_a_head_for_other_labels(family):

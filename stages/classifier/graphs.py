@@ -4,6 +4,7 @@ takes longer than they do.
 A graph repeats what it has recorded, so there is one for each shape of a batch.
 """
 
+import gc
 from collections.abc import Callable
 
 import torch
@@ -39,6 +40,7 @@ class Graphs:
 
     def __init__(self, loss: Callable, parameters: list[torch.nn.Parameter]):
         self.loss, self.parameters = loss, parameters
+        gc.collect()  # only this frees the graphs of a training before, which CUDA does not allow while it records
         self.recorded = {}
         self.pool, self.stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
         for parameter in parameters:

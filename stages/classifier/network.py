@@ -1,8 +1,9 @@
 """The classifier: built of encoder and head, set to train what the method trains, and saved.
 
-models/adapter holds what was trained on top of models/base (an adapter and the head, or all weights), the tokenizer,
-and a config.json with the label names and three values of our own: `tokenize`, the settings that the texts were cut
-with, and `calibration_temperature` and `calibration_bias`, which the last layer already has (see calibration.py).
+models/adapter holds what was trained on top of models/base (an adapter and what trains in full, the head at least; or
+all weights), the tokenizer, and a config.json with the label names and three values of our own: `tokenize`, the
+settings that the texts were cut with, and `calibration_temperature` and `calibration_bias`, which the last layer has
+already (see calibration.py).
 """
 
 import re
@@ -89,17 +90,19 @@ def with_method(model, head: list[str], method: Method, defaults: dict[str, Any]
     """The model with what the method trains set to require gradients, and the rest frozen.
 
     defaults: peft settings under the method's own, where its config class knows them. The head, whose weights are
-    fresh, always trains in full: its layers are taken out of target_modules, and if no others stand there, it is
-    all that trains. Raises InputError for settings that peft or the encoder cannot use.
+    fresh, always trains in full, beside modules_to_save: its layers are taken out of target_modules, and if no others
+    stand there, these modules are all that trains. Raises InputError for settings that peft or the encoder cannot use.
     """
     if method.peft == "full":
         return model
+    in_full = head
     if method.peft != "head":
         settings = peft_settings(model, head, method.peft, defaults, steps)
         if settings.get("target_modules") != []:
             return adapted(model, settings)
+        in_full = settings["modules_to_save"]
     for name, parameter in model.named_parameters():
-        parameter.requires_grad = any(part in head for part in name.split("."))
+        parameter.requires_grad = any(f".{module}." in f".{name}" for module in in_full)
     return model
 
 
