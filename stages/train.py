@@ -119,7 +119,7 @@ def last_tenth(training: Training) -> float:
 
 
 def parameter_counts(network) -> dict[str, int | float]:
-    """All parameters and those that train. Of what trains in full peft keeps the untrained, too, not counted."""
+    """All parameters and those that train. Where a module trains in full peft keeps the untrained, not counted."""
     parameters = sum(p.numel() for name, p in network.named_parameters() if ".original_module." not in name)
     trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
     return {

@@ -1,5 +1,9 @@
 """A batch's gradient; micro-batches are in test_network.py, CUDA graphs in test_graphs.py."""
 
+import gc
+import weakref
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -61,3 +65,19 @@ def test_bf16_gives_nearly_the_gradient_of_fp32():
     exact, rough = gradients(False), gradients(True)
     assert rough.dtype == torch.float32
     assert 1e-4 < (rough - exact).norm() / exact.norm() < 0.05  # bf16 has 8 bits: 0.4% a number
+
+
+def test_graphs_are_freed_with_their_gradient(monkeypatch):
+    """At once, and not by the collector of garbage: in the midst of another recording that is an error of CUDA's."""
+    kept = type("Graphs", (), {"__init__": lambda self, loss, trained: setattr(self, "loss", loss)})
+    monkeypatch.setattr("stages.classifier.graphs.Graphs", kept)
+    monkeypatch.setattr("stages.classifier.graphs.repeatable", lambda network: True)
+    network = SimpleNamespace(device=SimpleNamespace(type="cuda"), parameters=list)
+    gradient = Gradient(network, 4, repeats=True)
+    graphs = weakref.ref(gradient.graphs)
+    gc.disable()
+    try:
+        del gradient
+        assert graphs() is None
+    finally:
+        gc.enable()

@@ -183,6 +183,10 @@ def test_classifier_as_target(family):
     names = {name for name, p in also.named_parameters() if p.requires_grad}
     assert names == set(trained) | {name for name, _ in also.named_parameters() if f".{query}." in name}
     assert len(names) > len(trained)
+    # A kind that has no such setting trains the head.
+    other = method.model_copy(update={"peft": {"peft_type": "TRAINABLE_TOKENS", "target_modules": ["classifier"]}})
+    model, _ = build(family, other, labels=2)
+    assert {name: p.numel() for name, p in model.named_parameters() if p.requires_grad} == trained
 
 
 def test_a_checkpoint_with_a_head_for_other_labels(family):

@@ -1,5 +1,7 @@
 """The gradient of a batch, and how it is taken: in which precision, of how many rows at once, as CUDA graphs or not."""
 
+from functools import partial
+
 import numpy as np
 
 from stages.classifier.forward import pad
@@ -28,9 +30,9 @@ class Gradient:
 
         from stages.classifier.graphs import Graphs, repeatable
 
-        self.network, self.micro_batch_size, self.bf16 = network, micro_batch_size, bf16
-        self.longest = longest
-        self.weights = None if weights is None else torch.from_numpy(weights).to(network.device)
+        self.network, self.micro_batch_size, self.longest = network, micro_batch_size, longest
+        weights = None if weights is None else torch.from_numpy(weights).to(network.device)
+        self.loss = partial(loss, network, bf16, weights)  # no method: graphs that held this would outlive it
         self.graphs, self.multiple = None, 1
         if repeats and network.device.type == "cuda" and repeatable(network):
             trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -47,25 +49,27 @@ class Gradient:
             inputs = pad(sequences[part], self.network.config.pad_token_id, self.multiple, self.longest)
             answers = torch.from_numpy(labels[part])
             if self.graphs:
-                loss = self.graphs(inputs, answers, count)
+                value = self.graphs(inputs, answers, count)
             else:
                 device = self.network.device
                 inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
-                loss = self.loss(inputs, answers.to(device), count)
-                loss.backward()
-            total += loss.item()
+                value = self.loss(inputs, answers.to(device), count)
+                value.backward()
+            total += value.item()
         return total
 
-    def loss(self, inputs: dict, answers, count: int):
-        """The cross-entropy of some rows, its sum divided by `count`, a scalar.
 
-        inputs: input_ids and attention_mask, (rows, tokens); answers: (rows,) int64; all where the network is.
-        """
-        import torch
+def loss(network, bf16: bool, weights, inputs: dict, answers, count: int):
+    """The cross-entropy of some rows, its sum divided by `count`, a scalar.
 
-        with torch.autocast(self.network.device.type, torch.bfloat16, enabled=self.bf16):
-            scores = self.network(**inputs).logits
-        return torch.nn.functional.cross_entropy(scores.float(), answers, self.weights, reduction="sum") / count
+    weights: of the labels, (labels,), or None; inputs: input_ids and attention_mask, (rows, tokens); answers: (rows,)
+    int64; all where the network is.
+    """
+    import torch
+
+    with torch.autocast(network.device.type, torch.bfloat16, enabled=bf16):
+        scores = network(**inputs).logits
+    return torch.nn.functional.cross_entropy(scores.float(), answers, weights, reduction="sum") / count
 
 
 def label_weights(wanted: str | dict[str, float] | None, labels: np.ndarray, names: list[str]) -> np.ndarray | None:

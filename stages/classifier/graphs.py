@@ -40,7 +40,7 @@ class Graphs:
 
     def __init__(self, loss: Callable, parameters: list[torch.nn.Parameter]):
         self.loss, self.parameters = loss, parameters
-        gc.collect()  # only this frees the graphs of a training before, which CUDA does not allow while it records
+        gc.collect()  # what is left of a training before: CUDA does not let its graphs be freed while it records
         self.recorded = {}
         self.pool, self.stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
         for parameter in parameters:

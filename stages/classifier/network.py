@@ -100,7 +100,7 @@ def with_method(model, head: list[str], method: Method, defaults: dict[str, Any]
         settings = peft_settings(model, head, method.peft, defaults, steps)
         if settings.get("target_modules") != []:
             return adapted(model, settings)
-        in_full = settings["modules_to_save"]
+        in_full = settings.get("modules_to_save", head)
     for name, parameter in model.named_parameters():
         parameter.requires_grad = any(f".{module}." in f".{name}" for module in in_full)
     return model
