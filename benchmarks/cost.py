@@ -73,7 +73,7 @@ DISK = 4_000  # bytes of a text: the source, data/raw, data/tokens, and DVC's ca
 MACHINES = [
     Machine("2 CPU cores", 1, 16, 90e9, 99e9, 0, 1e9, 0.1),
     Machine("one H100", 1, 16, 49e12, 17e12, 0.0043, 1e11, 2.5),
-    # Several processes record no graphs: a step starts its kernels one by one, as an H200 did without.
+    # Several processes record no graphs: a step starts its kernels one by one, as an H200 did without graphs.
     Machine("8 H100 (assumed)", 8, 16, 49e12, 17e12, 0.043, 1e11, 20),
     Machine("8 H100 (assumed), batches of 128", 8, 128, 49e12, 17e12, 0.043, 1e11, 20),
     Machine("64 hosts of 8 H100 (assumed), batches of 8,192", 512, 8192, 49e12, 17e12, 0.043, 1e10, 1280),
