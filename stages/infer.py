@@ -12,6 +12,8 @@ Out: metrics/samples.json (as the pipeline's stage, that is without arguments).
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -71,6 +73,23 @@ def show_table(texts: list[str], classifier: Classifier, explain: bool) -> None:
         print(f"{label or '-':{width}}  {f'{confidence:.1%}' if label else '-':>10}  {shown}")
 
 
+@contextmanager
+def errors_in_a_line() -> Iterator[None]:
+    """End with a line for what the user can put right."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # the reader has enough; typer ends quietly
+    except (InputError, OSError) as error:
+        sys.exit(f"infer: {error}")
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        sys.exit("infer: out of memory; if it was a GPU's, DEVICE=cpu in the environment goes without it")
+    except KeyboardInterrupt:
+        sys.exit("infer: interrupted; with --file the same command goes on where it was")
+
+
 def main(
     texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Texts to score; - for one a line.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show which of their words decided.")] = False,
@@ -101,7 +120,7 @@ def main(
     if not (texts or file or of_a_file or explain or min_confidence):
         return run(infer)
     os.environ["HF_HUB_OFFLINE"] = "1"
-    try:
+    with errors_in_a_line():
         check_arguments(texts or [])
         if bool(file) == bool(texts):
             raise InputError("give either texts or --file")
@@ -122,16 +141,6 @@ def main(
                     score_share(job, Processes.here())
             else:
                 print(f"infer: {score_file(job, overwrite):,} rows in {job.out}")
-    except BrokenPipeError:
-        raise  # the reader has enough; typer ends quietly
-    except (InputError, OSError) as error:
-        sys.exit(f"infer: {error}")
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        sys.exit("infer: out of memory; if it was a GPU's, DEVICE=cpu in the environment goes without it")
-    except KeyboardInterrupt:
-        sys.exit("infer: interrupted; with --file the same command goes on where it was")
 
 
 if __name__ == "__main__":

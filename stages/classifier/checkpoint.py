@@ -12,10 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from stages.files import sha256s
+from stages.settings.errors import InputError
 
 FOLDER = Path(".checkpoints")
 FINISHED = ".finished.safetensors"
 IMPORTANCE = ("ipt", "exp_avg_ipt", "exp_avg_unc")  # of each rank, running means of AdaLoRA's allocator
+
+
+def seconds_between() -> float:
+    """Time from one checkpoint to the next: it changes no result, so the environment says it, and not params.yaml."""
+    given = os.environ.get("CHECKPOINT_MINUTES", "1")
+    try:
+        return 60 * float(given)
+    except ValueError:
+        raise InputError(f"CHECKPOINT_MINUTES={given} in the environment: a number is needed") from None
 
 
 def key(settings: dict[str, Any], inputs: list[Path]) -> str:

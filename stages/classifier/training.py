@@ -1,6 +1,5 @@
 """A training run as a value: set up from its recipe, stepped through, its state saved and restored."""
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -150,7 +149,7 @@ class Training:
         """
         steps, validations = self.plan.steps, self.recipe.validations
         validate_at = {round(steps * (number + 1) / validations) for number in range(validations)}
-        interval, saved_at = checkpoint_seconds(), time.monotonic()
+        interval, saved_at = checkpoint.seconds_between(), time.monotonic()
         for step in range(self.progress.step + 1, steps + 1):
             if self.stopped:
                 return
@@ -218,15 +217,6 @@ class Training:
                 f"params.yaml: the training diverged by step {step} of {self.plan.steps}; lower the learning rate of "
                 f"{self.rate}"
             )
-
-
-def checkpoint_seconds() -> float:
-    """How often to write a checkpoint: it changes no result, so the environment says it, and not params.yaml."""
-    given = os.environ.get("CHECKPOINT_MINUTES", "1")
-    try:
-        return 60 * float(given)
-    except ValueError:
-        raise InputError(f"CHECKPOINT_MINUTES={given} in the environment: a number is needed") from None
 
 
 def check_fit(network, recipe: Recipe, metadata: dict[str, Any]) -> None:
