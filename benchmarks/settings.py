@@ -32,9 +32,9 @@ STAGES = ("data", "base_model", "tokenize", "train")  # what a training runs
 VALIDATION = 2000  # reviews; more than the default's, for a standard error of 0.7 points
 # The name of each, and what `dvc exp run -S` takes.
 SETTINGS: dict[str, list[str]] = {
-    **{f"rank {rank}": [f"methods.lora.peft.r={rank}"] for rank in (2, 8, 32)},
-    **{f"learning rate {rate}": [f"train.learning_rate={rate}"] for rate in ("2.5e-4", "1e-3")},
-    **{f"method {name}": [f"method={name}"] for name in ("head", "ia3", "prefix", "loraplus", "full")},
+    **{f"rank {rank}": [f"methods.lora.peft.r={rank}"] for rank in (8, 32, 128)},
+    **{f"learning rate {rate}": [f"train.learning_rate={rate}"] for rate in ("3.5e-4", "1.4e-3")},
+    **{f"method {name}": [f"method={name}"] for name in ("head", "ia3", "prefix", "loraplus", "dora", "pissa", "full")},
 }
 
 

@@ -69,7 +69,7 @@ def bench(project, monkeypatch):
         settings.main()
         return measured
 
-    three = {name: settings.SETTINGS[name] for name in ("rank 2", "rank 8", "method head")}
+    three = {name: settings.SETTINGS[name] for name in ("rank 8", "rank 32", "method head")}
     for name, value in {"SETTINGS": three, "RESULTS": Path("settings.csv"), "measure": measure}.items():
         monkeypatch.setattr(settings, name, value)
     monkeypatch.setattr(settings, "draw", lambda results, path: None)
@@ -93,7 +93,7 @@ def test_a_stopped_bench_goes_on(bench, monkeypatch):
     measure = settings.measure
 
     def stopped(name, overrides):
-        if name != "rank 2":
+        if name != "rank 8":
             raise SystemExit
         return measure(name, overrides)
 
@@ -102,7 +102,7 @@ def test_a_stopped_bench_goes_on(bench, monkeypatch):
         with pytest.raises(SystemExit):
             bench()
     assert not settings.RESULTS.exists()
-    assert bench() == ["rank 8", "method head"]
+    assert bench() == ["rank 32", "method head"]
     assert [path.name for path in Path().glob("settings.*")] == ["settings.csv"]
 
 
@@ -112,7 +112,7 @@ def test_what_is_stale_is_measured(bench, project, capsys, monkeypatch):
     edit_params(project, **{"methods.head.learning_rate": 0.1})
     assert bench() == ["method head"]
     commits = settings.read_results(settings.RESULTS).set_index("setting")["commit"]
-    assert commits.to_dict() == {"rank 2": at, "rank 8": at, "method head": f"{at}+"}
+    assert commits.to_dict() == {"rank 8": at, "rank 32": at, "method head": f"{at}+"}
     assert f"{at}+ |" in capsys.readouterr().out
     edit_params(project, **{"train.seed": 14})
     assert bench() == list(settings.SETTINGS)
