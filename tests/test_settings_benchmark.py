@@ -160,3 +160,7 @@ def test_readme_shows_the_results():
     others = f"{result['f1']:.1%} | {result['roc_auc']:.3f} | {result['ece']:.3f}"
     assert f"| **{result['accuracy']:.1%}** | {interval} | {others} |" in readme
     assert f"| {result['baseline_accuracy']:.1%} | | | | |" in readme
+    shown = [sample for sample in read(ROOT / "metrics/samples.json") if f"  {sample['text']}\n" in readme]
+    assert len(shown) == 2
+    for sample in shown:
+        assert f"\n{sample['label']:8}  {sample['confidence']:>10.1%}  {sample['text']}\n" in readme
