@@ -80,7 +80,7 @@ def measure(name: str, overrides: list[str]) -> dict[str, str | int | float]:
     import dvc.api
 
     made_with = {"commit": commit(), "digest": digest(overrides)}  # as it is now: the experiment is a copy of that
-    experiment = f"bench-{re.sub('[ .]', '-', name)}"
+    experiment = "-".join(["bench", *re.findall(r"\w+", f"{name} {made_with['commit']}")])  # else DVC has two
     options = [part for value in every_override(overrides) for part in ("-S", value)]
     command = ["dvc", "exp", "run", "--temp", "--force", "--name", experiment, *options, "train"]
     print(f"\n{name}: {' '.join(command)}", flush=True)

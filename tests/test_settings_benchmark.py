@@ -46,6 +46,8 @@ def test_a_setting_is_measured(finished, monkeypatch):
     assert row["commit"] == git("rev-parse", "--short", "HEAD").strip()
     assert row["digest"] == settings.digest(overrides)
     assert row["trainable_parameters"] == 2 * (2 * (4 * 64 + 96 + 96) + 64) + 2 * 32 + 2  # see test_experiments; head
+    git("commit", "-q", "--allow-empty", "-m", "later")
+    assert settings.measure("rank 2", overrides) == {**row, "commit": git("rev-parse", "--short", "HEAD").strip()}
     assert row["validation_accuracy"] * 40 == pytest.approx(round(row["validation_accuracy"] * 40))
     assert read(finished / "metrics/data.json")["validation"] == 60  # this folder stays as it was
     with pytest.raises(SystemExit, match="rank 0: training failed, see above"):
