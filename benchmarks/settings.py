@@ -34,7 +34,7 @@ VALIDATION = 2000  # reviews; more than the default's, for a standard error of 0
 SETTINGS: dict[str, list[str]] = {
     **{f"rank {rank}": [f"methods.lora.peft.r={rank}"] for rank in (8, 32, 128)},
     **{f"learning rate {rate}": [f"train.learning_rate={rate}"] for rate in ("3.5e-4", "1.4e-3")},
-    **{f"method {name}": [f"method={name}"] for name in ("head", "ia3", "prefix", "loraplus", "dora", "pissa", "full")},
+    **{f"method {name}": [f"method={name}"] for name in ("head", "ia3", "prefix", "loraplus", "full")},
 }
 
 
