@@ -73,8 +73,8 @@ def modules(path: str) -> ModuleFinder:
     return finder
 
 
-def room(path: str) -> str:
-    """The part of stages/ that a file belongs to: its room, or the file itself."""
+def package(path: str) -> str:
+    """The part of stages/ that a file belongs to: its package, or the file itself."""
     return "/".join(path.split("/")[:2])
 
 
@@ -107,7 +107,7 @@ def test_the_stages_in_running_order():
 
 
 def test_nothing_hides_in_an_init():
-    """DVC tracks no imports, and a room's files are looked for by name."""
+    """DVC tracks no imports, and a package's files are looked for by name."""
     assert all(path.read_text() == "" for path in (ROOT / "stages").rglob("__init__.py"))
 
 
@@ -120,7 +120,7 @@ def test_stage(name):
     assert function.__name__ == name
 
     code = [dep for dep in stage["deps"] if dep.startswith("stages/") and not dep.endswith(".j2")]
-    assert set(code) == {room(path) for path in imported(f"stages/{name}.py")} - NO_DEPENDENCY
+    assert set(code) == {package(path) for path in imported(f"stages/{name}.py")} - NO_DEPENDENCY
     assert code[0] == f"stages/{name}.py"
     assert code[1:] == sorted(code[1:])
     assert len(stage["deps"]) == len(set(stage["deps"]))
@@ -132,7 +132,7 @@ def test_stage(name):
     expected = [name] if section_model(function) or "recipe" in function.__annotations__ else []
     for argument in function.__annotations__:
         expected += BOUND.get(argument, [])
-    assert sorted(param for param in stage["params"] if isinstance(param, str)) == sorted(expected)
+    assert sorted(param for param in stage["params"] if isinstance(param, str)) == sorted(set(expected))
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -149,8 +149,8 @@ def test_versions_are_those_of_the_lock():
     assert 10 < len(load(VERSIONS)) < 20
 
 
-def test_rooms_have_an_order():
-    """A room imports only what stands before it, and never a stage; a stage imports no other stage."""
+def test_packages_have_an_order():
+    """A package imports only what stands before it, and never a stage; a stage imports no other stage."""
     order = [
         "settings",
         "files.py",
@@ -165,7 +165,7 @@ def test_rooms_have_an_order():
         "run.py",
     ]
     for path in sorted((ROOT / "stages").rglob("*.py")):
-        here = room(str(path.relative_to(ROOT))).removeprefix("stages/")
+        here = package(str(path.relative_to(ROOT))).removeprefix("stages/")
         admitted = order[: order.index(here) + 1] if here in order else [*order, here]
         if here in ("use", "serving"):
             admitted = [*order]  # entered like a stage
@@ -174,16 +174,16 @@ def test_rooms_have_an_order():
 
 
 def modules_named(path: Path) -> set[str]:
-    """The rooms and files of stages/ that one file names in its imports."""
+    """The packages and files of stages/ that one file names in its imports."""
     found = re.findall(r"^ *from stages\.(\w+)|^ *from stages import (\w+)", path.read_text(), re.MULTILINE)
     names = {first or second for first, second in found}
     return {name if (ROOT / "stages" / name).is_dir() else f"{name}.py" for name in names}
 
 
 def test_a_checkpoint_is_keyed_by_the_code_that_shapes_the_weights():
-    """Its key has the room classifier/: all that train runs, but for what only reads, checks and writes the results."""
+    """Its key has the package classifier/: all that train runs, but for what only reads, checks and writes the results."""
     others = {"stages/files.py", "stages/restore.py", "stages/run.py", "stages/settings", "stages/train.py"}
-    assert {room(path) for path in imported("stages/train.py")} - others == {"stages/classifier"}
+    assert {package(path) for path in imported("stages/train.py")} - others == {"stages/classifier"}
 
 
 def test_params_has_exactly_the_keys_that_are_read():

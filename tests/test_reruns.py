@@ -69,7 +69,7 @@ def reruns(path: tuple) -> set[str]:
             return {"train", "report"}
 
 
-# What an edit of a file reruns, by its name or its room.
+# What an edit of a file reruns, by its name or its package.
 CODE = {
     **{f"{stage}.py": {stage} for stage in STAGES},
     "report.md.j2": {"report"},
@@ -228,6 +228,24 @@ def test_real_runs(finished):
     dvc("checkout")
     assert stages_run(dvc("repro")) == []
     assert contents(finished) == good
+
+
+def test_a_selection_edited_during_an_earlier_stage(finished):
+    """DVC looks up what is selected when it begins, a stage when it starts; the results must not be mistaken."""
+    edit_params(finished, **{"methods.head": {"peft": "head"}, "train.seed": 14, "baseline.c": 9.0})
+    with Path("stages/baseline.py").open("a") as file:
+        file.write(
+            "    params = METRICS.with_name('params.yaml')\n"
+            "    params.write_text(params.read_text().replace('method: lora', 'method: head'))\n"
+        )
+    ran = stages_run(dvc("repro"))
+    assert ran.index("baseline") < ran.index("train")
+    assert not Path("models/adapter/adapter_config.json").exists()  # the head alone was trained
+    assert "train" in changed()
+    edit_params(finished, method="lora")
+    assert "train" in changed()
+    dvc("repro")
+    assert Path("models/adapter/adapter_config.json").exists()
 
 
 @pytest.mark.scale

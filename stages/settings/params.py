@@ -30,10 +30,10 @@ STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 # What a stage's argument of this name is bound to, as dvc.yaml spells the same dependency.
 BOUND = {
-    "dataset": ["datasets.${dataset}"],
-    "model": ["models.${model}"],
-    "method": ["methods.${method}"],
-    "source": ["models.${model}.source"],
+    "dataset": ["dataset", "datasets.${dataset}"],
+    "model": ["model", "models.${model}"],
+    "method": ["method", "methods.${method}"],
+    "source": ["model", "models.${model}.source"],
     "without_markup": ["tokenize.strip_markup"],
     "settings": ["dataset", "model", "method", "tokenize", "train"],
 }
