@@ -183,5 +183,11 @@ def test_more_mistakes(finished):
     assert status == 1
     assert json.loads(printed)["text"] == "good"  # what came before
     assert "line 2: not UTF-8" in told
+    weights = Path("models/base/model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")  # of the same shapes
+    assert "models/adapter: was trained on another models/base; `dvc repro`" in infer_command("good film", ok=False)
     shutil.rmtree("models/adapter")
     assert "dvc checkout models/adapter" in infer_command("good film", ok=False)
+    Path("a.csv").write_text("text\ngood\n")
+    assert "dvc checkout models/adapter" in infer_command("--file", "a.csv", ok=False)
+    assert list(Path().glob(".scored*")) == []

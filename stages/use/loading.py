@@ -2,16 +2,24 @@
 
 import contextlib
 
+from stages.classifier import checkpoint
 from stages.classifier.forward import quiet
 from stages.classifier.hardware import device
 from stages.files import ADAPTER, BASE
 from stages.settings.errors import InputError
 
 
+def check_folders() -> None:
+    """Raises InputError if models/base or models/adapter is missing."""
+    for folder, step in ((BASE, "base_model"), (ADAPTER, "train")):
+        if not (folder / "config.json").is_file():
+            raise InputError(f"{folder}: no model there; make it with `dvc repro {step}` or `dvc checkout {folder}`")
+
+
 def load_classifier():
     """(model, tokenizer) of models/adapter on models/base, merged where the method can be, ready to score.
 
-    Raises InputError if a folder is missing, or its weights are not safetensors.
+    Raises InputError if a folder is missing, its weights are not safetensors, or the adapter is another base's.
     """
     from peft import PeftModel
     from peft.utils import ModulesToSaveWrapper
@@ -20,9 +28,7 @@ def load_classifier():
     from stages.classifier.first_token import first_token_only
 
     quiet()
-    for folder, step in ((BASE, "base_model"), (ADAPTER, "train")):
-        if not (folder / "config.json").is_file():
-            raise InputError(f"{folder}: no model there; make it with `dvc repro {step}` or `dvc checkout {folder}`")
+    check_folders()
     config = AutoConfig.from_pretrained(ADAPTER, local_files_only=True)
     adapter = (ADAPTER / "adapter_config.json").is_file()
     weights = BASE if adapter else ADAPTER
@@ -30,6 +36,8 @@ def load_classifier():
     for folder, name in wanted.items():
         if not any(folder.glob(name)):  # peft would load a pickle instead, which can run code
             raise InputError(f"{folder}: no {name} there; bring it back with `dvc checkout --force {folder}`")
+    if adapter and config.base != checkpoint.key({}, [BASE]):  # else random weights stand in for what does not fit
+        raise InputError(f"{ADAPTER}: was trained on another {BASE}; `dvc repro` trains one for it")
     model = AutoModelForSequenceClassification.from_pretrained(
         weights,
         config=config,

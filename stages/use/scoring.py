@@ -22,6 +22,7 @@ from stages.rows.tables import joined, read_rows
 from stages.run import only_one
 from stages.settings.errors import InputError
 from stages.use.arrow import PART, arrow_errors_refused, arrow_table, examined, row_groups, write_whole
+from stages.use.loading import check_folders
 
 # What shapes a part: a run that goes on uses those of the run before.
 CODE = [Path("stages") / name for name in ("use", "classifier", "rows", "text.py")]
@@ -114,8 +115,9 @@ def score_file(job: Job, overwrite: bool = False) -> int:
     Memory does not grow with the file: it is read and scored by parts, each written to a folder beside `out`.
     After a kill the same call goes on from the last part; a changed file, model, library or code starts anew. With
     LAUNCH in the environment several processes share the parts. Rows whose text is missing or blank get no prediction.
-    Raises InputError, before anything is scored, if a row cannot be read, if there is an `out` not to overwrite, or if
-    another call is writing it.
+    Raises InputError, before anything is scored, if there is no model, if a row cannot be read, if there is an `out`
+    not to overwrite, or if another call is writing it; only at its part for a whole number of JSON that is too large
+    for a column of fractions.
     """
     from pyarrow.parquet import read_metadata, read_schema
 
@@ -125,6 +127,7 @@ def score_file(job: Job, overwrite: bool = False) -> int:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     with only_writer(out, launches := bool(os.environ.get("LAUNCH"))):
+        check_folders()
         if out.is_dir():
             raise InputError(f"{out}: is a folder; give another --out")
         if out.exists() and not overwrite:
