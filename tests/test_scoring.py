@@ -101,9 +101,10 @@ def test_json_lines_of_different_keys_and_types(finished, monkeypatch):
     assert [row["predicted"] is None for row in scored] == [row.get("text") is None for row in rows[:8]]
 
 
-def test_parquet_keeps_its_types(finished):
+@pytest.mark.parametrize("text", [pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())], ids=str)
+def test_parquet_keeps_its_types(finished, text):
     columns = {
-        "text": pa.array(["a good film", None], pa.large_string()),
+        "text": pa.array(["a good film", None]).cast(text),
         "whole": pa.array([2**60 + 1, None], pa.uint64()),
         "cents": pa.array([Decimal("1.10"), None]),
         "time": pa.array([1, None], pa.timestamp("us", "Europe/Berlin")),

@@ -8,6 +8,7 @@ import itertools
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -113,13 +114,23 @@ def read_jsonl(path: Path) -> Iterator[pd.DataFrame]:
         yield from tables((number, json_row(number, line)) for number, line in lines if line.strip())
 
 
+def keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object of its keys and values. Raises ValueError for a key that stands there twice."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        keys = [key for key, _ in pairs]
+        doubled = next(key for key in row if keys.count(key) > 1)
+        raise ValueError(f"the key {doubled!r:.40} stands there twice; remove one")
+    return row
+
+
 def json_row(number: int, line: str) -> dict:
     """One line. Raises ValueError, with its number, for what is not a JSON object of sound texts."""
     try:
-        row = json.loads(line)
+        row = json.loads(line, object_pairs_hook=keys_once)
     except json.JSONDecodeError as error:
         raise ValueError(f"line {number}, character {error.colno}: not JSON: {error.msg}") from None
-    except ValueError as error:  # a number of thousands of digits
+    except ValueError as error:  # a key that stands there twice, a number of thousands of digits
         raise ValueError(f"line {number}: {error}") from None
     except RecursionError:
         raise ValueError(f"line {number}: lists or objects in each other, too deep to read") from None

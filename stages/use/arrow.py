@@ -32,7 +32,8 @@ def examined(path: Path, columns: Sequence[str]) -> tuple:
     check_columns(path, columns, schema.names)
     for column in columns:
         kind = schema.field(column).type
-        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        of = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if not (pa.types.is_string(of) or pa.types.is_large_string(of) or pa.types.is_string_view(of)):
             raise InputError(f"{path}: column {column!r} holds {kind}, not text; name another with --column")
     with arrow_errors_refused(path), ParquetWriter(pa.BufferOutputStream(), schema):
         pass  # a type that Parquet has not is refused
