@@ -46,13 +46,20 @@ def message_of(error: BaseException) -> str | None:
     return fix and f"{getattr(error, 'filename', None) or 'disk'}: {os.strerror(number)}; {fix}, then `dvc repro`"
 
 
+def pipeline() -> dict[str, Any]:
+    """The stages of dvc.yaml. Raises InputError if it is not here."""
+    from ruamel.yaml import YAML
+
+    if not (path := Path("dvc.yaml")).is_file():
+        raise InputError(f"{path}: not found; run this from the folder that holds it")
+    return YAML(typ="safe", pure=True).load(path)["stages"]
+
+
 def inputs(stage: Callable) -> tuple[dict[str, Any], dict[str, str]]:
     """(keyword arguments, digests of the code) of a stage, as they are now. Raises InputError for wrong params, for
     installed versions that are not those of versions.yaml, and for what the stage would read and is not there.
     """
-    from ruamel.yaml import YAML
-
-    declared = YAML(typ="safe", pure=True).load(Path("dvc.yaml"))["stages"][stage.__name__]
+    declared = pipeline()[stage.__name__]
     for entry in declared["params"]:
         if isinstance(entry, dict):
             check_versions(entry[VERSIONS.name])
@@ -151,7 +158,7 @@ def main(stage: Callable, launch: Callable | None = None, join: Callable | None 
 
 def run(stage: Callable, launch: Callable | None = None, join: Callable | None = None) -> None:
     """Check params.yaml and run a stage. What the user can fix ends in one line and exit status 1, all else, or with
-    DEBUG=1 in the environment, in a traceback; both with the outputs of the last good run in place.
+    DEBUG=1 in the environment, in a traceback; under DVC both with the outputs of the last good run in place.
 
     With LAUNCH in the environment `launch` starts it in several processes, which `join` connects.
     """

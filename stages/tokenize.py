@@ -21,7 +21,10 @@ from stages.text import Truncation, encode
 
 ROWS = 4096  # to tokenize at a time
 # Types whose positions count from the padding id on, so that the first of max_position_embeddings are not used.
-FROM_PADDING = {"camembert", "longformer", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"}
+FROM_PADDING = {
+    *("camembert", "data2vec-text", "esm", "ibert", "longformer", "luke", "markuplm", "mpnet"),
+    *("roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"),
+}
 
 
 def tokenize(

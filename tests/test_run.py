@@ -77,6 +77,11 @@ def test_by_hand_without_its_inputs(project, capfd, stage, missing):
     assert told.endswith(f"not there; `dvc repro {stage.__name__}` makes it, or `dvc pull` brings it")
 
 
+def test_in_another_folder(project, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert refusal(tokenize, capfd) == "dvc.yaml: not found; run this from the folder that holds it"
+
+
 def test_a_defect_leaves_the_last_outputs(finished):
     """What no one foresaw ends in a traceback, and loses nothing either."""
     expected = contents(finished)

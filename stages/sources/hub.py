@@ -51,7 +51,7 @@ def hub_files(
             path.unlink(missing_ok=True)
             raise InputError(
                 f"{repo}: {name}: the downloaded file has digest {found[:12]}…, not {digests[name][:12]}…; "
-                "it was removed, repeat the download"
+                f"it was removed, repeat the download{' or fix sha256 in params.yaml' if name in pinned else ''}"
             )
     return list(paths.values())
 
