@@ -59,6 +59,18 @@ def test_report_of_a_run(finished):
     assert "\n\n\n" not in text
 
 
+@pytest.mark.parametrize(("explained", "told"), [(0, "none"), (1, "the 1 most confident"), (2, None)])
+def test_of_which_mistakes_the_words_were_looked_for(finished, explained, told):
+    predictions, metadata = read_table(PREDICTIONS)
+    predictions["predicted"] = 1 - predictions["label"]
+    first = predictions.nlargest(explained, "confidence").index
+    predictions["decided_by"] = ["**a** +1.0" if row in first else "" for row in predictions.index]
+    write_table(PREDICTIONS, predictions, labels=metadata["labels"])
+    html = report_again(mistakes=2)
+    sentence = f"looked for in {told} (<code>evaluate.explained</code>)."
+    assert sentence in html if told else "looked for in" not in html
+
+
 def test_where_the_test_texts_are_from(finished):
     """The source's own test split, whole or a sample of it, or held out of its training split."""
     own = {"official_test": True, "test": 20_000, "train_texts_in_test_dropped": 7, "test_texts_in_train": 7}
