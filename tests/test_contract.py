@@ -181,7 +181,7 @@ def modules_named(path: Path) -> set[str]:
 
 
 def test_a_checkpoint_is_keyed_by_the_code_that_shapes_the_weights():
-    """Its key has the package classifier/: all that train runs, but for what only reads, checks and writes the results."""
+    """Its key has the package classifier/: all that train runs but what only reads, checks and writes the results."""
     others = {"stages/files.py", "stages/restore.py", "stages/run.py", "stages/settings", "stages/train.py"}
     assert {package(path) for path in imported("stages/train.py")} - others == {"stages/classifier"}
 
