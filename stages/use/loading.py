@@ -36,7 +36,8 @@ def load_classifier():
     for folder, name in wanted.items():
         if not any(folder.glob(name)):  # peft would load a pickle instead, which can run code
             raise InputError(f"{folder}: no {name} there; bring it back with `dvc checkout --force {folder}`")
-    if adapter and config.base != checkpoint.key({}, [BASE]):  # else random weights stand in for what does not fit
+    # Else transformers would let random weights stand in for what does not fit.
+    if adapter and getattr(config, "base", None) != checkpoint.key({}, [BASE]):
         raise InputError(f"{ADAPTER}: was trained on another {BASE}; `dvc repro` trains one for it")
     model = AutoModelForSequenceClassification.from_pretrained(
         weights,
