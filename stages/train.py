@@ -25,7 +25,7 @@ from stages.classifier.progress import Progress
 from stages.classifier.recipe import Recipe
 from stages.classifier.tokens import open_tokens
 from stages.classifier.training import Training
-from stages.files import BASE, METRICS, VALIDATION, write_csv, write_json, write_table
+from stages.files import METRICS, VALIDATION, write_csv, write_json, write_table
 from stages.run import main
 from stages.settings.catalogue import Method, Model
 
@@ -52,7 +52,6 @@ def train(*, model: Model, method: Method, recipe: Recipe) -> None:
     save_classifier(
         training.network,
         {
-            "base": checkpoint.key({}, [BASE]),
             "tokenize": metadata["tokenize"],
             "calibration_temperature": temperature,
             "calibration_bias": bias.tolist(),

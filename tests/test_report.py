@@ -111,7 +111,7 @@ def test_settings_of_every_method(finished, monkeypatch):
     assert shown["full"] == shown["head"] == {}
     assert len({tuple(settings.items()) for settings in shown.values()}) == len(PARAMS.methods) - 2
     assert shown["prefix"] == shown["prompt"]  # of one number; told by their type
-    given = {"init_r": "12", "target_r": "8", "lora_alpha": "32", "target_modules": "key, value"}
+    given = {"init_r": "48", "target_r": "32", "lora_alpha": "32", "target_modules": "key, value"}
     assert shown["adalora"] == given | {"modules_to_save": "classifier, pooler"}
     assert shown["loraplus"]["loraplus_lr_ratio"] == "16.0"
 

@@ -1,9 +1,9 @@
 """The classifier: built of encoder and head, set to train what the method trains, and saved.
 
 models/adapter holds what was trained on top of models/base (an adapter and what trains in full, the head at least; or
-all weights), the tokenizer, and a config.json with the label names and three values of our own: `tokenize`, the
-settings that the texts were cut with, and `calibration_temperature` and `calibration_bias`, which the last layer has
-already (see calibration.py).
+all weights), the tokenizer, and a config.json with the label names and four values of our own: `base`, a digest of
+models/base, `tokenize`, the settings that the texts were cut with, and `calibration_temperature` and
+`calibration_bias`, which the last layer has already (see calibration.py).
 """
 
 import re
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from stages.classifier import checkpoint
 from stages.files import ADAPTER, BASE, read_json, replaced, write_json
 from stages.settings.catalogue import Method
 from stages.settings.errors import InputError, out_of_memory
@@ -185,10 +186,10 @@ def peft_errors_refused() -> Iterator[None]:
 
 
 def save_classifier(network, settings: dict[str, Any]) -> None:
-    """Write models/adapter/: the trained weights, tokenizer, and config.json with `settings` added to it."""
+    """Write models/adapter/: the trained weights, tokenizer, and config.json with `base` and `settings` added to it."""
     from transformers import AutoTokenizer
 
-    network.config.update(settings)
+    network.config.update({"base": checkpoint.key({}, [BASE]), **settings})
     with replaced(ADAPTER) as folder:
         network.save_pretrained(folder)
         network.config.save_pretrained(folder)
