@@ -1,15 +1,18 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import run_stages
 from scipy.special import softmax
 from tiny import write_bert
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from stages.classifier.forward import logits
 from stages.classifier.tokens import open_tokens
 from stages.files import RAW, write_table
 from stages.infer import predict
 from stages.text import cleaned, encode, special_tokens, truncate, windows_of
+from stages.tokenize import FROM_PADDING
 from stages.use.loading import load_classifier
 
 
@@ -119,3 +122,15 @@ def test_what_is_markup(text, expected):
 
 def test_an_empty_text_is_its_special_tokens(tokenizer):
     assert encode([""], tokenizer, 64, "head+tail", True) == [[[tokenizer.cls_token_id, tokenizer.sep_token_id]]]
+
+
+@pytest.mark.parametrize("kind", sorted(FROM_PADDING))
+def test_positions_that_count_from_the_padding(kind):
+    """Two of 20 positions are not used where the padding id is 1."""
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = AutoConfig.for_model(kind, vocab_size=50, max_position_embeddings=20, pad_token_id=1, **sizes)
+    model = AutoModelForSequenceClassification.from_config(config).eval()
+    with torch.no_grad():
+        model(input_ids=torch.full((1, 18), 5))
+        with pytest.raises((IndexError, RuntimeError)):
+            model(input_ids=torch.full((1, 19), 5))
