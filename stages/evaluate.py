@@ -29,7 +29,6 @@ from stages.files import (
     PREDICTIONS,
     RAW,
     TOKENS,
-    VALIDATION,
     read_table,
     sha256s,
     write_csv,
@@ -39,7 +38,6 @@ from stages.files import (
 from stages.results.figures import confusion_figure
 from stages.results.scores import (
     classification_metrics,
-    confidence_threshold,
     confusion_table,
     coverage_curve,
     curves,
@@ -53,6 +51,7 @@ from stages.results.statistics import mcnemar
 from stages.run import main
 from stages.use.explaining import explanation
 from stages.use.loading import load_classifier
+from stages.use.threshold import confidence_threshold
 
 
 def evaluate(
@@ -129,9 +128,7 @@ def against_baseline(table: pd.DataFrame, names: list[str]) -> dict:
 
 def above_threshold(table: pd.DataFrame, target: float) -> dict[str, float]:
     """The confidence from which on the target is reached on validation, and what that gives on the test texts."""
-    validation = read_table(VALIDATION)[0]
-    chosen_by, right = ((rows["predicted"] == rows["label"]).to_numpy() for rows in (validation, table))
-    threshold = confidence_threshold(validation["confidence"].to_numpy(), chosen_by, target)
+    right, threshold = (table["predicted"] == table["label"]).to_numpy(), confidence_threshold(target)
     return {"target": target, "threshold": threshold} | metrics_above(threshold, table["confidence"].to_numpy(), right)
 
 

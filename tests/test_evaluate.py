@@ -8,7 +8,6 @@ from stages.evaluate import evaluate
 from stages.files import BASELINE, METRICS, PREDICTIONS, RAW, VALIDATION, read_table, write_table
 from stages.results.scores import (
     classification_metrics,
-    confidence_threshold,
     confusion_table,
     coverage_curve,
     curves,
@@ -18,6 +17,7 @@ from stages.results.scores import (
     reliability,
 )
 from stages.results.statistics import wilson_interval
+from stages.use.threshold import lowest_confidence
 
 
 def test_reliability_by_hand():
@@ -36,12 +36,12 @@ def test_coverage_by_hand():
     assert table["confidence"].tolist() == [0.9, 0.8, 0.7, 0.6]
     assert table["coverage"].tolist() == [0.2, 0.6, 0.8, 1.0]  # two texts have the same confidence
     assert table["accuracy"].tolist() == pytest.approx([1, 2 / 3, 3 / 4, 3 / 5])
-    assert confidence_threshold(confidence, right, 0.75) == 0.7
-    assert confidence_threshold(confidence, right, 0.8) == 0.9
-    assert confidence_threshold(confidence, right, 0.5) == 0.6
-    assert confidence_threshold(confidence, ~right, 0.9) == 1.0  # the most confident one is wrong
+    assert lowest_confidence(confidence, right, 0.75) == 0.7
+    assert lowest_confidence(confidence, right, 0.8) == 0.9
+    assert lowest_confidence(confidence, right, 0.5) == 0.6
+    assert lowest_confidence(confidence, ~right, 0.9) == 1.0  # the most confident one is wrong
     # What is equal in four decimals stands or falls together.
-    assert confidence_threshold(np.array([0.9, 0.85439, 0.85432]), np.array([True, True, False]), 0.95) == 0.9
+    assert lowest_confidence(np.array([0.9, 0.85439, 0.85432]), np.array([True, True, False]), 0.95) == 0.9
     above = metrics_above(0.7, confidence, right)
     assert above["coverage"] == 4 / 5
     assert (above["coverage_low"], above["coverage_high"]) == wilson_interval(4, 5)
@@ -59,7 +59,7 @@ def test_coverage_is_thinned():
     for row in table.iloc[[0, 49, 99]].itertuples():
         assert row.accuracy == pytest.approx(right[confidence >= row.confidence].mean())
         assert row.coverage == pytest.approx((confidence >= row.confidence).mean())
-    threshold = confidence_threshold(confidence, right, 0.9)
+    threshold = lowest_confidence(confidence, right, 0.9)
     assert right[confidence >= threshold].mean() == pytest.approx(0.9, abs=0.002)
 
 

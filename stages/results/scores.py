@@ -98,15 +98,6 @@ def coverage_curve(confidence: np.ndarray, right: np.ndarray, points: int = 100)
     return table.iloc[np.unique(np.minimum(kept, len(table) - 1))]
 
 
-def confidence_threshold(confidence: np.ndarray, right: np.ndarray, target: float) -> float:
-    """The lowest confidence, cut to four decimals, from which on `target` of the rows or more are right; 1 if there is
-    none.
-    """
-    table = accuracy_from_the_most_confident(np.floor(confidence * 1e4) / 1e4, right)
-    reached = table["confidence"][table["accuracy"] >= target]
-    return float(reached.iloc[-1]) if len(reached) else 1.0
-
-
 def metrics_above(threshold: float, confidence: np.ndarray, right: np.ndarray) -> dict[str, float]:
     """coverage, the share of rows with at least that confidence, and, if there are any, their accuracy, each with its
     95% interval.

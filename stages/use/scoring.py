@@ -17,12 +17,14 @@ from tqdm import tqdm
 
 from stages.classifier import checkpoint
 from stages.classifier.processes import ALONE, Processes, launch
-from stages.files import ADAPTER, BASE, METRICS, if_none_runs, read_json
+from stages.files import ADAPTER, BASE, if_none_runs
 from stages.rows.tables import joined, read_rows
 from stages.run import only_one
 from stages.settings.errors import InputError
+from stages.settings.params import load_params
 from stages.use.arrow import PART, arrow_errors_refused, arrow_table, examined, row_groups, write_whole
 from stages.use.loading import check_folders
+from stages.use.threshold import confidence_threshold
 
 # What shapes a part: a run that goes on uses those of the run before.
 CODE = [Path("stages") / name for name in ("use", "classifier", "rows", "text.py")]
@@ -74,12 +76,9 @@ class Classifier:
 
 
 def confidence_needed(wanted: str | None) -> float:
-    """What --min-confidence says: a number, or `target`, the threshold that evaluate has chosen on validation."""
+    """What --min-confidence says: a number, or `target`, the confidence that evaluate.target_accuracy needs."""
     if wanted == "target":
-        path = METRICS / "evaluate.json"
-        if not path.is_file() or "above_threshold" not in (result := read_json(path)):
-            raise InputError(f"{path}: not found, or without a threshold; make it with `dvc repro evaluate`")
-        return result["above_threshold"]["threshold"]
+        return confidence_threshold(load_params().evaluate.target_accuracy)
     try:
         number = float(wanted or 0)
     except ValueError:
