@@ -36,7 +36,7 @@ def base_model(*, source: ModelSource) -> None:
     """Copy the encoder's files to models/base/.
 
     Raises InputError if a file cannot be had, or is not the pinned one, if weights or vocabulary are not among the
-    files, or if transformers cannot load the model without running code that comes with it.
+    files, or if transformers cannot classify with the model, or not without running code that comes with it.
     """
     from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
@@ -51,7 +51,10 @@ def base_model(*, source: ModelSource) -> None:
         raise InputError(f"{place}: has no config.json or no weights as safetensors; choose another model")
     if not VOCABULARIES.intersection(names):  # transformers would make one of special tokens only
         raise InputError(f"{place}: has none of {', '.join(sorted(VOCABULARIES))}; add one or choose another model")
-    kind = read_json(paths[names.index("config.json")]).get("model_type")
+    config = read_json(paths[names.index("config.json")])
+    kind = config.get("model_type")
+    if config.get("is_encoder_decoder"):  # whose classifiers want an end token in each text, and hide their embeddings
+        raise InputError(f"{place}: {kind} is an encoder and a decoder; choose a model that is one of them")
     if kind not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
         raise InputError(
             f"{place}: transformers has no text classifier of type {kind!r}, and code that comes with a model is "

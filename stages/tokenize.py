@@ -22,7 +22,7 @@ from stages.text import Truncation, encode
 ROWS = 4096  # to tokenize at a time
 # Types whose positions count from the padding id on, so that the first of max_position_embeddings are not used.
 FROM_PADDING = {
-    *("camembert", "data2vec-text", "esm", "ibert", "longformer", "luke", "markuplm", "mpnet"),
+    *("camembert", "data2vec-text", "ibert", "longformer", "luke", "markuplm", "mpnet"),
     *("roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"),
 }
 
@@ -41,7 +41,13 @@ def tokenize(
     """
     from transformers import AutoConfig, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(BASE, local_files_only=True)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(BASE, local_files_only=True)
+    except (ImportError, ValueError) as error:  # a kind that asks for a package
+        raise InputError(f"{BASE}: its tokenizer does not load: {str(error).strip().splitlines()[0]}") from error
+    if not tokenizer.is_fast:
+        kind = type(tokenizer).__name__
+        raise InputError(f"{BASE}: its {kind} does not say where in a text a token stands; choose another model")
     config = AutoConfig.from_pretrained(BASE, local_files_only=True)
     if getattr(config, "pad_token_id", None) is None:
         raise InputError(f"{BASE}: its config.json names no pad_token_id, so texts cannot form batches; choose another")

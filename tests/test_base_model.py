@@ -70,3 +70,18 @@ def test_a_type_that_transformers_does_not_classify_with_is_refused(tmp_path, mo
         with pytest.raises(InputError, match=f"transformers has no text classifier of type {model_type!r}"):
             base_model(source=pinned)
         assert not BASE.exists()
+
+
+def test_an_encoder_with_a_decoder_is_refused(folder, tmp_path, monkeypatch):
+    config = json.loads((folder / "config.json").read_text()) | {"model_type": "bart", "is_encoder_decoder": True}
+    changed = write_wheel(tmp_path / "other", "tiny-bart", "1.0") / "model"
+    write_bert(changed)
+    (changed / "config.json").write_text(json.dumps(config))
+    monkeypatch.syspath_prepend(tmp_path / "other")
+    names = ("config.json", "model.safetensors", "vocab.txt")
+    pinned = WheelFolder(
+        wheel="tiny-bart==1.0", folder="tiny_bart/model", sha256={name: sha256(changed / name) for name in names}
+    )
+    with pytest.raises(InputError, match=r"tiny-bart==1.0: bart is an encoder and a decoder; choose a model"):
+        base_model(source=pinned)
+    assert not BASE.exists()

@@ -239,6 +239,22 @@ def test_an_encoder_without_a_pad_token_is_refused(finished, capfd):
 
 
 @pytest.mark.parametrize(
+    ("kind", "problem"),
+    [
+        ("EsmTokenizer", "its EsmTokenizer does not say where in a text a token stands; choose another model"),
+        ("FlaubertTokenizer", "its tokenizer does not load: "),  # without a package that the lock has not
+    ],
+)
+def test_a_tokenizer_that_cannot_be_used_is_refused(finished, capfd, kind, problem):
+    base = finished / "models/base"
+    (base / "tokenizer.json").unlink(missing_ok=True)
+    (base / "vocab.json").write_text("{}")
+    (base / "merges.txt").write_text("")
+    (base / "tokenizer_config.json").write_text(f'{{"tokenizer_class": "{kind}"}}')
+    assert refusal(tokenize, capfd).startswith(f"models/base: {problem}")
+
+
+@pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
         ("DEVICE", "gpu", "DEVICE=gpu in the environment: "),
