@@ -1,6 +1,7 @@
 """A text as token ids: cleaned, tokenized, and the middle of a long one cut out. The baseline cleans alike."""
 
 import bisect
+import itertools
 import re
 from typing import Literal
 
@@ -8,6 +9,7 @@ from typing import Literal
 MARKUP = re.compile(r"""</?[A-Za-z][\w:-]*(?:\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'=<>`]+))*\s*/?>""")
 
 Truncation = Literal["head", "tail", "head+tail"]
+CHARACTERS = 4_000_000  # to tokenize at once; of each the tokenizer needs some 33 bytes
 
 
 def cleaned(texts: list[str], strip_markup: bool) -> list[str]:
@@ -59,9 +61,12 @@ def encode(texts: list[str], tokenizer, max_length: int, truncation: Truncation,
     """Token ids of each text: a list of its windows, one if not told otherwise, each a list of ints of at most
     max_length.
     """
-    texts, special = cleaned(texts, strip_markup), special_tokens(tokenizer)
-    encoded = tokenizer(texts, add_special_tokens=True, truncation=False, verbose=False)["input_ids"]
-    return [windows_of(ids, windows, max_length, truncation, *special) for ids in encoded]
+    texts, special, encoded = cleaned(texts, strip_markup), special_tokens(tokenizer), []
+    ends = itertools.accumulate(map(len, texts))
+    for _, part in itertools.groupby(zip(ends, texts, strict=True), key=lambda pair: pair[0] // CHARACTERS):
+        found = tokenizer([text for _, text in part], add_special_tokens=True, truncation=False, verbose=False)
+        encoded += [windows_of(ids, windows, max_length, truncation, *special) for ids in found["input_ids"]]
+    return encoded
 
 
 def encode_words(text: str, tokenizer, max_length: int, truncation: Truncation, strip_markup: bool, windows: int = 1):

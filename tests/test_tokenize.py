@@ -120,6 +120,20 @@ def test_what_is_markup(text, expected):
     assert cleaned([text], False) == [text]
 
 
+def test_texts_are_tokenized_some_characters_at_once(tokenizer, monkeypatch):
+    texts, seen = ["good film", "bad", "fun " * 30, "", "dull plot"], []
+    settings = {"max_length": 10, "truncation": "head", "strip_markup": True, "windows": 3}
+    expected = encode(texts, tokenizer, **settings)
+
+    def counted(part, **options):
+        seen.append(part)
+        return tokenizer(part, **options)
+
+    monkeypatch.setattr("stages.text.CHARACTERS", 100)
+    assert encode(texts, counted, **settings) == expected
+    assert seen[1:] == [texts[:2], texts[2:]]  # the first asks for the special tokens
+
+
 def test_an_empty_text_is_its_special_tokens(tokenizer):
     assert encode([""], tokenizer, 64, "head+tail", True) == [[[tokenizer.cls_token_id, tokenizer.sep_token_id]]]
 
