@@ -103,7 +103,9 @@ def test_save_and_reload(family):
     reloaded, tokenizer = load_classifier()
     np.testing.assert_allclose(logits(reloaded, ids), expected, rtol=1e-5, atol=1e-5)
     assert tokenizer(TEXTS)["input_ids"] == AutoTokenizer.from_pretrained(BASE)(TEXTS)["input_ids"]
-    assert read(ADAPTER / "config.json")["id2label"] == {"0": "label 0", "1": "label 1", "2": "label 2"}
+    saved_config = read(ADAPTER / "config.json")
+    assert saved_config["id2label"] == {"0": "label 0", "1": "label 1", "2": "label 2"}
+    assert saved_config["problem_type"] == "single_label_classification"  # so that pipeline() takes a softmax
     saved = load_file(ADAPTER / "adapter_model.safetensors")
     fresh = classifier(["a", "b", "c"], None)[0].state_dict()
     for name in fresh:  # the whole head, as it was trained

@@ -29,7 +29,11 @@ def classifier(labels: list[str], dropout: float | None):
     from stages.classifier.first_token import first_token_only
 
     config = AutoConfig.from_pretrained(
-        BASE, local_files_only=True, id2label=dict(enumerate(labels)), label2id={v: k for k, v in enumerate(labels)}
+        BASE,
+        local_files_only=True,
+        id2label=dict(enumerate(labels)),
+        label2id={v: k for k, v in enumerate(labels)},
+        problem_type="single_label_classification",  # whatever the checkpoint was for; pipeline() goes by it
     )
     if dropout is not None:
         for name, value in config.to_dict().items():
