@@ -10,7 +10,7 @@ that also stands in the source's own test or validation split is dropped from tr
 as they are: cleaning is tokenize's business.
 
 The source is read twice: to check every row and to know its text by a digest, then to write the rows that were
-chosen. So memory grows with the number of rows, by about a hundred bytes each, and not with the texts.
+chosen. So memory grows with the number of rows, by 156 bytes each, and not with the texts.
 """
 
 from pathlib import Path

@@ -125,6 +125,8 @@ def test_numbers_of_a_float_column_are_the_labels_names():
     assert list(read_split([LOCAL / "a.parquet"], local(labels=["1", "0"]))["label"]) == [0, 1]
     assert list(read_split([LOCAL / "a.parquet"], local(labels=["0", "1"]))["label"]) == [1, 0]
     assert list(read_split([LOCAL / "a.parquet"], local(labels=["1.0", "0.0"]))["label"]) == [0, 1]
+    pd.DataFrame({"text": ["good", "bad"], "label": [1.0, -1.0]}).to_parquet(LOCAL / "a.parquet")
+    assert list(read_split([LOCAL / "a.parquet"], local(labels=["-1", "1"]))["label"]) == [1, 0]
 
 
 def test_bad_rows_of_parquet():

@@ -4,7 +4,6 @@ takes longer than they do.
 A graph repeats what it has recorded, so there is one for each shape of a batch.
 """
 
-import gc
 from collections.abc import Callable
 
 import torch
@@ -40,7 +39,6 @@ class Graphs:
 
     def __init__(self, loss: Callable, parameters: list[torch.nn.Parameter]):
         self.loss, self.parameters = loss, parameters
-        gc.collect()  # what is left of a training before: CUDA does not let its graphs be freed while it records
         self.recorded = {}
         self.pool, self.stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
         for parameter in parameters:

@@ -119,6 +119,6 @@ def understood(words: pd.Series, labels: list[str]) -> tuple[pd.Series, np.ndarr
     if (lower := words.str.lower()).isin(("false", "true")).all():  # as one program or another writes them
         names = {name.lower(): name for name in labels}
         words = lower.map({"false": names.get("false", "0"), "true": names.get("true", "1")})
-    words = words.str.replace(r"^(\d+)\.0$", r"\1", regex=True).where(~words.isin(labels), words)
+    words = words.str.replace(r"^(-?\d+)\.0$", r"\1", regex=True).where(~words.isin(labels), words)
     known = labels if words.isin(labels).any() else [str(number) for number in range(len(labels))]
     return words, pd.Index(known).get_indexer(words)
