@@ -95,7 +95,7 @@ def main(
     explain: Annotated[bool, typer.Option("--explain", help="Show which of their words decided.")] = False,
     min_confidence: Annotated[
         str | None,
-        typer.Option(help='Answer "uncertain" below this share; target: what evaluate has chosen.'),
+        typer.Option(help='Answer "uncertain" below this share; target: evaluate.target_accuracy needs it.'),
     ] = None,
     file: Annotated[Path | None, typer.Option(help="Score a .csv, .jsonl or .parquet file.")] = None,
     column: Annotated[list[str] | None, typer.Option(help="Its column of texts, or several.  [default: text]")] = None,

@@ -22,7 +22,7 @@ from stages.text import Truncation, encode
 ROWS = 4096  # to tokenize at a time
 # Types whose positions count from the padding id on, so that the first of max_position_embeddings are not used.
 FROM_PADDING = {
-    *("camembert", "data2vec-text", "ibert", "longformer", "luke", "markuplm", "mpnet"),
+    *("camembert", "data2vec-text", "esm", "ibert", "longformer", "luke", "markuplm", "mpnet"),
     *("roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"),
 }
 
@@ -44,7 +44,8 @@ def tokenize(
     try:
         tokenizer = AutoTokenizer.from_pretrained(BASE, local_files_only=True)
     except (ImportError, ValueError) as error:  # a kind that asks for a package
-        raise InputError(f"{BASE}: its tokenizer does not load: {str(error).strip().splitlines()[0]}") from error
+        problem = (str(error).strip() or repr(error)).splitlines()[0]
+        raise InputError(f"{BASE}: its tokenizer does not load: {problem}") from error
     if not tokenizer.is_fast:
         kind = type(tokenizer).__name__
         raise InputError(f"{BASE}: its {kind} does not say where in a text a token stands; choose another model")

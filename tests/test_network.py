@@ -1,5 +1,7 @@
 """Encoders of four families: tokens, where LoRA goes, gradients, calibration, save and reload to equal logits."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -86,6 +88,8 @@ def test_lora_stands_at_all_linear_layers_but_the_head(family):
 
 
 def test_save_and_reload(family):
+    config = BASE / "config.json"
+    config.write_text(json.dumps(read(config) | {"problem_type": "multi_label_classification"}))
     model, head = build(family)
     ids, labels = token_ids(), np.array([0, 0, 0, 1, 1, 2])
     before = logits(model, ids)
