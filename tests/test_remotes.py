@@ -15,6 +15,8 @@ from conftest import contents, dvc, enter, git, made_once, stages_run
 from killing import locked
 from tiny import ROOT, edit_params
 
+from stages.use.loading import load_classifier
+
 
 @pytest.fixture(params=["folder", *(pytest.param(name, marks=pytest.mark.scale) for name in ("s3", "ssh", "webdav"))])
 def store(request, tmp_path):
@@ -155,7 +157,10 @@ def test_the_model_by_name_and_version(finished, tmp_path, monkeypatch):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    dvc("artifacts", "get", str(tmp_path / "forge"), "adapter")
-    dvc("artifacts", "get", str(tmp_path / "forge"), "adapter", "--rev", "v1.0.0", "-o", "first")
-    for folder in ("adapter", "first"):
+    forge = str(tmp_path / "forge")
+    dvc("artifacts", "get", forge, "adapter")
+    dvc("artifacts", "get", forge, "adapter", "--rev", "v1.0.0", "-o", "models/adapter")
+    for folder in ("adapter", "models/adapter"):
         assert {path.name: path.read_bytes() for path in Path(folder).iterdir()} == expected
+    dvc("get", forge, "models/base", "--rev", "adapter@v1.0.0", "-o", "models/base")
+    load_classifier()
