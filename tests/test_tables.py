@@ -73,7 +73,7 @@ def test_broken_utf8_in_parquet(tmp_path):
         ("a.csv", b'text,label\n"good,1\nbad,0\n', "line 2: unexpected end of data"),
         ("a.csv", b"", "line 1: a header with a different name for each column is needed"),
         ("a.csv", b"text,text\na,b\n", "line 1: a header with a different name for each column is needed"),
-        ("a.jsonl", b'{"text": "good"}\n{"text": "bad",}\n', "line 2, character 16: not JSON"),
+        ("a.jsonl", b'{"text": "good"}\n{"text": "bad" 1}\n', "line 2, character 16: not JSON"),
         ("a.jsonl", b'{"text": "good"}\n["bad"]\n', "line 2: not a JSON object"),
         ("a.jsonl", b'{"text": "good", "n": 1, "text": ""}\n', "line 1: the key 'text' stands there twice; remove one"),
         ("a.jsonl", b'{"meta": {"n": 1, "n": 1}}\n', "line 1: the key 'n' stands there twice; remove one"),
