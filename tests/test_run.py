@@ -1,9 +1,11 @@
 """What a stage's error becomes; the refusals of each stage are in test_params.py, kills in test_kill.py."""
 
 import errno
+import hashlib
 import runpy
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from killing import locked
 from tiny import edit_params
 
 from stages.evaluate import evaluate
+from stages.files import sha256s
 from stages.infer import infer
 from stages.report import report
 from stages.run import message_of
@@ -83,13 +86,91 @@ def test_in_another_folder(project, tmp_path, monkeypatch, capfd):
 
 
 def test_a_defect_leaves_the_last_outputs(finished):
-    """What no one foresaw ends in a traceback, and loses nothing either."""
+    """What no one foresaw ends in a traceback, and loses nothing either, nor leaves anything."""
     expected = contents(finished)
     edit_params(finished, **{"train.seed": 14})
     code = finished / "stages/train.py"
-    code.write_text(code.read_text().replace("    quiet()\n", "    quiet(1 / 0)\n"))
+    half_written = ["__import__('os').mkdir('models/adapter')", "open('models/adapter/new', 'w').close()", "1 / 0"]
+    defect = "".join(f"    {line}\n" for line in half_written)
+    code.write_text(code.read_text().replace("    quiet()\n", defect))
     assert "ZeroDivisionError" in dvc("repro", ok=False)
     assert contents(finished) == expected
+
+
+def test_what_git_has_is_not_put_back_if_dvc_lock_names_what_is_newer(finished):
+    """metrics/report.md is in Git alone, where the results of the last run are not committed yet."""
+    edit_params(finished, **{"report.mistakes": 1})
+    dvc("repro")
+    newer, params = contents(finished), (finished / "params.yaml").read_bytes()
+    assert git("diff", "--name-only", "metrics") == "metrics/report.md\n"
+    edit_params(finished, **{"report.mistakes": -1})
+    output = dvc("repro", ok=False)
+    assert output.count("report: not put back: metrics/report.md; `dvc repro`\n") == 1
+    expected = newer.copy()
+    del expected["metrics/report.md"]
+    assert contents(finished) == expected
+    (finished / "params.yaml").write_bytes(params)
+    assert stages_run(dvc("repro")) == ["report"]
+    assert contents(finished) == newer
+
+
+def cached(project: Path) -> dict[Path, str]:
+    """Digest of every object in DVC's cache."""
+    objects = [path for path in (project / ".dvc/cache/files/md5").rglob("*") if path.is_file()]
+    return {path: hashlib.md5(path.read_bytes()).hexdigest() for path in objects}
+
+
+def refuse_train(project: Path) -> str:
+    """What `dvc repro` prints; params.yaml is afterwards as it was."""
+    params = (project / "params.yaml").read_bytes()
+    edit_params(project, **{"train.epochs": 0})
+    output = dvc("repro", ok=False)
+    (project / "params.yaml").write_bytes(params)
+    assert output.count("params.yaml: train.epochs: ") == 1
+    return output
+
+
+@pytest.mark.parametrize("kind", ["hardlink", "symlink"])
+def test_put_back_as_links(finished, kind):
+    """Of what is in DVC's cache; what is in Git remains a file of its own."""
+    dvc("config", "--local", "cache.type", kind)
+    before, objects = sha256s(Path("models"), Path("metrics")), cached(finished)
+    assert "not put back" not in refuse_train(finished)
+    assert sha256s(Path("models"), Path("metrics")) == before
+    assert cached(finished) == objects
+    assert git("status", "--porcelain") == ""
+    weights = Path("models/adapter/adapter_model.safetensors")
+    assert weights.is_symlink() or weights.stat().st_nlink > 1
+    assert stages_run(dvc("repro")) == []
+
+
+@pytest.mark.parametrize("listed", [False, True], ids=["file", "list of a folder"])
+def test_a_damaged_object_is_not_put_back(finished, listed):
+    expected = contents(finished)
+    digest = hashlib.md5(Path("models/adapter/adapter_model.safetensors").read_bytes()).hexdigest()
+    if listed:
+        outs = {out["path"]: out["md5"] for out in locked(finished)["stages"]["train"]["outs"]}
+        digest = outs["models/adapter"]
+    damaged = finished / ".dvc/cache/files/md5" / digest[:2] / digest[2:]
+    content = damaged.read_bytes()
+    damaged.chmod(0o644)
+    damaged.write_bytes(bytes(len(content)))
+    damaged.chmod(0o444)  # for which DVC takes it for whole
+    assert "train: not put back: models/adapter; `dvc repro`\n" in refuse_train(finished)
+    assert contents(finished) == {name: is_ for name, is_ in expected.items() if not name.startswith("models/adapter")}
+    assert stages_run(dvc("repro")) == ["train"]
+    assert contents(finished) == expected
+    assert damaged.read_bytes() == content
+
+
+def test_half_written_outputs_are_removed(project):
+    """Of the first run ever, about which there is nothing to say."""
+    code = project / "stages/data.py"
+    code.write_text(code.read_text().replace("    write_json(METRICS", "    1 / 0\n    write_json(METRICS"))
+    output = dvc("repro", "data", ok=False)
+    assert "ZeroDivisionError" in output
+    assert "not put back" not in output
+    assert contents(project) == {}
 
 
 def test_files_that_dvc_did_not_write_to_their_end(finished):
