@@ -128,7 +128,7 @@ def spread(revisions: Annotated[list[str], typer.Argument(help="Two or more.")])
     for revision in revisions:
         with refused(revision) as rev:
             columns[revision] = pd.json_normalize(metrics_show(*files, rev=rev)).iloc[0]
-    table = pd.DataFrame(columns)
+    table = pd.DataFrame(columns).dropna()  # what one of them lacks, such as the difference to a baseline
     table = table[table.nunique(axis=1) > 1].astype(float)
     table = table.assign(mean=table.mean(axis=1), sd=table.std(axis=1), min=table.min(axis=1), max=table.max(axis=1))
     print(table[["mean", "sd", "min", "max", *revisions]].rename_axis("metric").to_markdown(floatfmt=".4f"))

@@ -3,12 +3,19 @@
 In:  data/raw/*.parquet.
 Out: data/baseline.parquet with the predicted label of each test row, metrics/baseline.json, and
      data/doubtful_labels.csv: the train texts that get another label from the others, the most doubtful first.
+
+The n-grams are of words, or of characters if the texts are not written in words. If nothing can be learned from the
+texts, the baseline says so (`learned`), predicts train's commonest label for every text, and lists no doubtful labels.
 """
 
 import csv
 import itertools
+import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterator
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -17,11 +24,23 @@ from pydantic import Field
 from stages.files import BASELINE, DOUBTFUL, METRICS, RAW, metadata_of, write_csv, write_json, write_table
 from stages.rows.corrections import hexadecimal
 from stages.run import main
-from stages.settings.errors import InputError
 from stages.text import cleaned
 
 ROWS = 4096  # to hold at a time
 FOLDS = 5
+SHUFFLES = 499
+TEXTS, BEGINNING = 500, 1000  # the train texts, and the characters of each, that tell words from characters
+WORD = re.compile(r"(?u)\b\w\w+\b")  # scikit-learn's default
+# Scripts without spaces between words.
+UNSPACED = re.compile(
+    "[\u0e00-\u109f\u1780-\u17ff\u1950-\u19ff"  # Thai, Lao, Tibetan, Myanmar, Khmer, Tai
+    "\u2e80-\u312f\u3190-\u9fff\uf900-\ufaff\uff66-\uff9d\U00020000-\U0003ffff]"  # Han and kana, not Hangul
+)
+DOUBTED = ["hash", "label", "others_say", "probability", "text"]
+
+
+class NothingLearnedError(Exception):
+    """Why there is no baseline, in words for the report."""
 
 
 def baseline(
@@ -32,34 +51,31 @@ def baseline(
     c: Annotated[float, Field(gt=0)],
     without_markup: bool,
 ) -> None:
-    """Fit on train, score validation and test.
+    """Fit on train, score validation and test, list train's doubtful labels.
 
     max_rows: train texts to fit on at most, since all their n-grams stand in memory (the rows of train are shuffled);
-    ngram_max: longest n-gram in words; min_count: texts that a term must stand in; c: inverse strength of the L2
-    penalty; without_markup: clean the texts as the encoder's are.
+    ngram_max: longest n-gram, in words or characters; min_count: texts that a term must stand in; c: inverse strength
+    of the L2 penalty; without_markup: clean the texts as the encoder's are.
     """
+    from sklearn.dummy import DummyClassifier
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
     train = pd.concat(itertools.islice(batches("train", without_markup), -(-max_rows // ROWS)))[:max_rows]
-    model = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, ngram_max), min_df=min_count, sublinear_tf=True),
-        LogisticRegression(C=c, max_iter=1000),
-    )
+    terms_are, options = terms_of(train["text"])
+    tfidf = TfidfVectorizer(ngram_range=(1, ngram_max), min_df=min_count, sublinear_tf=True, **options)
+    model, nothing = make_pipeline(tfidf, LogisticRegression(C=c, max_iter=1000)), {}
     try:
-        model.fit(train["text"], train["label"])
-    except ValueError as error:  # no term is frequent enough, or the first rows have one label only
-        raise InputError(f"params.yaml: baseline: {error}; lower baseline.min_count or raise max_rows") from None
-    scored = {
-        split: pd.concat(
-            batch.assign(predicted=model.predict(batch["text"]))[["label", "predicted"]]
-            for batch in batches(split, without_markup)
-        )
-        for split in ("validation", "test")
-    }
-    write_table(BASELINE, scored["test"][["predicted"]])
-    doubtful = doubtful_labels(train, model[0].transform(train["text"]), c)
+        held_out = fit(model, train, terms_are)
+        scored = scores(model, without_markup)
+        check_above_chance([held_out, scored["validation"]])
+        doubtful = doubtful_labels(held_out)
+    except NothingLearnedError as reason:
+        guessing = DummyClassifier(strategy="most_frequent").fit(train["text"], train["label"])
+        scored = scores(guessing, without_markup)
+        doubtful, nothing = pd.DataFrame(columns=DOUBTED), {"nothing_learned": str(reason)}
+    write_table(BASELINE, scored["test"][["predicted"]], learned=not nothing)
     # A text with a lone carriage return would go without quotes, and end a row there when it is read.
     write_csv(DOUBTFUL, doubtful, quoting=csv.QUOTE_NONNUMERIC)
     accuracies = {name: float((rows["predicted"] == rows["label"]).mean()) for name, rows in scored.items()}
@@ -68,38 +84,124 @@ def baseline(
         {
             **{f"{name}_accuracy": round(accuracy, 4) for name, accuracy in accuracies.items()},
             "train": len(train),
-            "terms": len(model[0].vocabulary_),
+            "terms": len(getattr(tfidf, "vocabulary_", ())),
             "doubtful_labels": len(doubtful),
+            "terms_are": terms_are,
+            "learned": not nothing,
+            **nothing,
         },
     )
 
 
-def doubtful_labels(train: pd.DataFrame, terms, c: float) -> pd.DataFrame:
-    """The rows of train to which a regression on the other four fifths gives another label, by rising probability of
-    their own: hash, label, others_say, probability (of `label`), text.
+def terms_of(texts: pd.Series) -> tuple[str, dict[str, Any]]:
+    """("words" or "characters", the options by which TfidfVectorizer reads them), by the beginnings of the first texts.
+
+    Words, unless in most texts they make up less than half, or none of them stands in another of the texts: so in
+    scripts without spaces between words, emoji, single letters, and names or numbers that do not recur.
+    """
+    beginnings = [text[:BEGINNING].lower() for text in texts[:TEXTS] if text.strip()]
+    word = word_with_marks()
+    words = [word.findall(UNSPACED.sub(" ", text)) for text in beginnings]
+    texts_with = Counter(itertools.chain.from_iterable(map(set, words)))
+    in_words = [
+        2 * len("".join(found)) >= len("".join(text.split())) and any(texts_with[each] > 1 for each in found)
+        for text, found in zip(beginnings, words, strict=True)
+    ]
+    if 2 * sum(in_words) < len(in_words):
+        return "characters", {"analyzer": "char"}
+    marked = [found != WORD.findall(text) for text, found in zip(beginnings, words, strict=True)]
+    return "words", {"token_pattern": word.pattern} if 2 * sum(marked) > len(marked) else {}
+
+
+@cache
+def word_with_marks() -> re.Pattern[str]:
+    r"""WORD, also of letters with combining marks, where WORD would end: \w does not match Hindi's vowel signs."""
+    characters = {*map(chr, range(0x300, 0x10000))} - {*map(chr, range(0xFE00, 0xFE10))}  # variants of emoji
+    marks = "".join(sorted(char for char in characters if unicodedata.category(char) in ("Mn", "Mc")))
+    return re.compile(rf"(?u)\b\w(?:\w+|[{marks}\u200c\u200d]+)+")  # and what joins letters, or keeps them apart
+
+
+def fit(model, train: pd.DataFrame, terms_are: str) -> pd.DataFrame:
+    """Fit a pipeline of a vectorizer and a regression on train; return held_out_labels() of train.
+
+    Raises NothingLearnedError if there is one label or no term.
+    """
+    tfidf, regression = model[0], model[1]
+    if train["label"].nunique() < 2:
+        raise NothingLearnedError("the train texts that it reads have one label only (baseline.max_rows)")
+    try:
+        terms = tfidf.fit_transform(train["text"])
+    except ValueError:  # of scikit-learn, about its vocabulary
+        raise NothingLearnedError(
+            f"no {terms_are[:-1]} stands in {tfidf.min_df} of the train texts (baseline.min_count)"
+        ) from None
+    regression.fit(terms, train["label"])
+    del terms  # transform makes them again, each row's in another order
+    return held_out_labels(train, tfidf.transform(train["text"]), regression)
+
+
+def check_above_chance(tables: list[pd.DataFrame]) -> None:
+    """Raise NothingLearnedError unless more predictions are right than of the same ones in random order: p < 0.05,
+    one-sided, of a permutation test, which is valid for few rows and for unbalanced labels too.
+
+    tables: with the columns label and predicted, each put in random order by itself.
+    """
+    parts = [(np.array(table["label"]), np.array(table["predicted"])) for table in tables]
+    right = sum((labels == predicted).sum() for labels, predicted in parts)
+    rng, as_many = np.random.default_rng(0), 0
+    for _ in range(SHUFFLES):
+        as_many += sum((labels == rng.permutation(predicted)).sum() for labels, predicted in parts) >= right
+    if (1 + as_many) / (1 + SHUFFLES) >= 0.05:
+        raise NothingLearnedError(
+            f"its labels of {sum(map(len, tables)):,} texts held out of its training are not significantly more often "
+            "right than by chance"
+        )
+
+
+def held_out_labels(train: pd.DataFrame, terms, regression) -> pd.DataFrame:
+    """train with the columns predicted, the label by a regression on the other four fifths, and probability, of `label`
+    by that regression; no rows of a label with less texts than folds, and none at all if one label is left.
 
     train: columns hash, text, label; terms: (rows, terms), of all of train: the terms' weights know the fifth that is
-    left out, its labels do not enter. Of a label with less texts than folds nothing is said. Ranked as in Northcutt et
-    al. 2021, "Confident Learning", by self-confidence.
+    left out, its labels do not enter; regression: not fitted.
     """
-    from pyarrow.parquet import read_schema
-    from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import cross_val_predict
 
     known = (train.groupby("label")["label"].transform("size") >= FOLDS).to_numpy()
     train, terms = train[known], terms[known]
     if train["label"].nunique() < 2:
-        return pd.DataFrame(columns=["hash", "label", "others_say", "probability", "text"])
-    regression = LogisticRegression(C=c, max_iter=1000)
+        return train[:0].assign(predicted=0, probability=0.0)
     probabilities = cross_val_predict(regression, terms, train["label"], cv=FOLDS, method="predict_proba")
     labels = np.unique(train["label"])
     own = probabilities[np.arange(len(train)), np.searchsorted(labels, train["label"])]
-    table = train.assign(others_say=labels[probabilities.argmax(axis=1)], probability=own.round(4))
+    return train.assign(predicted=labels[probabilities.argmax(axis=1)], probability=own.round(4))
+
+
+def doubtful_labels(held_out: pd.DataFrame) -> pd.DataFrame:
+    """The rows of held_out_labels() with another label than their own, by rising probability of their own: hash, label,
+    others_say, probability (of `label`), text.
+
+    Ranked as in Northcutt et al. 2021, "Confident Learning", by self-confidence.
+    """
+    from pyarrow.parquet import read_schema
+
+    table = held_out.rename(columns={"predicted": "others_say"})
     table = table[table["others_say"] != table["label"]].sort_values(["probability", "hash"])
     names = metadata_of(read_schema(RAW / "train.parquet"))["labels"]
     for column in ("label", "others_say"):
         table[column] = [names[number] for number in table[column]]
-    return table[["hash", "label", "others_say", "probability", "text"]]
+    return table[DOUBTED]
+
+
+def scores(model, without_markup: bool) -> dict[str, pd.DataFrame]:
+    """Columns label and predicted of validation and test."""
+    return {
+        split: pd.concat(
+            batch.assign(predicted=model.predict(batch["text"]))[["label", "predicted"]]
+            for batch in batches(split, without_markup)
+        )
+        for split in ("validation", "test")
+    }
 
 
 def batches(split: str, without_markup: bool) -> Iterator[pd.DataFrame]:
