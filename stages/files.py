@@ -5,8 +5,9 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,9 +19,9 @@ TOKENS = Path("data/tokens")  # {train,validation,test}.arrow: input_ids, label;
 BASELINE = Path("data/baseline.parquet")  # the baseline's prediction for each test row
 DOUBTFUL = Path("data/doubtful_labels.csv")  # train texts whose label the baseline would not have given
 PREDICTIONS = Path("data/predictions.parquet")  # the classifier's
-VALIDATION = Path("data/validation.parquet")  # and for each validation row
 BASE = Path("models/base")  # the encoder as published
 ADAPTER = Path("models/adapter")  # what was trained on it
+VALIDATION = ADAPTER / "validation.parquet"  # its prediction for each validation row
 METRICS = Path("metrics")
 
 
@@ -31,9 +32,21 @@ def sha256(path: Path) -> str:
 
 def sha256s(*paths: Path) -> dict[str, str]:
     """Path -> digest of files, and of all files in folders; without what Python and editors leave there."""
-    files = [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()]
-    left = [file for file in files if file.name.startswith((".", "#")) or file.name.endswith(("~", ".pyc"))]
-    return {file.as_posix(): sha256(file) for file in sorted({*files} - {*left})}
+    digests = {}
+    for file in sorted({file for path in paths for file in (files_below(path) if path.is_dir() else [path])}):
+        if file.is_file() and not file.name.startswith((".", "#")) and not file.name.endswith(("~", ".pyc")):
+            with suppress(FileNotFoundError):  # an editor's, that was there for a moment
+                digests[file.as_posix()] = sha256(file)
+    return digests
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """The files in a folder and in those below it, but for __pycache__, where Python writes at any time, and hidden
+    folders. A folder that vanishes meanwhile is skipped.
+    """
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
+        yield from (Path(parent, name) for name in names)
 
 
 @contextmanager
@@ -78,6 +91,7 @@ def replaced(folder: Path) -> Iterator[Path]:
     part.mkdir(parents=True, exist_ok=True)
     try:
         yield part
+        set_modes(part)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
@@ -93,6 +107,29 @@ def replaced(folder: Path) -> Iterator[Path]:
             if last.exists() and not folder.exists():
                 last.rename(folder)
             raise
+    for left in folder.parent.glob(f"{folder.name}.{'[a-z0-9_]' * 8}.old"):  # by a run that was killed before it ended
+        with suppress(OSError):
+            if {path.name for path in left.iterdir()} <= {folder.name}:
+                shutil.rmtree(left)
+
+
+def set_modes(folder: Path) -> None:
+    """Give what is in a new folder the modes that a checkout would give: some libraries write for the owner alone."""
+    sample = folder / ".sample"
+    sample.touch()
+    of_folders, of_files = mode(folder), mode(sample)
+    sample.unlink()
+    for path in folder.rglob("*"):
+        set_mode(path, of_files if path.is_file() else of_folders)
+
+
+def set_mode(path: Path, wanted: int) -> None:
+    if mode(path) != wanted:  # a file system that knows one mode alone refuses a change
+        path.chmod(wanted)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
 
 
 @contextmanager
@@ -103,7 +140,11 @@ def written(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     try:
+        part.unlink(missing_ok=True)
+        part.touch()
+        as_created = mode(part)
         yield part
+        set_mode(part, as_created)
     except BaseException:
         part.unlink(missing_ok=True)
         raise

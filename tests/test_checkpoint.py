@@ -1,3 +1,4 @@
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -19,6 +20,8 @@ def test_what_was_saved_is_loaded():
     assert state == {"step": 3, "losses": [0.1]}
     assert loaded.keys() == tensors.keys()
     assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
+    Path("file").touch()
+    assert {path.stat().st_mode for path in checkpoint.FOLDER.iterdir()} == {Path("file").stat().st_mode}
 
 
 def test_another_runs_checkpoint_is_not_picked_up_but_removed():
@@ -48,7 +51,8 @@ def test_the_key_changes_with_settings_and_contents_only(folder):
     assert checkpoint.key({"b": 2, "a": 1}, [folder / "data"]) == first
     assert checkpoint.key({"a": 1, "b": 3}, [folder / "data"]) != first
     (folder / "data" / "__pycache__").mkdir()
-    (folder / "data" / "__pycache__" / "x.pyc").write_text("compiled")
+    for name in ("x.pyc", "x.pyc.140245"):  # the second while Python writes the first
+        (folder / "data" / "__pycache__" / name).write_text("compiled")
     assert checkpoint.key({"a": 1, "b": 2}, [folder / "data"]) == first
     file.write_text("two")
     assert checkpoint.key({"a": 1, "b": 2}, [folder / "data"]) != first

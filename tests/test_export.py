@@ -1,15 +1,18 @@
 """What `make export` writes, loaded by those who would: transformers, peft, onnxruntime."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import dvc, read, server
 from encoders import FAMILIES, write_encoder
+from ruamel.yaml import YAML
 from scipy.special import softmax
 from tiny import ROOT, edit_params, reviews
 
@@ -42,6 +45,8 @@ def test_files(exported):
     names = sorted(path.name for path in (exported[0] / "models").rglob("export*/*"))
     assert names == ["README.md", "config.json", "model.onnx", "model.safetensors", "tokenizer.json",
                      "tokenizer_config.json"]  # fmt: skip
+    checked_out = (exported[0] / "params.yaml").stat().st_mode
+    assert {path.stat().st_mode for path in (exported[0] / export.EXPORT).iterdir()} == {checked_out}
     status = subprocess.run(["git", "status", "--porcelain"], cwd=exported[0], capture_output=True, text=True)
     assert status.stdout == ""
 
@@ -102,7 +107,9 @@ def test_python_of_the_docs(exported, monkeypatch):
     project, answers = exported
     monkeypatch.chdir(project)
     code, names = snippet("python"), {}
-    exec(code.replace('["I would watch it again tomorrow."]', "TEXTS"), {"TEXTS": TEXTS}, names)
+    code, replaced = re.subn(r'\["[^"]+"\]', "TEXTS", code, count=1)  # the page's example
+    assert replaced
+    exec(code, {"TEXTS": TEXTS}, names)
     probabilities = softmax(names["logits"], axis=1)
     labels = np.array(["negative", "positive"])[probabilities.argmax(axis=1)]
     same(answers, labels, probabilities.max(axis=1))
@@ -118,7 +125,8 @@ def test_javascript_of_the_docs(exported, tmp_path):
     quietly = ["--no-audit", "--no-fund", "--ignore-scripts"]  # one of which fetches what a GPU wants
     if subprocess.run([*install, *quietly], cwd=tmp_path, capture_output=True).returncode:
         pytest.skip("the package registry was not reached")
-    code = snippet("javascript").replace('["I would watch it again tomorrow."]', json.dumps(TEXTS))
+    code, replaced = re.subn(r'\["[^"]+"\]', lambda example: json.dumps(TEXTS), snippet("javascript"), count=1)
+    assert replaced
     code = code.replace("console.log(await", "console.log(JSON.stringify(await").replace("}));", "})));")
     (tmp_path / "classify.mjs").write_text(code)
     (tmp_path / "models").symlink_to(project / "models")
@@ -139,10 +147,16 @@ def test_card(exported):
     assert {result.metric_type: result.metric_value for result in card.data.eval_results} == {
         name: evaluation[name] for name in ("accuracy", "f1", "roc_auc", "log_loss")
     }
-    assert "160 texts" in card.text
-    assert "not the official test split" in card.text
+    assert card.content.startswith("---\n")
+    assert "# minilm with lora on imdb-wheel\n" in card.text
+    assert "160 texts of `imdb-wheel`, adapter merged into the weights." in card.text
+    assert "80 test texts, held out of the training split: not the official test split" in card.text
     assert "keeps the beginning only" in card.text
     assert "by up to 8 windows" in card.text
+    (code,) = re.findall(r"```python\n(  import re\n.*?)```", card.text, re.DOTALL)
+    names = {"text": "<a href='x' class=\"y\">good</a> film<br />"}
+    exec(textwrap.dedent(code), names)
+    assert names["text"] == " good  film "
 
 
 @pytest.mark.parametrize("truncation", ["head", "tail"])
@@ -166,9 +180,92 @@ def test_long_texts_are_cut_as_in_training(exported, truncation, monkeypatch, tm
     assert tokenizer(texts, truncation=True)["input_ids"] == [ids for (ids,) in windows]
 
 
+@pytest.fixture
+def card_of(monkeypatch, capsys):
+    """A function that exports and returns (ModelCard, the lines before the last that it prints)."""
+    from huggingface_hub import ModelCard
+
+    monkeypatch.setattr(export, "write_onnx", lambda *args: None)
+
+    def exported_card():
+        capsys.readouterr()
+        export.export()
+        *lines, last = capsys.readouterr().out.splitlines()
+        assert last == "export: models/export"
+        return ModelCard.load(export.EXPORT / "README.md"), lines
+
+    return exported_card
+
+
+def test_the_card_is_the_adapters(exported, finished, card_of):
+    """Not that of the params as they are now; and it needs neither these nor the data."""
+    expected = (exported[0] / export.EXPORT / "README.md").read_text()
+    edit_params(finished, **{"dataset": "imdb", "model": "bert", "method": "full", "tokenize.windows": 1})
+    shutil.rmtree("data")
+    card, told = card_of()
+    assert str(card) == expected
+    assert told == []
+    Path("params.yaml").unlink()
+    card, (told,) = card_of()
+    assert told.startswith("export: the card does not say where the test texts come from: ")
+    assert "\n80 test texts.\n" in card.text
+    assert card.data.eval_results
+
+
+def append_a_line(path: str) -> None:
+    with Path(path).open("a") as file:
+        file.write("\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "reason"),
+    [
+        (append_a_line, "models/adapter/config.json", "models/adapter is not that of the run of evaluate in dvc.lock"),
+        (append_a_line, "metrics/evaluate.json", "metrics/evaluate.json is not that of the run of evaluate"),
+        (shutil.rmtree, "metrics", "metrics/evaluate.json is not that of the run of evaluate in dvc.lock"),
+        (os.remove, "dvc.lock", "dvc.lock has no models/adapter of the stage evaluate; `dvc repro evaluate`"),
+        (append_a_line, "dvc.lock", None),
+        (lambda path: Path(path).write_text("<<<<<<< HEAD\n"), "dvc.lock", "dvc.lock"),
+        (shutil.rmtree, ".dvc", "you are not inside of a DVC repository"),
+    ],
+)
+def test_results_of_another_model_are_left_out(finished, card_of, change, what, reason):
+    change(what)
+    card, told = card_of()
+    if reason is None:
+        assert told == []
+        assert card.data.eval_results
+        return
+    (told,) = told
+    assert told.startswith("export: the card has no results: ")
+    assert reason in told
+    assert card.data.eval_results is None
+    assert "model-index" not in card.content
+    assert "Results" not in card.text
+    assert "results below" not in card.text
+    assert "160 texts of `imdb-wheel`" in card.text
+    assert card.text.endswith(" ```\n")
+
+
+@pytest.mark.parametrize("change", ["metrics/data.json", "dvc.lock"])
+def test_where_the_test_texts_come_from_is_left_out(finished, card_of, change):
+    if change == "dvc.lock":  # as after `dvc repro data` for another data set
+        lock = YAML().load(Path(change))
+        (raw,) = (out for out in lock["stages"]["data"]["outs"] if out["path"] == "data/raw")
+        raw["md5"] = f"{'0' * 32}.dir"
+        YAML().dump(lock, Path(change))
+    else:
+        Path(change).write_text(Path(change).read_text().replace("false", "true"))
+    card, (told,) = card_of()
+    assert told.startswith("export: the card does not say where the test texts come from: metrics/data.json is ")
+    assert "\n80 test texts.\n" in card.text
+    assert card.data.eval_results
+
+
 def test_mistakes(finished):
-    Path("metrics/evaluate.json").unlink()
-    with pytest.raises(InputError, match=r"metrics/evaluate.json: not found; make it with `dvc repro evaluate`"):
+    config = read(ADAPTER / "config.json")
+    (ADAPTER / "config.json").write_text(json.dumps({k: value for k, value in config.items() if k != "trained"}))
+    with pytest.raises(InputError, match="models/adapter: an earlier version of the code made it"):
         export.export()
     shutil.rmtree("models/adapter")
     status, _, told = server().stage("stages.serving.export", [])

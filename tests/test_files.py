@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,12 @@ import pytest
 from conftest import dvc
 from tiny import edit_params
 
+from stages import files
 from stages.base_model import base_model
 from stages.baseline import baseline
 from stages.data import data
 from stages.evaluate import evaluate
-from stages.files import if_none_runs, locked, replaced, write_json, written
+from stages.files import if_none_runs, locked, replaced, sha256s, write_json, written
 from stages.infer import infer
 from stages.report import report
 from stages.run import run
@@ -71,6 +73,77 @@ def test_a_file_is_replaced_once_it_is_whole(tmp_path):
         part.write_text(1 / 0)
     assert path.read_text() == '{\n  "a": 1\n}\n'
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_that_a_killed_run_moved_aside_is_removed(tmp_path):
+    """The next run that replaces the same folder removes it, and nothing else."""
+    folder = tmp_path / "folder"
+    write_json(folder / "one", 1)
+    code = f"""
+import os
+from pathlib import Path
+from stages.files import replaced
+rename = Path.rename
+Path.rename = lambda path, target: os._exit(9) if path.suffix == ".part" else rename(path, target)
+with replaced(Path({str(folder)!r})):
+    pass
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 9
+    (left,) = tmp_path.glob("folder.*.old")
+    assert (left / "folder/one").is_file()
+    kept = [tmp_path / name for name in ("folder.old", "folder.mybackup.old", "folder.2026.old", "other.abcd1234.old")]
+    for path in kept:
+        write_json(path / "folder.json", "somebody's")
+    with replaced(folder) as new:
+        write_json(new / "two", 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["folder", *(path.name for path in kept)])
+    assert [path.name for path in folder.iterdir()] == ["two"]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o002])
+def test_modes_are_those_of_a_checkout(tmp_path, umask):
+    """Whatever the library that writes them makes of them; one that was left by a kill may have others."""
+    before = os.umask(umask)
+    try:
+        (tmp_path / "file.json.part").touch(0o600)
+        with written(tmp_path / "file.json") as part:
+            part.unlink()
+            part.touch(0o600)  # as safetensors
+        write_json(tmp_path / "next.json", 1)
+        with replaced(tmp_path / "folder") as new:
+            (new / "within").mkdir(0o700)
+            (new / "within" / "file").touch(0o600)
+            (new / "file").touch(0o755)
+    finally:
+        os.umask(before)
+    modes = {path.relative_to(tmp_path).as_posix(): path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    for name in ("folder", "folder/within"):
+        assert modes.pop(name) == 0o777 & ~umask
+    assert modes.keys() == {"file.json", "next.json", "folder/file", "folder/within/file"}
+    assert set(modes.values()) == {0o666 & ~umask}
+
+
+def test_what_python_and_editors_write_for_a_moment_is_no_code(tmp_path, monkeypatch):
+    code = [tmp_path / name for name in ("one.py", "two.py", "within/three.j2")]
+    for path in code:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("code")
+    expected = sha256s(tmp_path)
+    assert list(expected) == [path.as_posix() for path in code]
+    for name in ("__pycache__/one.cpython-311.pyc.140245", "within/__pycache__/x", ".ipynb_checkpoints/one.py"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("compiled")
+    assert sha256s(tmp_path) == expected
+    assert sha256s(tmp_path, tmp_path / "gone.py") == expected
+    sha256 = files.sha256
+
+    def vanishing(path: Path) -> str:
+        path.unlink() if path.name == "4913" else None  # vim's, which looks whether it may write
+        return sha256(path)
+
+    monkeypatch.setattr(files, "sha256", vanishing)
+    (tmp_path / "4913").touch()
+    assert sha256s(tmp_path) == expected
 
 
 @pytest.mark.parametrize("kind", ["hardlink", "symlink"])

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from stages.files import sha256s
+from stages.files import sha256s, written
 from stages.settings.errors import InputError
 
 FOLDER = Path(".checkpoints")
@@ -41,13 +41,10 @@ def save(name: str, tensors: dict[str, Any], state: dict[str, Any]) -> None:
     """Replace the checkpoint `name` by these tensors and this JSON-able state: all of it or nothing."""
     from safetensors.torch import save_file
 
-    FOLDER.mkdir(exist_ok=True)
-    path = FOLDER / f"{name}.safetensors"
-    part = path.with_suffix(".part")
-    save_file(tensors, part, metadata={"state": json.dumps(state)})
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    with written(FOLDER / f"{name}.safetensors") as part:
+        save_file(tensors, part, metadata={"state": json.dumps(state)})
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
 
 
 def load(name: str) -> tuple[dict[str, Any], dict[str, Any]] | None:

@@ -1,6 +1,7 @@
 """The trained classifier as one folder that other programs load: `make export`.
 
-In:  models/base/, models/adapter/, metrics/{data,training,evaluate}.json and params.yaml.
+In:  models/base/ and models/adapter/; metrics/evaluate.json and metrics/data.json, if dvc.lock says that they are of
+     this adapter and its data.
 Out: models/export/: weights with the adapter merged into them (safetensors), config and tokenizer, model.onnx and
      the model card README.md.
 
@@ -10,11 +11,11 @@ Not a stage of the pipeline: nothing else reads its output.
 import sys
 from pathlib import Path
 
-from stages.files import METRICS, read_json, replaced
+from stages.files import ADAPTER, METRICS, RAW, read_json, replaced
+from stages.restore import last_run
 from stages.results.markdown import verbatim
 from stages.run import no_arguments
 from stages.settings.errors import InputError
-from stages.settings.params import load_params
 from stages.text import MARKUP
 
 EXPORT = Path("models/export")
@@ -59,21 +60,18 @@ def write_onnx(model, path: Path) -> None:
 def export() -> None:
     """Write models/export/ anew.
 
-    Raises InputError if the model or its metrics are missing, or if its method leaves nothing to merge.
+    Raises InputError if the model is missing, or if its method leaves nothing to merge.
     """
     from peft import PeftModel
     from transformers import AutoTokenizer
 
     from stages.use.loading import load_classifier
 
-    params = load_params()
     model, tokenizer = load_classifier()
+    if (trained := getattr(model.config, "trained", None)) is None:
+        raise InputError(f"{ADAPTER}: an earlier version of the code made it, without what the card tells; `dvc repro`")
     if isinstance(model, PeftModel):
-        raise InputError(f"method {params.method}: cannot be merged into the weights; use models/adapter")
-    try:
-        metrics = {name: read_json(METRICS / f"{name}.json") for name in ("data", "training", "evaluate")}
-    except FileNotFoundError as error:
-        raise InputError(f"{error.filename}: not found; make it with `dvc repro evaluate`") from None
+        raise InputError(f"method {trained['method']}: cannot be merged into the weights; use models/adapter")
 
     # Clients cut long texts by the tokenizer's own settings. token_type_ids: zeros or unknown to the model.
     cut = model.config.tokenize
@@ -84,44 +82,71 @@ def export() -> None:
         truncation_side="left" if cut["truncation"] == "tail" else "right",
         model_input_names=["input_ids", "attention_mask"],
     )
-    labels = list(model.config.id2label.values())
+    evaluate, data = results()
     with replaced(EXPORT) as folder:
         model.cpu().save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         write_onnx(model, folder / "model.onnx")
-        (folder / "README.md").write_text(model_card(params, metrics, labels, cut), encoding="utf-8")
+        (folder / "README.md").write_text(model_card(model.config, evaluate, data), encoding="utf-8")
     print(f"export: {EXPORT}")
 
 
-def model_card(params, metrics: dict[str, dict], labels: list[str], tokenize: dict) -> str:
-    """The card in the Hub's format, its results as metadata that the Hub reads."""
+def results() -> tuple[dict | None, dict | None]:
+    """(metrics/evaluate.json, metrics/data.json), None for one that dvc.lock does not show to be of models/adapter, and
+    a line says why.
+    """
+    path, about = METRICS / "evaluate.json", METRICS / "data.json"
+    try:
+        evaluated = last_run("evaluate", ADAPTER, path)
+    except InputError as error:
+        print(f"export: the card has no results: {error}")
+        return None, None
+    try:
+        if last_run("data", about).get(RAW) != evaluated[RAW]:
+            raise InputError(f"{about} is of other texts; `dvc repro`")
+    except InputError as error:
+        print(f"export: the card does not say where the test texts come from: {error}")
+        return read_json(path), None
+    return read_json(path), read_json(about)
+
+
+def model_card(config, evaluate: dict | None, data: dict | None) -> str:
+    """The card in the Hub's format, its results as metadata that the Hub reads.
+
+    config: of the classifier; evaluate, data: as results returns them.
+    """
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-    data = ModelCardData(
+    trained = config.trained
+    metadata = ModelCardData(
         library_name="transformers",
         pipeline_tag="text-classification",
-        tags=[params.method],
-        model_name=f"{params.model}-{params.method}-{params.dataset}",
-        eval_results=[
+        tags=[trained["method"]],
+        model_name=f"{trained['model']}-{trained['method']}-{trained['dataset']}" if evaluate else None,
+        eval_results=evaluate
+        and [
             EvalResult(
                 task_type="text-classification",
-                dataset_name=params.dataset,
-                dataset_type=params.dataset,
+                dataset_name=trained["dataset"],
+                dataset_type=trained["dataset"],
                 dataset_split="test",
                 metric_type=name,
-                metric_value=metrics["evaluate"][name],
+                metric_value=evaluate[name],
             )
             for name in ("accuracy", "f1", "roc_auc", "log_loss")
         ],
     )
     card = ModelCard.from_template(
-        data,
+        metadata,
         template_str=CARD.read_text(encoding="utf-8"),
-        params=params,
-        labels=[verbatim(label) for label in labels],
-        tokenize=tokenize,
-        markup=MARKUP.pattern,
-        **metrics,
+        trained=trained,
+        merged=(ADAPTER / "adapter_config.json").is_file(),
+        temperature=config.calibration_temperature,
+        labels=[verbatim(label) for label in config.id2label.values()],
+        tokenize=config.tokenize,
+        markup=repr(MARKUP.pattern),
+        evaluate=evaluate,
+        data=data,
     )
     return str(card)
 
