@@ -5,9 +5,10 @@ Out: data/raw/{train,validation,test}.parquet with columns text and label (an in
      which stand in the schema's metadata), and metrics/data.json. Where the test split is the source's own, test has
      a column in_train as well: whether the text also stands in the source's train split.
 
-Two texts are equal if they are so after folding case and white space. Of equal texts the first is kept. A text
-that also stands in the source's own test or validation split is dropped from train, never from test. Texts are kept
-as they are: cleaning is tokenize's business.
+Two texts are equal if they are so after folding case, white space and the ways in which Unicode writes an accent. Of
+equal texts the first is kept; those with several labels are counted, and left out if the data set's entry says so. A
+text that also stands in the source's own test or validation split is dropped from train, never from test. Texts are
+kept as they are: cleaning is tokenize's business.
 
 The source is read twice: to check every row and to know its text by a digest, then to write the rows that were
 chosen. So memory grows with the number of rows, by 156 bytes each, and not with the texts.
@@ -48,7 +49,7 @@ def data(*, dataset: Dataset, seed: Annotated[int, Field(ge=0, lt=2**32)]) -> No
 
     rows = {name: read_split(paths, dataset) for name, paths in files.items()}
     corrections = read_corrections(rows["train"], dataset) if dataset.corrections else None
-    given, counts = without_overlaps(rows)
+    given, counts = without_overlaps(rows, dataset.conflicts)
     del rows
     check_every_label(given["train"]["label"], dataset, files["train"][0], needed=4 - len(given))
     if "validation" in given:

@@ -3,7 +3,7 @@
 In:  data/raw/*.parquet and the tokenizer in models/base/.
 Out: data/tokens/{train,validation,test}.arrow with columns input_ids (special tokens included, no padding) and label;
      same rows in the same order. Of a long text, validation and test have a row for each of its windows, and a column
-     text with the text's number. The settings and the model's limit on the length go with them. The files are Arrow
+     text with the text's number. The settings go with them, and what data/raw says of the texts. The files are Arrow
      streams, so that training can map them into memory.
 """
 
@@ -17,14 +17,9 @@ from tqdm import tqdm
 from stages.files import BASE, RAW, TOKENS, metadata_bytes, metadata_of, replaced
 from stages.run import main
 from stages.settings.errors import InputError
-from stages.text import Truncation, encode
+from stages.text import Truncation, encode, special_tokens
 
 ROWS = 4096  # to tokenize at a time
-# Types whose positions count from the padding id on, so that the first of max_position_embeddings are not used.
-FROM_PADDING = {
-    *("camembert", "data2vec-text", "esm", "ibert", "longformer", "luke", "markuplm", "mpnet"),
-    *("roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"),
-}
 
 
 def tokenize(
@@ -55,8 +50,6 @@ def tokenize(
     limit = getattr(config, "max_position_embeddings", None)
     if limit is not None and limit < 1:
         raise InputError(f"{BASE}: its config.json sets no limit on a text's length, as XLNet's; choose another")
-    if limit and config.model_type in FROM_PADDING:
-        limit -= config.pad_token_id + 1
     limit = min(tokenizer.model_max_length, limit or tokenizer.model_max_length)
     if max_length > limit:
         raise InputError(f"params.yaml: tokenize.max_length: {max_length} is above the model's limit of {limit}")
@@ -68,30 +61,38 @@ def tokenize(
     }
     with replaced(TOKENS) as folder:
         for split in ("train", "validation", "test"):
-            write_tokens(folder, split, tokenizer, settings, limit)
+            write_tokens(folder, split, tokenizer, settings)
 
 
-def write_tokens(folder: Path, split: str, tokenizer, settings: dict[str, Any], limit: int) -> None:
-    """Stream the texts of one split through the tokenizer; memory does not grow with their number."""
+def write_tokens(folder: Path, split: str, tokenizer, settings: dict[str, Any]) -> None:
+    """Stream the texts of one split through the tokenizer; memory does not grow with their number.
+
+    Raises InputError for a text that is special tokens alone, which a network would answer for all the same.
+    """
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
     texts = ParquetFile(RAW / f"{split}.parquet", pre_buffer=False)
-    labels = metadata_of(texts.schema_arrow)["labels"]
+    read = metadata_of(texts.schema_arrow)
+    metadata = {name: read[name] for name in ("name", "labels", "columns", "separator")} | {"tokenize": settings}
     trained_on = split == "train"
     own = settings | {"windows": 1} if trained_on else settings
     columns = {"input_ids": pa.list_(pa.int32()), "label": pa.int64()} | ({} if trained_on else {"text": pa.int64()})
-    schema = pa.schema(
-        columns,
-        metadata_bytes({"labels": labels, "tokenize": settings, "limit": limit}),
-    )
-    done = 0
+    schema = pa.schema(columns, metadata_bytes(metadata))
+    done, special = 0, sum(special_tokens(tokenizer))
     with (
         pa.ipc.new_stream(folder / f"{split}.arrow", schema) as out,
         tqdm(total=texts.metadata.num_rows, desc=f"tokenize {split}", unit="text", disable=None) as bar,
     ):
         for batch in texts.iter_batches(ROWS, columns=["text", "label"]):
-            windows = encode(batch["text"].to_pylist(), tokenizer, **own)
+            part = batch["text"].to_pylist()
+            windows = encode(part, tokenizer, **own)
+            for number, of_text in enumerate(windows):
+                if len(of_text[0]) <= special:
+                    raise InputError(
+                        f"{RAW}: {split}, row {done + number + 1}: the tokenizer finds nothing to read in "
+                        f"{part[number]!r:.40}; drop this text from the data set, or choose another model"
+                    )
             place = np.repeat(np.arange(batch.num_rows), [len(of_text) for of_text in windows])
             rows = {"input_ids": [ids for of_text in windows for ids in of_text]}
             rows |= {"label": batch["label"].to_numpy()[place], "text": done + place}

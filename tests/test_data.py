@@ -39,6 +39,7 @@ def splits() -> dict[str, pd.DataFrame]:
 def test_normalize():
     assert [normalize(text) for text in ("A  Film\n", "a film")] == ["a film"] * 2
     assert [normalize(text) for text in ("STRASSE", "straße")] == ["strasse"] * 2
+    assert [normalize(text) for text in ("Café", "Cafe\u0301", "CAFÉ", "CAFE\u0301")] == ["café"] * 4
 
 
 def test_stratified_sample_keeps_the_balance_and_every_row():
@@ -74,6 +75,44 @@ def test_hold_out():
     assert known["train"]["text"][:] == list(parts["train"]["text"])
     labels = dict(rows)
     assert all(labels[text] == label for part in parts.values() for text, label in part.to_numpy())
+
+
+def test_texts_with_several_labels():
+    """They are counted, and one is kept, or none of them."""
+    rows = reviews(100)
+    other = [(text.upper(), 1 - label) for text, label in rows[:10]]
+    write_csv("a.csv", [*rows, *other, *other[:3], rows[50], ("Cafe\u0301 film", 0), ("Caf\u00e9 film", 1)])
+    data(dataset=local(), seed=1)
+    summary = read("metrics/data.json")
+    assert summary["conflicting_texts"] == 11
+    assert summary["duplicates_dropped"] == 15
+    assert "conflicting_rows_dropped" not in summary
+    kept = pd.concat(splits().values())
+    assert len(kept) == 101
+    assert dict(kept[["text", "label"]].to_numpy())["Cafe\u0301 film"] == 0  # the first
+    data(dataset=local(conflicts="drop"), seed=1)
+    summary = read("metrics/data.json")
+    assert (summary["conflicting_texts"], summary["conflicting_rows_dropped"]) == (11, 25)
+    assert summary["duplicates_dropped"] == 1  # of rows[50]
+    kept = pd.concat(splits().values())
+    assert sorted(kept["text"]) == sorted(text for text, _ in rows[10:])
+
+
+def test_texts_with_several_labels_beside_an_official_test_split():
+    """The test split keeps its rows; a text of train that stands in it goes in any case."""
+    rows = reviews(100)
+    turned = [(text, 1 - label) for text, label in rows]
+    write_csv("a.csv", [*rows[:80], turned[0], turned[90]])
+    write_csv("b.csv", [*rows[80:], turned[80], turned[1]])
+    source = {"train": "a.csv", "test": "b.csv"}
+    for conflicts, count in (("first", 79), ("drop", 78)):
+        data(dataset=local(source=source, test=None, validation=10, conflicts=conflicts), seed=1)
+        summary = read("metrics/data.json")
+        assert (summary["conflicting_texts"], summary["conflicting_texts_in_test"]) == (4, 3)
+        assert summary.get("conflicting_rows_dropped") == (2 if conflicts == "drop" else None)
+        assert summary["train_texts_in_test_dropped"] == 2
+        assert summary["test"] == 22
+        assert summary["train"] + summary["validation"] == count
 
 
 def test_official_test_split():

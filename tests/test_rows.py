@@ -4,7 +4,9 @@ import json
 import re
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
+from datasets import ClassLabel, Dataset, Features, Value
 from local_data import local, write, write_csv, write_frame
 from tiny import reviews
 
@@ -56,6 +58,9 @@ def test_labels_are_names_or_numbers(label):
     path = write_csv("a.csv", [(text, label.format(["bad", "good"][number])) for text, number in reviews(10)])
     if ".0" not in label:
         assert list(read_split([path], local(labels=["bad", "good"]))["label"]) == [0, 1] * 5
+    else:
+        with pytest.raises(InputError, match=r"line 2, column 'label': unknown label '(bad|good)\.0'"):
+            read_split([path], local(labels=["bad", "good"]))
 
 
 def test_names_that_look_like_numbers_are_names():
@@ -97,6 +102,9 @@ def test_true_and_false_are_labels(labels):
     ("name", "content", "problem"),
     [
         ("a.csv", 'text,label\n"two\nlines",1\n ,0\n', "line 4, column 'text': empty text"),
+        ("a.csv", 'text,label\n<br />,1\nbad,0\n', "line 2, column 'text': empty text"),
+        ("a.csv", 'text,label\ngood,1\n\u200b \ufeff,0\n', "line 3, column 'text': empty text"),
+        ("a.jsonl", '{"text": "\\u2060", "label": 1}\n{"text": "bad", "label": 0}\n', "line 1, column 'text': empty"),
         ("a.csv", "text,label\ngood,1\nbad,\n", "line 3, column 'label': missing label"),
         ("a.csv", "text,label\ngood,1\n\nbad,2\n", "line 4, column 'label': unknown label '2'; the labels are"),
         ("a.csv", "text,label\ngood,positive\nbad,0\n", "line 3, column 'label': unknown label '0'"),
@@ -117,6 +125,86 @@ def test_bad_rows_are_refused(name, content, problem):
     with pytest.raises(InputError, match=re.escape(f"{path}: {problem}")) as error:
         read_split([path], local())
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "line"),
+    [
+        ('text,label|good,1|"bad,0|great,1|poor,0|",1', 3),
+        ('text,label|good,1|"bad,0|great",1|poor,0', 3),
+        ('label,text|1,good|0,"bad|1,great|0,poor"|1,fun', 4),
+        ('label,text|1,good|0,"bad|1,great"|0,poor', 4),
+        ('id,text,label|1,good,1|2,"bad,0|3,great,1|4,poor",0', 3),
+        ('id,label,text|1,1,good|2,0,"bad|3,1,great|4,0,poor"', 4),
+        ('text,label,more|good,1,x|bad,0,"y|great,1,z|poor,0,w"', 4),
+        ('text,label|"two|lines",1|"bad|great,positive|poor",negative', 5),
+        ('text,label|good, positive|"bad|great, positive|poor", negative', 4),
+    ],
+)
+def test_quotes_that_swallow_rows_are_refused(lines, line):
+    path = write("a.csv", lines.replace("|", "\n") + "\n")
+    with pytest.raises(InputError, match=f"^{path}: line {line}: stands inside a quoted field, but is a row itself"):
+        read_split([path], local())
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_texts_of_several_lines_are_texts(end):
+    """With commas, numbers and words of the labels in them."""
+    texts_ = ["one, two\nthree", "good\n\nbad, 2", "a, b, c\n1, d", "0\n1\n", "positive\nnegative", "x,\n,y", ",\n,"]
+    rows = "".join(f'"{text}",{number % 2}\n' for number, text in enumerate(texts_))
+    path = write("a.csv", f"text,label\n{rows}".replace("\n", end))
+    assert texts(path, local()) == [text.replace("\n", end) for text in texts_]
+    rows = "".join(f'{number},{number % 2},"{text}"\n' for number, text in enumerate(texts_))
+    path = write("a.csv", f"id,label,text\n{rows}".replace("\n", end))
+    assert len(read_split([path], local())) == len(texts_)
+
+
+def named_parquet(names: list[str], labels: list):
+    """A file whose metadata name its labels, as datasets writes them."""
+    LOCAL.mkdir(parents=True, exist_ok=True)
+    features = Features({"text": Value("string"), "label": ClassLabel(names=names)})
+    texts_ = [f"text {number}" for number in range(len(labels))]
+    Dataset.from_dict({"text": texts_, "label": labels}, features=features).to_parquet(LOCAL / "a.parquet")
+    return LOCAL / "a.parquet"
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (["negative", "positive"], ["positive", "negative"]),
+        (["Negative", "Positive"], ["positive", "negative"]),
+        (["neg", "neutral", "pos"], ["neutral", "negative", "positive"]),  # one name, in another place
+        (["a", "b", "c"], ["a", "c", "b"]),
+    ],
+)
+def test_labels_in_another_order_than_the_files_own_are_refused(names, labels):
+    path = named_parquet(names, list(range(len(names))))
+    numbers = ", ".join(f"{number} {name}" for number, name in enumerate(names))
+    with pytest.raises(InputError, match=f"^{path}: column 'label': its numbers are {numbers} by the file's own names"):
+        read_split([path], local(labels=labels))
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (["neg", "pos"], ["negative", "positive"]),  # another name is none of another order
+        (["negative", "positive"], ["negative", "positive"]),
+        (["NEGATIVE", " positive"], ["negative", "positive"]),
+        (["a", "b", "c"], ["a", "x", "c"]),
+    ],
+)
+def test_labels_in_the_files_own_order_may_have_other_names(names, labels):
+    path = named_parquet(names, list(range(len(names))))
+    assert list(read_split([path], local(labels=labels))["label"]) == list(range(len(names)))
+
+
+def test_names_in_a_column_have_no_order(tmp_path):
+    """pandas writes such a column as it is, whatever metadata of the file says."""
+    path = named_parquet(["negative", "positive"], [0, 1])
+    table = pq.read_table(path)
+    table = table.set_column(1, "label", [["negative", "positive"]])
+    pq.write_table(table.replace_schema_metadata(pq.read_schema(path).metadata), path)
+    assert list(read_split([path], local(labels=["positive", "negative"]))["label"]) == [1, 0]
 
 
 def test_numbers_of_a_float_column_are_the_labels_names():

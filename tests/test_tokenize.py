@@ -1,19 +1,22 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from conftest import run_stages
+from conftest import refusal, run_stages
 from scipy.special import softmax
 from tiny import write_bert
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from stages.classifier.forward import logits
 from stages.classifier.tokens import open_tokens
+from stages.classifier.training import check_length
 from stages.files import RAW, write_table
 from stages.infer import predict
-from stages.text import cleaned, encode, special_tokens, truncate, windows_of
-from stages.tokenize import FROM_PADDING
+from stages.settings.errors import InputError
+from stages.text import blank, cleaned, encode, special_tokens, truncate, windows_of
+from stages.tokenize import tokenize
 from stages.use.loading import load_classifier
+
+METADATA = {"name": "tiny", "labels": ["negative", "positive"], "columns": ["text"], "separator": "\n"}
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +81,7 @@ def test_long_texts_are_scored_by_windows_and_trained_on_as_one(finished):
     long = ["good " * 50, "a bad film", "fun " * 25, "dull " * 90]
     for name in ("train", "validation", "test"):
         rows = pd.DataFrame({"text": long, "label": [1, 0, 1, 0]})
-        write_table(RAW / f"{name}.parquet", rows, labels=["negative", "positive"])
+        write_table(RAW / f"{name}.parquet", rows, **METADATA)
     run_stages("tokenize")
     assert open_tokens("train").lengths.tolist() == [24, 5, 24, 24]
     assert open_tokens("train").texts is None
@@ -113,6 +116,11 @@ def test_markup_is_stripped_if_asked(tokenizer):
         ("good <3 film", "good <3 film"),  # signs that are no tags stay: they are words to the reader
         ("if x<y then fine, but z>w", "if x<y then fine, but z>w"),
         ("a < b > c", "a < b > c"),
+        ("if a <b and c> d", "if a <b and c> d"),
+        ("<BR>good</P>", " good "),
+        ("<user> sent <url> to <PERSON>", "<user> sent <url> to <PERSON>"),
+        ("List<String> of Map<K,V>", "List<String> of Map<K,V>"),
+        ("<h1 class='a'>good</h1> <i18n> <spanner> <x-tag>", " good  <i18n> <spanner> <x-tag>"),
     ],
 )
 def test_what_is_markup(text, expected):
@@ -138,13 +146,55 @@ def test_an_empty_text_is_its_special_tokens(tokenizer):
     assert encode([""], tokenizer, 64, "head+tail", True) == [[[tokenizer.cls_token_id, tokenizer.sep_token_id]]]
 
 
-@pytest.mark.parametrize("kind", sorted(FROM_PADDING))
-def test_positions_that_count_from_the_padding(kind):
-    """Two of 20 positions are not used where the padding id is 1."""
+@pytest.mark.parametrize(
+    ("kind", "limit"),
+    [("bert", 20), ("distilbert", 20), ("roberta", 18), ("xmod", 18), ("mpnet", 18), ("esm", 18), ("longformer", 18)],
+)
+def test_an_encoder_is_tried_at_the_longest_text(kind, limit):
+    """Of 20 positions two are not used where they count from the padding, whose id is 1; a config does not tell."""
     sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    config = AutoConfig.for_model(kind, vocab_size=50, max_position_embeddings=20, pad_token_id=1, **sizes)
-    model = AutoModelForSequenceClassification.from_config(config).eval()
-    with torch.no_grad():
-        model(input_ids=torch.full((1, 18), 5))
-        with pytest.raises((IndexError, RuntimeError)):
-            model(input_ids=torch.full((1, 19), 5))
+    if kind == "distilbert":
+        sizes = {"dim": 32, "n_layers": 1, "n_heads": 2, "hidden_dim": 32}
+    more = {"attention_window": 4} if kind == "longformer" else {"languages": ["en"]} if kind == "xmod" else {}
+    more |= {"position_embedding_type": "absolute"} if kind == "esm" else {}
+    config = AutoConfig.for_model(kind, vocab_size=50, max_position_embeddings=20, pad_token_id=1, **sizes, **more)
+    model = AutoModelForSequenceClassification.from_config(config)
+    if kind == "xmod":
+        model.set_default_language("en")
+    check_length(model, limit)
+    with pytest.raises(InputError, match=f"tokenize.max_length: the model cannot read 21 tokens; lower it to {limit}$"):
+        check_length(model, 21)
+
+
+def test_a_text_without_a_token_is_refused(finished, capfd):
+    """The tokenizer drops what it does not know to be a letter, a sign or a space."""
+    rows = pd.DataFrame({"text": ["good film", "\ufffd\ufffd", "bad"], "label": [1, 0, 0]})
+    for name in ("train", "validation", "test"):
+        write_table(RAW / f"{name}.parquet", rows if name == "validation" else rows[::2], **METADATA)
+    before = (finished / "data/tokens/train.arrow").read_bytes()
+    told = refusal(tokenize, capfd)
+    assert told.startswith("data/raw: validation, row 2: the tokenizer finds nothing to read in '\ufffd\ufffd'; drop")
+    assert (finished / "data/tokens/train.arrow").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", True),
+        (" \t\n", True),
+        ("<br />", True),
+        ("<p>\u200b</p>", True),
+        ("\ufeff", True),
+        ("\u2060\u200d", True),
+        ("\x00", True),
+        ("\u00a0\u3000", True),
+        ("<user>", False),  # no element of HTML
+        ("<br /> a", False),
+        ("\u200b!", False),
+        ("<3", False),
+        ("\U0001f600", False),
+        ("\u4e2d", False),
+    ],
+)
+def test_what_is_blank(text, expected):
+    assert blank(text) == expected

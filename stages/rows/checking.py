@@ -1,6 +1,9 @@
 """A data set's rows, checked, and known by numbers from then on: no text is kept beyond the table at hand."""
 
+import csv
 import hashlib
+import json
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pandas as pd
 from stages.rows.tables import joined, read_rows
 from stages.settings.catalogue import Dataset
 from stages.settings.errors import InputError
+from stages.text import blank
 
 FAULTS = [  # of a row, in the order in which they are told: the column, and what is wrong with it
     ("text", "no text; fill it or drop the row"),
@@ -44,6 +48,8 @@ def check_file(path: Path, dataset: Dataset) -> pd.DataFrame:
             place = f"{rows.index.name} {bad.idxmax()}, column {column}"
             raise InputError(f"{path}: {place}: {problem} (such rows: {int(bad.sum())})")
 
+    if path.suffix == ".parquet":
+        check_named_labels(path, dataset)
     for number, (column, problem) in enumerate(FAULTS):
         names = dataset.text if column == "text" else [dataset.label]
         refuse(rows["fault"] == number, " and ".join(map(repr, names)), problem)
@@ -64,6 +70,8 @@ def selected_rows(path: Path, dataset: Dataset) -> Iterator[pd.DataFrame]:
     columns, count = {}, 0
     for table in read_rows(path):
         columns |= dict.fromkeys(table.columns)
+        if path.suffix == ".csv" and dataset.label in table:
+            check_quotes(path, table, dataset)
         # None where a table has no such column: a row of JSON may leave out what others have.
         values = {column: [*table[column]] if column in table else None for column in needed}
         table = pd.DataFrame(values, index=table.index, dtype=object)
@@ -78,6 +86,53 @@ def selected_rows(path: Path, dataset: Dataset) -> Iterator[pd.DataFrame]:
         raise InputError(f"{path}: no rows; fix the file or `source` in params.yaml")
 
 
+def check_quotes(path: Path, table: pd.DataFrame, dataset: Dataset) -> None:
+    """Raises InputError for a field that holds whole rows of a .csv: two quotes too many have made one text of them.
+
+    A line of it is a row if it has as many fields as the header and one of the labels where the label stands; of the
+    field's first and last line this is asked together with the fields before and after it.
+    """
+    at, labels = list(table.columns).index(dataset.label), {*dataset.labels, *map(str, range(len(dataset.labels)))}
+    several = table.apply(lambda column: column.str.contains("[\r\n]")).any(axis=1)
+    for line, fields in zip(table.index[several], table[several].itertuples(index=False), strict=True):
+        for place, field in enumerate(fields):
+            parts = [next(csv.reader([part]), []) for part in field.splitlines()]
+            for number, part in enumerate(parts if len(parts) > 1 else []):
+                before = place if number == 0 else 0
+                after = len(fields) - place - 1 if number == len(parts) - 1 else 0
+                as_many = len(part) > 1 and before + len(part) + after == len(fields)
+                if as_many and 0 <= at - before < len(part) and part[at - before].strip() in labels:
+                    line += sum(each.count("\n") for each in fields[:place]) + number
+                    raise InputError(
+                        f"{path}: line {line}: stands inside a quoted field, but is a row itself: is there a quote too "
+                        "many before it? Remove or double that, or save the table as .jsonl if the field is meant so"
+                    )
+
+
+def check_named_labels(path: Path, dataset: Dataset) -> None:
+    """Raises InputError if a Parquet file's own label names, as `datasets` writes them, give a number of its labels to
+    another label than the data set's entry does. Other names alone are a renaming.
+    """
+    from pyarrow import types
+    from pyarrow.parquet import read_schema
+
+    schema = read_schema(path)
+    try:
+        features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+        named = [str(name).strip().casefold() for name in features[dataset.label]["names"]]
+    except (ValueError, LookupError, TypeError):  # the file says nothing of them
+        return
+    wanted = [name.strip().casefold() for name in dataset.labels]
+    if types.is_integer(schema.field(dataset.label).type) and any(
+        name in wanted and wanted.index(name) != number for number, name in enumerate(named)
+    ):
+        own = ", ".join(f"{number} {name}" for number, name in enumerate(features[dataset.label]["names"]))
+        raise InputError(
+            f"{path}: column {dataset.label!r}: its numbers are {own} by the file's own names; write `labels` in "
+            "that order"
+        )
+
+
 def numbers_of(table: pd.DataFrame, seen: dict[str, int]) -> pd.DataFrame:
     """What is remembered of some rows: fault (an index into FAULTS or their number), seen, words, high and low.
 
@@ -87,7 +142,7 @@ def numbers_of(table: pd.DataFrame, seen: dict[str, int]) -> pd.DataFrame:
     is_text = text.map(lambda value: isinstance(value, str)).astype(bool)
     texts = text.where(is_text, "")
     names = label.astype(str).str.strip().where(label.notna(), "")
-    faults = [text.isna(), ~is_text, texts.str.strip() == "", names == ""]
+    faults = [text.isna(), ~is_text, texts.map(blank).astype(bool), names == ""]
     halves = np.frombuffer(b"".join(map(digest, texts)), dtype=np.uint64).reshape(-1, 2)
     return pd.DataFrame(
         {
@@ -102,8 +157,10 @@ def numbers_of(table: pd.DataFrame, seen: dict[str, int]) -> pd.DataFrame:
 
 
 def normalize(text: str) -> str:
-    """The text by which duplicates are found: `"A  Film\n"` and `"a film"` are equal."""
-    return " ".join(text.casefold().split())
+    """The text by which duplicates are found: `"A  Film\n"` and `"a film"` are equal, and so are the two ways in which
+    Unicode writes a letter with an accent.
+    """
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
 def digest(text: str) -> bytes:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 import pandas as pd
 
-from stages.files import RAW, replaced
+from stages.files import RAW, metadata_bytes, replaced
 from stages.rows.checking import selected_rows
 from stages.settings.catalogue import Dataset
 
@@ -37,7 +37,7 @@ def write_splits(
                     check_unchanged()
                 for name, split in own.items():
                     places = np.searchsorted(chosen, split.index)
-                    write_split(folder / f"{name}.parquet", split, places, ends, file, dataset.labels)
+                    write_split(folder / f"{name}.parquet", split, places, ends, file, dataset)
         check_unchanged()
 
 
@@ -57,9 +57,9 @@ def store_texts(paths: list[Path], dataset: Dataset, chosen: np.ndarray, file: B
 
 
 def write_split(
-    path: Path, split: pd.DataFrame, places: np.ndarray, ends: np.ndarray, file: BinaryIO, labels: list[str]
+    path: Path, split: pd.DataFrame, places: np.ndarray, ends: np.ndarray, file: BinaryIO, dataset: Dataset
 ) -> None:
-    """One split as Parquet, with the label names in the schema.
+    """One split as Parquet; its metadata have the data set's name, its labels, and what the texts were read from.
 
     places: of the rows' texts among those stored; ends: as store_texts returns them.
     """
@@ -72,7 +72,8 @@ def write_split(
 
     types = {"text": pa.large_string(), "label": pa.int64(), "in_train": pa.bool_()}
     columns = [name for name in types if name == "text" or name in split]
-    metadata = {"labels": json.dumps(labels), "huggingface": json.dumps(features(columns, labels))}
+    read = {name: getattr(dataset, name) for name in ("name", "labels", "separator")} | {"columns": dataset.text}
+    metadata = metadata_bytes(read | {"huggingface": features(columns, dataset.labels)})
     schema = pa.schema({name: types[name] for name in columns}, metadata)
     rows = min(CHUNK, 1 + CHUNK_BYTES // int(np.diff(ends)[places].mean()))
     with ParquetWriter(path, schema) as writer:

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -18,14 +19,31 @@ def text_numbers(splits: dict[str, pd.DataFrame]) -> dict[str, pd.Series]:
     return {name: pd.Series(part) for name, part in zip(splits, np.split(numbers, ends[:-1]), strict=True)}
 
 
-def without_overlaps(splits: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
+def conflicting_texts(splits: dict[str, pd.DataFrame], texts: dict[str, pd.Series]) -> np.ndarray:
+    """The numbers of the texts that stand in the splits with several labels. texts: what text_numbers returns."""
+    labels = np.concatenate([split["label"] for split in splits.values()])
+    numbers = np.concatenate([texts[name] for name in splits])
+    first = np.zeros(numbers.max() + 1, dtype=labels.dtype)
+    first[numbers[::-1]] = labels[::-1]
+    return np.unique(numbers[labels != first[numbers]])
+
+
+def without_overlaps(
+    splits: dict[str, pd.DataFrame], conflicts: Literal["first", "drop"] = "first"
+) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
     """(the source's splits without duplicates and shared texts, counts of what was dropped).
 
     test stays as it was published. A text of validation must not stand in test, one of train in neither.
     splits: what read_split returns; what comes back has the columns label and words, and of test in_train.
+    conflicts: of the rows of a text with several labels keep the first, or drop all.
     """
     texts = text_numbers(splits)
-    kept, counts = {}, {"official_test": "test" in splits, "duplicates_dropped": 0}
+    conflicting = conflicting_texts(splits, texts)
+    kept, counts = {}, {"official_test": "test" in splits, "conflicting_texts": len(conflicting)}
+    if "test" in splits:
+        counts["conflicting_texts_in_test"] = int(np.isin(conflicting, texts["test"]).sum())
+    counts |= {"conflicting_rows_dropped": 0} if conflicts == "drop" else {}
+    counts["duplicates_dropped"] = 0
     if "test" in splits:
         kept["test"] = splits["test"][["label", "words"]].assign(in_train=texts["test"].isin(texts["train"]))
     for name in ("validation", "train"):
@@ -36,6 +54,10 @@ def without_overlaps(splits: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.Data
             in_other = texts[name].isin(texts[other])
             counts[f"{name}_texts_in_{other}_dropped"] = int(in_other.sum())
             shared |= in_other
+        if conflicts == "drop":
+            several = texts[name].isin(conflicting) & ~shared
+            counts["conflicting_rows_dropped"] += int(several.sum())
+            shared |= several
         duplicated = texts[name].duplicated() & ~shared
         counts["duplicates_dropped"] += int(duplicated.sum())
         kept[name] = splits[name].loc[~shared & ~duplicated, ["label", "words"]]

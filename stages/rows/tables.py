@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from stages.settings.errors import InputError
+from stages.text import blank
 
 LOCAL = Path("data/local")
 ROWS = 1024  # of a table at most
@@ -53,7 +54,7 @@ def joined(table: pd.DataFrame, columns: Sequence[str], separator: str) -> pd.Se
         there = [value for value in values if not (pd.api.types.is_scalar(value) and pd.isna(value))]
         if odd := [value for value in there if not isinstance(value, str)]:
             return odd[0]
-        return separator.join(value for value in there if value.strip()) if there else None
+        return separator.join(value for value in there if not blank(value)) if there else None
 
     texts = [join(row) for row in zip(*(table[name] for name in columns), strict=True)]
     return pd.Series(texts, table.index, dtype=object)

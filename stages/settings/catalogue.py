@@ -4,7 +4,7 @@ import re
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 
 def shaped(pattern: str, what: str) -> AfterValidator:
@@ -101,7 +101,22 @@ def listed(columns: Any) -> Any:
 Columns = Annotated[list[str], Field(min_length=1), BeforeValidator(listed)]
 
 
-class Dataset(Entry):
+class Selected(Entry):
+    """An entry that a selection names."""
+
+    _name: str = PrivateAttr("")
+
+    @property
+    def name(self) -> str:
+        """Its key in the catalogue, once it is selected."""
+        return self._name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._name = name
+
+
+class Dataset(Selected):
     """Labelled texts and how to split them.
 
     Where the source has a validation or test split, that is taken; otherwise it is held out of train. A size is a
@@ -114,6 +129,8 @@ class Dataset(Entry):
     label: str = "label"
     labels: Annotated[list[str], Field(min_length=2)]  # names, in the order of the label's numbers
     corrections: LocalFile | None = None  # of labels, by hand, in data/local/
+    # A text that stands in the source with several labels: the first one, or none of its rows in train and validation.
+    conflicts: Literal["first", "drop"] = "first"
     train: Size | None
     validation: Size | None
     test: Size | None
@@ -148,7 +165,7 @@ class HubModel(Entry):
 ModelSource = Annotated[WheelFolder | HubModel, meant(WheelFolder, HubModel)]
 
 
-class Model(Entry):
+class Model(Selected):
     """A pretrained encoder and the settings that suit it."""
 
     source: ModelSource
@@ -157,7 +174,7 @@ class Model(Entry):
     peft: dict[str, Any]  # defaults under the method's own settings, where the method has such a setting
 
 
-class Method(Entry):
+class Method(Selected):
     """What is trained: an adapter (peft's own settings), everything, or the classification head alone."""
 
     peft: dict[str, Any] | Literal["full", "head"]

@@ -13,7 +13,7 @@ training, not after.
 import difflib
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -35,6 +35,7 @@ BOUND = {
     "method": ["method", "methods.${method}"],
     "source": ["model", "models.${model}.source"],
     "without_markup": ["tokenize.strip_markup"],
+    "with_texts": ["report.texts"],
     "settings": ["dataset", "model", "method", "tokenize", "train"],
 }
 
@@ -86,6 +87,7 @@ def load_params(path: Path = PARAMS) -> BaseModel:
 
     try:
         values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        halved = next((text for text in strings(values) if text.encode(errors="ignore").decode() != text), None)
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run this from the folder that holds dvc.yaml") from None
     except UnicodeDecodeError as error:
@@ -95,6 +97,8 @@ def load_params(path: Path = PARAMS) -> BaseModel:
         raise InputError(f"{path}: line {line}: not valid YAML: {error.problem}; fix it") from None
     except (YAMLError, ValueError, TypeError, RecursionError) as error:  # a control character, a date with month 13
         raise InputError(f"{path}: not valid YAML: {error}; fix it") from None
+    if halved is not None:  # by \ud83d\ude00, as JSON has it
+        raise InputError(f"{path}: {halved!a:.60}: half of a character; write the character itself")
     try:
         params = schema().model_validate(values)
     except ValidationError as error:
@@ -113,6 +117,17 @@ def load_params(path: Path = PARAMS) -> BaseModel:
             f"{path}: train.class_weights: the data set has no label {unknown[0]!r}; its labels are {', '.join(labels)}"
         )
     return params
+
+
+def strings(node: Any) -> Iterator[str]:
+    """All strings in the values of a YAML file, keys among them."""
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict):
+        yield from strings([*node, *node.values()])
+    elif isinstance(node, list):
+        for each in node:
+            yield from strings(each)
 
 
 def explain(error: ValidationError) -> str:
@@ -139,6 +154,7 @@ def select(params: BaseModel, key: str) -> Any:
     if name not in catalogue:
         near = difflib.get_close_matches(name, catalogue, n=1) or sorted(catalogue)
         raise InputError(f"{PARAMS}: {key}: no entry {name!r} under {key}s; did you mean {' or '.join(near)}?")
+    catalogue[name].name = name
     return catalogue[name]
 
 
@@ -152,6 +168,7 @@ def arguments(stage: Callable, params: BaseModel) -> dict[str, Any]:
         "method": lambda: select(params, "method"),
         "source": lambda: select(params, "model").source,
         "without_markup": lambda: params.tokenize.strip_markup,
+        "with_texts": lambda: params.report.texts,
         "settings": lambda: params,
     }
     return {
