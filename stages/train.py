@@ -2,8 +2,7 @@
 
 In:  data/tokens/{train,validation}.arrow and models/base/.
 Out: models/adapter/ (see stages/classifier/network.py), metrics/training.json, and against the optimizer's step
-     metrics/training.csv (loss, learning rate) and metrics/validation.csv (loss, accuracy); data/validation.parquet,
-     the calibrated prediction for each validation text, by which evaluate chooses a threshold.
+     metrics/training.csv (loss, learning rate) and metrics/validation.csv (loss, accuracy).
 
 A killed run goes on from its last checkpoint and
 ends with the same bytes. Wall time and hardware are shown on the terminal only: they would make reruns differ. With
@@ -25,7 +24,7 @@ from stages.classifier.progress import Progress
 from stages.classifier.recipe import Recipe
 from stages.classifier.tokens import open_tokens
 from stages.classifier.training import Training
-from stages.files import METRICS, VALIDATION, write_csv, write_json, write_table
+from stages.files import METRICS, write_csv, write_json
 from stages.run import main
 from stages.settings.catalogue import Method, Model
 
@@ -48,18 +47,25 @@ def train(*, model: Model, method: Method, recipe: Recipe) -> None:
     if not processes.first:
         return
     temperature, bias = calibrate(training.network, scores, labels)
-    metadata = training.tokens.metadata
+    told, counts = training.tokens.metadata, parameter_counts(training.network)
+    names = told["labels"]
     save_classifier(
         training.network,
         {
-            "tokenize": metadata["tokenize"],
+            **{name: told[name] for name in ("columns", "separator", "tokenize")},
             "calibration_temperature": temperature,
             "calibration_bias": bias.tolist(),
+            "trained": {
+                "dataset": told["name"],
+                "model": model.name,
+                "method": method.name,
+                "texts": len(training.tokens),
+                "parameters": counts["parameters"],
+                "trainable_parameters": counts["trainable_parameters"],
+            },
         },
+        pd.DataFrame({"label": labels, **predictions(scores / temperature + bias, names)}),
     )
-    names = metadata["labels"]
-    calibrated = pd.DataFrame({"label": labels, **predictions(scores / temperature + bias, names)})
-    write_table(VALIDATION, calibrated, labels=names)
     write_curves(training.progress)
     loss, accuracy = quality(scores / temperature + bias, labels)  # as it answers: weights of the labels are undone
     write_json(
@@ -71,11 +77,11 @@ def train(*, model: Model, method: Method, recipe: Recipe) -> None:
             "temperature": round(temperature, 4),
             "bias": dict(zip(names, bias.round(4).tolist(), strict=True)),
             "learning_rate": training.rate,
-            "short_epochs": training.plan.short_epochs,
-            "epochs": training.plan.epochs,
+            **training.plan.epochs_of(training.progress.step),
             "steps": training.progress.step,
+            "planned_steps": training.plan.steps,
             "kept_step": kept,
-            **parameter_counts(training.network),
+            **counts,
         },
     )
     checkpoint.finish(training.key)

@@ -105,11 +105,11 @@ def test_adalora_ends_at_its_rank_and_keeps_its_penalty(bert):
 @pytest.mark.parametrize(
     ("peft", "problem"),
     [
-        ({"peft_type": "LORO"}, "LORO"),
-        ({}, "None"),
-        ({"peft_type": "LORA", "rank": 8}, "rank"),
-        ({"peft_type": "LORA", "r": 0}, "r"),
-        ({"peft_type": "LORA", "r": "eight"}, "r"),
+        ({"peft_type": "LORO"}, "peft_type: 'LORO' is none of peft's"),
+        ({}, "peft_type: 'None' is none of peft's"),
+        ({"peft_type": "LORA", "rank": 8}, "argument 'rank'"),
+        ({"peft_type": "LORA", "r": 0}, "`r` should be a positive integer"),
+        ({"peft_type": "LORA", "r": "eight"}, "not supported between instances of 'str' and 'int'"),
         ({"peft_type": "LORA", "target_modules": "*query"}, "nothing to repeat"),
         ({"peft_type": "LORA", "modules_to_save": "classifier"}, "modules_to_save: a list is needed, not 'classifier'"),
         ({"peft_type": "ADALORA", "beta1": 1.5}, "AssertionError"),

@@ -9,7 +9,7 @@ from conftest import read
 from encoders import FAMILIES, write_encoder
 from safetensors.torch import load_file, save_file
 from tiny import ROOT, reviews
-from transformers import AutoTokenizer, BloomConfig, BloomModel
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, BloomConfig, BloomModel
 
 from stages.classifier.calibration import calibrate
 from stages.classifier.forward import logits, pad, quiet
@@ -25,6 +25,8 @@ from stages.use.loading import load_classifier
 
 LORA = Method(peft={"peft_type": "LORA", "r": 4, "lora_alpha": 8})
 TEXTS = [text for text, _ in reviews(6)]
+HEADS = {"distilbert": ["classifier", "pre_classifier"], "modernbert": ["classifier", "head"]}
+HEADS |= {family: ["classifier"] for family in ("bert", "roberta")}
 METHODS = list(load_params(ROOT / "params.yaml").methods)
 
 
@@ -69,7 +71,7 @@ def test_tokens(family):
 
 def test_lora_stands_at_all_linear_layers_but_the_head(family):
     model, head = build(family)
-    assert head == (["classifier", "pre_classifier"] if family == "distilbert" else ["classifier"])
+    assert head == HEADS[family]
     plain, _ = classifier(["a", "b", "c"], None)
     linear = {
         name: module
@@ -85,6 +87,20 @@ def test_lora_stands_at_all_linear_layers_but_the_head(family):
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     in_head = sum(p.numel() for name, p in plain.named_parameters() if name.split(".")[0] in head)
     assert trained == in_head + sum(4 * (layer.in_features + layer.out_features) for layer in linear.values())
+
+
+@pytest.mark.parametrize("before", [3, 5])
+def test_all_of_the_head_trains_on_a_classifier_for_other_labels(family, before):
+    """Of a checkpoint that was fine-tuned for as many labels or more, of whose head only the last layer is fresh."""
+    config = AutoConfig.from_pretrained(BASE, num_labels=before)
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(BASE)
+    for method in (Method(peft="head"), LORA):
+        model, head = build(family, method)
+        assert head == HEADS[family]
+        for name, parameter in model.named_parameters():
+            place = name.removeprefix("base_model.model.")
+            if place.split(".")[0] in head and "original_module" not in name:
+                assert parameter.requires_grad, name
 
 
 def test_save_and_reload(family):
@@ -112,10 +128,10 @@ def test_save_and_reload(family):
     assert saved_config["problem_type"] == "single_label_classification"  # so that pipeline() takes a softmax
     saved = load_file(ADAPTER / "adapter_model.safetensors")
     fresh = classifier(["a", "b", "c"], None)[0].state_dict()
-    for name in fresh:  # the whole head, as it was trained
-        if name.split(".")[0] in head:
-            key = f"base_model.model.{name}"
-            torch.testing.assert_close(saved[key], reloaded.state_dict()[name].cpu())
+    of_head = [name for name in fresh if name.split(".")[0] in head]
+    assert {name.split(".")[0] for name in of_head} == set(head)
+    for name in of_head:  # the whole head, as it was trained
+        torch.testing.assert_close(saved[f"base_model.model.{name}"], reloaded.state_dict()[name].cpu())
 
 
 def test_ia3_scales_keys_values_and_the_feed_forward(family):
@@ -173,8 +189,8 @@ def test_classifier_as_target(family):
     model, head = build(family, method, labels=2)
     trained = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
     assert {name.split(".")[0] for name in trained} == set(head)
-    dense, last = 32 * 32 + 32, 32 * 2 + 2  # hidden size 32, two labels
-    assert sum(trained.values()) == (dense + last if family in ("distilbert", "roberta") else last)
+    dense, last = 32 * 32 + 32, 32 * 2 + 2  # hidden size 32, two labels; ModernBERT's norm is as large as a bias
+    assert sum(trained.values()) == (last if family == "bert" else dense + last)
     # Beside another layer, it changes nothing: the head trains in full anyway.
     query = {"distilbert": "q_lin", "modernbert": "Wqkv"}.get(family, "query")
     peft = {"peft_type": "LORA", "r": 8, "target_modules": [query]}
@@ -207,13 +223,13 @@ def test_a_checkpoint_with_a_head_for_other_labels(family):
 
 
 def test_a_checkpoint_with_a_head_for_as_many_labels(family):
-    """The head is of another task, so its weights are fresh here too."""
+    """The head is of another task, so the weights of its last layer are fresh here too."""
     torch.manual_seed(1)
     own = classifier(["a", "b"], None)[0]
     own.save_pretrained(BASE)
     torch.manual_seed(2)
     model, head = classifier(["c", "d"], None)
-    assert head == ["classifier"]
+    assert head == HEADS[family]
     weights = [name for name, p in own.named_parameters() if name.startswith("classifier.") and p.ndim == 2]
     assert weights
     for name in weights:

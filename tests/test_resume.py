@@ -153,7 +153,8 @@ def test_patience_ends_it_early_and_the_best_weights_are_kept(finished, monkeypa
     assert list(weights) == [1, 2, 3, 4, 5, 6]
     assert "train: ended at step 6 of 20: no better since step 4" in capfd.readouterr().out
     result = read("metrics/training.json")
-    assert (result["steps"], result["kept_step"]) == (6, 4)
+    assert (result["steps"], result["planned_steps"], result["kept_step"]) == (6, 20, 4)
+    assert (result["epochs"], result["short_epochs"]) == (0.3, 0)  # and not the one that was planned
     assert result["train_loss"] == pytest.approx(pd.read_csv("metrics/training.csv")["loss"].iloc[-1], abs=1e-4)
     assert pd.read_csv("metrics/validation.csv")["step"].tolist() == [1, 2, 3, 4, 5, 6]
     assert pd.read_csv("metrics/training.csv")["step"].iloc[-1] == 6

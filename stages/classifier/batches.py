@@ -25,6 +25,13 @@ class Plan:
         self.steps = (self.short_epochs + epochs) * self.steps_per_epoch
         self.epoch = -1
 
+    def epochs_of(self, steps: int) -> dict[str, float]:
+        """How many epochs so many steps are: short_epochs and then epochs, whole numbers as such."""
+        done = steps / self.steps_per_epoch
+        short = min(done, self.short_epochs)
+        both = {"short_epochs": round(short, 2), "epochs": round(done - short, 2)}
+        return {name: int(epochs) if epochs == int(epochs) else epochs for name, epochs in both.items()}
+
     def batch(self, step: int) -> tuple[Tokens, np.ndarray]:
         """(all rows as a step's epoch reads them, the numbers of those that the step takes); steps count from 1."""
         epoch, number = divmod(step - 1, self.steps_per_epoch)

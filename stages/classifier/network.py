@@ -1,9 +1,10 @@
 """The classifier: built of encoder and head, set to train what the method trains, and saved.
 
 models/adapter holds what was trained on top of models/base (an adapter and what trains in full, the head at least; or
-all weights), the tokenizer, and a config.json with the label names and four values of our own: `base`, a digest of
-models/base, `tokenize`, the settings that the texts were cut with, and `calibration_temperature` and
-`calibration_bias`, which the last layer has already (see calibration.py).
+all weights), the tokenizer, validation.parquet, its prediction for each validation text, and a config.json with the
+label names and seven values of our own: `base`, a digest of models/base; `columns` and `separator`, which say what a
+text was read from; `tokenize`, the settings that the texts were cut with; `calibration_temperature` and
+`calibration_bias`, which the last layer has already (see calibration.py); and `trained`, on what and how.
 """
 
 import re
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from stages.classifier import checkpoint
-from stages.files import ADAPTER, BASE, read_json, replaced, write_json
+from stages.files import ADAPTER, BASE, VALIDATION, read_json, replaced, write_json, write_table
 from stages.settings.catalogue import Method
 from stages.settings.errors import InputError, out_of_memory
 
@@ -51,15 +52,16 @@ def classifier(labels: list[str], dropout: float | None):
     fresh = loading["missing_keys"] | {key for key, *_ in loading["mismatched_keys"]}
     encoder = f"{model.base_model_prefix}."
     head = {key.removeprefix(encoder).split(".")[0] for key in fresh}
+    # A checkpoint that was fine-tuned for other labels has weights for a part of the head: all of it trains.
+    head |= {name.split(".")[0] for name, _ in model.named_parameters() if not name.startswith(encoder)}
     if lacking := sorted(key for key in fresh if key.startswith(encoder) and not key.startswith(f"{encoder}pooler.")):
         raise InputError(
             f"{BASE}: the checkpoint lacks {len(lacking)} weights of the encoder, {lacking[0]} for one: "
             f"it is no {config.model_type} as transformers has it; choose another model"
         )
-    if not head:  # of a checkpoint that was fine-tuned for as many labels, but for another task
+    if not fresh:  # of a checkpoint that was fine-tuned for as many labels, but for another task
         last = [name for name, module in model.named_children() if any(True for _ in module.parameters())][-1]
         setattr(model, last, getattr(AutoModelForSequenceClassification.from_config(config), last))
-        head = {last}
     if getattr(last_layer(model), "bias", None) is None:
         raise InputError(
             f"{BASE}: the head of {config.model_type} ends in no linear layer with a bias, which the calibration sets; "
@@ -89,6 +91,12 @@ def check_layers(model, setting: str, names: list[str]) -> None:
             raise InputError(
                 f"params.yaml: {setting}: the model has no layer {wanted!r}; its linear layers are {', '.join(linear)}"
             )
+
+
+def stands_in(head: list[str], name: str, model) -> bool:
+    """Whether all layers of the model that bear the name are a module of the head or stand inside one."""
+    layers = [layer for layer, _ in model.named_modules() if f".{layer}".endswith(f".{name}")]
+    return all(layer.split(".")[0] in head for layer in layers)
 
 
 def with_method(model, head: list[str], method: Method, defaults: dict[str, Any], steps: int):
@@ -142,7 +150,7 @@ def peft_settings(model, head: list[str], own: dict[str, Any], defaults: dict[st
         settings["modules_to_save"] = sorted({*head, *more})
     if isinstance(targets := settings.get("target_modules"), list):
         check_layers(model, "target_modules", targets)
-        settings["target_modules"] = [name for name in targets if name not in head]
+        settings["target_modules"] = [name for name in targets if not stands_in(head, name, model)]
     return settings
 
 
@@ -189,8 +197,11 @@ def peft_errors_refused() -> Iterator[None]:
         raise refusal((str(error) or repr(error)).splitlines()[0]) from error
 
 
-def save_classifier(network, settings: dict[str, Any]) -> None:
-    """Write models/adapter/: the trained weights, tokenizer, and config.json with `base` and `settings` added to it."""
+def save_classifier(network, settings: dict[str, Any], validation=None) -> None:
+    """Write models/adapter/: the trained weights, tokenizer, and config.json with `base` and `settings` added to it.
+
+    validation: a DataFrame of the validation rows with their label, predicted and confidence, which goes with them.
+    """
     from transformers import AutoTokenizer
 
     network.config.update({"base": checkpoint.key({}, [BASE]), **settings})
@@ -199,9 +210,9 @@ def save_classifier(network, settings: dict[str, Any]) -> None:
         network.config.save_pretrained(folder)
         AutoTokenizer.from_pretrained(BASE, local_files_only=True).save_pretrained(folder)
         (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
+        if validation is not None:
+            write_table(folder / VALIDATION.name, validation, labels=list(network.config.id2label.values()))
         if (path := folder / "adapter_config.json").is_file():
             config = network.active_peft_config  # peft writes its sets in the order of their hashes
             content = {k: sorted(v) if isinstance(getattr(config, k), set) else v for k, v in read_json(path).items()}
             write_json(path, dict(sorted(content.items())))
-        for path in folder.glob("*.safetensors"):
-            path.chmod(0o644)  # as a checkout makes it; safetensors writes 0600

@@ -1,5 +1,6 @@
 """A training run as a value: set up from its recipe, stepped through, its state saved and restored."""
 
+import bisect
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -23,7 +24,7 @@ from stages.classifier.recipe import Recipe
 from stages.classifier.tokens import Tokens
 from stages.files import BASE, TOKENS
 from stages.settings.catalogue import Method, Model
-from stages.settings.errors import InputError
+from stages.settings.errors import InputError, out_of_memory
 
 
 class Training:
@@ -82,7 +83,8 @@ class Training:
 
             in_products(network)
         network = with_method(network, head, method, model.peft, self.plan.steps)
-        check_fit(network, self.recipe, self.tokens.metadata)
+        check_fit(network, self.recipe)
+        check_length(network, self.tokens.metadata["tokenize"]["max_length"])
         return network.to(device).train()
 
     def checkpoint_key(self, model: Model, method: Method) -> str:
@@ -219,17 +221,41 @@ class Training:
             )
 
 
-def check_fit(network, recipe: Recipe, metadata: dict[str, Any]) -> None:
-    """Raises InputError if the recipe does not suit the method, or the texts and the virtual tokens of a learned prompt
-    do not fit the model together.
-    """
+def check_fit(network, recipe: Recipe) -> None:
+    """Raises InputError if the recipe does not suit the method."""
     follows_validation = recipe.keep == "best" or recipe.patience is not None
     if follows_validation and getattr(network.base_model, "update_and_allocate", None):
         setting = "keep: best" if recipe.keep == "best" else f"patience: {recipe.patience}"
         raise InputError(f"params.yaml: train.{setting} is not for AdaLoRA, whose ranks move to the end")
+
+
+def check_length(network, longest: int) -> None:
+    """Raises InputError if the network, which is on the CPU, cannot read a text of so many tokens: it is given one.
+
+    What a config states of the positions does not tell: some encoders keep two of them free, a learned prompt takes its
+    own, and others state nothing.
+    """
+
+    def reads(length: int) -> bool:
+        import torch
+
+        ids = torch.full((1, length), 1 if network.config.pad_token_id != 1 else 0)
+        try:
+            with torch.inference_mode():
+                network.eval()(input_ids=ids, attention_mask=torch.ones_like(ids))
+        except (IndexError, RuntimeError) as error:  # a position beyond the table, or tensors that do not fit
+            if out_of_memory(error):
+                raise
+            return False
+        return True
+
+    if reads(longest):
+        return
+    most = bisect.bisect_left(range(longest), True, key=lambda length: not reads(length + 1))
     virtual = getattr(getattr(network, "active_peft_config", None), "num_virtual_tokens", 0)
-    if (longest := metadata["tokenize"]["max_length"]) + virtual > metadata["limit"]:
-        raise InputError(
-            f"params.yaml: tokenize.max_length: {longest} and the method's {virtual} virtual tokens are above the "
-            f"model's limit of {metadata['limit']}; lower it to {metadata['limit'] - virtual}"
-        )
+    beside = f" beside the method's {virtual} virtual tokens" if virtual else ""
+    raise InputError(
+        f"params.yaml: tokenize.max_length: the model cannot read {longest} tokens{beside}; lower it to {most}"
+        if most
+        else f"{BASE}: the model cannot read a text; choose another model"
+    )
