@@ -1,7 +1,6 @@
 """Score the trained classifier on the test split, once, against the baseline.
 
-In:  models/base/, models/adapter/, data/tokens/test.arrow, data/raw/test.parquet, data/baseline.parquet, and
-     data/validation.parquet, on which the threshold of confidence is chosen.
+In:  models/base/, models/adapter/, data/tokens/test.arrow, data/raw/test.parquet and data/baseline.parquet.
 Out: metrics/evaluate.json, data/predictions.parquet (every text with its predicted label and probabilities, and with
      the words that decided the most confident mistakes), metrics/confusion.png, and plot data:
      metrics/{confusion,roc,precision_recall,reliability,coverage}.csv.
@@ -53,17 +52,21 @@ from stages.use.explaining import explanation
 from stages.use.loading import load_classifier
 from stages.use.threshold import confidence_threshold
 
+Share = Annotated[float, Field(gt=0, lt=1)]
+
 
 def evaluate(
     *,
     bins: Annotated[int, Field(ge=2, le=100)],
-    target_accuracy: Annotated[float, Field(gt=0, lt=1)],
+    target_accuracy: Share,
+    target_level: Share,
     explained: Annotated[int, Field(ge=0)],
 ) -> None:
     """Score, compare, draw.
 
     bins: of the reliability diagram and the ECE; target_accuracy: of the texts whose confidence is above a threshold,
-    which is chosen for it on validation; explained: mistakes whose deciding words are looked for.
+    which is chosen for it on validation; target_level: the chance, at most, that it misses that; explained: mistakes
+    whose deciding words are looked for.
     """
     from scipy.special import softmax
 
@@ -95,8 +98,10 @@ def evaluate(
         right = table["predicted"] == table["label"]
         result["accuracy_without_overlap"] = float(right[~raw["in_train"]].mean())
     result |= against_baseline(table, names)
-    result["above_threshold"] = above_threshold(table, target_accuracy)
-    write_json(METRICS / "evaluate.json", rounded(result) | {"mcnemar_p": result["mcnemar_p"], "n": len(labels)})
+    result["above_threshold"] = above_threshold(table, target_accuracy, target_level)
+    # A small p would be rounded to 0.
+    exact = {name: result[name] for name in ("mcnemar_p",) if name in result}
+    write_json(METRICS / "evaluate.json", rounded(result) | exact | {"n": len(labels)})
 
     mistakes = table[table["predicted"] != table["label"]].nlargest(explained, "confidence")["text"]
     table["decided_by"] = ""
@@ -108,13 +113,19 @@ def evaluate(
 
 
 def against_baseline(table: pd.DataFrame, names: list[str]) -> dict:
-    """The baseline's accuracy and the difference to it, of the same texts, and both classifiers' metrics by label."""
+    """The baseline's accuracy and the difference to it, of the same texts, and both classifiers' metrics by label; of a
+    baseline that has learned nothing, the accuracy of guessing alone.
+    """
     labels, predicted = table["label"].to_numpy(), table["predicted"].to_numpy()
-    baseline = read_table(BASELINE)[0]["predicted"].to_numpy()
+    of_test, metadata = read_table(BASELINE)
+    baseline = of_test["predicted"].to_numpy()
     right, baseline_right = predicted == labels, baseline == labels
     by_label, of_baseline = metrics_by_label(labels, predicted, names), metrics_by_label(labels, baseline, names)
     for name in names:
         by_label[name]["mean_probability"] = float(table[f"probability_{name}"].mean())
+    if not metadata["learned"]:
+        return {"guessing_accuracy": float(baseline_right.mean()), "labels": by_label}
+    for name in names:
         by_label[name] |= {f"baseline_{k}": value for k, value in of_baseline[name].items() if k != "support"}
     return {
         "baseline_accuracy": float(baseline_right.mean()),
@@ -126,10 +137,15 @@ def against_baseline(table: pd.DataFrame, names: list[str]) -> dict:
     }
 
 
-def above_threshold(table: pd.DataFrame, target: float) -> dict[str, float]:
-    """The confidence from which on the target is reached on validation, and what that gives on the test texts."""
-    right, threshold = (table["predicted"] == table["label"]).to_numpy(), confidence_threshold(target)
-    return {"target": target, "threshold": threshold} | metrics_above(threshold, table["confidence"].to_numpy(), right)
+def above_threshold(table: pd.DataFrame, target: float, level: float) -> dict[str, float]:
+    """The confidence from which on validation shows the target to be reached, if there is one, and what that gives on
+    the test texts.
+    """
+    asked = {"target": target, "level": level}
+    if (threshold := confidence_threshold(target, level)) is None:
+        return asked
+    right = (table["predicted"] == table["label"]).to_numpy()
+    return asked | {"threshold": threshold} | metrics_above(threshold, table["confidence"].to_numpy(), right)
 
 
 def write_plots(table: pd.DataFrame, probabilities: np.ndarray, names: list[str]) -> None:

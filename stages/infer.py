@@ -12,44 +12,54 @@ Out: metrics/samples.json (as the pipeline's stage, that is without arguments).
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from stages.classifier.processes import Processes
 from stages.files import METRICS, write_json
 from stages.run import one_of_several, run
-from stages.settings.environment import rank_and_count
+from stages.settings.environment import rank_and_count, share_cores
 from stages.settings.errors import InputError, out_of_memory
+from stages.settings.params import load_params
+from stages.text import blank
 from stages.use.lines import answer_lines
-from stages.use.scoring import Classifier, Job, confidence_needed, score_file, score_share
-
-Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
+from stages.use.scoring import Answer, Classifier, Job, confidence_needed, is_share, score_file, score_share
 
 
-def predict(texts: list[str | None], min_confidence: float = 0.0) -> list[tuple[str | None, float | None]]:
-    """(label, calibrated confidence) of each text, (None, None) of a blank one. Loads the model each time; for many
-    calls keep a Classifier.
+def not_blank(text: str) -> str:
+    if blank(text):
+        raise ValueError("a text that is not blank is needed")
+    return text
 
-    min_confidence: below it the label is "uncertain". Raises InputError if models/base or models/adapter is missing.
+
+def predict(
+    texts: str | Iterable[str | None], min_confidence: float = 0.0, min_accuracy: float | None = None
+) -> Answer | list[Answer]:
+    """(label, calibrated confidence) of a text, or a list of these for an iterable of texts; (None, None) of a missing
+    or blank one. Loads the model each time; for many calls keep a Classifier.
+
+    min_confidence: below it the label is "uncertain"; min_accuracy, in its place: so many of the other labels are
+    right. Raises InputError if models/base or models/adapter is missing, or for what is no text.
     """
-    return Classifier(min_confidence)(texts)
+    return Classifier(min_confidence, min_accuracy)(texts)
 
 
-def infer(*, texts: Annotated[list[Text], Field(min_length=1)]) -> None:
-    """Score the sample texts."""
-    answers = predict(texts)
-    write_json(
-        METRICS / "samples.json",
-        [
-            {"text": text, "label": label, "confidence": round(confidence, 4)}
-            for text, (label, confidence) in zip(texts, answers, strict=True)
-        ],
-    )
+def infer(*, texts: Annotated[list[Annotated[str, AfterValidator(not_blank)]], Field(min_length=1)], with_texts: bool):
+    """Score the sample texts; with_texts: write them beside their answers."""
+    samples = []
+    for text, (label, confidence) in zip(texts, predict(texts), strict=True):
+        if label is None:
+            raise InputError(
+                f"params.yaml: infer.texts: the tokenizer finds nothing to read in {text!r:.40}; change it"
+            )
+        shown = {"text": text} if with_texts else {}
+        samples.append(shown | {"label": label, "confidence": round(confidence, 4)})
+    write_json(METRICS / "samples.json", samples)
 
 
 def check_arguments(texts: list[str]) -> None:
@@ -59,6 +69,22 @@ def check_arguments(texts: list[str]) -> None:
             raise InputError(f"{text!a:.60}: not UTF-8")
         if text.startswith("-") and text != "-" and text not in after:
             raise InputError(f"{text!r:.60}: no such option; before texts that begin with a dash put --")
+
+
+def asked_confidence(min_confidence: str | None, min_accuracy: float | None) -> float:
+    """Below which an answer is uncertain, by the options of the command line."""
+    if min_confidence is not None and min_accuracy is not None:
+        raise InputError("--min-confidence and --min-accuracy: give one of them")
+    if min_confidence == "target":
+        evaluate = load_params().evaluate
+        return confidence_needed(0.0, evaluate.target_accuracy, evaluate.target_level)
+    try:
+        number = float(min_confidence or 0)
+    except ValueError:
+        number = -1.0
+    if not is_share(number):
+        raise InputError(f"--min-confidence {min_confidence}: a number from 0 to 1, or target, is needed")
+    return confidence_needed(number, min_accuracy)
 
 
 def show_table(texts: list[str], classifier: Classifier, explain: bool) -> None:
@@ -95,11 +121,16 @@ def main(
     explain: Annotated[bool, typer.Option("--explain", help="Show which of their words decided.")] = False,
     min_confidence: Annotated[
         str | None,
-        typer.Option(help='Answer "uncertain" below this share; target: evaluate.target_accuracy needs it.'),
+        typer.Option(help='Answer "uncertain" below this share; target: as evaluate.target_accuracy needs it.'),
+    ] = None,
+    min_accuracy: Annotated[
+        float | None, typer.Option(help='Answer "uncertain" so often that of the other answers this share is right.')
     ] = None,
     file: Annotated[Path | None, typer.Option(help="Score a .csv, .jsonl or .parquet file.")] = None,
-    column: Annotated[list[str] | None, typer.Option(help="Its column of texts, or several.  [default: text]")] = None,
-    separator: Annotated[str | None, typer.Option(help="Between the texts of several.  [default: a new line]")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="Its column of texts, or several.  [default: training's]")
+    ] = None,
+    separator: Annotated[str | None, typer.Option(help="Between the texts of several.  [default: training's]")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Where its rows go, with predicted and confidence.  [default: scored.parquet]")
     ] = None,
@@ -117,9 +148,10 @@ def main(
     processes.
     """
     of_a_file = column or separator is not None or out or overwrite
-    if not (texts or file or of_a_file or explain or min_confidence):
+    if not (texts or file or of_a_file or explain or min_confidence or min_accuracy is not None):
         return run(infer)
     os.environ["HF_HUB_OFFLINE"] = "1"
+    share_cores()
     with errors_in_a_line():
         check_arguments(texts or [])
         if bool(file) == bool(texts):
@@ -128,14 +160,14 @@ def main(
             raise InputError("--column, --separator, --out and --overwrite are of a --file")
         if explain and (file or texts == ["-"]):
             raise InputError("--explain is for texts on the command line")
-        confidence = confidence_needed(min_confidence)
+        confidence = asked_confidence(min_confidence, min_accuracy)
         if texts == ["-"]:
             answer_lines(Classifier(confidence))
         elif texts:
             show_table(texts, Classifier(confidence), explain)
         else:
-            separator = "\n" if separator is None else separator
-            job = Job(file, out or Path("scored.parquet"), tuple(column or ["text"]), separator, confidence)
+            out = out or Path("scored.parquet")
+            job = Job.like_training(file, out, column or (), separator, min_confidence=confidence)
             if rank_and_count():
                 with one_of_several("infer"):
                     score_share(job, Processes.here())

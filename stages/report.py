@@ -36,8 +36,8 @@ def accuracy_by_length(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def confident_mistakes(predictions: pd.DataFrame, count: int) -> list[dict]:
-    """The wrong predictions of highest confidence."""
-    wrong = predictions[predictions["label"] != predictions["predicted"]]
+    """The wrong predictions of highest confidence; row: from 1, in the test split."""
+    wrong = predictions[predictions["label"] != predictions["predicted"]].assign(row=lambda table: table.index + 1)
     return wrong.nlargest(count, "confidence").to_dict("records")
 
 
@@ -47,12 +47,18 @@ def read_csv(path: Path, texts: list[str], rows: int | None = None) -> pd.DataFr
 
 
 def report(
-    *, settings: Any, method: Method, mistakes: Annotated[int, Field(ge=0)], doubtful: Annotated[int, Field(ge=0)]
+    *,
+    settings: Any,
+    method: Method,
+    texts: bool,
+    mistakes: Annotated[int, Field(ge=0)],
+    doubtful: Annotated[int, Field(ge=0)],
 ) -> None:
     """Draw the pictures and fill the template.
 
-    settings: params.yaml, checked, of which the template sees what dvc.yaml tracks; method: the selected entry;
-    mistakes: how many confident ones to show; doubtful: how many labels of train.
+    settings: params.yaml, checked, of which the template sees what dvc.yaml tracks; method: the selected entry; texts:
+    show them, and not their places alone; mistakes: how many confident ones to show; doubtful: how many labels of
+    train.
     """
     from jinja2 import Environment, StrictUndefined
 
@@ -77,6 +83,7 @@ def report(
     text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         params={key: getattr(settings, key) for key in BOUND["settings"]},
         method=method,
+        texts=texts,
         labels=metadata["labels"],
         adapter=read_json(path) if (path := ADAPTER / "adapter_config.json").is_file() else None,
         lengths=lengths.to_dict("records"),

@@ -15,9 +15,9 @@ import pytest
 from conftest import infer_command
 from stores import free_port
 
-from stages.files import METRICS, PREDICTIONS, read_json
+from stages.files import PREDICTIONS
 from stages.infer import predict
-from stages.serving.demo import AGAINST, FOR, chosen_threshold, marked_words, verdict
+from stages.serving.demo import AGAINST, FOR, marked_words, verdict
 from stages.use.explaining import Explanation
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -37,12 +37,6 @@ def test_marked_words():
     assert pieces == [("not", "-2.0"), ("so", None), ("good", "+1.0"), ("very", None), ("good", "+1.0")]
     assert colors == {"-2.0": AGAINST, "+1.0": FOR}
     assert marked_words(Explanation("positive", 0.9, ["a", "b"], [0.0, 0.0], 0.0, 0.0)) == ([("a b", None)], {})
-
-
-def test_threshold_is_evaluates(finished):
-    assert chosen_threshold() == read_json(METRICS / "evaluate.json")["above_threshold"]
-    (METRICS / "evaluate.json").unlink()
-    assert chosen_threshold() == {}
 
 
 @pytest.fixture
@@ -138,7 +132,7 @@ def test_a_file_in_a_browser(address, browser, tmp_path):
     page.get_by_label("Its column of texts").fill("body")
     score = page.get_by_role("button", name="Score")
     score.click()
-    page.get_by_text("no column 'body'; it has text; name one").wait_for()
+    page.get_by_text("no column 'body'; the texts are read from body, and the file has text").wait_for()
     page.get_by_label("Its column of texts").fill("text")
     score.click()
     with page.expect_download() as download:

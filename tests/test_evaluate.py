@@ -17,7 +17,7 @@ from stages.results.scores import (
     reliability,
 )
 from stages.results.statistics import wilson_interval
-from stages.use.threshold import lowest_confidence
+from stages.use.threshold import guaranteed_confidence
 
 
 def test_reliability_by_hand():
@@ -36,12 +36,6 @@ def test_coverage_by_hand():
     assert table["confidence"].tolist() == [0.9, 0.8, 0.7, 0.6]
     assert table["coverage"].tolist() == [0.2, 0.6, 0.8, 1.0]  # two texts have the same confidence
     assert table["accuracy"].tolist() == pytest.approx([1, 2 / 3, 3 / 4, 3 / 5])
-    assert lowest_confidence(confidence, right, 0.75) == 0.7
-    assert lowest_confidence(confidence, right, 0.8) == 0.9
-    assert lowest_confidence(confidence, right, 0.5) == 0.6
-    assert lowest_confidence(confidence, ~right, 0.9) == 1.0  # the most confident one is wrong
-    # What is equal in four decimals stands or falls together.
-    assert lowest_confidence(np.array([0.9, 0.85439, 0.85432]), np.array([True, True, False]), 0.95) == 0.9
     above = metrics_above(0.7, confidence, right)
     assert above["coverage"] == 4 / 5
     assert (above["coverage_low"], above["coverage_high"]) == wilson_interval(4, 5)
@@ -59,8 +53,6 @@ def test_coverage_is_thinned():
     for row in table.iloc[[0, 49, 99]].itertuples():
         assert row.accuracy == pytest.approx(right[confidence >= row.confidence].mean())
         assert row.coverage == pytest.approx((confidence >= row.confidence).mean())
-    threshold = lowest_confidence(confidence, right, 0.9)
-    assert right[confidence >= threshold].mean() == pytest.approx(0.9, abs=0.002)
 
 
 def test_metrics_by_label_by_hand():
@@ -91,8 +83,10 @@ def test_what_evaluate_says_of_labels_and_of_the_threshold(finished):
     assert read(METRICS / "training.json")["validation_accuracy"] == pytest.approx(
         (validation["label"] == validation["predicted"]).mean(), abs=5e-5
     )
-    covered = validation[validation["confidence"] >= above["threshold"]]
-    assert (covered["label"] == covered["predicted"]).mean() >= above["target"] == 0.95
+    right = (validation["label"] == validation["predicted"]).to_numpy()
+    expected = guaranteed_confidence(validation["confidence"].to_numpy(), right, above["target"], above["level"])
+    assert above["threshold"] == expected
+    assert right[validation["confidence"] >= above["threshold"]].mean() > above["target"] == 0.9
     covered = table[table["confidence"] >= above["threshold"]]
     assert above["coverage"] == len(covered) / len(table)
     assert above["accuracy"] == pytest.approx((covered["label"] == covered["predicted"]).mean(), abs=5e-5)
@@ -144,7 +138,7 @@ def test_texts_that_stand_in_train_are_left_out_of_a_second_accuracy(finished):
     raw, metadata = read_table(RAW / "test.parquet")
     for in_train in (np.arange(len(raw)) < 30, np.full(len(raw), True)):
         write_table(RAW / "test.parquet", raw.assign(in_train=in_train), **metadata)
-        evaluate(bins=15, target_accuracy=0.95, explained=0)
+        evaluate(bins=15, target_accuracy=0.95, target_level=0.05, explained=0)
         result, predictions = read(METRICS / "evaluate.json"), read_table(PREDICTIONS)[0]
         if in_train.all():
             assert "accuracy_without_overlap" not in result

@@ -8,15 +8,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import INFER, infer_command, read, server
+from datasets import Dataset
 
 from stages import infer
 from stages.infer import predict, show_table
+from stages.settings.errors import InputError
 from stages.use.lines import lines
+from stages.use.scoring import Classifier
+from stages.use.threshold import confidence_threshold
 
 
 def test_texts(finished):
@@ -79,8 +84,8 @@ def test_lines_however_they_arrive():
 
 
 def test_below_a_confidence_the_answer_is_uncertain(finished):
-    """On the command line, in a pipe and in a file; target is the threshold that evaluate chose, also without its
-    metrics, which may be another model's by now.
+    """On the command line, in a pipe and in a file; target is the threshold that evaluate chose, also where models/ is
+    all that there is.
     """
     table = pd.read_parquet("data/predictions.parquet")
     texts = [table["text"][table["confidence"].idxmax()], table["text"][table["confidence"].idxmin()]]
@@ -92,20 +97,39 @@ def test_below_a_confidence_the_answer_is_uncertain(finished):
     piped = infer_command("--min-confidence", middle, "-", given="\n".join(texts).encode()).splitlines()
     assert [json.loads(line)["label"] for line in piped] == [sure, "uncertain"]
     threshold = read("metrics/evaluate.json")["above_threshold"]["threshold"]
-    Path("metrics/evaluate.json").unlink()
+    shutil.rmtree("metrics")
+    shutil.rmtree("data")
     table[["text"]].to_csv("a.csv", index=False)
     infer_command("--file", "a.csv", "--min-confidence", "target")
     scored = pd.read_parquet("scored.parquet")
     assert ((scored["predicted"] == "uncertain") == (table["confidence"] < threshold)).all()
     assert 0 < (scored["predicted"] == "uncertain").sum() < len(table)
+    needed = confidence_threshold(0.8, 0.05)  # typed, and no setting of params.yaml
+    infer_command("--file", "a.csv", "--min-accuracy", "0.8", "--overwrite")
+    scored = pd.read_parquet("scored.parquet")
+    assert ((scored["predicted"] == "uncertain") == (table["confidence"] < needed)).all()
+    assert [label == "uncertain" for label, _ in predict(texts, min_accuracy=0.8)] == [False, low < needed]
 
 
 def test_a_confidence_that_cannot_be(finished):
     for wanted in ("2", "-1", "half", "nan"):
         refused = infer_command("good", f"--min-confidence={wanted}", ok=False)
         assert refused == f"infer: --min-confidence {wanted}: a number from 0 to 1, or target, is needed\n"
-    Path("data/validation.parquet").unlink()
-    assert "data/validation.parquet: not found" in infer_command("good", "--min-confidence", "target", ok=False)
+    for wanted in ("2", "-1", "nan", "0", "1"):
+        refused = infer_command("good", f"--min-accuracy={wanted}", ok=False)
+        assert refused == f"infer: min_accuracy: {float(wanted)}: a number between 0 and 1 is needed\n"
+    both = ("--min-accuracy", "0.7", "--min-confidence", "0.7")
+    assert "give one of them" in infer_command("good", *both, ok=False)
+    told = "infer: no confidence is shown to give an accuracy of 99.0%: "
+    refused = infer_command("good", "--min-accuracy", "0.99", ok=False)
+    assert refused.startswith(told)
+    assert "(at least 299 are needed)" in refused
+    for wanted in (90, True, "0.9", None, -0.1):
+        with pytest.raises(InputError, match=r"min_confidence: .*: a number from 0 to 1 is needed"):
+            predict(["good"], wanted)
+    Path("models/adapter/validation.parquet").unlink()
+    told = "models/adapter/validation.parquet: not found"
+    assert told in infer_command("good", "--min-confidence", "target", ok=False)
     config = read("models/adapter/config.json")
     labels = {"id2label": {"0": "uncertain", "1": "positive"}, "label2id": {"uncertain": 0, "positive": 1}}
     Path("models/adapter/config.json").write_text(json.dumps(config | labels))
@@ -119,6 +143,98 @@ def test_blank_texts_have_no_label(finished):
     rows = infer_command("good film", " ").splitlines()[1:]
     assert rows[1].split() == ["-", "-"]
     assert rows[0].startswith(scored[0])
+
+
+def test_what_a_column_of_texts_may_be(finished):
+    """Each iterable of texts, by the values of pandas, NumPy, Arrow and datasets; a missing one has no label."""
+    texts = ["a good film", "boring and too long"]
+    expected = predict(texts)
+    alone = predict(texts[:1])[0]  # which in a batch differs in the last digits
+    assert predict(texts[0]) == predict(np.str_(texts[0])) == alone
+    frame = pd.DataFrame({"text": texts})
+    for given in (
+        tuple(texts),
+        iter(texts),
+        (text for text in texts),
+        dict.fromkeys(texts).keys(),
+        np.array(texts),
+        np.array(texts, dtype=object),
+        frame["text"],
+        frame["text"].astype("string"),
+        frame["text"].astype("category"),
+        frame["text"].astype(pd.ArrowDtype(pa.string())),
+        pd.Index(texts),
+        pa.array(texts),
+        pa.chunked_array([texts[:1], texts[1:]]),
+        pa.array(texts).dictionary_encode(),
+        Dataset.from_pandas(frame)["text"],
+    ):
+        assert predict(given) == expected, type(given)
+    classifier = Classifier()
+    for missing in (None, float("nan"), np.nan, pd.NA, pd.NaT, pa.scalar(None, pa.string())):
+        assert classifier([missing, texts[0]]) == [(None, None), alone]
+    assert classifier(pa.array([None, texts[0]])) == [(None, None), alone]
+    assert classifier(pd.Series([texts[0], None], dtype="string")) == [alone, (None, None)]
+    assert classifier([]) == classifier(pd.Series([], dtype=str)) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (["good", 5], "text 2 of 2: 5 is no text"),
+        ([b"good"], "text 1 of 1: b'good' is no text"),
+        ([["good", "bad"]], r"text 1 of 1: \['good', 'bad'\] is no text"),
+        ([True], "text 1 of 1: True is no text"),
+        ([{"text": "good"}], "text 1 of 1: .* is no text"),
+        (["good", "half \ud83d"], r"text 2 of 2: 'half \\ud83d': half of a character"),
+        (np.array([1.0, 2.0]), "text 1 of 2: .*1.0.* is no text"),
+        (np.array([["good"], ["bad"]]), "a list or a column of texts, is needed, not ndarray"),
+        (pd.DataFrame({"text": ["good"]}), "is needed, not DataFrame"),
+        ({"text": "good"}, "is needed, not dict"),
+        (b"good", "is needed, not bytes"),
+        (5, "is needed, not int"),
+        (None, "is needed, not NoneType"),
+    ],
+)
+def test_what_is_no_text(finished, given, problem):
+    with pytest.raises(InputError, match=problem):
+        predict(given)
+
+
+@pytest.mark.parametrize("text", ["<br />", "\u200b", "\ufeff \u2060", "\x07", "<p></p>&"[:7], "\u00ad"])
+def test_a_text_that_shows_nothing_has_no_label(finished, text):
+    assert predict([text, "a good film"]) == [(None, None), predict("a good film")]
+    piped = json.loads(infer_command("-", given=f"{text}\n".encode()))
+    assert (piped["label"], piped["confidence"]) == (None, None)
+
+
+def test_a_text_that_the_tokenizer_cannot_read_has_no_label(finished):
+    """BERT's drops the replacement character, and what is left are its special tokens."""
+    assert predict(["\ufffd\ufffd", "a good film"]) == [(None, None), predict("a good film")]
+
+
+def test_a_file_is_read_as_the_training_was(finished):
+    """By the columns and the separator that models/adapter says; others are refused with both lists."""
+    path = Path("models/adapter/config.json")
+    config = read(path)
+    assert (config["columns"], config["separator"]) == (["text"], "\n")
+    path.write_text(json.dumps(config | {"columns": ["title", "body"], "separator": " - "}))
+    frame = pd.DataFrame({"title": ["good", "bad"], "body": ["a film", None], "text": ["dull", "great"]})
+    frame.to_parquet("a.parquet")
+    infer_command("--file", "a.parquet")
+    scored = pd.read_parquet("scored.parquet")
+    labels, confidences = zip(*predict(["good - a film", "bad"]), strict=True)
+    assert scored["predicted"].tolist() == list(labels)
+    assert scored["confidence"].tolist() == pytest.approx(confidences, abs=1e-6)
+    infer_command("--file", "a.parquet", "--separator", "", "--out", "joined.parquet")
+    assert pd.read_parquet("joined.parquet")["confidence"][0] == pytest.approx(predict("gooda film")[1])
+    infer_command("--file", "a.parquet", "--column", "text", "--overwrite")
+    assert pd.read_parquet("scored.parquet")["predicted"].tolist() == [label for label, _ in predict(frame["text"])]
+    frame[["text"]].to_csv("a.csv", index=False)
+    refused = infer_command("--file", "a.csv", "--out", "b.parquet", ok=False)
+    told = "a.csv: no column 'title'; the texts are read from title, body, and the file has text; name"
+    assert refused.startswith(f"infer: {told}")
+    assert not Path("b.parquet").exists()
 
 
 def test_texts_that_begin_with_a_dash(finished):
@@ -136,7 +252,11 @@ def test_texts_that_begin_with_a_dash(finished):
     [
         ("none.csv", None, "none.csv: no such file"),
         ("a.txt", "good", "a.txt: cannot read .txt; use .csv, .jsonl, .parquet"),
-        ("a.csv", "review\ngood\n", "a.csv: no column 'text'; it has review; name one with --column"),
+        (
+            "a.csv",
+            "review\ngood\n",
+            "a.csv: no column 'text'; the texts are read from text, and the file has review",
+        ),
         ("a.csv", "text\n", "a.csv: has no rows"),
         ("a.csv", "text,text\na,b\n", "a.csv: line 1: a header with a different name for each column is needed"),
         ("a.csv", "text,predicted\na,b\n", "a.csv: has a column 'predicted' already; rename it"),
@@ -148,7 +268,7 @@ def test_texts_that_begin_with_a_dash(finished):
         ("a.jsonl", '{"text": "a", "n": 1}\n{"n": "b"}\n', "a.jsonl: lines 1 to 2: Could not convert 'b'"),
         ("a.jsonl", b'{"text": "g\xff"}\n', "a.jsonl: line 1, byte 12: not UTF-8"),
         ("a.jsonl", '{"text": "a", "meta": {}}\n', "a.jsonl: Cannot write struct type 'meta' with no child field"),
-        ("a.parquet", "no", "a.parquet"),
+        ("a.parquet", "no", "a.parquet: not a sound Parquet file: "),
     ],
 )
 def test_mistakes(finished, name, content, message):

@@ -6,16 +6,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import read
+from conftest import read, run_stages
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import escapeHtml
 from matplotlib.image import imread
 from matplotlib.text import Text
-from tiny import ROOT
+from tiny import ROOT, edit_params
+from transformers import AutoConfig
 
-from stages.files import DOUBTFUL, PREDICTIONS, read_table, write_csv, write_json, write_table
+from stages.files import ADAPTER, DOUBTFUL, PREDICTIONS, read_table, write_csv, write_json, write_table
 from stages.report import accuracy_by_length, confident_mistakes, report
 from stages.results.figures import confusion_figure, coverage_figure, length_figure, reliability_figure, training_figure
 from stages.results.markdown import verbatim
@@ -75,8 +76,7 @@ def test_where_the_test_texts_are_from(finished):
     """The source's own test split, whole or a sample of it, or held out of its training split."""
     own = {"official_test": True, "test": 20_000, "train_texts_in_test_dropped": 7, "test_texts_in_train": 7}
     sample, whole = (own | {"test_available": count} for count in (400_000, 20_000))
-    params, data = load_params(), read("metrics/data.json")
-    results = {name: read(f"metrics/{name}.json") for name in ("training", "evaluate")}
+    data, evaluation = read("metrics/data.json"), read("metrics/evaluate.json")
     for other, in_report, in_card in (
         (sample, "is a stratified sample of 20,000 of the 400,000 texts of the data set's official one.",
          "test texts, a stratified sample of the 400,000 texts of the official test split."),
@@ -85,7 +85,7 @@ def test_where_the_test_texts_are_from(finished):
     ):  # fmt: skip
         write_json(Path("metrics/data.json"), data | other)
         report_again()
-        card = model_card(params, results | {"data": data | other}, ["a", "b"], dict(params.tokenize))
+        card = model_card(AutoConfig.from_pretrained(ADAPTER), evaluation, data | other)
         for text, expected in ((Path("metrics/report.md").read_text(), in_report), (card, in_card)):
             assert expected in text
             assert ("accuracy on new sources can be lower" in text) == (not other)
@@ -168,16 +168,70 @@ def test_what_was_chosen_is_said(finished):
     assert ["weights kept", f"of step {kept}, whose validation loss was lowest"] in table
     assert "The validation texts chose the step" in html
     assert "3 labels of train texts were corrected by hand, 2 texts dropped" in html
-    above = evaluation["above_threshold"] | {"threshold": 1.0}
+    above = {"target": 0.95, "level": 0.05}
     write_json(Path("metrics/evaluate.json"), evaluation | {"above_threshold": above})
     recipe = recipe.model_copy(update={"class_weights": "balanced"})
     table = rows(report_again(settings=params.model_copy(update={"train": recipe})))
     assert ["weights of the labels in the loss", "balanced"] in table
-    assert "no threshold below 1 gives the target accuracy, 95.0%" in Path("metrics/report.md").read_text()
+    assert "no confidence from which on 95.0% of the answers are right" in Path("metrics/report.md").read_text()
     for name, row in evaluation["labels"].items():
         shown = [row[key] for key in ("precision", "recall", "f1")]
         shown += [row[f"baseline_{key}"] for key in ("precision", "recall", "f1")]
         assert any(cells[0] == name and cells[4:] == [f"{value:.1%}" for value in shown] for cells in table if cells)
+
+
+def test_an_early_end_is_said(finished):
+    """How many epochs there were, and not how many were planned."""
+    steps = read("metrics/training.json")["steps"]
+    done = {"steps": 7, "short_epochs": 0.7, "epochs": 0.35}
+    write_json(Path("metrics/training.json"), read("metrics/training.json") | done)
+    recipe = load_params().train.model_copy(update={"short_epoch": 8})
+    html = report_again(settings=load_params().model_copy(update={"train": recipe}))
+    said = f"0.35, after 0.7 on 8 tokens of each text (7 steps in all, of {steps} that were planned)"
+    assert ["epochs", said] in rows(html)
+    assert "for 0.35 epochs, after a short one," in html
+
+
+def test_texts_with_several_labels_are_said(finished):
+    assert "several labels" not in Path("metrics/report.md").read_text()
+    data = read("metrics/data.json")
+    write_json(Path("metrics/data.json"), data | {"conflicting_texts": 1200})
+    assert "1,200 texts stand in the source with several labels: the first row of each was kept" in report_again()
+    more = {"conflicting_texts": 3, "conflicting_texts_in_test": 2, "conflicting_rows_dropped": 4}
+    write_json(Path("metrics/data.json"), data | more)
+    html = report_again()
+    assert "3 texts stand in the source with several labels: 4 rows were left out of train and validation" in html
+    assert "2 of them stand in the official test split" in html
+
+
+def test_no_text_reaches_git_if_that_is_asked(finished):
+    """Of the data set, of infer.texts, or a word of them: nothing that a stage writes to metrics/ has one."""
+    edit_params(finished, **{"report.texts": False, "report.doubtful": 50, "report.mistakes": 50})
+    shown = "\n".join(path.read_text() for path in Path("metrics").glob("*.*") if path.suffix != ".png")
+    raw = pd.concat([pd.read_parquet(path) for path in Path("data/raw").iterdir()])["text"]
+    assert any(text in shown for text in raw)
+    assert "fantastic" in shown
+    predictions, metadata = read_table(PREDICTIONS)
+    predictions["predicted"], predictions["decided_by"] = 1 - predictions["label"], "wonderful +1.2"
+    PREDICTIONS.unlink()
+    write_table(PREDICTIONS, predictions, **metadata)
+    DOUBTFUL.unlink()
+    row = {"hash": "0" * 32, "label": "negative", "others_say": "positive", "probability": 0.1, "text": raw.iloc[0]}
+    write_csv(DOUBTFUL, pd.DataFrame([row]))
+    run_stages("infer", "report")
+    written = [path for path in Path("metrics").rglob("*") if path.suffix != ".png"]
+    assert {path.suffix for path in written} == {".json", ".csv", ".md"}
+    shown = "\n".join(path.read_text() for path in written)
+    assert [text for text in raw if text in shown] == []
+    assert [text for text in load_params().infer.texts if text[:30] in shown] == []
+    assert "wonderful" not in shown
+    table = rows(MARKDOWN.render(Path("metrics/report.md").read_text()))
+    most_confident = predictions["confidence"].nlargest(1).index[0] + 1
+    assert [str(most_confident), "negative", "positive"] in [row[:3] for row in table] or [
+        str(most_confident), "positive", "negative",
+    ] in [row[:3] for row in table]  # fmt: skip
+    assert ["0" * 32, "negative", "positive", "10.0%"] in table
+    assert [row[:2] for row in table if row[0] == "1"]
 
 
 def test_labels_and_texts_are_shown_verbatim(finished):
@@ -210,8 +264,8 @@ def test_labels_and_texts_are_shown_verbatim(finished):
     assert set(mistake[1:3]) == set(shown)
     assert any(row[0] == mistake[0] and len(row) == 4 and set(row[1:3]) == set(shown) for row in table)  # doubtful
     assert [row[0] for row in table if len(row) == 10][1:] == shown  # metrics by label
-    evaluation = {name: read(f"metrics/{name}.json") for name in ("data", "training", "evaluate")}
-    card = MARKDOWN.render(model_card(load_params(), evaluation, labels, dict(PARAMS.tokenize)))
+    config = AutoConfig.from_pretrained(ADAPTER, id2label=dict(enumerate(labels)))
+    card = MARKDOWN.render(model_card(config, read("metrics/evaluate.json"), read("metrics/data.json")))
     assert f"A classifier of texts as {shown[0]} or {shown[1]}: " in card
 
 
@@ -223,6 +277,7 @@ def test_pictures_draw_labels_verbatim(tmp_path, monkeypatch):
     confusion_figure(np.eye(2, dtype=int), names, tmp_path)
     reliability_figure(scores.assign(calibration=names), tmp_path)
     length_figure(scores.assign(words=names), tmp_path)
+    assert len(figures) == 3
     for fig in figures:
         fig.savefig(tmp_path / "figure.png")
         shown = [text for text in fig.findobj(Text) if any(name in text.get_text() for name in names)]
@@ -257,5 +312,7 @@ def test_pictures_have_the_same_bytes_every_time(tmp_path, k):
         reliability_figure(reliability, tmp_path / folder / "reliability.png")
         length_figure(lengths, tmp_path / folder / "length.png")
         coverage_figure(coverage, tmp_path / folder / "coverage.png")
-    for path in (tmp_path / "first").iterdir():
+    pictures = list((tmp_path / "first").iterdir())
+    assert len(pictures) == 5
+    for path in pictures:
         assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes()

@@ -45,6 +45,8 @@ def leaves(node, path: tuple = ()):
 def reruns(path: tuple) -> set[str]:
     """What depends on a leaf of params.yaml, written down by hand. The report names the settings."""
     match path:
+        case ("report", "texts"):
+            return {"infer", "report"}
         case ("data" | "baseline" | "evaluate" | "infer" | "report" as stage, *_):
             return {stage}
         case ("tokenize", "strip_markup"):
@@ -79,7 +81,7 @@ CODE = {
     "settings": ALL,
     "sources": {"data", "base_model"},
     "rows": {"data", "baseline", "infer"},
-    "text.py": {"tokenize", "baseline", "evaluate", "infer"},
+    "text.py": {"data", "tokenize", "baseline", "evaluate", "infer"},
     "classifier": {"train", "evaluate", "infer"},
     "use": {"evaluate", "infer"},
     "serving": set(),

@@ -77,7 +77,7 @@ def test_text_in_several_columns(finished, monkeypatch):
     assert scored["confidence"][:3].tolist() == pytest.approx(list(confidences), abs=1e-5)
     assert scored["predicted"][3:].isna().all()
     refused = infer_command("--file", "a.parquet", "--column", "title", "--column", "txt", "--overwrite", ok=False)
-    assert "a.parquet: no column 'txt'; it has title, body; name one with --column" in refused
+    assert "a.parquet: no column 'txt'; the texts are read from title, txt, and the file has title, body" in refused
 
 
 def test_json_lines_of_different_keys_and_types(finished, monkeypatch):
@@ -252,11 +252,13 @@ def test_interrupted_run_goes_on(finished):
     assert process.wait() == 1
     assert Path("told.txt").read_text() == "infer: interrupted; with --file the same command goes on where it was\n"
     written = first.stat().st_mtime_ns
-    process = start_scoring()
+    process, looked = start_scoring(), 0
     while process.poll() is None:
         with contextlib.suppress(FileNotFoundError):  # removed at the end
             assert first.stat().st_mtime_ns == written
+            looked += 1
         time.sleep(0.01)
+    assert looked > 10
     assert len(pd.read_parquet("out.parquet")) == 30 * ROWS
 
 
@@ -320,3 +322,24 @@ def test_parts_of_another_content_model_or_library_are_not_used(finished, monkey
     interrupted = False
     assert score("good film , great") == [1]
     assert pd.read_parquet(out)["predicted"].tolist() == ["positive"] * (ROWS + 1)
+
+
+def test_parts_of_another_file_are_removed(finished, monkeypatch, capsys):
+    """Those that a killed run left of the same --out, once that is written; not those of another."""
+    for name in ("few.csv", "other.csv"):
+        Path(name).write_text("text\na good film\n")
+    with monkeypatch.context() as killed:
+        killed.setattr(scoring, "row_groups", lambda folder: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            score_file(Job(Path("other.csv"), Path("out.parquet")))
+    (left,) = Path().glob(".out.parquet.*.parts")
+    others = [Path(".out.parquet.b.parquet.01234567.parts"), Path(".out.parquet.mine.parts")]
+    for folder in others:
+        folder.mkdir()
+    capsys.readouterr()
+    score_file(Job(Path("few.csv"), Path("out.parquet")))
+    told = f"infer: removed {left}: parts that runs on other files left of out.parquet\n"
+    assert capsys.readouterr().err == told
+    assert sorted(Path().glob(".out*")) == sorted(others)
+    score_file(Job(Path("few.csv"), Path("out.parquet")), overwrite=True)
+    assert capsys.readouterr().err == ""

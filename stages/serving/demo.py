@@ -3,7 +3,7 @@ rows of a file.
 
     make demo     (installs gradio; http://127.0.0.1:7860, or another GRADIO_SERVER_PORT in the environment)
 
-In: models/base/, models/adapter/, metrics/evaluate.json, and the sample texts of params.yaml.
+In: models/base/, models/adapter/, and of params.yaml the sample texts and evaluate's target.
 """
 
 import itertools
@@ -14,23 +14,18 @@ import tempfile
 from pathlib import Path
 from typing import NoReturn
 
-from stages.files import METRICS, read_json
 from stages.results.markdown import verbatim
 from stages.run import no_arguments
 from stages.settings.errors import InputError
-from stages.settings.params import load_params, select
+from stages.settings.params import load_params
+from stages.text import blank
 from stages.use.explaining import Explanation, explanation
 from stages.use.scoring import UNCERTAIN, Classifier, Job, score_file
+from stages.use.threshold import confidence_threshold
 
 FOR, AGAINST = "#16a34a", "#dc2626"  # a label's words; both can be read on white and on black
 CSS = ".token.highlighted .text { color: var(--body-text-color); }"  # gradio's is black, on a dark page too
 SHOWN = 100  # rows of a scored file
-
-
-def chosen_threshold() -> dict[str, float]:
-    """What evaluate has chosen on validation and found on test; empty before that."""
-    path = METRICS / "evaluate.json"
-    return read_json(path).get("above_threshold", {}) if path.is_file() else {}
 
 
 def verdict(label: str, confidence: float, threshold: float) -> str:
@@ -56,13 +51,13 @@ def marked_words(found: Explanation) -> tuple[list[tuple[str, str | None]], dict
 class Actions:
     """What the page's buttons do. A mistake of its visitor's becomes a gradio.Error, which it shows."""
 
-    def __init__(self, classifier: Classifier, separator: str):
-        self.classifier, self.separator = classifier, separator
+    def __init__(self, classifier: Classifier):
+        self.classifier, self.separator = classifier, classifier.model.config.separator
         self.labels = list(classifier.model.config.id2label.values())
 
     def classify(self, text: str, threshold: float) -> tuple[str, dict[str, float]]:
         """(verdict, probability of each label)."""
-        if not text.strip():
+        if blank(text) or not all(self.classifier.windows([text])):
             refuse("a blank text has no label; type one")
         (row,) = self.classifier.probabilities([text])
         probabilities = dict(zip(self.labels, row.tolist(), strict=True))
@@ -102,22 +97,20 @@ def refuse(message: str) -> NoReturn:
     raise gr.Error(message, print_exception=False)
 
 
-def page(actions: Actions, samples: list[str], columns: list[str]):
-    """A gradio.Blocks, whose HTTP API has /classify, /explain and /score. columns: of the data set's texts."""
+def page(actions: Actions, samples: list[str], target: float, level: float):
+    """A gradio.Blocks, whose HTTP API has /classify, /explain and /score. target: accuracy of the answers above the
+    threshold at first, level: the chance, at most, that it is missed.
+    """
     import gradio as gr
 
-    chosen, labels = chosen_threshold(), actions.labels
-    about = None
-    if "accuracy" in chosen:
-        about = (
-            f"{chosen['threshold']:.1%} was chosen on validation: {chosen['coverage']:.1%} of the test texts are "
-            f"above it, and {chosen['accuracy']:.1%} of those are right."
-        )
+    chosen, labels = confidence_threshold(target, level), actions.labels
+    above = "No confidence is shown to be enough for" if chosen is None else f"Above {chosen:.1%} validation shows"
+    about = f"{above} an accuracy of {target:.1%}."
     with gr.Blocks(title="Text classifier", analytics_enabled=False) as blocks:
         title = " or ".join(labels) if len(labels) < 4 else f"which of {len(labels)} labels"
         gr.Markdown(f"# {verbatim(title)}?")
         below = f'Answer "{UNCERTAIN}" below this confidence'
-        threshold = gr.Slider(0, 1, chosen.get("threshold", 0), step=0.0001, label=below, info=about)
+        threshold = gr.Slider(0, 1, chosen or 0, step=0.0001, label=below, info=about)
         with gr.Tab("A text"), gr.Row():
             with gr.Column():
                 text = gr.Textbox(label="Text", lines=6, autofocus=True)
@@ -131,7 +124,8 @@ def page(actions: Actions, samples: list[str], columns: list[str]):
             with gr.Row():
                 file = gr.File(label=".csv, .jsonl or .parquet", file_types=[".csv", ".jsonl", ".parquet"])
                 scored = gr.File(label="Scored")
-            columns = gr.Textbox(", ".join(columns), label="Its column of texts, or several with commas between them")
+            columns = ", ".join(actions.classifier.model.config.columns)
+            columns = gr.Textbox(columns, label="Its column of texts, or several with commas between them")
             score_button = gr.Button("Score", variant="primary")
             rows = gr.Dataframe(label=f"The first {SHOWN} rows", wrap=True)
         # The words take longer than the label, so they come after it. One at a time: captum hooks into the model.
@@ -156,10 +150,10 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit("demo: ended"))
     params = load_params()
-    dataset = select(params, "dataset")
     theme = gradio.themes.Default(font="system-ui", font_mono="monospace")  # none from the network
     with tempfile.TemporaryDirectory() as os.environ["GRADIO_TEMP_DIR"]:  # what is uploaded goes with the page
-        blocks = page(Actions(Classifier(), dataset.separator), params.infer.texts, dataset.text)
+        target = params.evaluate.target_accuracy, params.evaluate.target_level
+        blocks = page(Actions(Classifier()), params.infer.texts, *target)
         # To this machine alone, whatever the environment says; and nothing of it stays in the browser.
         where = {"server_name": "127.0.0.1", "share": False, "ssr_mode": False, "run_history": False}
         blocks.launch(**where, theme=theme, css=CSS, footer_links=["api"])

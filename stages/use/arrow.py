@@ -43,7 +43,10 @@ def examined(path: Path, columns: Sequence[str]) -> tuple:
 def check_columns(path: Path, columns: Sequence[str], names: list[str]) -> None:
     for column in columns:
         if column not in names:
-            raise InputError(f"{path}: no column {column!r}; it has {', '.join(names)}; name one with --column")
+            raise InputError(
+                f"{path}: no column {column!r}; the texts are read from {', '.join(columns)}, and the file has "
+                f"{', '.join(names)}; name the columns of its texts with --column"
+            )
     if taken := {"predicted", "confidence"}.intersection(names):
         raise InputError(f"{path}: has a column {taken.pop()!r} already; rename it")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from stages.classifier.forward import logits
 from stages.settings.errors import InputError
-from stages.text import encode_words
+from stages.text import blank, encode_words
 
 STEPS = (32, 64, 128, 256, 512)  # from masks to the text; as many as the tolerance takes
 TOLERANCE = 0.01  # of the gap between the attributions' sum and what they explain
@@ -58,7 +58,7 @@ def explanation(model, tokenizer, text: str) -> Explanation:
     import numpy as np
     from scipy.special import softmax
 
-    if not text.strip():
+    if blank(text):
         raise InputError("a blank text has no label and no words that decided it")
     windows, words, owners = encode_words(text, tokenizer, **model.config.tokenize)
     scores = logits(model.requires_grad_(False), [np.array(ids) for ids in windows]).mean(axis=0)

@@ -3,12 +3,14 @@
 In: models/base/ and models/adapter/.
 """
 
+import glob
 import hashlib
 import itertools
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -17,14 +19,14 @@ from tqdm import tqdm
 
 from stages.classifier import checkpoint
 from stages.classifier.processes import ALONE, Processes, launch
-from stages.files import ADAPTER, BASE, if_none_runs
+from stages.files import ADAPTER, BASE, if_none_runs, read_json
 from stages.rows.tables import joined, read_rows
 from stages.run import only_one
 from stages.settings.errors import InputError
-from stages.settings.params import load_params
+from stages.text import blank, encode, special_tokens
 from stages.use.arrow import PART, arrow_errors_refused, arrow_table, examined, row_groups, write_whole
 from stages.use.loading import check_folders
-from stages.use.threshold import confidence_threshold
+from stages.use.threshold import confidence_threshold, rows_needed
 
 # What shapes a part: a run that goes on uses those of the run before.
 CODE = [Path("stages") / name for name in ("use", "classifier", "rows", "text.py")]
@@ -34,71 +36,132 @@ LIBRARIES = ("numpy", "pandas", "peft", "pyarrow", "scipy", "tokenizers", "torch
 UNCERTAIN = "uncertain"  # in place of a label whose confidence is too low
 
 
+Answer = tuple[str | None, float | None]  # label and confidence; None of a text that is missing or blank
+
+
 class Classifier:
     """models/adapter, loaded once: `classifier(texts) -> [(label, confidence), ...]`.
 
-    min_confidence: below it the label is UNCERTAIN.
+    min_confidence: below it the label is UNCERTAIN. min_accuracy, in its place: so many of the other answers are right
+    (see threshold.py). Raises InputError if the model is missing, or for a share that is none.
     """
 
-    def __init__(self, min_confidence: float = 0.0):
+    def __init__(self, min_confidence: float = 0.0, min_accuracy: float | None = None):
         from stages.use.loading import load_classifier
 
+        min_confidence = confidence_needed(min_confidence, min_accuracy)
         self.model, self.tokenizer = load_classifier()
         self.min_confidence = min_confidence
         if min_confidence and UNCERTAIN in self.model.config.label2id:
             raise InputError(f"the data set has a label {UNCERTAIN!r} of its own; leave the threshold out")
 
-    def __call__(self, texts: list[str | None]) -> list[tuple[str | None, float | None]]:
-        """(None, None) for a text that is missing or blank."""
-        said = [bool(text and text.strip()) for text in texts]
+    def __call__(self, texts: str | Iterable[str | None]) -> Answer | list[Answer]:
+        """The answer to a text, or those to an iterable of texts, such as a column of pandas, NumPy, Arrow or datasets.
+
+        Raises InputError for what is no text.
+        """
+        if isinstance(texts, str):
+            return self([texts])[0]
+        texts = listed_texts(texts)
+        windows = self.windows([text or "" for text in texts])
+        said = [bool(text and not blank(text) and read) for text, read in zip(texts, windows, strict=True)]
         if not any(said):
             return [(None, None)] * len(texts)
-        rows = iter(self.probabilities(list(itertools.compress(texts, said))))
+        rows = iter(self.by_windows(list(itertools.compress(windows, said))))
         return [self.answer(next(rows)) if each else (None, None) for each in said]
+
+    def windows(self, texts: list[str]) -> list[list[list[int]]]:
+        """The token ids of each text's windows; none of a text in which the tokenizer finds nothing to read."""
+        special = sum(special_tokens(self.tokenizer))
+        encoded = encode(texts, self.tokenizer, **self.model.config.tokenize)
+        return [of_text if len(of_text[0]) > special else [] for of_text in encoded]
 
     def probabilities(self, texts: list[str]):
         """(texts, labels) float64, of texts that are not blank."""
+        return self.by_windows(self.windows(texts))
+
+    def by_windows(self, windows: list[list[list[int]]]):
+        """(texts, labels) float64, of texts that each have a window."""
         import numpy as np
         from scipy.special import softmax
 
         from stages.classifier.forward import logits, mean_by_text
-        from stages.text import encode
 
-        windows = encode(texts, self.tokenizer, **self.model.config.tokenize)
         places = np.repeat(np.arange(len(windows)), [len(of_text) for of_text in windows])
         scores = logits(self.model, [np.array(ids) for of_text in windows for ids in of_text])
         return softmax(mean_by_text(scores, places).astype(np.float64), axis=1)
 
-    def answer(self, probabilities) -> tuple[str, float]:
+    def answer(self, probabilities) -> Answer:
         """(label, confidence) by the probabilities, (labels,), of one text."""
         label, confidence = self.model.config.id2label[probabilities.argmax()], float(probabilities.max())
         return (label if confidence >= self.min_confidence else UNCERTAIN), confidence
 
 
-def confidence_needed(wanted: str | None) -> float:
-    """What --min-confidence says: a number, or `target`, the confidence that evaluate.target_accuracy needs."""
-    if wanted == "target":
-        return confidence_threshold(load_params().evaluate.target_accuracy)
-    try:
-        number = float(wanted or 0)
-    except ValueError:
-        number = -1
-    if not 0 <= number <= 1:
-        raise InputError(f"--min-confidence {wanted}: a number from 0 to 1, or target, is needed")
-    return number
+def listed_texts(given: Iterable) -> list[str | None]:
+    """The texts of an iterable, None for a missing one: None, NaN, pandas' NA, Arrow's null.
+
+    Raises InputError for what is no text, or no iterable of values.
+    """
+    import pandas as pd
+
+    one_by_one = isinstance(given, Iterable) and getattr(given, "ndim", 1) == 1
+    if not one_by_one or isinstance(given, bytes | bytearray | Mapping):
+        raise InputError(f"a text, or a list or a column of texts, is needed, not {type(given).__name__}")
+    texts = [value.as_py() if hasattr(value, "as_py") else value for value in given]
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            if not pd.api.types.is_scalar(text) or not pd.isna(text):
+                raise InputError(f"text {number + 1} of {len(texts)}: {text!r:.40} is no text; give it as a string")
+            texts[number] = None
+        elif text.encode(errors="ignore").decode() != text:
+            raise InputError(f"text {number + 1} of {len(texts)}: {text!a:.60}: half of a character; give it whole")
+    return texts
+
+
+def confidence_needed(min_confidence: float = 0.0, min_accuracy: float | None = None, level: float = 0.05) -> float:
+    """The confidence below which an answer is uncertain: the one given, or the one that an accuracy needs, which is
+    missed with a chance of `level` at most.
+
+    Raises InputError for shares that are none, if both are given, or if no confidence is enough.
+    """
+    if not is_share(min_confidence):
+        raise InputError(f"min_confidence: {min_confidence!r}: a number from 0 to 1 is needed")
+    if min_accuracy is None:
+        return min_confidence
+    if not is_share(min_accuracy) or min_accuracy in (0, 1):
+        raise InputError(f"min_accuracy: {min_accuracy!r}: a number between 0 and 1 is needed")
+    if min_confidence:
+        raise InputError("min_confidence and min_accuracy: give one of them")
+    if (threshold := confidence_threshold(min_accuracy, level)) is None:
+        raise InputError(
+            f"no confidence is shown to give an accuracy of {min_accuracy:.1%}: among the validation rows too many "
+            f"mistakes are of high confidence, or the rows are too few (at least {rows_needed(min_accuracy, level)} "
+            "are needed); ask for less, or train with more of them"
+        )
+    return threshold
+
+
+def is_share(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 @dataclass(frozen=True)
 class Job:
-    """A file to score and where its rows go. columns: of texts; several are joined by the separator, as the data set's
-    are.
-    """
+    """A file to score and where its rows go. columns: of texts; several are joined by the separator."""
 
     path: Path
     out: Path = Path("scored.parquet")
     columns: tuple[str, ...] = ("text",)
     separator: str = "\n"
     min_confidence: float = 0.0
+
+    @classmethod
+    def like_training(cls, path: Path, out: Path, columns: Sequence[str] = (), separator: str | None = None, **more):
+        """With the columns and the separator that models/adapter was trained on, where none are given."""
+        check_folders()
+        trained = read_json(ADAPTER / "config.json")
+        separator = trained["separator"] if separator is None else separator
+        return cls(path, out, tuple(columns or trained["columns"]), separator, **more)
 
     @property
     def arguments(self) -> list[str]:
@@ -144,6 +207,7 @@ def score_file(job: Job, overwrite: bool = False) -> int:
             raise InputError(f"{folder}: holds {scored:,} of {total:,} rows; start it again")
         write_whole(out, read_schema(folder / PART.format(0)), row_groups(folder))
         shutil.rmtree(folder)
+        remove_other_parts(out)
         return total
 
 
@@ -184,6 +248,17 @@ def parts_folder(job: Job, begin: bool = True) -> Path:
         folder.mkdir()
         run_key.touch()
     return folder
+
+
+def remove_other_parts(out: Path) -> None:
+    """Remove the parts that killed runs on other files left of this `out`, whose lock is held; name them on stderr."""
+    removed = []
+    for folder in sorted(out.parent.glob(f".{glob.escape(out.name)}.{'[0-9a-f]' * 8}.parts")):  # as parts_folder has it
+        with suppress(OSError):  # another user's: `out` is written all the same
+            shutil.rmtree(folder)
+            removed.append(str(folder))
+    if removed:
+        print(f"infer: removed {', '.join(removed)}: parts that runs on other files left of {out}", file=sys.stderr)
 
 
 def score_parts(job: Job, schema, total: int, folder: Path, processes: Processes = ALONE) -> None:
