@@ -12,10 +12,11 @@
 # make plots   draw metrics/ as a page that needs no network, dvc_plots/index.html
 # make soak    kill runs at random moments and mutate inputs, by the hundred (an hour)
 # make settings  what rank, learning rate and method buy: a training each (70 minutes in bf16, 2 to 3 hours in fp32), benchmarks/settings.csv
-# make bench   the next six; MACHINE=epyc-2-cores make bench keeps their tables in benchmarks/results/epyc-2-cores/
+# make bench   the next seven; MACHINE=epyc-2-cores make bench keeps their tables in benchmarks/results/epyc-2-cores/
 # make speed   texts a second in training and scoring beside Trainer and pipeline (45 minutes)
 # make profile  where the time of a training step goes, by torch's profiler (2 minutes)
 # make reruns  seconds of a dvc repro that runs nothing and of one of infer, beside DVC and the model alone (3 minutes)
+# make busy    what a busy program beside it costs training and scoring (6 minutes)
 # make growth  time and memory for a text of 1, 4 and 16 times as many (15 minutes)
 # make cold    the whole pipeline beside an earlier commit's (90 minutes); make cold THAN=v1.0
 # make time-to-accuracy  how long until 89% of held-out texts are right, beside Trainer (3 hours)
@@ -37,7 +38,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run env test test-scale lint export demo table compare spread push plots soak settings bench speed profile reruns growth cold time-to-accuracy windows deletion planted scale audit lock
+.PHONY: help run env test test-scale lint export demo table compare spread push plots soak settings bench speed profile reruns busy growth cold time-to-accuracy windows deletion planted scale audit lock
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -113,7 +114,7 @@ soak: $(ENV)
 settings: $(ENV)
 	python -m benchmarks.settings
 
-bench: speed profile reruns growth cold time-to-accuracy
+bench: speed profile reruns busy growth cold time-to-accuracy
 
 speed: $(ENV)
 	dvc repro
@@ -125,6 +126,10 @@ profile: $(ENV)
 
 reruns: $(ENV)
 	python -m benchmarks.reruns
+
+busy: $(ENV)
+	dvc repro train
+	python -m benchmarks.busy
 
 growth: $(ENV)
 	dvc repro

@@ -20,7 +20,7 @@ import typer
 from benchmarks.record import Record
 from benchmarks.scale import ROOT, measure
 from benchmarks.windows import unused
-from stages.files import ADAPTER, BASE, RAW, VALIDATION, read_table, write_table
+from stages.files import ADAPTER, BASE, RAW, read_table, write_table
 
 TIMES = (1, 4, 16)
 HELD_OUT = 50  # validation rows, which tokenize and baseline read too
@@ -41,7 +41,6 @@ def main(texts: Annotated[int, typer.Option(min=50, help="Of the smallest run.")
         for path in (BASE, ADAPTER):
             shutil.copytree(path, folder / path)
         write_table(folder / RAW / "validation.parquet", validation.head(HELD_OUT), **metadata)
-        shutil.copyfile(VALIDATION, folder / VALIDATION)
         for times in TIMES:
             rows = reviews.head(texts * times)
             for split in ("train", "test"):

@@ -161,7 +161,7 @@ def main(
     rows, metadata = read_table(RAW / "train.parquet")
     tokenized_as = open_tokens("train").metadata
     length = tokenized_as["tokenize"]["max_length"]
-    longer = min(2 * length, tokenized_as["limit"])
+    longer = min(2 * length, AutoConfig.from_pretrained(BASE).max_position_embeddings)
     without_markup = partial(cleaned, strip_markup=tokenized_as["tokenize"]["strip_markup"])
     rows["text"] = without_markup(rows["text"])
     reviews = without_markup(read_table(RAW / "test.parquet")[0]["text"].head(texts))

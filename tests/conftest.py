@@ -31,6 +31,7 @@ for name in list(os.environ):
     if name.startswith(("DVC_", "HF_", "GIT_", "AWS_")) or name in ("DEBUG", "TRANSFORMERS_OFFLINE"):
         del os.environ[name]
 os.environ["CHECKPOINT_MINUTES"] = "0"  # a checkpoint after every step
+os.environ["GLIBC_TUNABLES"] = ""  # a stage is not begun anew: it may run in a test's process
 os.environ |= {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}  # the loopback Hub
 os.environ |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}  # no signing, no hooks
 
@@ -175,6 +176,20 @@ def run_stages(*names: str) -> None:
 def rows_of(printed: str) -> list[list[str]]:
     """The cells of the tables in Markdown, without the first one's header."""
     return [re.split(r" *\| *", line)[1:-1] for line in printed.splitlines() if line.startswith("| ")][1:]
+
+
+def numbers_of(page: str) -> list[list[str]]:
+    """The cells that are numbers in each row of a page's tables in Markdown, however the others are worded."""
+    number = re.compile(r"[\d.,]+%?( \w+| to [\d.,]+%?)?( \([^()]*\))?")
+    rows = [[cell.strip("* ") for cell in row] for row in rows_of(page)]
+    return [found for row in rows if (found := [cell for cell in row if number.fullmatch(cell)])]
+
+
+def shows(page: str, table: str) -> bool:
+    """Whether a page has the numbers of a table, in its order, in rows that follow each other."""
+    wanted, there = numbers_of(table), numbers_of(page)
+    assert wanted
+    return any(there[start : start + len(wanted)] == wanted for start in range(len(there)))
 
 
 def stages_run(output: str) -> list[str]:

@@ -1,6 +1,8 @@
 """What `make bench` measures, in small: who is timed, in which order, on which texts, and what is kept of it."""
 
+import json
 import re
+import signal
 import subprocess
 import sys
 from contextlib import chdir
@@ -11,12 +13,12 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import dvc, git, rows_of, server, stages_run
+from conftest import dvc, git, rows_of, server, shows, stages_run
 from tiny import ROOT, edit_params, reviews
 from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import cold, growth, peers, profile, record, reruns, speed
+from benchmarks import busy, cold, growth, peers, profile, record, reruns, speed
 from stages.classifier.tokens import open_tokens
 from stages.classifier.training import Training
 from stages.infer import predict
@@ -64,20 +66,30 @@ def test_docs_show_what_was_recorded():
     assert kept
     for path in kept:
         made, _, table = path.read_text().partition("\n\n")
-        assert table in page
+        assert shows(page, table), path
         commit = made.split("commit ")[1].split(",")[0]
         assert commit in page
         assert "+" not in commit
 
 
 def test_readme_says_what_was_recorded():
-    """Of each machine the medians and extremes of its table on speed, in their order; one has a row more."""
-    section = (ROOT / "README.md").read_text().split("## How fast it is")[1].split("\n## ")[0]
-    said = rows_of(section)[1:9]
-    for machine, columns, count in (("epyc-2-cores-avx2", slice(2, 4), 7), ("epyc-2-cores-bf16", slice(4, 6), 8)):
-        table = rows_of((ROOT / f"benchmarks/results/{machine}/speed.md").read_text())
-        assert len(table) == count
-        assert [row[columns] for row in said if row[columns] != ["", ""]] == [row[3:5] for row in table]
+    """How many times as fast, and the extremes: each column that says so has the numbers of one machine, those of its
+    speed.md in their order, before those of its reruns.md, which has the inverse.
+    """
+    ratio, extremes, said = re.compile(r"\d+\.\d\d"), re.compile(r"([\d.]+) to ([\d.]+)"), {}
+    for row in rows_of((ROOT / "README.md").read_text()):
+        for column in range(len(row) - 1):
+            if ratio.fullmatch(row[column]) and extremes.fullmatch(row[column + 1]):
+                said.setdefault(column, []).append(row[column : column + 2])
+    assert said
+    recorded = []
+    for path in (ROOT / "benchmarks/results").glob("*/speed.md"):
+        idle = rows_of(path.with_name("reruns.md").read_text())[0]
+        low, high = map(float, extremes.fullmatch(idle[5]).groups())
+        inverse = [f"{1 / float(idle[4]):.2f}", f"{1 / high:.2f} to {1 / low:.2f}"]
+        recorded.append([*(row[3:5] for row in rows_of(path.read_text())), inverse])
+    assert all(len(rows) > 5 for rows in recorded)
+    assert sorted(said.values()) == sorted(recorded)
 
 
 def test_speed_is_of_both_in_turn(monkeypatch):
@@ -266,3 +278,23 @@ if at == "{head()}":
     fake.write_text("#!/bin/sh\nexit 1\n")
     with pytest.raises(SystemExit, match="dvc repro failed, see above"):
         cold.main(than="HEAD~1", pairs=1, setup=f"cp -r {fake.parent.parent} .")
+
+
+def test_beside_a_busy_program(finished, capfd, monkeypatch):
+    """What is timed, and how the two ways to wait are compared; the other program is gone afterwards."""
+    monkeypatch.setattr(busy, "STEPS", 1)
+    monkeypatch.setattr(busy, "TEXTS", 4)
+    started, popen = [], subprocess.Popen
+    with monkeypatch.context() as patch:
+        patch.setattr(busy.subprocess, "Popen", lambda command: started.append(popen(command)) or started[-1])
+        busy.show_times()
+    found = json.loads(capfd.readouterr().out.splitlines()[-1])
+    assert len(found) == 4
+    assert min(found.values()) > 0
+    assert [process.wait() for process in started] == [-signal.SIGKILL]
+    asked = []
+    monkeypatch.setattr(busy, "times_with", lambda given: asked.append(given) or {"a step": 3.0 if given else 4.0})
+    busy.main(pairs=2)
+    soon = {"GOMP_SPINCOUNT": busy.SPINS}
+    assert asked == [soon, {}, {}, soon]
+    assert rows_of(capfd.readouterr().out) == [[], ["a step", "4.00", "3.00", "0.75", "0.75 to 0.75"]][1:]

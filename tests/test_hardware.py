@@ -1,12 +1,57 @@
 """Which device and which precision are taken, of hardware that is made up."""
 
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from stages.classifier.hardware import device, trains_in_bf16
+from stages.settings import environment
+from stages.settings.environment import share_cores
 from stages.settings.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [({}, environment.SPINS), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)],
+)
+def test_threads_that_wait_soon_sleep(monkeypatch, given, spins):
+    """Unless the environment says how they wait."""
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    share_cores()
+    assert os.environ.get("GOMP_SPINCOUNT") == spins
+
+
+@pytest.mark.parametrize("command", [["stages.train"], ["stages.evaluate"], ["stages.infer", "a good film"]])
+def test_what_a_command_sets_is_there_when_torch_is_loaded(finished, command):
+    """For OpenMP, which then reads its environment; and glibc has read its own, at the process's start."""
+    first = environment.MALLOC.partition(":")[0]  # at the next colon glibc cuts its list while it reads it
+    Path("sitecustomize.py").write_text(
+        "import os, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'torch':\n"
+        "            print('torch is loaded with', os.environ.get('GOMP_SPINCOUNT'))\n"
+        f"            print('{first}' in open('/proc/self/environ').read())\n"
+        "            sys.stdout.flush()\n"
+        "            os._exit(0)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+    )
+    set_by_it = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "GLIBC_TUNABLES")
+    own = {name: value for name, value in os.environ.items() if name not in set_by_it}
+    own["PYTHONPATH"] = f".{os.pathsep}{os.environ['PYTHONPATH']}"
+    told = subprocess.check_output([sys.executable, "-m", *command], text=True, env=own).splitlines()
+    assert told[-2] == f"torch is loaded with {environment.SPINS}"
+    begun_anew = command[0] != "stages.infer" and platform.libc_ver()[0] == "glibc"
+    assert told[-1] == str(begun_anew)
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch):
