@@ -3,6 +3,7 @@
 import pytest
 import torch
 import typer
+from conftest import shows
 from peft import LoraConfig, get_peft_model
 from tiny import ROOT
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -50,7 +51,7 @@ def test_prices():
 
 def test_docs_show_what_is_predicted(capsys):
     main()
-    assert capsys.readouterr().out in (ROOT / "docs/cost.md").read_text()
+    assert shows((ROOT / "docs/cost.md").read_text(), capsys.readouterr().out)
 
 
 def test_a_case_by_hand():

@@ -1,18 +1,26 @@
-"""Whatever stands in params.yaml or in a data file: a run that starts, or one line that says what to fix."""
+"""Whatever stands in params.yaml or in a data file: a run with the file's values, or one line that says what to fix and
+leaves the outputs as they were.
+"""
 
 import os
+import re
 from copy import deepcopy
 from pathlib import Path
 
 import pandas as pd
+import pytest
+from conftest import contents, read
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 from tiny import ROOT, reviews
 
 from stages.data import data
+from stages.files import RAW, read_table
+from stages.run import message_of
 from stages.settings.errors import InputError
-from stages.settings.params import arguments, load_params, stage_function
+from stages.settings.params import STAGES, arguments, load_params, stage_function
 
 ROUNDS = int(os.environ.get("ROUNDS", "60"))
 within = settings(
@@ -45,23 +53,112 @@ def paths(node, path=()):
 PATHS = [path for path in paths(VALUES) if path]
 
 
-def outcome(path: Path) -> None:
-    """Load; a refusal must be a line that names the file and more."""
-    refused = None
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """An empty folder, the current one, for a params.yaml."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def line_of(error: InputError) -> str:
+    """The line that a stage ends with (see stages/run.py); it must be short, and written for a reader."""
+    line = " ".join(message_of(error).split())
+    assert 20 < len(line) < 1000, line
+    for internal in ("Traceback", "Error(", "pydantic", "<class", "object at 0x"):
+        assert internal not in line
+    return line
+
+
+def outcome(content: bytes | None = None) -> str | None:
+    """Load ./params.yaml, once its content, if given, is written. A refusal: its line, after the file's name. None if
+    the file is taken: then the stages must be given what the file says.
+    """
+    path = Path("params.yaml")
+    if content is not None:
+        path.write_bytes(content)
     try:
-        params = load_params(path)
+        params = load_params()
     except InputError as error:
-        refused = str(error)
-    if refused:
-        assert refused.startswith((f"{path}: ", "params.yaml: "))
+        line = line_of(error)
+        assert line.startswith("params.yaml: ")
+        return line.removeprefix("params.yaml: ")
+    try:
+        check_taken(params, YAML(typ="safe").load(path))  # in C, which is ten times as fast
+    except (YAMLError, AssertionError):  # which reads a few things in another way
+        check_taken(params, YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")))
+    return None
+
+
+def check_taken(params, values: dict) -> None:
+    assert_same(values, params.model_dump())
+    for name in STAGES:
+        given = arguments(stage_function(name), params)
+        assert_same({key: value for key, value in (values.get(name) or {}).items() if key in given}, given)
+    source = values["models"][values["model"]]["source"]
+    assert_same(source, arguments(stage_function("base_model"), params)["source"].model_dump())
+
+
+def assert_same(written, read, path: str = "") -> None:
+    """All that is written has been read, unchanged; defaults may be added."""
+    if isinstance(written, dict) and isinstance(read, dict):
+        assert written.keys() <= read.keys(), path
+        for key, value in written.items():
+            assert_same(value, read[key], f"{path}.{key}")
+    else:  # a name in place of a list of one; not a number, which equals nothing
+        assert written == read or [written] == read or repr(written) == repr(read), path
+
+
+def place_of(line: str) -> str:
+    """The key, or the line of the file, that a refusal names."""
+    place, _, told = line.partition(": ")
+    assert told, line
+    return place
+
+
+def speaks_of(place: str, path: tuple) -> bool:
+    """Whether a refusal of this key is one of a change at the path: of the key there, of one within or beside it, or of
+    what the change makes impossible elsewhere.
+    """
+    if len(path) == 1:
+        near = place.split(".")[0] in (path[0], f"{path[0]}s", "new")
     else:
-        for stage in ("data", "train"):
-            assert arguments(stage_function(stage), params)
+        beside = ".".join(map(str, path[:-1]))
+        near = place.startswith(beside) or beside.startswith(place)
+    elsewhere = {
+        "dataset": ("train.batch_size", "train.class_weights"),
+        "datasets": ("dataset", "train.batch_size", "train.class_weights"),
+        "models": ("model",),
+        "methods": ("method",),
+    }
+    return near or place in elsewhere.get(path[0], ())
+
+
+def test_the_shipped_params_file_is_taken(folder):
+    assert outcome(GOOD) is None
+
+
+@pytest.mark.parametrize(
+    ("good", "other", "place"),
+    [
+        (b"\n  epochs:", b"\n  epoch:", "train.epoch"),
+        (b"\nmethod: lora", b"\nmethod: lorra", "method"),
+        (b"\n  batch_size: ", b"\n  batch_size: -", "train.batch_size"),
+        (b"\ntrain:", b"\ntrain:\n\t", "line 2"),
+    ],
+)
+def test_a_refusal_names_the_place(folder, good, other, place):
+    assert GOOD.count(good) == 1
+    told = place_of(outcome(GOOD.replace(good, other)))
+    assert told.startswith(place)
+    assert told.startswith("line ") or speaks_of(told, tuple(place.split(".")))
 
 
 @within
 @given(path=st.sampled_from(PATHS), change=st.sampled_from(["set", "drop", "rename", "add"]), value=anything)
-def test_a_changed_value_or_key(tmp_path, path, change, value):
+@example(path=("train", "seed"), change="set", value=5)
+@example(path=("model",), change="drop", value=None)
+@example(path=("datasets", "imdb", "labels", 0), change="drop", value=None)
+def test_a_changed_value_or_key(folder, path, change, value):
     values = deepcopy(VALUES)
     section = values
     for key in path[:-1]:
@@ -75,9 +172,10 @@ def test_a_changed_value_or_key(tmp_path, path, change, value):
     else:
         section["new"] = value
     yaml = YAML(typ="safe")
-    with (tmp_path / "params.yaml").open("w", encoding="utf-8") as file:
+    with (folder / "params.yaml").open("w", encoding="utf-8") as file:
         yaml.dump(values, file)
-    outcome(tmp_path / "params.yaml")
+    if (refused := outcome()) is not None:
+        assert speaks_of(place_of(refused), path), refused
 
 
 def spliced(good: bytes):
@@ -99,9 +197,15 @@ def spliced(good: bytes):
 @example(content=b"[" * 2000)
 @example(content=b"&a [*a]")
 @example(content=b"? [a]\n: 1\n" + GOOD)
-def test_a_damaged_params_file(tmp_path, content):
-    (tmp_path / "params.yaml").write_bytes(content)
-    outcome(tmp_path / "params.yaml")
+@example(content=GOOD + b"# a comment\n")
+def test_a_damaged_params_file(folder, content):
+    """A refusal names a line, a byte or a key."""
+    if (refused := outcome(content)) is not None:
+        if refused.startswith("not UTF-8 ("):
+            assert re.search(r" at byte \d+\); ", refused)
+        elif not refused.startswith(("line ", "not valid YAML: ", "the whole file: ")):
+            key = place_of(refused).split(".")[0]
+            assert key in VALUES or "unknown key" in refused or "keys should be strings" in refused, refused
 
 
 FRAME = pd.DataFrame(reviews(60), columns=["text", "label"])
@@ -113,6 +217,8 @@ FILES = {"csv": CSV, "jsonl": JSONL, "parquet": PARQUET}
 
 @within
 @given(file=st.sampled_from(sorted(FILES)).flatmap(lambda suffix: st.tuples(st.just(suffix), spliced(FILES[suffix]))))
+@example(file=("csv", CSV))
+@example(file=("csv", CSV + CSV.partition(b"\n")[2].upper()))  # each text twice
 @example(file=("csv", b""))
 @example(file=("csv", CSV.replace(b"label", b"lable", 1)))
 @example(file=("csv", b"text,label\n" + b"good,0\n" * 60))
@@ -120,18 +226,29 @@ FILES = {"csv": CSV, "jsonl": JSONL, "parquet": PARQUET}
 @example(file=("jsonl", b'{"text": {"a": 1}, "label": [0]}\n' * 60))
 @example(file=("parquet", b"PAR1"))
 def test_a_damaged_data_file(project, file):
+    """A refusal names the file, or the size that does not fit it, and changes nothing; else the splits are whole."""
     suffix, content = file
-    Path(f"data/local/reviews.{suffix}").write_bytes(content)
-    refused = None
+    path = Path(f"data/local/reviews.{suffix}")
+    path.write_bytes(content)
+    before = contents(project)
     try:
         data(**local_arguments(suffix))
     except InputError as error:
-        refused = str(error)
-    if refused:
-        assert f"reviews.{suffix}" in refused or "params.yaml" in refused
-    else:
-        rows = [len(pd.read_parquet(f"data/raw/{name}.parquet")) for name in ("train", "validation", "test")]
-        assert all(rows)
+        line = line_of(error)
+        assert line.startswith((f"{path}: ", "params.yaml: ")), line
+        assert contents(project) == before
+        return
+    splits = {name: read_table(RAW / f"{name}.parquet")[0] for name in ("train", "validation", "test")}
+    counts = read("metrics/data.json")
+    assert {name: len(split) for name, split in splits.items()} == {name: counts[name] for name in splits}
+    assert counts["validation"] == counts["test"] == 10
+    rows = pd.concat(splits.values())
+    assert list(rows) == ["text", "label"]
+    assert set(rows["label"]) == {0, 1}
+    texts = rows["text"].map(lambda text: " ".join(text.casefold().split()))  # of which no two are equal
+    assert texts.is_unique
+    assert all(texts)
+    assert 20 < len(rows) <= len(FRAME) + 12  # a splice can add a few rows, of few letters
 
 
 def local_arguments(suffix: str) -> dict:

@@ -73,6 +73,7 @@ def test_diff_lays_revisions_over_each_other(finished):
     edit_params(finished, **{"train.learning_rate": 0.002})
     dvc("repro")
     plots = drawn("diff", "main")
+    assert plots.keys() == EXPECTED.keys()
     for name in plots.keys() - {"metrics/confusion.csv"}:
         assert len(set(lines(plots[name])) - {"gray"}) == 2, name  # one colour for each revision; gray: the diagonal
         assert ">main</text>" in plots[name]

@@ -37,18 +37,20 @@ def test_stage_modules(path):
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "found"),
     [
-        "import pickle",
-        "from joblib import load",
-        "torch.load(path)",
-        "np.load(path, allow_pickle=True)",
-        "yaml.load(text)",
-        "eval('1')",
-        "AutoModel.from_pretrained(name, trust_remote_code=True)",
-        "subprocess.run(command, shell=True)",
-        "os.system(command)",
+        ("import json, pickle", ["pickle"]),
+        ("from joblib.numpy_pickle import load", ["joblib.numpy_pickle"]),
+        ("torch.load(path)", ["torch.load"]),
+        ("np.load(path, allow_pickle=True)", ["allow_pickle", "np.load"]),
+        ("yaml.load(text)", ["yaml.load"]),
+        ("pd.read_pickle(path)", ["read_pickle"]),
+        ("eval('1')", ["eval"]),
+        ("AutoModel.from_pretrained(name, trust_remote_code=True)", ["trust_remote_code"]),
+        ("subprocess.run(command, shell=True)", ["shell"]),
+        ("os.system(command)", ["system"]),
+        ("json.load(file); from_pretrained(name); subprocess.run(command)", []),
     ],
 )
-def test_each_is_found(line):
-    assert offences(line)
+def test_each_is_found(line, found):
+    assert offences(line) == [f"line 1: {name}" for name in found]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import git, read
+from conftest import git, read, rows_of, shows
 from matplotlib.testing.compare import compare_images
 from ruamel.yaml import YAML
 from tiny import ROOT, edit_params
@@ -150,19 +150,24 @@ def test_docs_show_what_was_measured(tmp_path):
     assert settings.default_rank(results).sum() == 1
     assert measured == [name for name in settings.SETTINGS if name in measured]
     page = (ROOT / "docs/settings.md").read_text()
-    assert all(table in page for table in settings.tables(results))
+    lora, others = settings.tables(results)
+    assert shows(page, lora)
+    assert shows(page, others)
+    assert all(commit in page for commit in results["commit"])
     settings.draw(results, tmp_path / "drawn.png")
     shown = str(settings.RESULTS.with_suffix(".png"))
     assert compare_images(shown, str(tmp_path / "drawn.png"), tol=5) is None
 
 
 def test_readme_shows_the_results():
+    """In a row of a table the metrics of the test split, in another the baseline's accuracy; and what infer answers."""
     readme, result = (ROOT / "README.md").read_text(), read(ROOT / "metrics/evaluate.json")
-    interval = f"{100 * result['accuracy_low']:.1f} to {100 * result['accuracy_high']:.1f}"
-    others = f"{result['f1']:.1%} | {result['roc_auc']:.3f} | {result['ece']:.3f}"
-    assert f"| **{result['accuracy']:.1%}** | {interval} | {others} |" in readme
-    assert f"| {result['baseline_accuracy']:.1%} | | | | |" in readme
-    shown = [sample for sample in read(ROOT / "metrics/samples.json") if f"  {sample['text']}\n" in readme]
-    assert len(shown) == 2
-    for sample in shown:
-        assert f"\n{sample['label']:8}  {sample['confidence']:>10.1%}  {sample['text']}\n" in readme
+    rows = [re.findall(r"\d+\.\d+", " ".join(row)) for row in rows_of(readme)]
+    shares = [f"{100 * result[name]:.1f}" for name in ("accuracy", "accuracy_low", "accuracy_high", "f1")]
+    assert [*shares, f"{result['roc_auc']:.3f}", f"{result['ece']:.3f}"] in [row[-6:] for row in rows]
+    assert [f"{100 * result['baseline_accuracy']:.1f}"] in rows
+    answers = {sample["text"]: sample for sample in read(ROOT / "metrics/samples.json")}
+    shown = re.findall(r"^(\w+) +([\d.]+%)  (\S.*)$", readme, re.MULTILINE)
+    assert shown
+    for label, confidence, text in shown:
+        assert (label, confidence) == (answers[text]["label"], f"{answers[text]['confidence']:.1%}")
