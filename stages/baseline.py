@@ -142,9 +142,10 @@ def fit(model, train: pd.DataFrame, terms_are: str) -> pd.DataFrame:
 
 def check_above_chance(tables: list[pd.DataFrame]) -> None:
     """Raise NothingLearnedError unless more predictions are right than of the same ones in random order: p < 0.05,
-    one-sided, of a permutation test, which is valid for few rows and for unbalanced labels too.
+    one-sided, of a permutation test, which suits few rows and unbalanced labels too.
 
-    tables: with the columns label and predicted, each put in random order by itself.
+    tables: with the columns label and predicted, each put in random order by itself. The folds' predictions depend a
+    little on all labels, so of labels drawn at random more than 5% pass: 48 of 650 sets of 160 sentences.
     """
     parts = [(np.array(table["label"]), np.array(table["predicted"])) for table in tables]
     right = sum((labels == predicted).sum() for labels, predicted in parts)

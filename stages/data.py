@@ -51,7 +51,8 @@ def data(*, dataset: Dataset, seed: Annotated[int, Field(ge=0, lt=2**32)]) -> No
     corrections = read_corrections(rows["train"], dataset) if dataset.corrections else None
     given, counts = without_overlaps(rows, dataset.conflicts)
     del rows
-    check_every_label(given["train"]["label"], dataset, files["train"][0], needed=4 - len(given))
+    several = f" ({counts['conflicting_texts']} texts have several labels)" if counts["conflicting_texts"] else ""
+    check_every_label(given["train"]["label"], dataset, files["train"][0], needed=4 - len(given), beside=several)
     if "validation" in given:
         check_every_label(given["validation"]["label"], dataset, files["validation"][0], needed=1)
     splits = choose(given, dataset, seed)

@@ -16,9 +16,9 @@ noscript object ol optgroup option output p param picture plaintext pre progress
 search section select slot small source span strike strong style sub summary sup svg table tbody td template
 textarea tfoot th thead time title tr track tt u ul var video wbr xmp
 """
-# <br />, </i>, <a href="x">; but not "<3", "x<y, but z>w", <user>, <url> or List<String>.
+# <br />, </i>, <A HREF="x">; but not "<3", "x<y, but z>w", <user>, <url>, List<String> or Set<Object>.
 MARKUP = re.compile(
-    rf"""(?i)</?(?:{"|".join(ELEMENTS.split())})(?:\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'=<>`]+))*\s*/?>"""
+    rf"""(?i)<(?!/?(?-i:[A-Z][a-z]))/?(?:{"|".join(ELEMENTS.split())})(?:\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'=<>`]+))*\s*/?>"""
 )
 
 Truncation = Literal["head", "tail", "head+tail"]
@@ -80,6 +80,12 @@ def special_tokens(tokenizer) -> tuple[int, int]:
     """How many stand before and after each text."""
     mask = tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
     return mask.index(0), mask[::-1].index(0)
+
+
+def reads_nothing(ids: list[int], tokenizer) -> bool:
+    """Whether one text's token ids are special ones alone, of which a network would make an answer all the same."""
+    special = {*tokenizer.all_special_ids} - {tokenizer.unk_token_id}
+    return all(token in special for token in ids)
 
 
 def encode(texts: list[str], tokenizer, max_length: int, truncation: Truncation, strip_markup: bool, windows: int = 1):

@@ -40,6 +40,8 @@ def test_normalize():
     assert [normalize(text) for text in ("A  Film\n", "a film")] == ["a film"] * 2
     assert [normalize(text) for text in ("STRASSE", "straße")] == ["strasse"] * 2
     assert [normalize(text) for text in ("Café", "Cafe\u0301", "CAFÉ", "CAFE\u0301")] == ["café"] * 4
+    for text in ("\u039c\u03b1\u0390\u03bf\u03c5", "\u1fb7"):  # whose capitals have other marks
+        assert normalize(text.upper()) == normalize(text)
 
 
 def test_stratified_sample_keeps_the_balance_and_every_row():
@@ -90,6 +92,9 @@ def test_texts_with_several_labels():
     kept = pd.concat(splits().values())
     assert len(kept) == 101
     assert dict(kept[["text", "label"]].to_numpy())["Cafe\u0301 film"] == 0  # the first
+    write_csv("b.csv", [*rows[:20], *((text, 1 - label) for text, label in rows[:20])])
+    with pytest.raises(InputError, match=r"and 3 are needed \(20 texts have several labels\); add rows"):
+        data(dataset=local(source={"train": "b.csv"}, conflicts="drop"), seed=1)
     data(dataset=local(conflicts="drop"), seed=1)
     summary = read("metrics/data.json")
     assert (summary["conflicting_texts"], summary["conflicting_rows_dropped"]) == (11, 25)

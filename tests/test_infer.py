@@ -209,8 +209,20 @@ def test_a_text_that_shows_nothing_has_no_label(finished, text):
 
 
 def test_a_text_that_the_tokenizer_cannot_read_has_no_label(finished):
-    """BERT's drops the replacement character, and what is left are its special tokens."""
-    assert predict(["\ufffd\ufffd", "a good film"]) == [(None, None), predict("a good film")]
+    """BERT's drops the replacement character, and what is left are its special tokens; or the text names these."""
+    for text in ("\ufffd\ufffd", "[SEP]", "[CLS] [PAD]"):
+        assert predict([text, "a good film"]) == [(None, None), predict("a good film")]
+    assert predict("[UNK]")[0] == predict("emoji")[0] is not None  # unknown words are words
+
+
+def test_a_quote_that_swallows_rows_of_a_file_is_refused(finished):
+    """If it has a column of labels, by which they are known."""
+    Path("a.csv").write_text('text,label\ngood,positive\n"bad,negative\nfun,positive\ngreat",positive\nend,negative\n')
+    refused = infer_command("--file", "a.csv", ok=False)
+    assert refused.startswith("infer: a.csv: line 3: a quoted field that begins here holds 3 rows of the table")
+    Path("a.csv").write_text('text,more\ngood,x\n"bad,y\nfun,z\ngreat",positive\nend,w\n')
+    infer_command("--file", "a.csv")
+    assert len(pd.read_parquet("scored.parquet")) == 3
 
 
 def test_a_file_is_read_as_the_training_was(finished):

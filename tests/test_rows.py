@@ -132,18 +132,21 @@ def test_bad_rows_are_refused(name, content, problem):
     [
         ('text,label|good,1|"bad,0|great,1|poor,0|",1', 3),
         ('text,label|good,1|"bad,0|great",1|poor,0', 3),
-        ('label,text|1,good|0,"bad|1,great|0,poor"|1,fun', 4),
-        ('label,text|1,good|0,"bad|1,great"|0,poor', 4),
+        ('label,text|1,good|0,"bad|1,great|0,poor"|1,fun', 3),
+        ('label,text|1,good|0,"bad|1,great"|0,poor', 3),
         ('id,text,label|1,good,1|2,"bad,0|3,great,1|4,poor",0', 3),
-        ('id,label,text|1,1,good|2,0,"bad|3,1,great|4,0,poor"', 4),
-        ('text,label,more|good,1,x|bad,0,"y|great,1,z|poor,0,w"', 4),
-        ('text,label|"two|lines",1|"bad|great,positive|poor",negative', 5),
-        ('text,label|good, positive|"bad|great, positive|poor", negative', 4),
+        ('id,label,text|1,1,good|2,0,"bad|3,1,great|4,0,poor"', 3),
+        ('text,label,more|good,1,x|bad,0,"y|great,1,z|poor,0,w"', 3),
+        ('text,label|"two|lines",1|"bad,0|great,1||poor",0', 4),
+        ('text,label|good, positive|"bad, negative|great, positive|poor", negative', 3),
+        ('text,label|good,TRUE|fun,FALSE|"bad,FALSE|great,TRUE|poor",FALSE', 4),
+        ('text,label|good,1.0|fun,0.0|"bad,0.0|great,1.0|poor",0.0', 4),
+        ('more,text,label|"a\rb",good,1|"c\rd","bad,0|x,great",1', 5),
     ],
 )
 def test_quotes_that_swallow_rows_are_refused(lines, line):
     path = write("a.csv", lines.replace("|", "\n") + "\n")
-    with pytest.raises(InputError, match=f"^{path}: line {line}: stands inside a quoted field, but is a row itself"):
+    with pytest.raises(InputError, match=f"^{path}: line {line}: a quoted field that begins here holds . rows of"):
         read_split([path], local())
 
 
@@ -151,6 +154,8 @@ def test_quotes_that_swallow_rows_are_refused(lines, line):
 def test_texts_of_several_lines_are_texts(end):
     """With commas, numbers and words of the labels in them."""
     texts_ = ["one, two\nthree", "good\n\nbad, 2", "a, b, c\n1, d", "0\n1\n", "positive\nnegative", "x,\n,y", ",\n,"]
+    texts_ += ["Look:\nAll in all, 1\nbut long", "Halves:\nArsenal, 1\nChelsea, 0", "one\x0btwo,1\x0bthree\nfour"]
+    texts_ += ["x, positive\ny, negative\nz"]  # names, where the column has numbers
     rows = "".join(f'"{text}",{number % 2}\n' for number, text in enumerate(texts_))
     path = write("a.csv", f"text,label\n{rows}".replace("\n", end))
     assert texts(path, local()) == [text.replace("\n", end) for text in texts_]
@@ -175,6 +180,8 @@ def named_parquet(names: list[str], labels: list):
         (["Negative", "Positive"], ["positive", "negative"]),
         (["neg", "neutral", "pos"], ["neutral", "negative", "positive"]),  # one name, in another place
         (["a", "b", "c"], ["a", "c", "b"]),
+        (["1", "0"], ["0", "1"]),
+        (["0", "1", "10", "2"], ["0", "1", "2", "10"]),
     ],
 )
 def test_labels_in_another_order_than_the_files_own_are_refused(names, labels):
@@ -191,6 +198,10 @@ def test_labels_in_another_order_than_the_files_own_are_refused(names, labels):
         (["negative", "positive"], ["negative", "positive"]),
         (["NEGATIVE", " positive"], ["negative", "positive"]),
         (["a", "b", "c"], ["a", "x", "c"]),
+        (["POS", "pos"], ["POS", "pos"]),
+        (["0", "1", "10", "2"], ["0", "1", "10", "2"]),  # numbers of names that look like other numbers
+        (["1", "2", "3"], ["1", "2", "3"]),
+        (["-1", "1"], ["-1", "1"]),
     ],
 )
 def test_labels_in_the_files_own_order_may_have_other_names(names, labels):

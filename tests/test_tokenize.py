@@ -120,6 +120,7 @@ def test_markup_is_stripped_if_asked(tokenizer):
         ("<BR>good</P>", " good "),
         ("<user> sent <url> to <PERSON>", "<user> sent <url> to <PERSON>"),
         ("List<String> of Map<K,V>", "List<String> of Map<K,V>"),
+        ("Set<Object> and </Object> <Button onClick={x}>", "Set<Object> and </Object> <Button onClick={x}>"),
         ("<h1 class='a'>good</h1> <i18n> <spanner> <x-tag>", " good  <i18n> <spanner> <x-tag>"),
     ],
 )

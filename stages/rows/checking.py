@@ -1,15 +1,16 @@
 """A data set's rows, checked, and known by numbers from then on: no text is kept beyond the table at hand."""
 
-import csv
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from stages.rows.quotes import refuse_swallowed_rows
 from stages.rows.tables import joined, read_rows
 from stages.settings.catalogue import Dataset
 from stages.settings.errors import InputError
@@ -48,12 +49,11 @@ def check_file(path: Path, dataset: Dataset) -> pd.DataFrame:
             place = f"{rows.index.name} {bad.idxmax()}, column {column}"
             raise InputError(f"{path}: {place}: {problem} (such rows: {int(bad.sum())})")
 
-    if path.suffix == ".parquet":
-        check_named_labels(path, dataset)
+    named = names_in_file(path, dataset) if path.suffix == ".parquet" else None
     for number, (column, problem) in enumerate(FAULTS):
         names = dataset.text if column == "text" else [dataset.label]
         refuse(rows["fault"] == number, " and ".join(map(repr, names)), problem)
-    words, numbers = understood(pd.Series(list(seen), dtype=str), dataset.labels)
+    words, numbers = understood(list(seen), dataset.labels, are_numbers=named is not None)
     unknown = pd.Series(numbers[rows["seen"]] < 0, rows.index)
     what = f"unknown label {words[rows['seen'][unknown].iloc[0]]!r:.40}" if unknown.any() else ""
     refuse(unknown, repr(dataset.label), f"{what}; the labels are {', '.join(dataset.labels)}")
@@ -71,7 +71,8 @@ def selected_rows(path: Path, dataset: Dataset) -> Iterator[pd.DataFrame]:
     for table in read_rows(path):
         columns |= dict.fromkeys(table.columns)
         if path.suffix == ".csv" and dataset.label in table:
-            check_quotes(path, table, dataset)
+            known = {*table[dataset.label].str.strip()}
+            refuse_swallowed_rows(path, table, dataset.label, partial(are_labels, *known, names=dataset.labels))
         # None where a table has no such column: a row of JSON may leave out what others have.
         values = {column: [*table[column]] if column in table else None for column in needed}
         table = pd.DataFrame(values, index=table.index, dtype=object)
@@ -86,32 +87,10 @@ def selected_rows(path: Path, dataset: Dataset) -> Iterator[pd.DataFrame]:
         raise InputError(f"{path}: no rows; fix the file or `source` in params.yaml")
 
 
-def check_quotes(path: Path, table: pd.DataFrame, dataset: Dataset) -> None:
-    """Raises InputError for a field that holds whole rows of a .csv: two quotes too many have made one text of them.
+def names_in_file(path: Path, dataset: Dataset) -> list[str] | None:
+    """What a Parquet file's own metadata, as `datasets` writes them, call the numbers in its column of labels.
 
-    A line of it is a row if it has as many fields as the header and one of the labels where the label stands; of the
-    field's first and last line this is asked together with the fields before and after it.
-    """
-    at, labels = list(table.columns).index(dataset.label), {*dataset.labels, *map(str, range(len(dataset.labels)))}
-    several = table.apply(lambda column: column.str.contains("[\r\n]")).any(axis=1)
-    for line, fields in zip(table.index[several], table[several].itertuples(index=False), strict=True):
-        for place, field in enumerate(fields):
-            parts = [next(csv.reader([part]), []) for part in field.splitlines()]
-            for number, part in enumerate(parts if len(parts) > 1 else []):
-                before = place if number == 0 else 0
-                after = len(fields) - place - 1 if number == len(parts) - 1 else 0
-                as_many = len(part) > 1 and before + len(part) + after == len(fields)
-                if as_many and 0 <= at - before < len(part) and part[at - before].strip() in labels:
-                    line += sum(each.count("\n") for each in fields[:place]) + number
-                    raise InputError(
-                        f"{path}: line {line}: stands inside a quoted field, but is a row itself: is there a quote too "
-                        "many before it? Remove or double that, or save the table as .jsonl if the field is meant so"
-                    )
-
-
-def check_named_labels(path: Path, dataset: Dataset) -> None:
-    """Raises InputError if a Parquet file's own label names, as `datasets` writes them, give a number of its labels to
-    another label than the data set's entry does. Other names alone are a renaming.
+    Raises InputError if the data set's entry has one of these names for another number. Other names are a renaming.
     """
     from pyarrow import types
     from pyarrow.parquet import read_schema
@@ -119,18 +98,21 @@ def check_named_labels(path: Path, dataset: Dataset) -> None:
     schema = read_schema(path)
     try:
         features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
-        named = [str(name).strip().casefold() for name in features[dataset.label]["names"]]
-    except (ValueError, LookupError, TypeError):  # the file says nothing of them
-        return
-    wanted = [name.strip().casefold() for name in dataset.labels]
-    if types.is_integer(schema.field(dataset.label).type) and any(
-        name in wanted and wanted.index(name) != number for number, name in enumerate(named)
-    ):
-        own = ", ".join(f"{number} {name}" for number, name in enumerate(features[dataset.label]["names"]))
+        named = [name.strip() for name in features[dataset.label]["names"]]
+    except (ValueError, LookupError, TypeError, AttributeError):  # the file says nothing of them
+        return None
+    if not types.is_integer(schema.field(dataset.label).type):
+        return None
+    own, wanted = named, [name.strip() for name in dataset.labels]
+    if len({name.casefold() for name in named}) == len(named):
+        own, wanted = ([name.casefold() for name in names] for names in (own, wanted))
+    if any(name in wanted and wanted.index(name) != number for number, name in enumerate(own)):
+        numbers = ", ".join(f"{number} {name}" for number, name in enumerate(named))
         raise InputError(
-            f"{path}: column {dataset.label!r}: its numbers are {own} by the file's own names; write `labels` in "
+            f"{path}: column {dataset.label!r}: its numbers are {numbers} by the file's own names; write `labels` in "
             "that order"
         )
+    return named
 
 
 def numbers_of(table: pd.DataFrame, seen: dict[str, int]) -> pd.DataFrame:
@@ -160,7 +142,8 @@ def normalize(text: str) -> str:
     """The text by which duplicates are found: `"A  Film\n"` and `"a film"` are equal, and so are the two ways in which
     Unicode writes a letter with an accent.
     """
-    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+    folded = unicodedata.normalize("NFD", text).casefold()
+    return " ".join(unicodedata.normalize("NFC", folded).split())
 
 
 def digest(text: str) -> bytes:
@@ -168,14 +151,23 @@ def digest(text: str) -> bytes:
     return hashlib.blake2b(normalize(text).encode(), digest_size=16).digest()
 
 
-def understood(words: pd.Series, labels: list[str]) -> tuple[pd.Series, np.ndarray]:
+def understood(values: Iterable[str], labels: list[str], are_numbers: bool = False) -> tuple[pd.Series, np.ndarray]:
     """(the different labels of a file as they are meant, their numbers or -1).
 
-    They are names, or else numbers, whatever type the file gave them: 1, "1" or 1.0.
+    They are names, or else numbers, whatever type the file gave them: 1, "1" or 1.0. are_numbers: they are no names,
+    even if they look like some.
     """
+    words = pd.Series(list(values), dtype=str)
     if (lower := words.str.lower()).isin(("false", "true")).all():  # as one program or another writes them
         names = {name.lower(): name for name in labels}
         words = lower.map({"false": names.get("false", "0"), "true": names.get("true", "1")})
-    words = words.str.replace(r"^(-?\d+)\.0$", r"\1", regex=True).where(~words.isin(labels), words)
-    known = labels if words.isin(labels).any() else [str(number) for number in range(len(labels))]
+    by_name = words.isin(labels) & (not are_numbers)
+    words = words.str.replace(r"^(-?\d+)\.0$", r"\1", regex=True).where(~by_name, words)
+    by_name = words.isin(labels).any() and not are_numbers
+    known = labels if by_name else [str(number) for number in range(len(labels))]
     return words, pd.Index(known).get_indexer(words)
+
+
+def are_labels(*values: str, names: list[str]) -> bool:
+    """Whether these values of a column are all understood as labels, side by side."""
+    return bool((understood(values, names)[1] >= 0).all())

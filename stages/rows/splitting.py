@@ -67,14 +67,14 @@ def without_overlaps(
     return kept, counts
 
 
-def check_every_label(labels: pd.Series, dataset: Dataset, path: Path, needed: int) -> None:
-    """Raises InputError if a label has fewer rows than there are splits to be made of them."""
+def check_every_label(labels: pd.Series, dataset: Dataset, path: Path, needed: int, beside: str = "") -> None:
+    """Raises InputError if a label has fewer rows than there are splits to be made of them. beside: more to say."""
     counts = labels.value_counts()
     for number, name in enumerate(dataset.labels):
         if (count := counts.get(number, 0)) < needed:
             raise InputError(
                 f"{path}: column {dataset.label!r}: {count} different texts, apart from those in other splits, have "
-                f"the label {name!r}, and {needed} are needed; add rows"
+                f"the label {name!r}, and {needed} are needed{beside}; add rows"
             )
 
 

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from stages.files import written
+from stages.rows.checking import are_labels
+from stages.rows.quotes import refuse_swallowed_rows
 from stages.rows.tables import read_rows
 from stages.settings.errors import InputError
 
@@ -12,8 +15,10 @@ PART = "{:07}.parquet"
 GROUP_ROWS, GROUP_BYTES = 2**16, 2**24  # of a row group of the result, about: its footer has an entry for each
 
 
-def examined(path: Path, columns: Sequence[str]) -> tuple:
+def examined(path: Path, columns: Sequence[str], labels: list[str]) -> tuple:
     """(pyarrow Schema, number of rows) of a file, which is read to its end, or InputError for what cannot be scored.
+
+    columns: of texts; labels: of the model, by which rows inside a text are known if the file has a column of labels.
 
     A row of JSON may lack keys that others have, or have null or a whole number for what is a text or a fraction there.
     """
@@ -23,6 +28,10 @@ def examined(path: Path, columns: Sequence[str]) -> tuple:
     schema, total = pa.schema([]), 0
     for table in read_rows(path):
         total += len(table)
+        if path.suffix == ".csv":
+            for column in table.columns.difference(columns):
+                if are_labels(*{*table[column].str.strip()}, names=labels):
+                    refuse_swallowed_rows(path, table, column, partial(are_labels, names=labels))
         with arrow_errors_refused(path, table):
             schema = pa.unify_schemas([schema, arrow_table(table).schema], promote_options="permissive")
         if path.suffix != ".jsonl":  # the others' columns are known at once

@@ -23,7 +23,7 @@ from stages.files import ADAPTER, BASE, if_none_runs, read_json
 from stages.rows.tables import joined, read_rows
 from stages.run import only_one
 from stages.settings.errors import InputError
-from stages.text import blank, encode, special_tokens
+from stages.text import blank, encode, reads_nothing
 from stages.use.arrow import PART, arrow_errors_refused, arrow_table, examined, row_groups, write_whole
 from stages.use.loading import check_folders
 from stages.use.threshold import confidence_threshold, rows_needed
@@ -72,9 +72,8 @@ class Classifier:
 
     def windows(self, texts: list[str]) -> list[list[list[int]]]:
         """The token ids of each text's windows; none of a text in which the tokenizer finds nothing to read."""
-        special = sum(special_tokens(self.tokenizer))
         encoded = encode(texts, self.tokenizer, **self.model.config.tokenize)
-        return [of_text if len(of_text[0]) > special else [] for of_text in encoded]
+        return [[] if reads_nothing(of_text[0], self.tokenizer) else of_text for of_text in encoded]
 
     def probabilities(self, texts: list[str]):
         """(texts, labels) float64, of texts that are not blank."""
@@ -195,7 +194,7 @@ def score_file(job: Job, overwrite: bool = False) -> int:
         if out.exists() and not overwrite:
             raise InputError(f"{out}: is there already; give another --out, or --overwrite to replace it")
         changed = path.stat().st_mtime_ns
-        schema, total = examined(path, job.columns)
+        schema, total = examined(path, job.columns, trained_labels())
         folder = parts_folder(job)
         if launches:
             launch("infer", *job.arguments)
@@ -215,7 +214,7 @@ def score_share(job: Job, processes: Processes) -> None:
     """What one of several processes does of `score_file`, which has started them and waits."""
     with only_writer(job.out, launches=False):
         folder = parts_folder(job, begin=False)
-        score_parts(job, *examined(job.path, job.columns), folder, processes)
+        score_parts(job, *examined(job.path, job.columns, trained_labels()), folder, processes)
 
 
 @contextmanager
@@ -248,6 +247,10 @@ def parts_folder(job: Job, begin: bool = True) -> Path:
         folder.mkdir()
         run_key.touch()
     return folder
+
+
+def trained_labels() -> list[str]:
+    return list(read_json(ADAPTER / "config.json")["id2label"].values())
 
 
 def remove_other_parts(out: Path) -> None:
