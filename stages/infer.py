@@ -11,6 +11,7 @@ Out: metrics/samples.json (as the pipeline's stage, that is without arguments).
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -78,13 +79,11 @@ def asked_confidence(min_confidence: str | None, min_accuracy: float | None) -> 
     if min_confidence == "target":
         evaluate = load_params().evaluate
         return confidence_needed(0.0, evaluate.target_accuracy, evaluate.target_level)
-    try:
-        number = float(min_confidence or 0)
-    except ValueError:
-        number = -1.0
-    if not is_share(number):
+    if min_confidence is None:
+        return confidence_needed(0.0, min_accuracy)
+    if not re.fullmatch(r"(\d+\.?\d*|\.\d+)(e-?\d+)?", min_confidence) or not is_share(number := float(min_confidence)):
         raise InputError(f"--min-confidence {min_confidence}: a number from 0 to 1, or target, is needed")
-    return confidence_needed(number, min_accuracy)
+    return number
 
 
 def show_table(texts: list[str], classifier: Classifier, explain: bool) -> None:
@@ -148,7 +147,7 @@ def main(
     processes.
     """
     of_a_file = column or separator is not None or out or overwrite
-    if not (texts or file or of_a_file or explain or min_confidence or min_accuracy is not None):
+    if not (texts or file or of_a_file or explain or (min_confidence, min_accuracy) != (None, None)):
         return run(infer)
     os.environ["HF_HUB_OFFLINE"] = "1"
     share_cores()

@@ -16,7 +16,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from stages.classifier import checkpoint
-from stages.classifier.calibration import calibrate, predictions, quality
+from stages.classifier.calibration import calibrate, calibrated_by_others, predictions, quality
 from stages.classifier.forward import quiet
 from stages.classifier.network import save_classifier
 from stages.classifier.processes import Processes, launch
@@ -64,7 +64,7 @@ def train(*, model: Model, method: Method, recipe: Recipe) -> None:
                 "trainable_parameters": counts["trainable_parameters"],
             },
         },
-        pd.DataFrame({"label": labels, **predictions(scores / temperature + bias, names)}),
+        validation_rows(scores, labels, temperature, bias, names),
     )
     write_curves(training.progress)
     loss, accuracy = quality(scores / temperature + bias, labels)  # as it answers: weights of the labels are undone
@@ -85,6 +85,21 @@ def train(*, model: Model, method: Method, recipe: Recipe) -> None:
         },
     )
     checkpoint.finish(training.key)
+
+
+def validation_rows(scores: np.ndarray, labels: np.ndarray, temperature: float, bias: np.ndarray, names: list[str]):
+    """A DataFrame: each row's label, its answer as predictions() has it, and unseen_confidence and unseen_right, of the
+    answer by a calibration that has not seen it, by which a threshold of confidence is chosen.
+    """
+    unseen = predictions(calibrated_by_others(scores, labels), names)
+    return pd.DataFrame(
+        {
+            "label": labels,
+            **predictions(scores / temperature + bias, names),
+            "unseen_confidence": unseen["confidence"],
+            "unseen_right": unseen["predicted"] == labels,
+        }
+    )
 
 
 def take_all_steps(training: Training) -> None:

@@ -27,10 +27,10 @@ def test_how_many_epochs_some_steps_are():
     plan = Plan(rows, recipe, epochs=2)
     assert (plan.steps, plan.short_epochs) == (21, 1)
     assert plan.epochs_of(21) == {"short_epochs": 1, "epochs": 2}
-    assert plan.epochs_of(10) == {"short_epochs": 1, "epochs": 0.43}
-    assert plan.epochs_of(5) == {"short_epochs": 0.71, "epochs": 0}
+    assert plan.epochs_of(10) == {"short_epochs": 1, "epochs": 0.4286}
+    assert plan.epochs_of(5) == {"short_epochs": 0.7143, "epochs": 0}
     plan = Plan(rows, recipe.model_copy(update={"short_epoch": None}), epochs=2)
-    assert plan.epochs_of(10) == {"short_epochs": 0, "epochs": 1.43}
+    assert plan.epochs_of(10) == {"short_epochs": 0, "epochs": 1.4286}
 
 
 def test_batches_of_similar_length_need_little_padding():

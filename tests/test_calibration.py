@@ -7,7 +7,7 @@ from scipy.special import expit, log_softmax, softmax
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
-from stages.classifier.calibration import calibrate, quality
+from stages.classifier.calibration import calibrate, calibrated_by_others, calibration, quality
 from stages.classifier.network import last_layer, with_method
 from stages.results.scores import expected_calibration_error, reliability
 from stages.settings.catalogue import Method
@@ -117,3 +117,19 @@ def test_two_labels_as_scikit_learn_fits_them():
     temperature, bias = calibrate(small_bert(), scores, labels)
     assert 1 / temperature == pytest.approx(reference.coef_[0, 0], rel=1e-4)
     assert bias == pytest.approx([-reference.intercept_[0] / 2, reference.intercept_[0] / 2], abs=1e-4)
+
+
+def test_no_row_is_calibrated_by_its_own_label():
+    """By hand: each fifth of the rows by the calibration of the others; another label of a row changes not its own."""
+    rng = np.random.default_rng(3)
+    scores, labels = rng.normal(0, 2, (53, 3)), rng.integers(3, size=53)
+    found = calibrated_by_others(scores, labels)
+    others = np.arange(53) % 5 != 2
+    temperature, bias = calibration(scores[others], labels[others])
+    np.testing.assert_allclose(found[2::5], scores[2::5] / temperature + bias)
+    changed = labels.copy()
+    changed[7] = (labels[7] + 1) % 3
+    again = calibrated_by_others(scores, changed)
+    np.testing.assert_array_equal(again[2::5], found[2::5])
+    assert not np.allclose(again[3::5], found[3::5])
+    assert calibrated_by_others(scores[:2], labels[:2]).shape == (2, 3)

@@ -115,7 +115,7 @@ def test_adalora_ends_at_its_rank_and_keeps_its_penalty(bert):
         ({"peft_type": "ADALORA", "beta1": 1.5}, "AssertionError"),
         (
             {"peft_type": "P_TUNING", "num_virtual_tokens": 64},
-            "num_virtual_tokens: 64 is above the model's limit of 64",
+            "num_virtual_tokens: 64 leave no room for a text below the model's limit of 64",
         ),
         ({"peft_type": "ADALORA", "init_r": 8, "target_r": 8}, "target_r: 8 is not below init_r, 8; lower it"),
         ({"peft_type": "LORA", "init_lora_weights": "pissa_niter_4"}, "pissa_niter_4 takes .*; take pissa"),

@@ -190,6 +190,8 @@ def test_an_early_end_is_said(finished):
     said = f"0.35, after 0.7 on 8 tokens of each text (7 steps in all, of {steps} that were planned)"
     assert ["epochs", said] in rows(html)
     assert "for 0.35 epochs, after a short one," in html
+    write_json(Path("metrics/training.json"), read("metrics/training.json") | {"short_epochs": 0.7, "epochs": 0})
+    assert "for 0.7 of a short epoch gives" in report_again(settings=load_params().model_copy(update={"train": recipe}))
 
 
 def test_texts_with_several_labels_are_said(finished):

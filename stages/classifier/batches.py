@@ -29,8 +29,8 @@ class Plan:
         """How many epochs so many steps are: short_epochs and then epochs, whole numbers as such."""
         done = steps / self.steps_per_epoch
         short = min(done, self.short_epochs)
-        both = {"short_epochs": round(short, 2), "epochs": round(done - short, 2)}
-        return {name: int(epochs) if epochs == int(epochs) else epochs for name, epochs in both.items()}
+        both = {"short_epochs": short, "epochs": done - short}
+        return {name: int(epochs) if epochs == int(epochs) else round(epochs, 4) for name, epochs in both.items()}
 
     def batch(self, step: int) -> tuple[Tokens, np.ndarray]:
         """(all rows as a step's epoch reads them, the numbers of those that the step takes); steps count from 1."""

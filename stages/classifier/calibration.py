@@ -4,6 +4,8 @@ import numpy as np
 
 from stages.classifier.network import last_layer
 
+FOLDS = 5
+
 
 def quality(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
     """(log loss, accuracy) of logits (rows, labels). weights: of the labels in the loss, (labels,), or all alike."""
@@ -23,17 +25,15 @@ def predictions(scores: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
     return {"predicted": probabilities.argmax(axis=1), "confidence": probabilities.max(axis=1), **columns}
 
 
-def calibrate(model, scores: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
-    """Divide the last layer by a temperature and add a bias to each label's logit, which together are the likeliest by
-    the validation rows and a prior; return both, the bias as (labels,) of sum 0.
+def calibration(scores: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    """A temperature to divide logits by and a bias to add to each label's, which together are the likeliest by the
+    validation rows and a prior; the bias is (labels,) of sum 0.
 
     scores: (rows, labels) logits. Bias-corrected temperature scaling (Alexandari et al. 2020, "Maximum Likelihood with
     Bias-Corrected Calibration is Hard-To-Beat at Label Shift Adaptation"): a temperature alone (Guo et al. 2017) leaves
     a network that prefers a label as it is. The prior, normal in the temperature's logarithm and in each bias, keeps a
     few rows, or rows without a mistake, from making the network as sure as can be; of a thousand rows it hardly shows.
-    In the weights all this holds for every client of the model.
     """
-    import torch
     from scipy.optimize import minimize
     from scipy.special import softmax
 
@@ -50,7 +50,27 @@ def calibrate(model, scores: np.ndarray, labels: np.ndarray) -> tuple[float, np.
     start = np.zeros(1 + scores.shape[1])
     bounds = [(-3, 3)] + [(-12, 12)] * scores.shape[1]
     found = minimize(loss, start, jac=True, bounds=bounds, options={"ftol": 1e-12, "gtol": 1e-8}).x
-    temperature, bias = float(np.exp(found[0])), found[1:] - found[1:].mean()
+    return float(np.exp(found[0])), found[1:] - found[1:].mean()
+
+
+def calibrated_by_others(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Each row's logits by the calibration of the rows of the other folds, (rows, labels) float64.
+
+    By its own calibration a row's confidence knows its label: with many labels and few rows of each, whose biases
+    follow these rows, the most confident ones would look better than any others.
+    """
+    fold, calibrated = np.arange(len(scores)) % FOLDS, scores.astype(np.float64)
+    for number in range(FOLDS):
+        temperature, bias = calibration(scores[fold != number], labels[fold != number])
+        calibrated[fold == number] = calibrated[fold == number] / temperature + bias
+    return calibrated
+
+
+def calibrate(model, scores: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    """Put the calibration into the last layer, where it holds for every client of the model, and return it."""
+    import torch
+
+    temperature, bias = calibration(scores, labels)
     linear = last_layer(model)
     with torch.no_grad():
         for parameter in linear.parameters():

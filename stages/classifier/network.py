@@ -59,8 +59,8 @@ def classifier(labels: list[str], dropout: float | None):
             f"{BASE}: the checkpoint lacks {len(lacking)} weights of the encoder, {lacking[0]} for one: "
             f"it is no {config.model_type} as transformers has it; choose another model"
         )
-    if not fresh:  # of a checkpoint that was fine-tuned for as many labels, but for another task
-        last = [name for name, module in model.named_children() if any(True for _ in module.parameters())][-1]
+    last = [name for name, module in model.named_children() if any(True for _ in module.parameters())][-1]
+    if not any(key.startswith(f"{last}.") for key in fresh):  # fine-tuned for as many labels, but for another task
         setattr(model, last, getattr(AutoModelForSequenceClassification.from_config(config), last))
     if getattr(last_layer(model), "bias", None) is None:
         raise InputError(
@@ -171,8 +171,10 @@ def adapted(model, settings: dict[str, Any]):
         raise refusal(f"init_lora_weights: {init} takes from the base's weights what loading draws anew; take pissa")
     virtual = getattr(config, "num_virtual_tokens", None)
     limit = getattr(model.config, "max_position_embeddings", None)
-    if virtual and limit and virtual >= limit:
-        raise refusal(f"num_virtual_tokens: {virtual} is above the model's limit of {limit}; lower it")
+    if virtual and limit and virtual + 2 > limit:
+        raise refusal(
+            f"num_virtual_tokens: {virtual} leave no room for a text below the model's limit of {limit}; lower it"
+        )
     with peft_errors_refused():
         model = get_peft_model(model, config)
         with torch.no_grad():  # an encoder that cannot take a prefix says so only here

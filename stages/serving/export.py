@@ -143,6 +143,8 @@ def model_card(config, evaluate: dict | None, data: dict | None) -> str:
         merged=(ADAPTER / "adapter_config.json").is_file(),
         temperature=config.calibration_temperature,
         labels=[verbatim(label) for label in config.id2label.values()],
+        columns=[verbatim(name) for name in config.columns],
+        separator=repr(config.separator),
         tokenize=config.tokenize,
         markup=repr(MARKUP.pattern),
         evaluate=evaluate,

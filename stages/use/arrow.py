@@ -1,7 +1,7 @@
 """Rows of any number as Arrow: looked at before they are scored, converted, and written as Parquet."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -39,10 +39,12 @@ def examined(path: Path, columns: Sequence[str], labels: list[str]) -> tuple:
     if not total:
         raise InputError(f"{path}: has no rows")
     check_columns(path, columns, schema.names)
-    for column in columns:
-        kind = schema.field(column).type
+    kinds = {column: schema.field(column).type for column in columns}
+    of_several = {kind for kind in kinds.values() if not pa.types.is_null(kind)}  # one may be missing in all rows
+    for column, kind in kinds.items():
         of = kind.value_type if pa.types.is_dictionary(kind) else kind
-        if not (pa.types.is_string(of) or pa.types.is_large_string(of) or pa.types.is_string_view(of)):
+        text = pa.types.is_string(of) or pa.types.is_large_string(of) or pa.types.is_string_view(of)
+        if not (text or (pa.types.is_null(kind) and of_several)):
             raise InputError(f"{path}: column {column!r} holds {kind}, not text; name another with --column")
     with arrow_errors_refused(path), ParquetWriter(pa.BufferOutputStream(), schema):
         pass  # a type that Parquet has not is refused
@@ -94,6 +96,16 @@ def row_groups(folder: Path) -> Iterator:
             tables.clear()
     if tables:
         yield pa.concat_tables(tables)
+
+
+def is_whole(part: Path) -> bool:
+    """Whether a part is there and can be read: a power cut may leave an empty file."""
+    import pyarrow as pa
+    from pyarrow.parquet import read_metadata
+
+    with suppress(FileNotFoundError, pa.ArrowInvalid):
+        return read_metadata(part).num_rows > 0
+    return False
 
 
 def write_whole(path: Path, schema, tables: Iterable) -> None:

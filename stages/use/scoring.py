@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
+from numbers import Real
 from pathlib import Path
 
 from tqdm import tqdm
@@ -24,7 +25,7 @@ from stages.rows.tables import joined, read_rows
 from stages.run import only_one
 from stages.settings.errors import InputError
 from stages.text import blank, encode, reads_nothing
-from stages.use.arrow import PART, arrow_errors_refused, arrow_table, examined, row_groups, write_whole
+from stages.use.arrow import PART, arrow_errors_refused, arrow_table, examined, is_whole, row_groups, write_whole
 from stages.use.loading import check_folders
 from stages.use.threshold import confidence_threshold, rows_needed
 
@@ -97,10 +98,11 @@ class Classifier:
 
 
 def listed_texts(given: Iterable) -> list[str | None]:
-    """The texts of an iterable, None for a missing one: None, NaN, pandas' NA, Arrow's null.
+    """The texts of an iterable, None for a missing one: None, NaN, pandas' NA, Arrow's null, what NumPy masks.
 
     Raises InputError for what is no text, or no iterable of values.
     """
+    import numpy as np
     import pandas as pd
 
     one_by_one = isinstance(given, Iterable) and getattr(given, "ndim", 1) == 1
@@ -109,8 +111,10 @@ def listed_texts(given: Iterable) -> list[str | None]:
     texts = [value.as_py() if hasattr(value, "as_py") else value for value in given]
     for number, text in enumerate(texts):
         if not isinstance(text, str):
-            if not pd.api.types.is_scalar(text) or not pd.isna(text):
-                raise InputError(f"text {number + 1} of {len(texts)}: {text!r:.40} is no text; give it as a string")
+            missing = text is np.ma.masked or (pd.api.types.is_scalar(text) and pd.isna(text))
+            if not missing:
+                shown = " ".join(repr(text).split())
+                raise InputError(f"text {number + 1} of {len(texts)}: {shown:.40} is no text; give it as a string")
             texts[number] = None
         elif text.encode(errors="ignore").decode() != text:
             raise InputError(f"text {number + 1} of {len(texts)}: {text!a:.60}: half of a character; give it whole")
@@ -141,7 +145,7 @@ def confidence_needed(min_confidence: float = 0.0, min_accuracy: float | None = 
 
 
 def is_share(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 @dataclass(frozen=True)
@@ -273,7 +277,7 @@ def score_parts(job: Job, schema, total: int, folder: Path, processes: Processes
     with tqdm(total=total, desc="infer", unit="text", unit_scale=True, disable=None) as bar:
         for number, table in enumerate(filter(len, read_rows(job.path))):
             part = folder / PART.format(number)
-            if part.is_file() or number % processes.count != processes.rank:
+            if number % processes.count != processes.rank or is_whole(part):
                 bar.initial = bar.n + len(table)  # not part of the rate
             else:
                 with arrow_errors_refused(job.path, table):

@@ -14,44 +14,52 @@ def confidence_threshold(target: float, level: float) -> float | None:
 
     Raises InputError without models/adapter/validation.parquet.
     """
+    from pyarrow import ArrowInvalid
+
     if not VALIDATION.is_file():
         raise InputError(
             f"{VALIDATION}: not found; make it with `dvc repro train` or `dvc checkout {VALIDATION.parent}`"
         )
-    rows = read_table(VALIDATION)[0]
-    return guaranteed_confidence(
-        rows["confidence"].to_numpy(), (rows["predicted"] == rows["label"]).to_numpy(), target, level
-    )
+    try:
+        rows = read_table(VALIDATION)[0]
+    except ArrowInvalid as error:
+        raise InputError(
+            f"{VALIDATION}: {error}; bring it back with `dvc checkout --force {VALIDATION.parent}`"
+        ) from None
+    return guaranteed_confidence(rows["unseen_confidence"].to_numpy(), rows["unseen_right"].to_numpy(), target, level)
 
 
 def rows_needed(target: float, level: float) -> int:
-    """The fewest rows, all of them right, that show an accuracy of `target`.
+    """The fewest rows, all of them right, that show an accuracy of `target`: at half of the level, see below.
 
     >>> rows_needed(0.95, 0.05)
-    59
+    72
     """
-    return int(np.ceil(np.log(level) / np.log(target)))
+    return int(np.ceil(np.log(level / 2) / np.log(target)))
 
 
 def guaranteed_confidence(confidence: np.ndarray, right: np.ndarray, target: float, level: float) -> float | None:
     """confidence, right: (rows,). Cut to four decimals, as the metrics show it.
 
-    Choosing the threshold whose own accuracy looks right would miss the target half of the time. So a sequence of
-    thresholds is fixed beforehand, by how many rows are above each, from the fewest rows that could show the target to
-    all of them. Each is tested by the exact binomial test, and the last one before the first that fails is taken. This
-    is fixed-sequence testing (Angelopoulos et al. 2021, "Learn then Test", section 4.2).
+    Choosing the threshold whose own accuracy looks right would miss the target half of the time. So thresholds are
+    fixed beforehand, by how many rows are above each, from rows_needed to all, and tested in this order by the exact
+    binomial test. The widest one that passes is taken. Half of the level goes to the first test and the rest in equal
+    parts to the others; a test that passes hands its level on to the next. This is the fallback procedure (Wiens 2003,
+    "A fixed sequence Bonferroni procedure"; see Angelopoulos et al. 2021, "Learn then Test"). If the first test that
+    fails were the last, one wrong label among the most confident rows would leave no threshold.
     """
     from scipy.stats import binom
 
+    if len(confidence) < (fewest := rows_needed(target, level)):
+        return None
     falling, place = np.unique(-np.floor(confidence * 1e4) / 1e4, return_inverse=True)
     rows, hits = np.bincount(place).cumsum(), np.bincount(place, right).cumsum()  # above each different confidence
-    chosen, fewest = None, rows_needed(target, level)
-    if len(confidence) < fewest:
-        return None
-    tests = np.arange(np.log(len(confidence) / fewest) / np.log(GROWTH))
-    for count in [*np.ceil(fewest * GROWTH**tests), len(confidence)]:
+    counts = fewest * GROWTH ** np.arange(np.log(len(confidence) / fewest) / np.log(GROWTH))
+    counts = [*np.ceil(counts), len(confidence)]
+    chosen, handed_on = None, 0.0
+    for number, count in enumerate(counts):
         at = np.searchsorted(rows, count)
-        if binom.sf(hits[at] - 1, rows[at], target) > level:
-            break
-        chosen = float(-falling[at])
+        own = handed_on + level / 2 / (1 if number == 0 else len(counts) - 1)
+        passes = binom.sf(hits[at] - 1, rows[at], target) <= own
+        chosen, handed_on = (float(-falling[at]), own) if passes else (chosen, 0.0)
     return chosen
