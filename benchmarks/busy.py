@@ -1,7 +1,7 @@
 """What one busy program beside it costs a training and a scoring, with threads that wait actively, as OpenMP's do by
 themselves, and with those that soon sleep, as stages/settings/environment.py has them.
 
-    make busy            # after `dvc repro`
+    make busy
 """
 
 import json
@@ -28,8 +28,8 @@ STEPS, TEXTS = 10, 100
 
 
 def show_times() -> None:
-    """Print the seconds of a training step and of scoring some texts, of the whole epoch, alone and beside a program
-    that has always something to do.
+    """Print the seconds of a step of the whole epoch, and of scoring some texts, alone and beside a program that has
+    always something to do.
     """
     quiet()
     settings = arguments(train, load_params())
@@ -51,6 +51,7 @@ def show_times() -> None:
         finally:
             if other:
                 other.kill()
+                other.wait()
     print(json.dumps(found))
 
 

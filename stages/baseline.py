@@ -67,7 +67,7 @@ def baseline(
     tfidf = TfidfVectorizer(ngram_range=(1, ngram_max), min_df=min_count, sublinear_tf=True, **options)
     model, nothing = make_pipeline(tfidf, LogisticRegression(C=c, max_iter=1000)), {}
     try:
-        held_out = fit(model, train, terms_are)
+        held_out = fit_and_hold_out(model, train, terms_are)
         scored = scores(model, without_markup)
         check_above_chance([held_out, scored["validation"]])
         doubtful = doubtful_labels(held_out)
@@ -121,7 +121,7 @@ def word_with_marks() -> re.Pattern[str]:
     return re.compile(rf"(?u)\b\w(?:\w+|[{marks}\u200c\u200d]+)+")  # and what joins letters, or keeps them apart
 
 
-def fit(model, train: pd.DataFrame, terms_are: str) -> pd.DataFrame:
+def fit_and_hold_out(model, train: pd.DataFrame, terms_are: str) -> pd.DataFrame:
     """Fit a pipeline of a vectorizer and a regression on train; return held_out_labels() of train.
 
     Raises NothingLearnedError if there is one label or no term.
@@ -133,7 +133,7 @@ def fit(model, train: pd.DataFrame, terms_are: str) -> pd.DataFrame:
         terms = tfidf.fit_transform(train["text"])
     except ValueError:  # of scikit-learn, about its vocabulary
         raise NothingLearnedError(
-            f"no {terms_are[:-1]} stands in {tfidf.min_df} of the train texts (baseline.min_count)"
+            f"none of the {terms_are} stands in {tfidf.min_df} of the train texts (baseline.min_count)"
         ) from None
     regression.fit(terms, train["label"])
     del terms  # transform makes them again, each row's in another order

@@ -49,7 +49,8 @@ def data(*, dataset: Dataset, seed: Annotated[int, Field(ge=0, lt=2**32)]) -> No
 
     rows = {name: read_split(paths, dataset) for name, paths in files.items()}
     corrections = read_corrections(rows["train"], dataset) if dataset.corrections else None
-    given, counts = without_overlaps(rows, dataset.conflicts)
+    settled = [] if corrections is None else corrections.index
+    given, counts = without_overlaps(rows, dataset.conflicts, settled)
     del rows
     several = f" ({counts['conflicting_texts']} texts have several labels)" if counts["conflicting_texts"] else ""
     check_every_label(given["train"]["label"], dataset, files["train"][0], needed=4 - len(given), beside=several)

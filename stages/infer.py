@@ -123,7 +123,7 @@ def main(
         typer.Option(help='Answer "uncertain" below this share; target: as evaluate.target_accuracy needs it.'),
     ] = None,
     min_accuracy: Annotated[
-        float | None, typer.Option(help='Answer "uncertain" so often that of the other answers this share is right.')
+        float | None, typer.Option(help='Answer "uncertain" unless at least this share of such answers is right.')
     ] = None,
     file: Annotated[Path | None, typer.Option(help="Score a .csv, .jsonl or .parquet file.")] = None,
     column: Annotated[

@@ -30,7 +30,9 @@ def restore_outputs(stage: str) -> None:
 
 
 def put_back(out: Any) -> bool:
-    """Whether an output is as dvc.lock has it, or dvc.lock has none (the first run); if not so, it is removed."""
+    """Put an output back as dvc.lock has it, or else remove it; return whether nothing is lost: it is back, or dvc.lock
+    has none (the first run).
+    """
     from dvc.exceptions import DvcException
     from dvc_objects.errors import ObjectFormatError
 

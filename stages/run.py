@@ -16,7 +16,7 @@ from typing import Any
 
 from stages.files import if_none_runs, locked, sha256s
 from stages.restore import restore_outputs
-from stages.settings.environment import keep_little_memory, rank_and_count, share_cores
+from stages.settings.environment import rank_and_count, restart_with_malloc_settings, share_cores
 from stages.settings.errors import InputError, out_of_memory
 from stages.settings.params import arguments, load_params
 from stages.settings.versions import VERSIONS, check_versions
@@ -152,9 +152,9 @@ def one_of_several(name: str) -> Iterator[None]:
 
 def main(stage: Callable, launch: Callable | None = None, join: Callable | None = None) -> None:
     """`python -m stages.NAME`."""
-    if launch:
-        keep_little_memory()
     no_arguments(f"python -m stages.{stage.__name__}", f"dvc repro {stage.__name__}   # with the stages that it needs")
+    if launch:  # a stage that runs the network
+        restart_with_malloc_settings()
     run(stage, launch, join)
 
 

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import Literal
 
-# The HTML standard's elements, and those that it calls obsolete.
+# HTML's elements, obsolete ones among them.
 ELEMENTS = """
 a abbr acronym address applet area article aside audio b base basefont bdi bdo bgsound big blink blockquote body br
 button canvas caption center cite code col colgroup data datalist dd del details dfn dialog dir div dl dt em embed
@@ -82,10 +82,9 @@ def special_tokens(tokenizer) -> tuple[int, int]:
     return mask.index(0), mask[::-1].index(0)
 
 
-def reads_nothing(ids: list[int], tokenizer) -> bool:
-    """Whether one text's token ids are special ones alone, of which a network would make an answer all the same."""
-    special = {*tokenizer.all_special_ids} - {tokenizer.unk_token_id}
-    return all(token in special for token in ids)
+def special_ids(tokenizer) -> set[int]:
+    """The ids that stand for no text. Of a text that has no others a network would make an answer all the same."""
+    return {*tokenizer.all_special_ids} - {tokenizer.unk_token_id}
 
 
 def encode(texts: list[str], tokenizer, max_length: int, truncation: Truncation, strip_markup: bool, windows: int = 1):

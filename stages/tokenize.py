@@ -17,7 +17,7 @@ from tqdm import tqdm
 from stages.files import BASE, RAW, TOKENS, metadata_bytes, metadata_of, replaced
 from stages.run import main
 from stages.settings.errors import InputError
-from stages.text import Truncation, encode, reads_nothing
+from stages.text import Truncation, encode, special_ids
 
 ROWS = 4096  # to tokenize at a time
 
@@ -79,7 +79,7 @@ def write_tokens(folder: Path, split: str, tokenizer, settings: dict[str, Any]) 
     own = settings | {"windows": 1} if trained_on else settings
     columns = {"input_ids": pa.list_(pa.int32()), "label": pa.int64()} | ({} if trained_on else {"text": pa.int64()})
     schema = pa.schema(columns, metadata_bytes(metadata))
-    done = 0
+    done, special = 0, special_ids(tokenizer)
     with (
         pa.ipc.new_stream(folder / f"{split}.arrow", schema) as out,
         tqdm(total=texts.metadata.num_rows, desc=f"tokenize {split}", unit="text", disable=None) as bar,
@@ -88,7 +88,7 @@ def write_tokens(folder: Path, split: str, tokenizer, settings: dict[str, Any]) 
             part = batch["text"].to_pylist()
             windows = encode(part, tokenizer, **own)
             for number, of_text in enumerate(windows):
-                if reads_nothing(of_text[0], tokenizer):
+                if special.issuperset(of_text[0]):
                     raise InputError(
                         f"{RAW}: {split}, row {done + number + 1}: the tokenizer finds nothing to read in "
                         f"{part[number]!r:.40}; drop this text from the data set, or choose another model"

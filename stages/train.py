@@ -88,8 +88,8 @@ def train(*, model: Model, method: Method, recipe: Recipe) -> None:
 
 
 def validation_rows(scores: np.ndarray, labels: np.ndarray, temperature: float, bias: np.ndarray, names: list[str]):
-    """A DataFrame: each row's label, its answer as predictions() has it, and unseen_confidence and unseen_right, of the
-    answer by a calibration that has not seen it, by which a threshold of confidence is chosen.
+    """The validation rows with label, predicted, confidence and probabilities; and unseen_confidence and unseen_right,
+    by a calibration fitted on other rows, from which a threshold of confidence is chosen.
     """
     unseen = predictions(calibrated_by_others(scores, labels), names)
     return pd.DataFrame(

@@ -169,8 +169,8 @@ def a_password(rng: random.Random) -> str:
         (chance(a_review), {}, "its labels of 280 texts held out of its training are not significantly more often"),
         (chance(a_review), {"min_count": 1}, "its labels of 280 texts"),
         (chance(a_password), {}, "its labels of 280 texts"),
-        (reviews(200), {"min_count": 101}, "no word stands in 101 of the train texts (baseline.min_count)"),
-        (UNSPACED["chinese"], {"min_count": 101}, "no character stands in 101 of the train texts"),
+        (reviews(200), {"min_count": 101}, "none of the words stands in 101 of the train texts (baseline.min_count)"),
+        (UNSPACED["chinese"], {"min_count": 101}, "none of the characters stands in 101 of the train texts"),
         (reviews(200), {"max_rows": 1}, "the train texts that it reads have one label only (baseline.max_rows)"),
         (chance(a_review), {"max_rows": 8, "min_count": 1}, "its labels of 80 texts"),  # of validation
         (sorted(reviews(200), key=lambda row: row[1]), {}, "the train texts that it reads have one label only"),
@@ -250,7 +250,7 @@ def test_a_run_without_a_baseline(finished):
         assert set(row) == {"precision", "recall", "f1", "support", "mean_probability"}
     for told in (
         "50.0% for guessing train's commonest label. There is no baseline to compare with: TF-IDF of words and "
-        "logistic regression learned nothing from the same texts: no word stands in 1000 of the train texts",
+        "logistic regression learned nothing from the same texts: none of the words stands in 1000 of the train texts",
         "| guessing |",
         "## The most doubtful labels\n\nThere is no list of them",
         "on texts that it has not seen, where guessing train's commonest label gives 50.0% accuracy.",

@@ -21,6 +21,7 @@ from stages.data import data
 from stages.files import RAW, read_table
 from stages.rows import gathering, tables
 from stages.rows.checking import normalize
+from stages.rows.corrections import hexadecimal
 from stages.rows.splitting import stratified_sample
 from stages.rows.tables import LOCAL
 from stages.settings.errors import InputError
@@ -101,6 +102,21 @@ def test_texts_with_several_labels():
     assert summary["duplicates_dropped"] == 1  # of rows[50]
     kept = pd.concat(splits().values())
     assert sorted(kept["text"]) == sorted(text for text, _ in rows[10:])
+
+
+def test_a_text_with_several_labels_that_is_settled_by_hand_stays():
+    rows = reviews(60)
+    write_csv("a.csv", [*rows, *((text, 1 - label) for text, label in rows[:10])])
+    settled = "".join(f"{hexadecimal(text)},positive\n" for text, _ in rows[:4])
+    write("corrections.csv", f"hash,label\n{settled}")
+    data(dataset=local(conflicts="drop", corrections="corrections.csv", validation=4, test=4), seed=1)
+    summary, parts = read("metrics/data.json"), splits()
+    assert (summary["conflicting_texts"], summary["conflicting_rows_dropped"]) == (10, 12)
+    kept = pd.concat(parts.values())
+    assert len(kept) == 54
+    of_train = parts["train"].set_index("text")["label"]
+    assert all(of_train[text] == 1 for text, _ in rows[:4] if text in of_train)
+    assert summary["labels_corrected"] + summary["corrections_of_texts_not_in_train"] > 0
 
 
 def test_texts_with_several_labels_beside_an_official_test_split():

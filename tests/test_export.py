@@ -265,7 +265,7 @@ def test_where_the_test_texts_come_from_is_left_out(finished, card_of, change):
 def test_mistakes(finished):
     config = read(ADAPTER / "config.json")
     (ADAPTER / "config.json").write_text(json.dumps({k: value for k, value in config.items() if k != "trained"}))
-    with pytest.raises(InputError, match="models/adapter: an earlier version of the code made it"):
+    with pytest.raises(InputError, match="models/adapter: made by an older version of the code"):
         export.export()
     shutil.rmtree("models/adapter")
     status, _, told = server().stage("stages.serving.export", [])

@@ -235,6 +235,24 @@ def test_a_quote_that_swallows_rows_of_a_file_is_refused(finished):
     assert len(pd.read_parquet("scored.parquet")) == 3
 
 
+def test_an_adapter_of_an_older_version_is_refused_in_a_line(finished):
+    path = Path("models/adapter/config.json")
+    path.write_text(json.dumps({name: value for name, value in read(path).items() if name != "trained"}))
+    Path("a.csv").write_text("text\ngood\n")
+    told = "infer: models/adapter: made by an older version of the code; `dvc repro train` makes it anew\n"
+    assert infer_command("--file", "a.csv", ok=False) == told
+
+
+def test_labels_of_the_names_that_transformers_gives_by_itself(finished):
+    """Which it leaves out of a config."""
+    path = Path("models/adapter/config.json")
+    config = {name: value for name, value in read(path).items() if name not in ("id2label", "label2id")}
+    path.write_text(json.dumps(config))
+    Path("a.csv").write_text("text\ngood film\n")
+    infer_command("--file", "a.csv")
+    assert pd.read_parquet("scored.parquet")["predicted"].tolist() == [predict("good film")[0]] == ["LABEL_1"]
+
+
 def test_a_file_is_read_as_the_training_was(finished):
     """By the columns and the separator that models/adapter says; others are refused with both lists."""
     path = Path("models/adapter/config.json")

@@ -191,14 +191,17 @@ def test_an_early_end_is_said(finished):
     assert ["epochs", said] in rows(html)
     assert "for 0.35 epochs, after a short one," in html
     write_json(Path("metrics/training.json"), read("metrics/training.json") | {"short_epochs": 0.7, "epochs": 0})
-    assert "for 0.7 of a short epoch gives" in report_again(settings=load_params().model_copy(update={"train": recipe}))
+    assert "for 0.7 short epochs gives" in report_again(settings=load_params().model_copy(update={"train": recipe}))
 
 
 def test_texts_with_several_labels_are_said(finished):
     assert "several labels" not in Path("metrics/report.md").read_text()
     data = read("metrics/data.json")
     write_json(Path("metrics/data.json"), data | {"conflicting_texts": 1200})
-    assert "1,200 texts stand in the source with several labels: the first row of each was kept" in report_again()
+    assert (
+        "1,200 texts stand in the source with several labels: of those in train and validation the first row"
+        in report_again()
+    )
     more = {"conflicting_texts": 3, "conflicting_texts_in_test": 2, "conflicting_rows_dropped": 4}
     write_json(Path("metrics/data.json"), data | more)
     html = report_again()

@@ -26,7 +26,7 @@ class Plan:
         self.epoch = -1
 
     def epochs_of(self, steps: int) -> dict[str, float]:
-        """How many epochs so many steps are: short_epochs and then epochs, whole numbers as such."""
+        """How many epochs so many steps are: short_epochs and then epochs, whole numbers as int."""
         done = steps / self.steps_per_epoch
         short = min(done, self.short_epochs)
         both = {"short_epochs": short, "epochs": done - short}

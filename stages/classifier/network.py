@@ -202,7 +202,7 @@ def peft_errors_refused() -> Iterator[None]:
 def save_classifier(network, settings: dict[str, Any], validation=None) -> None:
     """Write models/adapter/: the trained weights, tokenizer, and config.json with `base` and `settings` added to it.
 
-    validation: a DataFrame of the validation rows with their label, predicted and confidence, which goes with them.
+    validation: a DataFrame of the validation rows (see stages/train.py), which goes with them.
     """
     from transformers import AutoTokenizer
 

@@ -16,7 +16,7 @@ class Tokens:
     ids: Any  # a datasets.Dataset with the column input_ids, in numpy's format
     lengths: np.ndarray  # (rows,) int32
     row_labels: np.ndarray  # (rows,) int64
-    metadata: dict[str, Any]  # labels, columns and separator of the data set, and the settings of tokenize
+    metadata: dict[str, Any]  # name, labels, columns and separator of the data set, and the settings of tokenize
     texts: np.ndarray | None = None  # (rows,) the number of each row's text, rising; None: a row is a text
     longest: int | None = None  # of longer rows the middle is left out
 

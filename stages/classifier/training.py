@@ -236,26 +236,27 @@ def check_length(network, longest: int) -> None:
     own, and others state nothing.
     """
 
-    def reads(length: int) -> bool:
+    def failure(length: int) -> Exception | None:
         import torch
 
         ids = torch.full((1, length), 1 if network.config.pad_token_id != 1 else 0)
         try:
             with torch.inference_mode():
                 network.eval()(input_ids=ids, attention_mask=torch.ones_like(ids))
-        except (IndexError, RuntimeError) as error:  # a position beyond the table, or tensors that do not fit
+        except (AssertionError, IndexError, RuntimeError, ValueError) as error:  # each encoder has its own
             if out_of_memory(error):
                 raise
-            return False
-        return True
+            return error
+        return None
 
-    if reads(longest):
+    if (error := failure(longest)) is None:
         return
-    most = bisect.bisect_left(range(longest), True, key=lambda length: not reads(length + 1))
+    most = bisect.bisect_left(range(longest), True, key=lambda length: failure(length + 1) is not None)
     virtual = getattr(getattr(network, "active_peft_config", None), "num_virtual_tokens", 0)
     beside = f" beside the method's {virtual} virtual tokens" if virtual else ""
+    told = (str(error) or repr(error)).splitlines()[0]
+    if not most:
+        raise InputError(f"{BASE}: the model cannot read a text: {told}; choose another model") from error
     raise InputError(
-        f"params.yaml: tokenize.max_length: the model cannot read {longest} tokens{beside}; lower it to {most}"
-        if most
-        else f"{BASE}: the model cannot read a text; choose another model"
-    )
+        f"params.yaml: tokenize.max_length: the model cannot read {longest} tokens{beside}; lower it to {most} ({told})"
+    ) from error

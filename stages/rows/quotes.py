@@ -1,4 +1,4 @@
-"""A quote too many in a .csv: up to the next one it makes a single text of all rows."""
+"""Find a stray quote in a .csv, which makes one text of all rows up to the next quote."""
 
 import csv
 import re
@@ -26,7 +26,7 @@ def refuse_swallowed_rows(path: Path, table: pd.DataFrame, column: str, is_label
                 line += sum(len(END.findall(before)) for before in fields[:place])
                 raise InputError(
                     f"{path}: line {line}: a quoted field that begins here holds {len(rows)} rows of the table; remove "
-                    "the quote too many, or double it; if the field is meant so, save the table as .jsonl"
+                    "the stray quote, or double it; if the field is meant so, save the table as .jsonl"
                 )
 
 

@@ -1,6 +1,7 @@
 """Which rows go into which split. Rows are tables without texts; their index is their number in the source's split."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -29,13 +30,14 @@ def conflicting_texts(splits: dict[str, pd.DataFrame], texts: dict[str, pd.Serie
 
 
 def without_overlaps(
-    splits: dict[str, pd.DataFrame], conflicts: Literal["first", "drop"] = "first"
+    splits: dict[str, pd.DataFrame], conflicts: Literal["first", "drop"] = "first", settled: Sequence[int] = ()
 ) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
     """(the source's splits without duplicates and shared texts, counts of what was dropped).
 
     test stays as it was published. A text of validation must not stand in test, one of train in neither.
     splits: what read_split returns; what comes back has the columns label and words, and of test in_train.
-    conflicts: of the rows of a text with several labels keep the first, or drop all.
+    conflicts: of the rows of a text with several labels keep the first, or drop all; but not those of train that are
+    settled, numbers of rows whose label is corrected by hand.
     """
     texts = text_numbers(splits)
     conflicting = conflicting_texts(splits, texts)
@@ -56,6 +58,8 @@ def without_overlaps(
             shared |= in_other
         if conflicts == "drop":
             several = texts[name].isin(conflicting) & ~shared
+            if name == "train":
+                several &= ~several.index.isin(settled)
             counts["conflicting_rows_dropped"] += int(several.sum())
             shared |= several
         duplicated = texts[name].duplicated() & ~shared

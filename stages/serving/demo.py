@@ -16,10 +16,12 @@ from typing import NoReturn
 
 from stages.results.markdown import verbatim
 from stages.run import no_arguments
+from stages.settings.environment import share_cores
 from stages.settings.errors import InputError
 from stages.settings.params import load_params
 from stages.text import blank
 from stages.use.explaining import Explanation, explanation
+from stages.use.loading import trained_settings
 from stages.use.scoring import UNCERTAIN, Classifier, Job, score_file
 from stages.use.threshold import confidence_threshold
 
@@ -52,14 +54,15 @@ class Actions:
     """What the page's buttons do. A mistake of its visitor's becomes a gradio.Error, which it shows."""
 
     def __init__(self, classifier: Classifier):
-        self.classifier, self.separator = classifier, classifier.model.config.separator
+        self.classifier, self.separator = classifier, trained_settings()["separator"]
         self.labels = list(classifier.model.config.id2label.values())
 
     def classify(self, text: str, threshold: float) -> tuple[str, dict[str, float]]:
         """(verdict, probability of each label)."""
-        if blank(text) or not all(self.classifier.windows([text])):
+        windows = self.classifier.windows([text])
+        if blank(text) or not all(windows):
             refuse("a blank text has no label; type one")
-        (row,) = self.classifier.probabilities([text])
+        (row,) = self.classifier.by_windows(windows)
         probabilities = dict(zip(self.labels, row.tolist(), strict=True))
         label = max(probabilities, key=probabilities.get)
         return verdict(label, probabilities[label], threshold), probabilities
@@ -104,8 +107,9 @@ def page(actions: Actions, samples: list[str], target: float, level: float):
     import gradio as gr
 
     chosen, labels = confidence_threshold(target, level), actions.labels
-    above = "No confidence is shown to be enough for" if chosen is None else f"Above {chosen:.1%} validation shows"
-    about = f"{above} an accuracy of {target:.1%}."
+    about = f"Validation shows no confidence above which {target:.1%} of the answers are right."
+    if chosen is not None:
+        about = f"Validation shows that at least {target:.1%} of the answers above {chosen:.1%} are right."
     with gr.Blocks(title="Text classifier", analytics_enabled=False) as blocks:
         title = " or ".join(labels) if len(labels) < 4 else f"which of {len(labels)} labels"
         gr.Markdown(f"# {verbatim(title)}?")
@@ -124,8 +128,10 @@ def page(actions: Actions, samples: list[str], target: float, level: float):
             with gr.Row():
                 file = gr.File(label=".csv, .jsonl or .parquet", file_types=[".csv", ".jsonl", ".parquet"])
                 scored = gr.File(label="Scored")
-            columns = ", ".join(actions.classifier.model.config.columns)
-            columns = gr.Textbox(columns, label="Its column of texts, or several with commas between them")
+            columns = gr.Textbox(
+                ", ".join(trained_settings()["columns"]),
+                label="Its column of texts, or several with commas between them",
+            )
             score_button = gr.Button("Score", variant="primary")
             rows = gr.Dataframe(label=f"The first {SHOWN} rows", wrap=True)
         # The words take longer than the label, so they come after it. One at a time: captum hooks into the model.
@@ -139,6 +145,7 @@ def page(actions: Actions, samples: list[str], target: float, level: float):
 def main() -> None:
     no_arguments("python -m stages.serving.demo", "make demo")
     os.environ["HF_HUB_OFFLINE"] = "1"
+    share_cores()
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"  # gradio asks itself whether it is there
     os.environ.pop("LAUNCH", None)  # one process
     try:

@@ -65,11 +65,10 @@ def export() -> None:
     from peft import PeftModel
     from transformers import AutoTokenizer
 
-    from stages.use.loading import load_classifier
+    from stages.use.loading import load_classifier, trained_settings
 
+    trained = trained_settings()["trained"]
     model, tokenizer = load_classifier()
-    if (trained := getattr(model.config, "trained", None)) is None:
-        raise InputError(f"{ADAPTER}: an earlier version of the code made it, without what the card tells; `dvc repro`")
     if isinstance(model, PeftModel):
         raise InputError(f"method {trained['method']}: cannot be merged into the weights; use models/adapter")
 

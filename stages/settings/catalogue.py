@@ -111,10 +111,6 @@ class Selected(Entry):
         """Its key in the catalogue, once it is selected."""
         return self._name
 
-    @name.setter
-    def name(self, name: str) -> None:
-        self._name = name
-
 
 class Dataset(Selected):
     """Labelled texts and how to split them.

@@ -26,9 +26,9 @@ def share_cores() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
-def keep_little_memory() -> None:
-    """Begin this process anew with MALLOC, unless the environment has other tunables: glibc reads them at a process's
-    start alone. No result changes.
+def restart_with_malloc_settings() -> None:
+    """Replace this process by one with MALLOC, unless the environment has other tunables: glibc reads them at a
+    process's start alone. No result changes.
     """
     if platform.libc_ver()[0] == "glibc" and "GLIBC_TUNABLES" not in os.environ:
         os.environ["GLIBC_TUNABLES"] = MALLOC

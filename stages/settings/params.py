@@ -154,7 +154,7 @@ def select(params: BaseModel, key: str) -> Any:
     if name not in catalogue:
         near = difflib.get_close_matches(name, catalogue, n=1) or sorted(catalogue)
         raise InputError(f"{PARAMS}: {key}: no entry {name!r} under {key}s; did you mean {' or '.join(near)}?")
-    catalogue[name].name = name
+    catalogue[name]._name = name
     return catalogue[name]
 
 

@@ -1,11 +1,12 @@
 """The trained classifier, loaded to score."""
 
 import contextlib
+from typing import Any
 
 from stages.classifier import checkpoint
 from stages.classifier.forward import quiet
 from stages.classifier.hardware import device
-from stages.files import ADAPTER, BASE
+from stages.files import ADAPTER, BASE, read_json
 from stages.settings.errors import InputError
 
 
@@ -14,6 +15,15 @@ def check_folders() -> None:
     for folder, step in ((BASE, "base_model"), (ADAPTER, "train")):
         if not (folder / "config.json").is_file():
             raise InputError(f"{folder}: no model there; make it with `dvc repro {step}` or `dvc checkout {folder}`")
+
+
+def trained_settings() -> dict[str, Any]:
+    """models/adapter/config.json. Raises InputError if models/ lacks a folder, or an older version made the adapter."""
+    check_folders()
+    settings = read_json(ADAPTER / "config.json")
+    if "trained" not in settings:
+        raise InputError(f"{ADAPTER}: made by an older version of the code; `dvc repro train` makes it anew")
+    return settings
 
 
 def load_classifier():

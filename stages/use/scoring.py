@@ -20,13 +20,13 @@ from tqdm import tqdm
 
 from stages.classifier import checkpoint
 from stages.classifier.processes import ALONE, Processes, launch
-from stages.files import ADAPTER, BASE, if_none_runs, read_json
+from stages.files import ADAPTER, BASE, if_none_runs
 from stages.rows.tables import joined, read_rows
 from stages.run import only_one
 from stages.settings.errors import InputError
-from stages.text import blank, encode, reads_nothing
+from stages.text import blank, encode, special_ids
 from stages.use.arrow import PART, arrow_errors_refused, arrow_table, examined, is_whole, row_groups, write_whole
-from stages.use.loading import check_folders
+from stages.use.loading import check_folders, trained_settings
 from stages.use.threshold import confidence_threshold, rows_needed
 
 # What shapes a part: a run that goes on uses those of the run before.
@@ -43,8 +43,8 @@ Answer = tuple[str | None, float | None]  # label and confidence; None of a text
 class Classifier:
     """models/adapter, loaded once: `classifier(texts) -> [(label, confidence), ...]`.
 
-    min_confidence: below it the label is UNCERTAIN. min_accuracy, in its place: so many of the other answers are right
-    (see threshold.py). Raises InputError if the model is missing, or for a share that is none.
+    min_confidence: below it the label is UNCERTAIN. min_accuracy, in its place: a share of the other answers that is
+    right (see threshold.py). Raises InputError if the model is missing, or for a share that is none.
     """
 
     def __init__(self, min_confidence: float = 0.0, min_accuracy: float | None = None):
@@ -74,7 +74,8 @@ class Classifier:
     def windows(self, texts: list[str]) -> list[list[list[int]]]:
         """The token ids of each text's windows; none of a text in which the tokenizer finds nothing to read."""
         encoded = encode(texts, self.tokenizer, **self.model.config.tokenize)
-        return [[] if reads_nothing(of_text[0], self.tokenizer) else of_text for of_text in encoded]
+        special = special_ids(self.tokenizer)
+        return [[] if special.issuperset(of_text[0]) else of_text for of_text in encoded]
 
     def probabilities(self, texts: list[str]):
         """(texts, labels) float64, of texts that are not blank."""
@@ -161,8 +162,7 @@ class Job:
     @classmethod
     def like_training(cls, path: Path, out: Path, columns: Sequence[str] = (), separator: str | None = None, **more):
         """With the columns and the separator that models/adapter was trained on, where none are given."""
-        check_folders()
-        trained = read_json(ADAPTER / "config.json")
+        trained = trained_settings()
         separator = trained["separator"] if separator is None else separator
         return cls(path, out, tuple(columns or trained["columns"]), separator, **more)
 
@@ -254,7 +254,9 @@ def parts_folder(job: Job, begin: bool = True) -> Path:
 
 
 def trained_labels() -> list[str]:
-    return list(read_json(ADAPTER / "config.json")["id2label"].values())
+    from transformers import AutoConfig
+
+    return list(AutoConfig.from_pretrained(ADAPTER, local_files_only=True).id2label.values())
 
 
 def remove_other_parts(out: Path) -> None:
@@ -265,7 +267,7 @@ def remove_other_parts(out: Path) -> None:
             shutil.rmtree(folder)
             removed.append(str(folder))
     if removed:
-        print(f"infer: removed {', '.join(removed)}: parts that runs on other files left of {out}", file=sys.stderr)
+        print(f"infer: removed {', '.join(removed)}: unfinished parts of other files for {out}", file=sys.stderr)
 
 
 def score_parts(job: Job, schema, total: int, folder: Path, processes: Processes = ALONE) -> None:
