@@ -338,7 +338,7 @@ def test_parts_of_another_file_are_removed(finished, monkeypatch, capsys):
         folder.mkdir()
     capsys.readouterr()
     score_file(Job(Path("few.csv"), Path("out.parquet")))
-    told = f"infer: removed {left}: parts that runs on other files left of out.parquet\n"
+    told = f"infer: removed {left}: unfinished parts of other files for out.parquet\n"
     assert capsys.readouterr().err == told
     assert sorted(Path().glob(".out*")) == sorted(others)
     score_file(Job(Path("few.csv"), Path("out.parquet")), overwrite=True)
