@@ -1,5 +1,5 @@
-"""What one busy program beside it costs a training and a scoring, with threads that wait actively, as OpenMP's do by
-themselves, and with those that soon sleep, as stages/settings/environment.py has them.
+"""Time a training step and a scoring, alone and beside one busy program. Each is timed twice: with OpenMP's threads
+waiting actively, which is their default, and with threads that soon sleep, which stages/settings/environment.py sets.
 
     make busy
 """

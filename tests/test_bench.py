@@ -73,8 +73,8 @@ def test_docs_show_what_was_recorded():
 
 
 def test_readme_says_what_was_recorded():
-    """How many times as fast, and the extremes: each column that says so has the numbers of one machine, those of its
-    speed.md in their order, before those of its reruns.md, which has the inverse.
+    """Each column of speed ratios holds one machine's: the rows of its speed.md in their order, then the first row of
+    its reruns.md, inverted. The column beside it holds the lowest and the highest ratio.
     """
     ratio, extremes, said = re.compile(r"\d+\.\d\d"), re.compile(r"([\d.]+) to ([\d.]+)"), {}
     for row in rows_of((ROOT / "README.md").read_text()):

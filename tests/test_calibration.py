@@ -120,7 +120,7 @@ def test_two_labels_as_scikit_learn_fits_them():
 
 
 def test_no_row_is_calibrated_by_its_own_label():
-    """By hand: each fifth of the rows by the calibration of the others; another label of a row changes not its own."""
+    """Each fifth of the rows has the calibration of the other rows. A changed label leaves its own row as it was."""
     rng = np.random.default_rng(3)
     scores, labels = rng.normal(0, 2, (53, 3)), rng.integers(3, size=53)
     found = calibrated_by_others(scores, labels)

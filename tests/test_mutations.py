@@ -116,8 +116,8 @@ def place_of(line: str) -> str:
 
 
 def speaks_of(place: str, path: tuple) -> bool:
-    """Whether a refusal of this key is one of a change at the path: of the key there, of one within or beside it, or of
-    what the change makes impossible elsewhere.
+    """Whether the key that a refusal names is related to the change at the path: the same key, one inside or beside it,
+    or one that the change makes impossible.
     """
     if len(path) == 1:
         near = place.split(".")[0] in (path[0], f"{path[0]}s", "new")

@@ -132,7 +132,7 @@ def refuse_train(project: Path) -> str:
 
 @pytest.mark.parametrize("kind", ["hardlink", "symlink"])
 def test_put_back_as_links(finished, kind):
-    """Of what is in DVC's cache; what is in Git remains a file of its own."""
+    """Outputs in DVC's cache come back as links, outputs in Git as plain files."""
     dvc("config", "--local", "cache.type", kind)
     before, objects = sha256s(Path("models"), Path("metrics")), cached(finished)
     assert "not put back" not in refuse_train(finished)
