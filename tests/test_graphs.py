@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from encoders import FAMILIES, sequences, small_bert, write_encoder
+from encoders import FAMILIES, peft_defaults, sequences, small_bert, write_encoder
 from peft import PeftModel
 from tiny import ROOT, edit_params
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -249,7 +249,7 @@ def build(tmp_path, monkeypatch):
 
     def built(family: str, method: str = "lora", dropout: float = 0.0):
         write_encoder(family)
-        return with_method(*classifier(["no", "yes"], dropout), PARAMS.methods[method], PARAMS.models[family].peft, 10)
+        return with_method(*classifier(["no", "yes"], dropout), PARAMS.methods[method], peft_defaults(family), 10)
 
     return built
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import read
-from encoders import FAMILIES, write_encoder
+from encoders import FAMILIES, peft_defaults, write_encoder
 from safetensors.torch import load_file, save_file
 from tiny import ROOT, reviews
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, BloomConfig, BloomModel
@@ -26,7 +26,7 @@ from stages.use.loading import load_classifier
 LORA = Method(peft={"peft_type": "LORA", "r": 4, "lora_alpha": 8})
 TEXTS = [text for text, _ in reviews(6)]
 HEADS = {"distilbert": ["classifier", "pre_classifier"], "modernbert": ["classifier", "head"]}
-HEADS |= {family: ["classifier"] for family in ("bert", "roberta")}
+HEADS |= {family: ["classifier"] for family in ("bert", "roberta", "mpnet")}
 METHODS = list(load_params(ROOT / "params.yaml").methods)
 
 
@@ -38,15 +38,10 @@ def family(request, tmp_path, monkeypatch) -> str:
     return request.param
 
 
-def settings(family: str) -> dict:
-    """What the catalogue's entry of that family says."""
-    return load_params(ROOT / "params.yaml").models[family].peft
-
-
 def build(family: str, method: Method = LORA, labels: int = 3):
     torch.manual_seed(1)
     model, head = classifier([f"label {n}" for n in range(labels)], dropout=0.0)
-    return with_method(model, list(head), method, settings(family), steps=10), head
+    return with_method(model, list(head), method, peft_defaults(family), steps=10), head
 
 
 def token_ids() -> list[np.ndarray]:
@@ -158,7 +153,7 @@ def test_the_adapters_settings_are_written_in_their_order(family):
     save_classifier(model, {})
     config = read(ADAPTER / "adapter_config.json")
     assert config["layers_to_transform"] == [1, 0]
-    assert config["target_modules"] == sorted(settings(family)["target_modules"])
+    assert config["target_modules"] == sorted(peft_defaults(family)["target_modules"])
     assert list(config) == sorted(config)
 
 
@@ -192,7 +187,7 @@ def test_classifier_as_target(family):
     dense, last = 32 * 32 + 32, 32 * 2 + 2  # hidden size 32, two labels; ModernBERT's norm is as large as a bias
     assert sum(trained.values()) == (last if family == "bert" else dense + last)
     # Beside another layer, it changes nothing: the head trains in full anyway.
-    query = {"distilbert": "q_lin", "modernbert": "Wqkv"}.get(family, "query")
+    query = {"distilbert": "q_lin", "mpnet": "q", "modernbert": "Wqkv"}.get(family, "query")
     peft = {"peft_type": "LORA", "r": 8, "target_modules": [query]}
     alone, _ = build(family, Method(peft=peft))
     beside, _ = build(family, Method(peft=peft | {"target_modules": [query, "classifier"]}))
@@ -215,7 +210,7 @@ def test_a_checkpoint_with_a_head_for_other_labels(family):
     classifier(["a", "b"], None)[0].save_pretrained(BASE)
     model, head = classifier(["a", "b", "c"], None)
     assert "classifier" in head
-    model = with_method(model, head, LORA, settings(family), 10)
+    model = with_method(model, head, LORA, peft_defaults(family), 10)
     expected = logits(model, token_ids())
     assert expected.shape == (len(TEXTS), 3)
     save_classifier(model, {"tokenize": {}})

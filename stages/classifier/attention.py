@@ -29,21 +29,23 @@ def attention(
     """(rows, heads, queries, size): softmax(query key' scaling) value, in bf16 of scores in bf16, as transformers' own
     products are.
 
-    key, value: (rows, heads, tokens, size); mask: (rows, 1, queries, tokens), true where a query attends, or what is
-    added to the scores; None: it attends to all. dropout: of the softmax.
+    key, value: (rows, heads, tokens, size); mask: (rows or 1, heads or 1, queries, tokens), true where a query attends,
+    or what is added to the scores; None: it attends to all. dropout: of the softmax.
     """
     each = query.shape[1:3].numel() * key.shape[2]  # scores of a row
     in_bf16 = query.dtype == torch.bfloat16 and query.device.type == "cpu" and len(query) * each <= KEPT
-    if not in_bf16 or (mask is not None and mask.dtype != torch.bool):
+    if not in_bf16:
         return torch.nn.functional.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling
         )
-    bias = None if mask is None else torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, -1e30)
+    bias = mask
+    if mask is not None and mask.dtype == torch.bool:
+        bias = torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, -1e30)
     parts, rows = [], max(1, AT_ONCE // each)
     for part in (slice(start, start + rows) for start in range(0, len(query), rows)):
         scores = (query[part] * scaling) @ key[part].transpose(2, 3)
         if bias is not None:
-            scores += bias[part]
+            scores += bias[part] if len(bias) > 1 else bias
         parts.append(torch.nn.functional.dropout(scores.softmax(-1), dropout) @ value[part])
     return torch.cat(parts)
 

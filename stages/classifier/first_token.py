@@ -7,14 +7,15 @@ layer's arithmetic, have no influence on the logits, which are the same without 
 import torch
 from transformers.models.bert.modeling_bert import BertAttention, BertForSequenceClassification
 from transformers.models.distilbert.modeling_distilbert import DistilBertForSequenceClassification, TransformerBlock
+from transformers.models.mpnet.modeling_mpnet import MPNetAttention, MPNetForSequenceClassification
 from transformers.models.roberta.modeling_roberta import RobertaAttention, RobertaForSequenceClassification
 
 from stages.classifier.attention import NAME, attention
 
 
 def first_token_only(model: torch.nn.Module) -> None:
-    """Let the last layer of a BERT, RoBERTa or DistilBERT compute its first token alone; another model stays as it is:
-    its head may read the mean of all tokens. So does a decoder, whose first token sees no other, and one with an
+    """Let the last layer of a BERT, RoBERTa, DistilBERT or MPNet compute its first token alone; another model stays as
+    it is: its head may read the mean of all tokens. So does a decoder, whose first token sees no other, and one with an
     attention that is not the same as here.
     """
     if getattr(model.config, "is_decoder", False) or model.config._attn_implementation not in ("sdpa", NAME, "eager"):
@@ -23,6 +24,7 @@ def first_token_only(model: torch.nn.Module) -> None:
         BertForSequenceClassification: (BertAttention, FirstOfBert),
         RobertaForSequenceClassification: (RobertaAttention, FirstOfBert),
         DistilBertForSequenceClassification: (TransformerBlock, FirstOfDistilBert),
+        MPNetForSequenceClassification: (MPNetAttention, FirstOfMPNet),
     }.get(type(model), (None, None))
     if whole:
         last = [module for module in model.modules() if type(module) is whole][-1]
@@ -51,10 +53,19 @@ class FirstOfDistilBert(TransformerBlock):
         return self.output_layer_norm(self.ffn(first) + first)
 
 
+class FirstOfMPNet(MPNetAttention):
+    """As BERT's; what is added to the scores for the tokens' distances is part of the mask or stands beside it."""
+
+    def forward(self, hidden_states, attention_mask=None, position_bias=None, **kwargs):
+        layer, given = self.attn, [each for each in (attention_mask, position_bias) if each is not None]
+        attended = of_first(layer, layer.q, layer.k, layer.v, hidden_states, sum(given) if given else None)
+        return (self.LayerNorm(self.dropout(layer.o(attended)) + hidden_states[:, :1]),)
+
+
 def of_first(layer, query, key, value, states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     """What the first token of `states`, (rows, tokens, hidden), attends to: (rows, 1, hidden).
 
-    layer: whose size of a head, scale and dropout hold; query, key, value: its linear layers; mask: (rows, 1, tokens,
+    layer: whose size of a head and dropout hold; query, key, value: its linear layers; mask: (rows, 1 or heads, tokens,
     tokens), of which the first token's line counts.
     """
     by_head = [
@@ -62,4 +73,4 @@ def of_first(layer, query, key, value, states: torch.Tensor, mask: torch.Tensor 
         for projected in (query(states[:, :1]), key(states), value(states))
     ]
     mask, dropout = None if mask is None else mask[..., :1, :], layer.dropout.p if layer.training else 0.0
-    return attention(*by_head, mask, dropout, layer.scaling).transpose(1, 2).flatten(2)
+    return attention(*by_head, mask, dropout, layer.attention_head_size**-0.5).transpose(1, 2).flatten(2)

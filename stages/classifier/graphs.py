@@ -10,10 +10,16 @@ import torch
 from transformers import (
     BertForSequenceClassification,
     DistilBertForSequenceClassification,
+    MPNetForSequenceClassification,
     RobertaForSequenceClassification,
 )
 
-ENCODERS = (BertForSequenceClassification, DistilBertForSequenceClassification, RobertaForSequenceClassification)
+ENCODERS = (
+    BertForSequenceClassification,
+    DistilBertForSequenceClassification,
+    MPNetForSequenceClassification,
+    RobertaForSequenceClassification,
+)
 METHODS = ("LORA", "IA3", "VERA")  # of peft's, beside full and head
 
 

@@ -28,6 +28,7 @@ def classifier(labels: list[str], dropout: float | None):
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     from stages.classifier.first_token import first_token_only
+    from stages.classifier.mpnet import fused_attention
 
     config = AutoConfig.from_pretrained(
         BASE,
@@ -68,6 +69,7 @@ def classifier(labels: list[str], dropout: float | None):
             "choose another model"
         )
     first_token_only(model)
+    fused_attention(model)
     return model, sorted(head)
 
 

@@ -36,6 +36,7 @@ def load_classifier():
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
     from stages.classifier.first_token import first_token_only
+    from stages.classifier.mpnet import fused_attention
 
     quiet()
     check_folders()
@@ -57,6 +58,7 @@ def load_classifier():
         ignore_mismatched_sizes=adapter,  # its head replaces the base's
     )
     first_token_only(model)
+    fused_attention(model)
     if adapter:
         model = PeftModel.from_pretrained(model, ADAPTER)
         if not model.active_peft_config.is_prompt_learning:  # a prompt has no weights to merge into
