@@ -36,6 +36,7 @@ from stages.files import (
 )
 from stages.results.figures import confusion_figure
 from stages.results.scores import (
+    calibration_error_by_chance,
     classification_metrics,
     confusion_table,
     coverage_curve,
@@ -50,7 +51,7 @@ from stages.results.statistics import mcnemar
 from stages.run import main
 from stages.use.explaining import explanation
 from stages.use.loading import load_classifier
-from stages.use.threshold import confidence_threshold
+from stages.use.threshold import confidence_threshold, rows_needed
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -91,6 +92,7 @@ def evaluate(
     result = classification_metrics(labels, probabilities)
     result |= {
         "ece": expected_calibration_error(after),
+        "ece_by_chance": calibration_error_by_chance(probabilities, bins),
         "ece_uncalibrated": expected_calibration_error(before),
         "accuracy_uncalibrated": float((uncalibrated.argmax(axis=1) == labels).mean()),
     }
@@ -141,7 +143,7 @@ def above_threshold(table: pd.DataFrame, target: float, level: float) -> dict[st
     """The confidence from which on validation shows the target to be reached, if there is one, and what that gives on
     the test texts.
     """
-    asked = {"target": target, "level": level}
+    asked = {"target": target, "level": level, "validation_texts_needed": rows_needed(target, level)}
     if (threshold := confidence_threshold(target, level)) is None:
         return asked
     right = (table["predicted"] == table["label"]).to_numpy()

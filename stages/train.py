@@ -37,6 +37,8 @@ def train(*, model: Model, method: Method, recipe: Recipe) -> None:
     quiet()
     processes = Processes.joined()
     training = Training(recipe, model, method, open_tokens("train"), open_tokens("validation"), processes)
+    if processes.first:
+        print(f"train: {training.plan}")
     if resumed := training.resume():
         print(f"train: going on from {resumed}")
     take_all_steps(training)

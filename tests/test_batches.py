@@ -5,6 +5,7 @@ import pytest
 from tiny import ROOT
 
 from stages.classifier.batches import Plan, epoch_batches
+from stages.classifier.recipe import Recipe
 from stages.classifier.tokens import Tokens
 from stages.settings.params import load_params
 
@@ -19,18 +20,62 @@ def test_each_epoch_has_every_row_once_in_another_order():
     assert np.concatenate(epoch_batches(lengths, 16, 7, 0)).tolist() == np.concatenate(first).tolist()
 
 
+def shipped(**changes) -> Recipe:
+    return load_params(ROOT / "params.yaml").train.model_copy(update=changes)
+
+
+def texts(count: int) -> Tokens:
+    """So many, of 70 tokens each."""
+    lengths = np.full(count, 70, dtype=np.int32)
+    return Tokens(ids=None, lengths=lengths, row_labels=np.zeros(count, dtype=np.int64), metadata={})
+
+
 def test_how_many_epochs_some_steps_are():
     """Of 100 rows in batches of 16, seven steps each; the short epoch comes first."""
-    recipe = load_params(ROOT / "params.yaml").train
-    lengths = np.full(100, 70, dtype=np.int32)
-    rows = Tokens(ids=None, lengths=lengths, row_labels=np.zeros(100, dtype=np.int64), metadata={})
-    plan = Plan(rows, recipe, epochs=2)
+    recipe = shipped(min_steps=1)
+    plan = Plan(texts(100), recipe, model_epochs=2)
     assert (plan.steps, plan.short_epochs) == (21, 1)
     assert plan.epochs_of(21) == {"short_epochs": 1, "epochs": 2}
     assert plan.epochs_of(10) == {"short_epochs": 1, "epochs": 0.4286}
     assert plan.epochs_of(5) == {"short_epochs": 0.7143, "epochs": 0}
-    plan = Plan(rows, recipe.model_copy(update={"short_epoch": None}), epochs=2)
+    assert str(plan) == "100 texts, epochs 2, after 1 on 64 tokens of each, 21 steps"
+    plan = Plan(texts(100), shipped(min_steps=1, short_epoch=None), model_epochs=2)
     assert plan.epochs_of(10) == {"short_epochs": 0, "epochs": 1.4286}
+    assert str(plan) == "100 texts, epochs 2, 14 steps"
+
+
+@pytest.mark.parametrize(
+    ("count", "model_epochs", "changes", "expected"),
+    [
+        (80, 1, {}, (20, 105)),  # five steps an epoch, and five of the short one
+        (160, 3, {}, (10, 110)),
+        (400, 1, {}, (4, 125)),
+        (1600, 1, {}, (1, 200)),
+        (1600, 3, {}, (3, 400)),
+        (6000, 1, {}, (1, 750)),
+        (120000, 1, {}, (1, 15000)),
+        (80, 1, {"epochs": 2}, (2, 15)),  # what is set holds
+        (80, 1, {"min_steps": 7}, (2, 15)),
+        (80, 1, {"batch_size": 8}, (10, 110)),
+    ],
+)
+def test_few_texts_are_read_in_more_epochs(count, model_epochs, changes, expected):
+    plan = Plan(texts(count), shipped(**{"min_steps": 100} | changes), model_epochs)
+    assert (plan.epochs, plan.steps) == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "changes", "rows"),
+    [
+        (6000, {}, 400),  # as the recipe has it
+        (160, {}, 146),  # a third of the 440 texts from one to the next
+        (160, {"validation_rows": 100}, 100),
+        (160, {"validations": 110}, 5),
+        (16, {"epochs": 1, "short_epoch": None, "validations": 40}, 1),
+    ],
+)
+def test_validations_take_a_third_of_the_texts_that_training_reads(count, changes, rows):
+    assert Plan(texts(count), shipped(**{"min_steps": 100} | changes), 1).validation_rows == rows
 
 
 def test_batches_of_similar_length_need_little_padding():

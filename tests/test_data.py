@@ -287,10 +287,27 @@ def test_a_size_may_be_a_share_of_the_source():
 
 
 @pytest.mark.parametrize(
+    ("rows", "train", "test", "expected"),
+    [
+        (300, None, 100, (160, 40, 100)),  # a fifth of 200
+        (300, None, 0.8, (40, 20, 240)),  # at least 20
+        (60, None, 0.5, (15, 15, 30)),  # but not more than half
+        (300, 80, 100, (80, 20, 100)),  # a fifth of what both have
+        (300, 0.5, 50, (150, 37, 50)),
+        (7000, None, 1000, (5000, 1000, 1000)),  # at most 1,000
+    ],
+)
+def test_a_validation_split_without_a_size_is_a_fifth(rows, train, test, expected):
+    write_csv("a.csv", reviews(rows))
+    data(dataset=local(train=train, validation=None, test=test), seed=1)
+    summary = read("metrics/data.json")
+    assert (summary["train"], summary["validation"], summary["test"]) == expected
+
+
+@pytest.mark.parametrize(
     ("changes", "problem"),
     [
         ({"validation": 2.5}, "a whole number of rows, or a share below 1, is needed"),
-        ({"validation": None}, "validation must be a number of rows or a share, since the source has no such split"),
         ({"test": None}, "test must be a number of rows or a share, since the source has no such split"),
         ({"train": 0}, "greater than 0"),
     ],

@@ -7,6 +7,7 @@ from sklearn import metrics
 from stages.evaluate import evaluate
 from stages.files import BASELINE, METRICS, PREDICTIONS, RAW, VALIDATION, read_table, write_table
 from stages.results.scores import (
+    calibration_error_by_chance,
     classification_metrics,
     confusion_table,
     coverage_curve,
@@ -27,6 +28,17 @@ def test_reliability_by_hand():
     expected = pd.DataFrame({"confidence": [0.6, 0.7, 0.975], "accuracy": [0.0, 1.0, 1.0], "count": [1, 1, 2]})
     pd.testing.assert_frame_equal(table, expected)
     assert expected_calibration_error(table) == pytest.approx((0.6 + 0.3 + 2 * 0.025) / 4)
+
+
+@pytest.mark.parametrize(("rows", "labels"), [(40, 2), (2000, 3)])
+def test_what_chance_alone_does_to_the_calibration_error(rows, labels):
+    """Against labels drawn from the probabilities, each set of them measured as the real ones are."""
+    rng = np.random.default_rng(3)
+    probabilities = rng.dirichlet(np.ones(labels), rows)
+    drawn = (rng.random((400, rows, 1)) > probabilities.cumsum(axis=1)).sum(axis=2)
+    errors = np.array([expected_calibration_error(reliability(probabilities, each, 10)) for each in drawn])
+    chance = calibration_error_by_chance(probabilities, 10)
+    assert 0.92 < (errors <= chance).mean() < 0.98
 
 
 def test_coverage_by_hand():

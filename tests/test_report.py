@@ -168,7 +168,7 @@ def test_what_was_chosen_is_said(finished):
     assert ["weights kept", f"of step {kept}, whose validation loss was lowest"] in table
     assert "The validation texts chose the step" in html
     assert "3 labels of train texts were corrected by hand, 2 texts dropped" in html
-    above = {"target": 0.95, "level": 0.05}
+    above = {"target": 0.95, "level": 0.05, "validation_texts_needed": 60}
     write_json(Path("metrics/evaluate.json"), evaluation | {"above_threshold": above})
     recipe = recipe.model_copy(update={"class_weights": "balanced"})
     table = rows(report_again(settings=params.model_copy(update={"train": recipe})))
@@ -178,6 +178,23 @@ def test_what_was_chosen_is_said(finished):
         shown = [row[key] for key in ("precision", "recall", "f1")]
         shown += [row[f"baseline_{key}"] for key in ("precision", "recall", "f1")]
         assert any(cells[0] == name and cells[4:] == [f"{value:.1%}" for value in shown] for cells in table if cells)
+
+
+def test_what_few_texts_do_not_tell_is_said(finished):
+    texts = ("texts do not tell it more exactly", "too few to tell whether these are right", "at least 72 are needed")
+    evaluation = read("metrics/evaluate.json")
+    enough = {"accuracy_low": 0.9, "accuracy_high": 0.93, "ece": 0.01, "ece_by_chance": 0.02}
+    few = {"accuracy_low": 0.7, "accuracy_high": 0.9, "ece": 0.05, "ece_by_chance": 0.1}
+    above = {"target": 0.95, "level": 0.05, "validation_texts_needed": 72}  # of the 60 that there are
+    write_json(Path("metrics/evaluate.json"), evaluation | enough)
+    html = report_again()
+    assert [text in html for text in texts] == [False, False, False]
+    assert "up to 0.0200 by chance, in 95 of 100 cases: these show no more." in html
+    write_json(Path("metrics/evaluate.json"), evaluation | few | {"above_threshold": above})
+    html = report_again()
+    assert [text in html for text in texts] == [True, True, True]
+    write_json(Path("metrics/evaluate.json"), evaluation | few | {"ece": 0.2})
+    assert "these are not quite right" in report_again()
 
 
 def test_an_early_end_is_said(finished):

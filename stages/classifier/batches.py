@@ -10,20 +10,27 @@ from stages.settings.errors import InputError
 class Plan:
     """The steps of a training: those of the short epoch, if there is one, and then of the whole ones.
 
-    tokens: all rows to train on. short_epochs: 1, or 0 if the recipe has none or no row is longer than its
-    `short_epoch`. Raises InputError if there are fewer rows than a batch has.
+    tokens: all rows to train on; model_epochs: the model's own number of whole epochs. short_epochs: 1, or 0 if the
+    recipe has none or no row is longer than its `short_epoch`. Raises InputError if there are fewer rows than a batch
+    has.
     """
 
-    def __init__(self, tokens: Tokens, recipe: Recipe, epochs: int):
+    def __init__(self, tokens: Tokens, recipe: Recipe, model_epochs: int):
         if recipe.batch_size > len(tokens):
             raise InputError(
                 f"params.yaml: train.batch_size: {recipe.batch_size} is above the {len(tokens)} texts of train"
             )
-        self.tokens, self.recipe, self.epochs = tokens, recipe, epochs
+        self.tokens, self.recipe = tokens, recipe
         self.steps_per_epoch = -(-len(tokens) // recipe.batch_size)
         self.short_epochs = int(recipe.short_epoch is not None and tokens.lengths.max() > recipe.short_epoch)
-        self.steps = (self.short_epochs + epochs) * self.steps_per_epoch
+        # One epoch of a few texts is too few steps to learn from.
+        self.epochs = recipe.epochs or max(model_epochs, -(-recipe.min_steps // self.steps_per_epoch))
+        self.steps = (self.short_epochs + self.epochs) * self.steps_per_epoch
         self.epoch = -1
+
+    def __str__(self) -> str:
+        short = f", after {self.short_epochs} on {self.recipe.short_epoch} tokens of each" * bool(self.short_epochs)
+        return f"{len(self.tokens):,} texts, epochs {self.epochs}{short}, {self.steps:,} steps"
 
     def epochs_of(self, steps: int) -> dict[str, float]:
         """How many epochs so many steps are: short_epochs and then epochs, whole numbers as int."""
@@ -31,6 +38,16 @@ class Plan:
         short = min(done, self.short_epochs)
         both = {"short_epochs": short, "epochs": done - short}
         return {name: int(epochs) if epochs == int(epochs) else round(epochs, 4) for name, epochs in both.items()}
+
+    @property
+    def validation_rows(self) -> int:
+        """How many texts to score at each of the recipe's validations: those that it names, or fewer, a third of the
+        texts that the training reads from one to the next. With its windows such a text takes less time than one to
+        train on; so validations take less than a quarter of the whole, and a few texts are not validated for longer
+        than trained.
+        """
+        read = self.steps * self.recipe.batch_size // self.recipe.validations
+        return min(self.recipe.validation_rows, max(1, read // 3))
 
     def batch(self, step: int) -> tuple[Tokens, np.ndarray]:
         """(all rows as a step's epoch reads them, the numbers of those that the step takes); steps count from 1."""

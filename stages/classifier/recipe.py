@@ -28,6 +28,7 @@ class Recipe(Entry):
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     epochs: Count | None
+    min_steps: Count
     short_epoch: Annotated[int, Field(ge=8)] | None
     batch_size: Count
     micro_batch_size: Count

@@ -46,7 +46,7 @@ class Training:
         from transformers import get_scheduler, set_seed
 
         self.recipe, self.tokens, self.held_out, self.processes = recipe, tokens, held_out, processes
-        self.plan = Plan(tokens, recipe, recipe.epochs or model.epochs)
+        self.plan = Plan(tokens, recipe, model.epochs)
         self.rate = recipe.learning_rate or method.learning_rate or model.learning_rate
         set_seed(recipe.seed)
         device = training_device(recipe.deterministic)
@@ -200,7 +200,7 @@ class Training:
         import torch
 
         with torch.autocast(self.network.device.type, torch.bfloat16, enabled=self.bf16):
-            scores, labels = self.validate(self.recipe.validation_rows)
+            scores, labels = self.validate(self.plan.validation_rows)
         self.progress.validation.append([step, *quality(scores, labels, self.label_weights)])  # weighted as in training
         if self.recipe.keep == "best" and not self.progress.since_best:
             trained = ((name, each) for name, each in self.network.named_parameters() if each.requires_grad)

@@ -22,6 +22,18 @@ def expected_calibration_error(table: pd.DataFrame) -> float:
     return float(np.average((table["confidence"] - table["accuracy"]).abs(), weights=table["count"]))
 
 
+def calibration_error_by_chance(probabilities: np.ndarray, bins: int, draws: int = 1000) -> float:
+    """The expected calibration error that right probabilities would exceed in 5 of 100 cases, on as many rows: of few,
+    a bin's accuracy is far from its confidence by chance (Bröcker and Smith 2007, "Increasing the Reliability of
+    Reliability Diagrams").
+    """
+    rng, confidence = np.random.default_rng(0), np.sort(probabilities.max(axis=1))
+    counts = reliability(probabilities, probabilities.argmax(axis=1), bins)["count"]
+    starts = np.cumsum([0, *counts[:-1]])  # of the bins, which rise with the confidence
+    gaps = [np.add.reduceat((rng.random(len(confidence)) < confidence) - confidence, starts) for _ in range(draws)]
+    return float(np.quantile(np.abs(gaps).sum(axis=1) / len(confidence), 0.95))
+
+
 def classification_metrics(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     """accuracy with its 95% Wilson interval, precision, recall, f1, macro_f1, roc_auc, log_loss.
 

@@ -85,14 +85,17 @@ def check_every_label(labels: pd.Series, dataset: Dataset, path: Path, needed: i
 def choose(given: dict[str, pd.DataFrame], dataset: Dataset, seed: int) -> dict[str, pd.DataFrame]:
     """The rows of train, validation and test, in the order in which they are written.
 
-    given: the source's splits, of which train is there; a split that is not is held out of train.
-    Raises InputError for sizes that do not fit.
+    given: the source's splits, of which train is there; a split that is not is held out of train, validation by
+    validation_rows() if its size is not set. Raises InputError for sizes that do not fit.
     """
     rest, splits = given["train"], {}
-    for name, size in (("test", dataset.test), ("validation", dataset.validation), ("train", dataset.train)):
+    names = ("test", "validation", "train")
+    sizes = {name: rows_of(getattr(dataset, name), len(given.get(name, rest))) for name in names}
+    for name, size in sizes.items():
         whole = given.get(name, given["train"])
-        if size is not None and size < 1:
-            size = math.floor(size * len(whole) + 1e-6)  # down, so that shares of 1 in all fit
+        if size is None and name == "validation" and name not in given:
+            size = validation_rows(len(rest) if sizes["train"] is None else sizes["train"] * 5 // 4)
+            size = max(size, len(dataset.labels))
         if name == "train" and rest.empty:
             raise InputError("params.yaml: no rows are left for train; lower test or validation")
         if name == "train" or name not in given:
@@ -105,6 +108,18 @@ def choose(given: dict[str, pd.DataFrame], dataset: Dataset, seed: int) -> dict[
             label = dataset.labels[min(missing)]
             raise InputError(f"params.yaml: {name}: no row has the label {label!r}; raise the size of {name}")
     return {name: splits[name] for name in ("train", "validation", "test")}
+
+
+def rows_of(size: int | float | None, whole: int) -> int | None:
+    """A split's size in rows, which may be given as a share of the whole."""
+    if size is None or size >= 1:
+        return size
+    return math.floor(size * whole + 1e-6)  # down, so that shares of 1 in all fit
+
+
+def validation_rows(labels: int) -> int:
+    """How many of so many labels are for validation: a fifth, at least 20 and at most 1,000, but no more than half."""
+    return min(max(20, labels // 5), 1000, labels // 2)
 
 
 def stratified_sample(frame: pd.DataFrame, size: int | None, seed: int, what: str) -> tuple[pd.DataFrame, pd.DataFrame]:
