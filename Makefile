@@ -12,6 +12,7 @@
 # make plots   draw metrics/ as a page that needs no network, dvc_plots/index.html
 # make soak    kill runs at random moments and mutate inputs, by the hundred (an hour)
 # make settings  what rank, learning rate and method buy: a training each (70 minutes in bf16, 2 to 3 hours in fp32), benchmarks/settings.csv
+# make learning-curve  would more labels help? make learning-curve SIZES="100 200 500" DRAWS=3 SET="model=mpnet"
 # make bench   the next seven; MACHINE=epyc-2-cores make bench keeps their tables in benchmarks/results/epyc-2-cores/
 # make speed   texts a second in training and scoring beside Trainer and pipeline (45 minutes)
 # make profile  where the time of a training step goes, by torch's profiler (2 minutes)
@@ -30,6 +31,7 @@
 
 PYTHON ?= python3
 ROWS ?= 10000 100000 1000000 5000000
+DRAWS ?= 3
 THAN ?= 4108176
 TORCH ?= $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 ENV := .venv/.ready
@@ -38,7 +40,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run env test test-scale lint export demo table compare spread push plots soak settings bench speed profile reruns busy growth cold time-to-accuracy windows deletion planted scale audit lock
+.PHONY: help run env test test-scale lint export demo table compare spread push plots soak settings learning-curve bench speed profile reruns busy growth cold time-to-accuracy windows deletion planted scale audit lock
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -113,6 +115,9 @@ soak: $(ENV)
 
 settings: $(ENV)
 	python -m benchmarks.settings
+
+learning-curve: $(ENV)
+	@python -m benchmarks.learning_curve measure --sizes "$(SIZES)" --draws "$(DRAWS)" --set "$(SET)"
 
 bench: speed profile reruns busy growth cold time-to-accuracy
 

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from conftest import read, run_stages
 from tiny import edit_params
 
 from stages.classifier.attention import NAME
@@ -39,3 +40,16 @@ def test_the_loss_of_the_last_tenth_by_hand():
     """A row is the mean of the steps since the last one: of nine and of one."""
     progress = Progress(step=20, training=[[2, 0.9, 0.1], [10, 0.8, 0.1], [19, 0.6, 0.1], [20, 0.2, 0.0]])
     assert last_tenth(SimpleNamespace(progress=progress)) == pytest.approx((9 * 0.6 + 0.2) / 10)
+
+
+def test_few_labels_are_read_until_they_are_learned(finished):
+    """Of 40 train texts, in batches of 8, one epoch is five steps: no better than a guess."""
+    few = {"datasets.imdb-wheel.train": 40, "datasets.imdb-wheel.validation": None, "train.epochs": None}
+    accuracies = {}
+    for min_steps in (100, 1):
+        edit_params(finished, **few, **{"train.min_steps": min_steps})
+        run_stages(*["data", "tokenize", "baseline", "train", "evaluate"][3 * (min_steps == 1) :])
+        accuracies[min_steps] = read("metrics/evaluate.json")["accuracy"]
+    assert read("metrics/data.json")["validation"] == 20
+    assert accuracies[100] > 0.85
+    assert accuracies[1] < 0.65

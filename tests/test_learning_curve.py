@@ -1,0 +1,314 @@
+"""`make learning-curve`: which runs it plans, what it refuses before the first, and what it makes of their results."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import git, run_stages, shows
+from dvc.utils.hydra import apply_overrides
+from scipy import stats
+from tiny import ROOT, edit_params, reviews
+
+from benchmarks import learning_curve
+from benchmarks.learning_curve import conclusion, default_sizes, mean_with_interval, plan, summary
+from benchmarks.revisions import differences
+from stages.files import RAW, read_json
+from stages.results.statistics import wilson_interval
+
+
+def test_sizes_that_suit_the_data_set():
+    assert default_sizes(7000) == [100, 200, 500, 1000, 2000, 5000, 7000]
+    assert default_sizes(24_781) == [100, 200, 500, 1000, 2000, 5000, 10_000, 24_781]
+    assert default_sizes(400) == [50, 100, 200, 400]
+    assert default_sizes(60) == [60]
+
+
+def settings_of(run: learning_curve.Run) -> list[str]:
+    return [option for option in run.options if "=" in option]
+
+
+def test_runs_that_are_planned(project):
+    """The data that each makes: its sizes, and with one seed the same test texts; nothing of this folder changes."""
+    before = (project / "params.yaml").read_text()
+    runs = plan(["model=minilm", "train.epochs=2"], [], 2)
+    assert [(run.labels, run.seed) for run in runs] == [(size, seed) for size in (50, 100, 220) for seed in (13, 14)]
+    assert len({run.name for run in runs}) == 6
+    assert (project / "params.yaml").read_text() == before
+    tests = {}
+    for run in runs:
+        apply_overrides(project / "params.yaml", settings_of(run))
+        run_stages("data")
+        made = read_json(Path("metrics/data.json"))
+        assert (made["train"], made["validation"], made["test"]) == (run.train, run.validation, 80)
+        tests.setdefault(run.seed, []).append(pd.read_parquet(RAW / "test.parquet"))
+        (project / "params.yaml").write_text(before)
+    assert [(run.train, run.validation) for run in runs[::2]] == [(30, 20), (80, 20), (160, 60)]
+    assert all(table.equals(first) for first, *others in tests.values() for table in others)
+    assert not tests[13][0].equals(tests[14][0])
+    assert settings_of(runs[1]) == [
+        *("model=minilm", "train.epochs=2", "evaluate.explained=0"),
+        *("datasets.imdb-wheel.train=30", "datasets.imdb-wheel.validation=20", "data.seed=14", "train.seed=14"),
+    ]
+    assert settings_of(runs[-1])[3:] == ["data.seed=14", "train.seed=14"]  # as params.yaml has it
+
+
+def test_a_name_changes_with_what_its_run_depends_on(project):
+    def names():
+        return {run.name for run in plan([], [50, 100], 1)}
+
+    known = names()
+    edit_params(project, **{"infer.texts": ["No run depends on it."]})
+    git("commit", "-qam", "no run depends on it")
+    assert names() == known
+    edit_params(project, **{"train.weight_decay": 0.5})
+    other = names()
+    assert not other & known
+    for file in ("stages/classifier/batches.py", "versions.yaml"):
+        with (project / file).open("a") as opened:
+            opened.write("# edited\n")
+        assert not names() & (known | other)
+
+
+def local_entry(**more) -> dict:
+    source = {"train": "a.csv", **more}
+    entry = {"source": source, "labels": ["bad", "good"], "train": None, "validation": None, "test": 40}
+    return {"datasets.mine": entry, "dataset": "mine"}
+
+
+def write_local(name: str, count: int, seed: int) -> None:
+    rows = pd.DataFrame(reviews(count, seed), columns=["text", "label"])
+    rows.to_csv(Path("data/local") / name, index=False)
+
+
+def test_files_of_ones_own(project):
+    """They are copied to each run, and belong to its name; a small validation file of its own is used up first."""
+    write_local("a.csv", 240, seed=1)
+    edit_params(project, **local_entry())
+    (run,) = plan([], [100], 1)
+    assert run.options[:2] == ["-C", "data/local/a.csv"]
+    assert (run.train, run.validation) == (80, 20)
+    write_local("a.csv", 240, seed=2)
+    assert plan([], [100], 1)[0].name != run.name
+    write_local("b.csv", 30, seed=3)
+    edit_params(project, **local_entry(validation="b.csv"))
+    runs = plan([], [100, 220, 230], 1)
+    assert [(run.train, run.validation) for run in runs] == [(80, 20), (190, 30), (200, 30)]
+
+
+def refusal(**options) -> str:
+    with pytest.raises(SystemExit) as refused:
+        learning_curve.measure(**options)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+@pytest.fixture
+def nothing_runs(monkeypatch):
+    def fails(runs):
+        raise AssertionError
+
+    monkeypatch.setattr(learning_curve, "execute", fails)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"sizes": "100 x"}, "SIZES: 'x' is not a whole number above 0"),
+        ({"sizes": "1,000"}, "SIZES: '1,000' is not a whole number above 0"),
+        ({"sizes": "0"}, "SIZES: '0' is not a whole number above 0"),
+        (
+            {"sizes": "100 221"},
+            "SIZES: 221 is above the 220 labels that datasets.imdb-wheel has for train and validation",
+        ),
+        ({"sizes": "10"}, "10 labels: params.yaml: train.batch_size: 8 is above the 5 texts"),
+        ({"draws": "two"}, "DRAWS: 'two' is not a whole number above 0"),
+        ({"draws": ""}, "DRAWS: one number is needed, got ''"),
+        ({"settings": "datasets.imdb-wheel.test=1000"}, "params.yaml: test of 1000 rows asked for, but only 320 are"),
+        ({"settings": "train.sed=2"}, "SET: Could not override 'train.sed'; write NAME=VALUE"),
+        ({"settings": "train.seed=range(1,3)"}, "SET: cannot represent an object: RangeSweep"),
+        ({"settings": "'a"}, "SET: No closing quotation"),
+        ({"settings": "model=mini"}, "params.yaml: model: no entry 'mini' under models; did you mean minilm"),
+    ],
+)
+@pytest.mark.usefixtures("project", "nothing_runs")
+def test_bad_input_is_refused_before_anything_runs(options, told):
+    assert refusal(**options).startswith(f"learning-curve: {told}")
+
+
+@pytest.mark.usefixtures("nothing_runs")
+def test_what_git_lacks_is_refused(project):
+    (project / "stages/new.py").touch()
+    assert "stages/new.py: Git does not track it" in refusal()
+    subprocess.run(["rm", "-rf", ".git"], check=True)
+    git("init", "-q")
+    assert "Git has no commit here" in refusal()
+
+
+def test_default_sizes_that_the_rows_are_too_few_for_are_left_out(project, capsys):
+    edit_params(project, **{"train.batch_size": 40})
+    assert {run.labels for run in plan([], [], 1)} == {100, 220}
+    assert capsys.readouterr().out.startswith(
+        "50 labels are left out: params.yaml: train.batch_size: 40 is above the 30"
+    )
+
+
+def scored(right: str, seed: int = 0, learned: bool = True) -> pd.DataFrame:
+    """What scores() returns, of as many texts as there are characters; 1: right."""
+    values = np.array([*right], dtype=float)
+    columns = {
+        "label": 0.0,
+        "accuracy": values,
+        "tfidf": values[::-1],
+        "log_loss": 1 - 0.9 * values,
+        "learned": learned,
+    }
+    return pd.DataFrame(columns, index=[f"text {seed} {number}" for number in range(len(right))])
+
+
+def run_of(labels: int, seed: int) -> learning_curve.Run:
+    return learning_curve.Run(f"{labels} {seed}", seed, labels, labels - 20, 20, [])
+
+
+@pytest.fixture
+def curve_of(monkeypatch):
+    """The curve of so many labels, drawn by so many seeds, with these test texts right."""
+
+    def curve(results: dict[tuple[int, int], str], learned: bool = True) -> pd.DataFrame:
+        tables = {f"{size} {seed}": scored(right, seed, learned) for (size, seed), right in results.items()}
+        monkeypatch.setattr(learning_curve, "scores", tables.get)
+        found = summary([run_of(*key) for key in results])
+        return found.assign(dataset="mine", model="minilm", method="lora")
+
+    return curve
+
+
+def test_a_curve_worked_by_hand(curve_of):
+    """Of 20 texts 10, then 12 in the mean of two draws, whose intervals are worked out here, and 20, of one draw."""
+    half = "1" * 10 + "0" * 10
+    curve = curve_of({(50, 1): half, (50, 2): "1" * 14 + "0" * 6, (1000, 1): "1" * 20})
+    first, last = curve.iloc[0], curve.iloc[1]
+    assert (first["train"], first["validation"], first["test"], first["draws"]) == (30, 20, 20, 2)
+    assert first["accuracy"] == pytest.approx(0.6)
+    between = stats.t.ppf(0.975, 1) * 0.1  # of 0.5 and 0.7: the standard error of their mean
+    within = stats.t.ppf(0.975, 39) * np.sqrt((20 * 0.25 + 20 * 0.21) / 40**2 * 40 / 39)
+    assert first["accuracy_low"] == max(0, 0.6 - np.hypot(between, within)) == 0
+    assert first["accuracy_high"] == 1
+    assert first["log_loss"] == pytest.approx(0.46)
+    assert first["log_loss_high"] == pytest.approx(0.46 + 0.9 * np.hypot(between, within))
+    assert tuple(last[["accuracy", "accuracy_low", "accuracy_high"]]) == pytest.approx((1, *wilson_interval(20, 20)))
+    assert (last["gain"], last["gain_draws"]) == (50, 1)
+    assert last["gain_low"] == pytest.approx(50 - stats.t.ppf(0.975, 19) * 50 / np.sqrt(19))
+    lines = learning_curve.table(curve).splitlines()
+    assert [cell.strip() for cell in lines[2].split("|")[1:-1]] == [
+        *("50", "30", "20", "2", "60.0% (0.0 to 100.0)", "60.0% (0.0 to 100.0)", "0.460 (0.000 to 1.612)"),
+        *("", "draws and texts"),
+    ]
+    assert [cell.strip() for cell in lines[3].split("|")[1:-1]] == [
+        *("1,000", "980", "20", "1", "100.0% (83.9 to 100.0)", "100.0% (83.9 to 100.0)", "0.100 (0.100 to 0.100)"),
+        *("+50.0 (+26.0 to +74.0)", "texts"),
+    ]
+    assert conclusion(curve) == (
+        "From 50 to 1,000 labels accuracy rose by 50.0 points (95% interval of the change 26.0 to 74.0, on the same 20 "
+        "test texts in one draw). The interval is above 0: more labels helped."
+    )
+
+
+def test_intervals_of_draws_and_texts():
+    rng = np.random.default_rng(0)
+    values = pd.Series(rng.normal(size=200))
+    mean, low, high = mean_with_interval([values], -np.inf, np.inf)
+    assert (low, high) == pytest.approx(tuple(stats.ttest_1samp(values, 0).confidence_interval()))
+    again = mean_with_interval([values, values, values], -np.inf, np.inf)
+    assert again == pytest.approx((mean, low, high))  # the same texts scored thrice are no more texts
+    others = [pd.Series(values.to_numpy(), index=values.index + 200 * draw) for draw in range(3)]
+    assert np.diff(mean_with_interval(others, -np.inf, np.inf)[1:]) < np.diff([low, high]) / 1.7
+    right = [pd.Series(1.0, index=range(20))] * 3
+    assert mean_with_interval(right, 0, 1) == (1, *wilson_interval(20, 20))  # no spread is no certainty
+
+
+def test_a_gain_is_that_of_make_compare(curve_of):
+    curve = curve_of({(1000, 1): "1100110011" * 4, (2000, 1): "1111110010" * 4})
+    labels = pd.Series([0] * 40)
+    tables = [
+        pd.DataFrame({"label": labels, "predicted": [1 - int(digit) for digit in right]}).assign(
+            probability_a=0.5, probability_b=0.5
+        )
+        for right in ("1100110011" * 4, "1111110010" * 4)
+    ]
+    wanted = differences(*tables)["accuracy, points"]
+    found = curve.iloc[1][["gain", "gain_low", "gain_high"]]
+    assert tuple(found) == pytest.approx((wanted["difference"], wanted["low"], wanted["high"]))
+
+
+def test_what_the_conclusion_says(curve_of):
+    one, two = "1" * 30 + "0" * 10, "0" + "1" * 30 + "0" * 9
+    assert "rose by 0.0 points" in conclusion(curve_of({(1000, 1): one, (2000, 1): two}))
+    assert conclusion(curve_of({(1000, 1): one, (2000, 1): two})).endswith(
+        "The interval holds 0: this does not show that more labels help."
+    )
+    worse = conclusion(curve_of({(50, 1): "1" * 40, (50, 2): "1" * 40, (100, 1): one, (100, 2): one}))
+    assert "fell by 25.0 points" in worse
+    assert "in each of 2 draws" in worse
+    assert worse.endswith("The interval is below 0: more labels did harm.")
+    for alone in ({(50, 1): one}, {(50, 1): one, (100, 2): two}):  # no draw in common
+        assert conclusion(curve_of(alone)).startswith("Two sizes with a draw in common are needed")
+    guessed = learning_curve.table(curve_of({(50, 1): one}, learned=False))
+    assert "(59.8 to 85.8)* |" in guessed
+    assert guessed.splitlines()[-1].startswith("\\* In a draw or more TF-IDF learned nothing")
+
+
+@pytest.mark.usefixtures("project")
+def test_a_run_that_failed_is_named_and_the_others_are_drawn(capsys, monkeypatch, tmp_path):
+    """Runs that are there are not run again."""
+    there = [plan([], [50], 1)[0].name]
+
+    def execute(runs):
+        assert [run.labels for run in runs] == [100, 220]
+        there.append(runs[1].name)
+
+    monkeypatch.setattr(learning_curve, "execute", execute)
+    monkeypatch.setattr(learning_curve, "missing", lambda runs: [run for run in runs if run.name not in there])
+    monkeypatch.setattr(learning_curve, "scores", lambda name: scored("110" * 10))
+    monkeypatch.setattr(learning_curve, "RESULTS", tmp_path / "results")
+    monkeypatch.setenv("MACHINE", "mine")
+    told = refusal(sizes="100 50 220", draws="1")
+    assert told == "learning-curve: 1 of 3 runs failed; started again, it runs those again"
+    printed = capsys.readouterr().out
+    assert "2 of 3 runs to make" in printed
+    assert "100 labels, seed 13: failed; `dvc queue logs labels-100-seed-13-" in printed
+    assert "From 50 to 220 labels accuracy rose by 0.0 points" in printed
+    path = tmp_path / "results/mine/learning_curve-imdb-wheel-minilm-lora.csv"
+    assert path.with_suffix(".png").is_file()
+    curve = pd.read_csv(path)
+    assert learning_curve.table(curve) in printed  # the file has all that the table and the sentence need
+    assert conclusion(curve) in printed
+    learning_curve.draw([path, path], tmp_path / "both.png")
+    assert (tmp_path / "both.png").read_bytes()[:4] == b"\x89PNG"
+    with pytest.raises(SystemExit, match="CSV files that `make learning-curve` wrote are needed"):
+        learning_curve.draw([Path("params.yaml")], tmp_path / "none.png")
+
+
+def test_docs_show_what_was_measured():
+    page = (ROOT / "docs/learning_curve.md").read_text()
+    for path in (ROOT / "benchmarks/results").glob("*/learning_curve-*.csv"):
+        curve = pd.read_csv(path)
+        assert shows(page, learning_curve.table(curve)), path
+        assert conclusion(curve) in " ".join(page.split()), path
+
+
+@pytest.mark.scale
+def test_experiments_run_and_are_not_run_again(finished, capfd):
+    learning_curve.measure(sizes="50 100", draws="1", settings="train.epochs=1")
+    out = capfd.readouterr().out
+    assert "2 of 2 runs to make" in out
+    assert "From 50 to 100 labels accuracy" in out
+    assert git("status", "--porcelain") == ""  # this folder stays as it was
+    git("commit", "-q", "--allow-empty", "-m", "later")
+    learning_curve.measure(sizes="50 100", draws="1", settings="train.epochs=1")
+    again = capfd.readouterr().out
+    assert "0 of 2 runs to make" in again
+    assert out.split("\n\n|")[1] == again.split("\n\n|")[1]
+    assert "1 of 1 runs failed" in refusal(sizes="50", draws="1", settings="methods.lora.peft.r=0")
+    assert len(git("for-each-ref", "refs/exps/*/*/labels-*").splitlines()) == 2
