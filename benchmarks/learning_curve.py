@@ -139,7 +139,7 @@ def plan(overrides: list[str], sizes: list[int], draws: int) -> list[Run]:
     for labels in sorted(set(sizes)) or default_sizes(limit):
         changes, of_size = [*overrides, "evaluate.explained=0"], []
         if labels < limit:
-            held_out = validation_rows(labels)
+            held_out = validation_rows(labels, len(dataset.labels))
             if "validation" in given:  # a file of its own, which may have fewer, as train may
                 held_out = min(max(held_out, labels - whole["train"]), whole["validation"])
             changes += [f"{key}.train={labels - held_out}", f"{key}.validation={held_out}"]

@@ -38,7 +38,7 @@ def train(*, model: Model, method: Method, recipe: Recipe) -> None:
     processes = Processes.joined()
     training = Training(recipe, model, method, open_tokens("train"), open_tokens("validation"), processes)
     if processes.first:
-        print(f"train: {training.plan}")
+        print(f"train: {training.plan}; {training.followed:,} validation texts scored {recipe.validations} times")
     if resumed := training.resume():
         print(f"train: going on from {resumed}")
     take_all_steps(training)

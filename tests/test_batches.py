@@ -64,18 +64,10 @@ def test_few_texts_are_read_in_more_epochs(count, model_epochs, changes, expecte
     assert (plan.epochs, plan.steps) == expected
 
 
-@pytest.mark.parametrize(
-    ("count", "changes", "rows"),
-    [
-        (6000, {}, 400),  # as the recipe has it
-        (160, {}, 146),  # a third of the 440 texts from one to the next
-        (160, {"validation_rows": 100}, 100),
-        (160, {"validations": 110}, 5),
-        (16, {"epochs": 1, "short_epoch": None, "validations": 40}, 1),
-    ],
-)
-def test_validations_take_a_third_of_the_texts_that_training_reads(count, changes, rows):
-    assert Plan(texts(count), shipped(**{"min_steps": 100} | changes), 1).validation_rows == rows
+def test_the_tokens_that_are_read():
+    plan = Plan(texts(17), shipped(min_steps=6), model_epochs=1)  # two steps an epoch
+    assert plan.epochs == 3
+    assert plan.tokens_read == 17 * 64 + 3 * 17 * 70
 
 
 def test_batches_of_similar_length_need_little_padding():

@@ -273,13 +273,20 @@ def test_dropout_cannot_be_repeated(build, monkeypatch):
 
 
 @gpu
-@pytest.mark.parametrize("family", ["distilbert", "roberta"])
+@pytest.mark.parametrize("family", ["distilbert", "roberta", "mpnet"])
 def test_graphs_of_other_encoders(build, family):
     compare(build(family).cuda().train(), ROWS, np.arange(8) % 2, [slice(4), slice(8)], 8, 1e-4)
 
 
 @pytest.mark.parametrize(
-    ("family", "method"), [("distilbert", "lora"), ("roberta", "lora"), *(("bert", name) for name in sorted(REPEATED))]
+    ("family", "method"),
+    [
+        ("distilbert", "lora"),
+        ("roberta", "lora"),
+        ("mpnet", "lora"),
+        ("mpnet", "full"),
+        *(("bert", name) for name in sorted(REPEATED)),
+    ],
 )
 def test_made_up_graphs_of_each_encoder_and_method(made_up_cuda, build, family, method):
     compare(build(family, method).train(), ROWS, np.arange(8) % 2, [slice(4), slice(8)], 8, 1e-4)

@@ -4,14 +4,17 @@ import pytest
 import torch
 from encoders import FAMILIES, write_encoder
 from peft import LoraConfig, get_peft_model
-from tiny import reviews
+from tiny import ROOT, reviews
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from stages.classifier import attention as module
 from stages.classifier import mpnet
 from stages.classifier.first_token import first_token_only
 from stages.classifier.mpnet import fused_attention
+from stages.classifier.network import classifier, with_method
 from stages.files import BASE
+from stages.settings.catalogue import Method
+from stages.settings.params import load_params
 
 TEXTS = [" ".join(text.split()[: 2 + 3 * number]) for number, (text, _) in enumerate(reviews(5))]
 
@@ -90,12 +93,25 @@ def test_in_bf16_within_its_rounding(encoder):
     assert (ours < 3 * theirs).all()
 
 
-def test_the_attentions_weights_are_there_for_who_asks(encoder):
-    plain, fused = pair(fused_attention)
+@pytest.mark.parametrize("changes", [[fused_attention], [first_token_only, fused_attention]], ids=["whole", "short"])
+def test_the_attentions_weights_are_there_for_who_asks(encoder, changes):
+    """But for the last layer's, of the first token alone."""
+    plain, changed = pair(*changes)
     inputs = batch(TEXTS)
-    expected, found = (model(**inputs, output_attentions=True).attentions for model in (plain, fused))
+    expected, found = (model(**inputs, output_attentions=True).attentions for model in (plain, changed))
     assert len(found) == 2
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(found[0], expected[0])
+    if len(changes) == 1:
+        torch.testing.assert_close(found[1], expected[1])
+
+
+def test_lora_stands_in_the_layers_that_the_catalogue_names(encoder):
+    model, head = classifier(["a", "b"], dropout=0.0)
+    settings = load_params(ROOT / "params.yaml").models["mpnet"].peft | {"layers_to_transform": [1]}
+    model = with_method(model, head, Method(peft={"peft_type": "LORA"}), settings, 10)
+    adapted = {name for name, _ in model.named_parameters() if "lora_A" in name}
+    assert len(adapted) == 6
+    assert all(".layer.1." in name for name in adapted)
 
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family != "mpnet"])

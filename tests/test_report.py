@@ -181,7 +181,7 @@ def test_what_was_chosen_is_said(finished):
 
 
 def test_what_few_texts_do_not_tell_is_said(finished):
-    texts = ("texts do not tell it more exactly", "too few to tell whether these are right", "at least 72 are needed")
+    texts = ("too few texts to tell it more exactly", "too few to tell whether these are", "at least 72 are needed")
     evaluation = read("metrics/evaluate.json")
     enough = {"accuracy_low": 0.9, "accuracy_high": 0.93, "ece": 0.01, "ece_by_chance": 0.02}
     few = {"accuracy_low": 0.7, "accuracy_high": 0.9, "ece": 0.05, "ece_by_chance": 0.1}
@@ -189,12 +189,12 @@ def test_what_few_texts_do_not_tell_is_said(finished):
     write_json(Path("metrics/evaluate.json"), evaluation | enough)
     html = report_again()
     assert [text in html for text in texts] == [False, False, False]
-    assert "up to 0.0200 by chance, in 95 of 100 cases: these show no more." in html
+    assert "up to 0.0200 in 95 of 100 cases: these show no more than that." in html
     write_json(Path("metrics/evaluate.json"), evaluation | few | {"above_threshold": above})
     html = report_again()
     assert [text in html for text in texts] == [True, True, True]
     write_json(Path("metrics/evaluate.json"), evaluation | few | {"ece": 0.2})
-    assert "these are not quite right" in report_again()
+    assert "so they are not quite correct" in report_again()
 
 
 def test_an_early_end_is_said(finished):

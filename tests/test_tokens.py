@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from tiny import ROOT
 
-from stages.classifier.tokens import open_tokens
+from stages.classifier.tokens import Tokens, open_tokens
 from stages.files import TOKENS, metadata_bytes
 from stages.settings.errors import InputError
 
@@ -47,6 +48,13 @@ def test_rows_in_any_order_and_the_head():
     assert tokens.metadata == {"labels": ["a", "b"]}
     assert [ids.tolist() for ids in tokens.head(2)[np.array([1])]] == [[2, 3]]
     assert (len(tokens), len(tokens.head(2)), len(tokens.head(None))) == (3, 2, 3)
+
+
+def test_how_many_texts_have_so_many_tokens():
+    rows = Tokens(ids=None, lengths=np.array([3, 5, 5, 2]), row_labels=np.zeros(4), metadata={})
+    assert [rows.texts_within(tokens) for tokens in (2, 3, 12.5, 13, 15, 99)] == [0, 1, 2, 3, 4, 4]
+    windows = replace(rows, texts=np.array([0, 1, 1, 2]))
+    assert [windows.texts_within(tokens) for tokens in (2, 3, 12, 13, 15)] == [0, 1, 1, 2, 3]
 
 
 def test_the_middle_of_longer_rows_is_left_out():

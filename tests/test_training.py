@@ -53,3 +53,25 @@ def test_few_labels_are_read_until_they_are_learned(finished):
     assert read("metrics/data.json")["validation"] == 20
     assert accuracies[100] > 0.85
     assert accuracies[1] < 0.65
+
+
+@pytest.mark.parametrize(
+    ("changes", "texts"),
+    [
+        ({}, 60),  # all, of 160 texts in five epochs
+        ({"train.validation_rows": 50}, 50),
+        ({"train.validations": 100}, None),  # at a fortieth of an epoch: few
+        ({"train.validations": 100, "train.keep": "best"}, 60),  # they choose
+        ({"train.validations": 100, "train.patience": 3}, 60),
+    ],
+)
+def test_validations_take_at_most_a_quarter_of_the_time(finished, changes, texts):
+    edit_params(finished, **changes)
+    held_out = open_tokens("validation")
+    training = Training(**arguments(train, load_params()), tokens=open_tokens("train"), held_out=held_out)
+    if texts is None:
+        scored = held_out.head(training.followed).lengths.sum() * training.recipe.validations
+        assert 1 < training.followed < 60
+        assert 0.5 < scored / 2 / (training.plan.tokens_read / 3) <= 1  # a token is scored in half the time
+    else:
+        assert training.followed == texts

@@ -32,22 +32,19 @@ class Plan:
         short = f", after {self.short_epochs} on {self.recipe.short_epoch} tokens of each" * bool(self.short_epochs)
         return f"{len(self.tokens):,} texts, epochs {self.epochs}{short}, {self.steps:,} steps"
 
+    @property
+    def tokens_read(self) -> int:
+        """Of all steps together, without padding."""
+        lengths = self.tokens.lengths
+        short = np.minimum(lengths, self.recipe.short_epoch).sum() if self.short_epochs else 0
+        return int(short + self.epochs * lengths.sum())
+
     def epochs_of(self, steps: int) -> dict[str, float]:
         """How many epochs so many steps are: short_epochs and then epochs, whole numbers as int."""
         done = steps / self.steps_per_epoch
         short = min(done, self.short_epochs)
         both = {"short_epochs": short, "epochs": done - short}
         return {name: int(epochs) if epochs == int(epochs) else round(epochs, 4) for name, epochs in both.items()}
-
-    @property
-    def validation_rows(self) -> int:
-        """How many texts to score at each of the recipe's validations: those that it names, or fewer, a third of the
-        texts that the training reads from one to the next. With its windows such a text takes less time than one to
-        train on; so validations take less than a quarter of the whole, and a few texts are not validated for longer
-        than trained.
-        """
-        read = self.steps * self.recipe.batch_size // self.recipe.validations
-        return min(self.recipe.validation_rows, max(1, read // 3))
 
     def batch(self, step: int) -> tuple[Tokens, np.ndarray]:
         """(all rows as a step's epoch reads them, the numbers of those that the step takes); steps count from 1."""

@@ -59,7 +59,7 @@ class FirstOfMPNet(MPNetAttention):
     def forward(self, hidden_states, attention_mask=None, position_bias=None, **kwargs):
         layer, given = self.attn, [each for each in (attention_mask, position_bias) if each is not None]
         attended = of_first(layer, layer.q, layer.k, layer.v, hidden_states, sum(given) if given else None)
-        return (self.LayerNorm(self.dropout(layer.o(attended)) + hidden_states[:, :1]),)
+        return self.LayerNorm(self.dropout(layer.o(attended)) + hidden_states[:, :1]), None
 
 
 def of_first(layer, query, key, value, states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:

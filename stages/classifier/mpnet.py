@@ -1,5 +1,5 @@
-"""MPNet's attention by torch's fused one, or in bf16 on a CPU as attention.py has it: transformers has it as plain
-products in fp32, and gives each row a copy of the bias of the tokens' distances, which is the same for all.
+"""MPNet's attention by torch's fused one, or in bf16 on a CPU as attention.py has it. Transformers has it as plain
+products, to which each layer adds the bias of the tokens' distances and the mask.
 """
 
 import torch
@@ -29,7 +29,8 @@ class Encoder(MPNetEncoder):
         if attention_mask is not None:
             mask = mask + attention_mask
         if torch.is_autocast_enabled(mask.device.type):
-            mask = mask.to(torch.get_autocast_dtype(mask.device.type))
+            dtype = torch.get_autocast_dtype(mask.device.type)
+            mask = mask.to(dtype).clamp(min=torch.finfo(dtype).min)  # fp32's own would be -inf
         return super().forward(hidden_states, mask, **kwargs)
 
     def compute_position_bias(self, *args) -> None:

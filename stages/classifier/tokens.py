@@ -36,6 +36,11 @@ class Tokens:
         """The same rows, of which none is longer than that."""
         return replace(self, lengths=np.minimum(self.lengths, longest), longest=longest)
 
+    def texts_within(self, tokens: float) -> int:
+        """How many texts, from the first one on, have no more than so many tokens together, in all their windows."""
+        rows = int(np.searchsorted(self.lengths.cumsum(dtype=np.int64), tokens, side="right"))
+        return len(self.labels) if rows == len(self) else rows if self.texts is None else int(self.texts[rows])
+
     def head(self, count: int | None) -> "Tokens":
         """The rows of the first `count` texts, or all."""
         rows = count if count is None or self.texts is None else int(np.searchsorted(self.texts, count))

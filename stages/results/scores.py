@@ -23,8 +23,8 @@ def expected_calibration_error(table: pd.DataFrame) -> float:
 
 
 def calibration_error_by_chance(probabilities: np.ndarray, bins: int, draws: int = 1000) -> float:
-    """The expected calibration error that right probabilities would exceed in 5 of 100 cases, on as many rows: of few,
-    a bin's accuracy is far from its confidence by chance (Bröcker and Smith 2007, "Increasing the Reliability of
+    """The expected calibration error that correct probabilities would exceed in 5 of 100 cases, on as many rows: of
+    few, a bin's accuracy is far from its confidence by chance (Bröcker and Smith 2007, "Increasing the Reliability of
     Reliability Diagrams").
     """
     rng, confidence = np.random.default_rng(0), np.sort(probabilities.max(axis=1))

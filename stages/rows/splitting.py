@@ -85,8 +85,8 @@ def check_every_label(labels: pd.Series, dataset: Dataset, path: Path, needed: i
 def choose(given: dict[str, pd.DataFrame], dataset: Dataset, seed: int) -> dict[str, pd.DataFrame]:
     """The rows of train, validation and test, in the order in which they are written.
 
-    given: the source's splits, of which train is there; a split that is not is held out of train, validation by
-    validation_rows() if its size is not set. Raises InputError for sizes that do not fit.
+    given: the source's splits, of which train is there; a split that is not is held out of train, of validation as many
+    rows as validation_rows() says if its size is not set. Raises InputError for sizes that do not fit.
     """
     rest, splits = given["train"], {}
     names = ("test", "validation", "train")
@@ -94,8 +94,10 @@ def choose(given: dict[str, pd.DataFrame], dataset: Dataset, seed: int) -> dict[
     for name, size in sizes.items():
         whole = given.get(name, given["train"])
         if size is None and name == "validation" and name not in given:
-            size = validation_rows(len(rest) if sizes["train"] is None else sizes["train"] * 5 // 4)
-            size = max(size, len(dataset.labels))
+            rows = len(rest) if sizes["train"] is None else sizes["train"] * 5 // 4  # of which validation is a fifth
+            size = validation_rows(rows, len(dataset.labels))
+            if sizes["train"] is not None:  # it is set, and goes first
+                size = max(1, min(size, len(rest) - sizes["train"]))
         if name == "train" and rest.empty:
             raise InputError("params.yaml: no rows are left for train; lower test or validation")
         if name == "train" or name not in given:
@@ -106,7 +108,9 @@ def choose(given: dict[str, pd.DataFrame], dataset: Dataset, seed: int) -> dict[
     for name, split in splits.items():
         if missing := set(range(len(dataset.labels))) - set(split["label"].unique()):
             label = dataset.labels[min(missing)]
-            raise InputError(f"params.yaml: {name}: no row has the label {label!r}; raise the size of {name}")
+            raise InputError(
+                f"params.yaml: {name}: none of its {len(split):,} rows has the label {label!r}; give {name} more rows"
+            )
     return {name: splits[name] for name in ("train", "validation", "test")}
 
 
@@ -117,9 +121,11 @@ def rows_of(size: int | float | None, whole: int) -> int | None:
     return math.floor(size * whole + 1e-6)  # down, so that shares of 1 in all fit
 
 
-def validation_rows(labels: int) -> int:
-    """How many of so many labels are for validation: a fifth, at least 20 and at most 1,000, but no more than half."""
-    return min(max(20, labels // 5), 1000, labels // 2)
+def validation_rows(rows: int, labels: int) -> int:
+    """How many of so many rows with so many different labels are for validation: a fifth, at least 20 and at most
+    1,000, but not more than half; and at least one row for each label.
+    """
+    return max(min(max(20, rows // 5), 1000, rows // 2), labels)
 
 
 def stratified_sample(frame: pd.DataFrame, size: int | None, seed: int, what: str) -> tuple[pd.DataFrame, pd.DataFrame]:

