@@ -343,7 +343,7 @@ def measure(
     try:
         if len(times := numbers("DRAWS", draws)) != 1:
             raise InputError(f"DRAWS: one number is needed, got {draws!r}")
-        runs = plan(overrides, numbers("SIZES", sizes), *times)
+        runs, at = plan(overrides, numbers("SIZES", sizes), *times), commit()
         params = params_with(overrides)
         todo = missing(runs)
         print(f"{len(todo)} of {len(runs)} runs to make", *(run.name for run in todo), sep="\n  ", flush=True)
@@ -358,7 +358,7 @@ def measure(
         print(f"{run.labels:,} labels, seed {run.seed}: failed; `dvc queue logs {run.name}` says why")
     if done := [run for run in runs if run not in failed]:
         names = {kind: getattr(params, kind) for kind in ("dataset", "model", "method")}
-        curve = summary(done).assign(**names, precision=precision(params), commit=commit())
+        curve = summary(done).assign(**names, precision=precision(params), commit=at)
         machine = os.environ.get("MACHINE")
         path = (RESULTS / machine if machine else PICTURES) / f"learning_curve-{'-'.join(names.values())}.csv"
         write_csv(path, curve)

@@ -292,7 +292,9 @@ def test_a_run_that_failed_is_named_and_the_others_are_drawn(capsys, monkeypatch
 
 def test_docs_show_what_was_measured():
     page = (ROOT / "docs/learning_curve.md").read_text()
-    for path in (ROOT / "benchmarks/results").glob("*/learning_curve-*.csv"):
+    curves = list((ROOT / "benchmarks/results").glob("*/learning_curve-*.csv"))
+    assert curves
+    for path in curves:
         curve = pd.read_csv(path)
         assert shows(page, learning_curve.table(curve)), path
         assert conclusion(curve) in " ".join(page.split()), path
