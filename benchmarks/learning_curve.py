@@ -4,10 +4,10 @@
     make learning-curve SIZES="100 200 500" DRAWS=3 SET="model=mpnet datasets.imdb-wheel.test=1000"
     python -m benchmarks.learning_curve draw minilm.csv mpnet.csv --out curve.png
 
-Each run is one DVC experiment, the pipeline up to `evaluate`, in DVC's queue and in a folder of DVC's own; this one
-stays as it is. Labels are those of train and validation together; the largest size is both as params.yaml has them. A
-size below 1,000 is drawn several times, with other seeds of the splits and of the training. An experiment's name ends
-in a digest of what it depends on: one that is there is not run again, so a curve that was stopped goes on.
+Each run is one DVC experiment: the pipeline up to `evaluate`. DVC's queue runs it in a folder of its own, so the files
+here stay as they are. Labels are those of train and validation together; the largest size is both as params.yaml has
+them. A size below 1,000 is drawn several times, with other seeds of the splits and of the training. An experiment's
+name ends in a digest of what it depends on: one that is there is not run again, so a curve that was stopped goes on.
 """
 
 import itertools
@@ -372,7 +372,7 @@ def measure(
 
 @app.command()
 def draw(curves: list[Path], out: Annotated[Path, typer.Option(help="The picture, a PNG.")]) -> None:
-    """One picture of several curves, of other encoders for one; TF-IDF's is that of the first."""
+    """Draw several curves, such as those of two encoders, into one picture. TF-IDF's curve is the first file's."""
     try:
         picture([pd.read_csv(path) for path in curves], out)
     except (OSError, ValueError, KeyError) as error:
