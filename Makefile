@@ -77,12 +77,12 @@ lint: $(ENV)
 
 export: $(ENV)
 	dvc repro
-	python -m stages.serving.export
+	python -m apps.export
 
 demo: $(ENV)
 	uv pip install --quiet --group demo --constraints requirements.txt
 	dvc repro
-	python -m stages.serving.demo
+	python -m apps.demo
 
 # What differs, without the test metrics: settings are chosen by validation. The test split is for the one that is chosen.
 table: $(ENV)
@@ -90,10 +90,10 @@ table: $(ENV)
 		--drop 'Created|State|Executor|(bias|labels|above_threshold)[.].*|.*/(?!training.json:validation)|(?!validation_|dataset|model|method)[a-z0-9_]+$$'
 
 compare: $(ENV)
-	@python -m benchmarks.revisions compare '$(A)' '$(B)'
+	@python -m apps.revisions compare '$(A)' '$(B)'
 
 spread: $(ENV)
-	@python -m benchmarks.revisions spread $(REVS)
+	@python -m apps.revisions spread $(REVS)
 
 # `dvc push --run-cache` pushes the list of finished runs and, of their files, only what dvc.lock names now: not the metrics,
 # which are in Git (cache: false), and not another experiment's model. Without these a colleague would train again.
@@ -167,4 +167,4 @@ audit: $(ENV)
 lock: $(ENV)
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet pyproject.toml --group dev --universal \
 		--python-version 3.11 --generate-hashes --no-annotate --no-emit-package torch -o requirements.txt
-	python -m stages.settings.versions
+	python -m classifier.runner.versions

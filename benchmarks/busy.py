@@ -1,5 +1,5 @@
 """Time a training step and a scoring, alone and beside one busy program. Each is timed twice: with OpenMP's threads
-waiting actively, which is their default, and with threads that soon sleep, which stages/settings/environment.py sets.
+waiting actively, which is their default, and with threads that soon sleep, which classifier/runner/environment.py sets.
 
     make busy
 """
@@ -17,11 +17,11 @@ import pandas as pd
 import typer
 
 from benchmarks.record import Record, in_turn, ratios, seconds
-from stages.classifier.forward import logits, quiet
-from stages.classifier.tokens import open_tokens
-from stages.classifier.training import Training
-from stages.settings.environment import SPINS
-from stages.settings.params import arguments, load_params
+from classifier.model.forward import logits, quiet
+from classifier.runner.environment import SPINS
+from classifier.runner.params import arguments, load_params
+from classifier.text.tokens import open_tokens
+from classifier.training.training import Training
 from stages.train import train
 
 STEPS, TEXTS = 10, 100

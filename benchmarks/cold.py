@@ -21,7 +21,7 @@ import typer
 
 from benchmarks.record import Record, in_turn, ratios
 from benchmarks.scale import ROOT
-from stages.files import read_json
+from classifier.files.formats import read_json
 
 # Prints the most memory that a process of the command had; small itself, since they begin with its own peak.
 PEAK = """

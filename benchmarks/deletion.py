@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from stages.files import RAW
-from stages.run import no_arguments
-from stages.use.explaining import MARKED, explanation
-from stages.use.scoring import Classifier
+from classifier.files.places import RAW
+from classifier.predict.classifier import Classifier
+from classifier.predict.explanation import MARKED, explanation
+from classifier.runner.command import no_arguments
 
 TEXTS = 200
 

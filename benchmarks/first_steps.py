@@ -7,11 +7,11 @@ All validation texts are scored as after the last step, and a checkpoint is writ
 
 import itertools
 
-from stages.classifier.forward import quiet
-from stages.classifier.tokens import open_tokens
-from stages.classifier.training import Training
-from stages.run import no_arguments
-from stages.settings.params import arguments, load_params
+from classifier.model.forward import quiet
+from classifier.runner.command import no_arguments
+from classifier.runner.params import arguments, load_params
+from classifier.text.tokens import open_tokens
+from classifier.training.training import Training
 from stages.train import train
 
 STEPS = 200

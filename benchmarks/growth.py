@@ -20,14 +20,15 @@ import typer
 from benchmarks.record import Record
 from benchmarks.scale import ROOT, measure
 from benchmarks.windows import unused
-from stages.files import ADAPTER, BASE, RAW, read_table, write_table
+from classifier.files.formats import read_table, write_table
+from classifier.files.places import ADAPTER, BASE, RAW
 
 TIMES = (1, 4, 16)
 HELD_OUT = 50  # validation rows, which tokenize and baseline read too
 
 
-def stage(name: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", f"stages.{name}", *arguments]
+def python_m(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", module, *arguments]
 
 
 def main(texts: Annotated[int, typer.Option(min=50, help="Of the smallest run.")] = 400) -> None:
@@ -47,10 +48,10 @@ def main(texts: Annotated[int, typer.Option(min=50, help="Of the smallest run.")
                 write_table(folder / RAW / f"{split}.parquet", rows, **metadata)
             write_table(folder / "reviews.parquet", rows)
             for name, command, count in (
-                ("tokenize", stage("tokenize"), 2 * len(rows) + HELD_OUT),
-                ("baseline", stage("baseline"), 2 * len(rows) + HELD_OUT),
-                ("evaluate", stage("evaluate"), len(rows)),
-                ("infer --file", stage("infer", "--file", "reviews.parquet", "--overwrite"), len(rows)),
+                ("tokenize", python_m("stages.tokenize"), 2 * len(rows) + HELD_OUT),
+                ("baseline", python_m("stages.baseline"), 2 * len(rows) + HELD_OUT),
+                ("evaluate", python_m("stages.evaluate"), len(rows)),
+                ("infer --file", python_m("apps.infer", "--file", "reviews.parquet", "--overwrite"), len(rows)),
             ):
                 taken = measure(command, folder)
                 table.append({"stage": name, "texts": count, "seconds": taken["seconds"]} | taken)

@@ -25,22 +25,22 @@ import pandas as pd
 import typer
 from pydantic import BaseModel
 
+from apps.revisions import losses, predictions, refused
 from benchmarks.record import RESULTS, commit
-from benchmarks.revisions import losses, predictions, refused
 from benchmarks.settings import precision
-from stages.classifier import checkpoint
-from stages.data import source_files
-from stages.files import BASELINE, read_table, write_csv
-from stages.results.figures import figure, write
-from stages.results.statistics import wilson_interval
-from stages.rows.checking import read_split
-from stages.rows.corrections import read_corrections
-from stages.rows.splitting import choose, validation_rows, without_overlaps
-from stages.rows.tables import LOCAL
-from stages.run import pipeline
-from stages.settings.errors import InputError
-from stages.settings.params import PARAMS, arguments, load_params, select, stage_function
-from stages.settings.versions import VERSIONS
+from classifier.dataset.checking import read_split
+from classifier.dataset.corrections import read_corrections
+from classifier.dataset.splitting import choose, validation_rows, without_overlaps
+from classifier.errors import InputError
+from classifier.evaluation.figures import figure, write
+from classifier.evaluation.intervals import wilson_interval
+from classifier.files.digests import digest_of
+from classifier.files.formats import read_table, write_csv
+from classifier.files.places import BASELINE, LOCAL
+from classifier.runner.inputs import code, pipeline
+from classifier.runner.params import PARAMS, arguments, load_params, select, stage_function
+from classifier.runner.versions import VERSIONS
+from classifier.sources.dataset import source_files
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 STAGES = ("data", "base_model", "tokenize", "baseline", "train", "evaluate")  # of a run
@@ -71,7 +71,8 @@ def check_git() -> None:
     """Raise InputError if an experiment would have no commit to start from, or not all the code that is here."""
     if not git("rev-parse", "--verify", "HEAD"):
         raise InputError("Git has no commit here, and an experiment starts from one; `git commit` this folder first")
-    if unknown := git("ls-files", "--others", "--exclude-standard", "stages", "dvc.yaml", str(PARAMS), str(VERSIONS)):
+    code = ("stages", "classifier", "dvc.yaml", str(PARAMS), str(VERSIONS))
+    if unknown := git("ls-files", "--others", "--exclude-standard", *code):
         raise InputError(f"{unknown[0]}: Git does not track it, so an experiment would lack it; `git add` it")
 
 
@@ -106,9 +107,9 @@ def digest(params: BaseModel, local: list[Path]) -> str:
     It may change where DVC would run no stage again, as for a comment in dvc.yaml: the run is then short.
     """
     stages = pipeline()
-    code = {Path(dep) for name in STAGES for dep in stages[name]["deps"] if dep.startswith("stages/")}
+    files = {path for name in STAGES for path in code(stages[name]["deps"])}
     settings = {name: arguments(stage_function(name), params) for name in STAGES} | {"precision": precision(params)}
-    return checkpoint.key(settings, [Path("dvc.yaml"), VERSIONS, *code, *local])[:8]
+    return digest_of(settings, [Path("dvc.yaml"), VERSIONS, *files, *local])[:8]
 
 
 def plan(overrides: list[str], sizes: list[int], draws: int) -> list[Run]:

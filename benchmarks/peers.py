@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from stages.classifier.hardware import device
+from classifier.distributed.devices import device
 
 BATCH = 16
 

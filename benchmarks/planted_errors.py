@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.files import DOUBTFUL, METRICS, RAW, read_json
-from stages.rows.corrections import hexadecimal
-from stages.rows.tables import LOCAL
-from stages.run import no_arguments, run
-from stages.settings.params import stage_function
+from classifier.dataset.corrections import hexadecimal
+from classifier.files.formats import read_json
+from classifier.files.places import DOUBTFUL, LOCAL, METRICS, RAW
+from classifier.runner.command import no_arguments
+from classifier.runner.params import stage_function
+from classifier.runner.run import run
 
 SHARE = 0.1
 CORRECTIONS = "corrections.csv"

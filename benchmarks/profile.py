@@ -13,11 +13,11 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.record import Record
-from stages.classifier.forward import quiet
-from stages.classifier.hardware import device
-from stages.classifier.tokens import open_tokens
-from stages.classifier.training import Training
-from stages.settings.params import arguments, load_params
+from classifier.distributed.devices import device
+from classifier.model.forward import quiet
+from classifier.runner.params import arguments, load_params
+from classifier.text.tokens import open_tokens
+from classifier.training.training import Training
 from stages.train import train
 
 # By the names of torch's operations on a CPU, and of the kernels on a GPU.

@@ -16,9 +16,9 @@ import pandas as pd
 import torch
 from torch.utils.benchmark import Timer
 
-from stages.classifier.hardware import device
-from stages.settings.params import PARAMS
-from stages.settings.versions import VERSIONS
+from classifier.distributed.devices import device
+from classifier.runner.params import PARAMS
+from classifier.runner.versions import VERSIONS
 
 RESULTS = Path(__file__).with_name("results")
 LIBRARIES = ("torch", "transformers", "peft", "datasets", "dvc")

@@ -16,9 +16,9 @@ import pandas as pd
 import typer
 
 from benchmarks.record import Record, in_turn, ratios, seconds
-from stages.settings.params import STAGES
+from classifier.runner.params import STAGES
 
-LOAD = [sys.executable, "-c", "from stages.use.loading import load_classifier; load_classifier()"]
+LOAD = [sys.executable, "-c", "from classifier.model.loading import load_classifier; load_classifier()"]
 
 
 def run(command: list[str], folder: Path = Path()) -> None:

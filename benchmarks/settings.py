@@ -18,14 +18,15 @@ import pandas as pd
 from pydantic import BaseModel
 
 from benchmarks.record import commit
-from stages.classifier import checkpoint
-from stages.classifier.hardware import device, trains_in_bf16
-from stages.files import write_csv
-from stages.results.figures import figure, write
-from stages.results.statistics import wilson_interval
-from stages.run import no_arguments
-from stages.settings.params import PARAMS, arguments, load_params, stage_function
-from stages.settings.versions import VERSIONS
+from classifier.distributed.devices import device, trains_in_bf16
+from classifier.evaluation.figures import figure, write
+from classifier.evaluation.intervals import wilson_interval
+from classifier.files.digests import digest_of
+from classifier.files.formats import write_csv
+from classifier.runner.command import no_arguments
+from classifier.runner.inputs import code, pipeline
+from classifier.runner.params import PARAMS, arguments, load_params, stage_function
+from classifier.runner.versions import VERSIONS
 
 RESULTS = Path(__file__).with_name("settings.csv")
 STAGES = ("data", "base_model", "tokenize", "train")  # what a training runs
@@ -61,18 +62,18 @@ def digest(overrides: list[str]) -> str:
         path = Path(shutil.copy(PARAMS, folder))
         apply_overrides(path, every_override(overrides))  # as `dvc exp run -S` does
         params = load_params(path)
-    pipeline, versions = (YAML(typ="safe", pure=True).load(path) for path in (Path("dvc.yaml"), VERSIONS))
-    settings, code = {"precision": precision(params)}, set()
+    stages, versions = pipeline(), YAML(typ="safe", pure=True).load(VERSIONS)
+    settings, files = {"precision": precision(params)}, set()
     for name in STAGES:
-        declared = pipeline["stages"][name]
+        declared = stages[name]
         named = [entry[VERSIONS.name] for entry in declared["params"] if isinstance(entry, dict)]
         settings[name] = {
             "command": declared["cmd"],
             "params": arguments(stage_function(name), params),
             "versions": {library: versions[library] for libraries in named for library in libraries},
         }
-        code |= {Path(dep) for dep in declared["deps"] if dep.startswith("stages/")}
-    return checkpoint.key(settings, list(code))
+        files |= {*code(declared["deps"])}
+    return digest_of(settings, list(files))
 
 
 def measure(name: str, overrides: list[str]) -> dict[str, str | int | float]:

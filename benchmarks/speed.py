@@ -32,18 +32,20 @@ from transformers import AutoConfig, AutoTokenizer, TrainerCallback
 from benchmarks import peers
 from benchmarks.cost import Encoder
 from benchmarks.record import Record, in_turn, matrix_rate, ratios, seconds
-from stages.classifier.batches import epoch_batches
-from stages.classifier.forward import quiet
-from stages.classifier.tokens import open_tokens
-from stages.classifier.training import Training
-from stages.files import BASE, RAW, read_table, write_table
-from stages.settings.catalogue import Method
-from stages.settings.params import PARAMS, arguments, load_params
-from stages.text import cleaned, encode
+from classifier.files.formats import read_table, write_table
+from classifier.files.places import BASE, RAW
+from classifier.model.forward import quiet
+from classifier.model.loading import load_classifier
+from classifier.params.catalogue import Method
+from classifier.predict.classifier import Classifier
+from classifier.runner.params import PARAMS, arguments, load_params
+from classifier.text.cleaning import cleaned
+from classifier.text.encoding import encode
+from classifier.text.tokens import open_tokens
+from classifier.training.batches import epoch_batches
+from classifier.training.training import Training
 from stages.tokenize import tokenize
 from stages.train import train
-from stages.use.loading import load_classifier
-from stages.use.scoring import Classifier
 
 
 def write_distilbert(folder: Path) -> None:

@@ -24,13 +24,14 @@ from transformers import AutoTokenizer, TrainerCallback
 from benchmarks import peers
 from benchmarks.record import Record, matrix_rate
 from benchmarks.windows import unused
-from stages.classifier.forward import logits, quiet
-from stages.classifier.hardware import device, trains_in_bf16
-from stages.classifier.tokens import open_tokens
-from stages.classifier.training import Training
-from stages.files import BASE, RAW, read_table
-from stages.settings.params import arguments, load_params
-from stages.text import encode
+from classifier.distributed.devices import device, trains_in_bf16
+from classifier.files.formats import read_table
+from classifier.files.places import BASE, RAW
+from classifier.model.forward import logits, quiet
+from classifier.runner.params import arguments, load_params
+from classifier.text.encoding import encode
+from classifier.text.tokens import open_tokens
+from classifier.training.training import Training
 from stages.train import train
 
 EPOCHS, RATES = 3, (1e-3, 2e-4)  # of the recipe; the faster one first

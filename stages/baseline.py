@@ -21,10 +21,11 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from stages.files import BASELINE, DOUBTFUL, METRICS, RAW, metadata_of, write_csv, write_json, write_table
-from stages.rows.corrections import hexadecimal
-from stages.run import main
-from stages.text import cleaned
+from classifier.dataset.corrections import hexadecimal
+from classifier.files.formats import metadata_of, write_csv, write_json, write_table
+from classifier.files.places import BASELINE, DOUBTFUL, METRICS, RAW
+from classifier.runner.run import main
+from classifier.text.cleaning import cleaned
 
 ROWS = 4096  # to hold at a time
 FOLDS = 5

@@ -20,17 +20,16 @@ from typing import Annotated
 import pandas as pd
 from pydantic import Field
 
-from stages.files import METRICS, write_json
-from stages.rows.checking import read_split
-from stages.rows.corrections import correct, read_corrections
-from stages.rows.gathering import write_splits
-from stages.rows.splitting import check_every_label, choose, without_overlaps
-from stages.rows.tables import LOCAL
-from stages.run import main
-from stages.settings.catalogue import Dataset, LocalFiles, WheelFile
-from stages.settings.errors import InputError
-from stages.sources.hub import hub_files
-from stages.sources.wheel import wheel_file
+from classifier.dataset.checking import read_split
+from classifier.dataset.corrections import correct, read_corrections
+from classifier.dataset.gathering import write_splits
+from classifier.dataset.splitting import check_every_label, choose, without_overlaps
+from classifier.errors import InputError
+from classifier.files.formats import write_json
+from classifier.files.places import LOCAL, METRICS
+from classifier.params.catalogue import Dataset
+from classifier.runner.run import main
+from classifier.sources.dataset import source_files
 
 
 def data(*, dataset: Dataset, seed: Annotated[int, Field(ge=0, lt=2**32)]) -> None:
@@ -63,20 +62,6 @@ def data(*, dataset: Dataset, seed: Annotated[int, Field(ge=0, lt=2**32)]) -> No
         check_every_label(splits["train"]["label"], dataset, files["train"][0], needed=1)
     write_splits(files, splits, dataset, check_unchanged)
     write_json(METRICS / "data.json", summary(splits, counts, dataset.labels))
-
-
-def source_files(dataset: Dataset) -> dict[str, list[Path]]:
-    """The files of each split that the source has. Of a source without splits, all rows are train."""
-    source = dataset.source
-    if isinstance(source, WheelFile):
-        return {"train": [wheel_file(source.wheel, source.file, source.sha256)]}
-    named = {split: name for split in ("train", "validation", "test") if (name := getattr(source, split))}
-    if isinstance(source, LocalFiles):
-        return {split: [LOCAL / file] for split, file in named.items()}
-    return {
-        split: hub_files(source.hub, source.revision, [pattern], source.sha256, kind="dataset")
-        for split, pattern in named.items()
-    }
 
 
 def changes(files: list[Path]) -> dict[Path, int]:

@@ -8,34 +8,16 @@ Out: metrics/evaluate.json, data/predictions.parquet (every text with its predic
 With LAUNCH in the environment several processes share the batches, and all of this stays the same.
 """
 
-import os
 from typing import Annotated
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from stages.classifier import checkpoint
-from stages.classifier.calibration import predictions
-from stages.classifier.forward import logits
-from stages.classifier.processes import Processes, launch
-from stages.classifier.tokens import open_tokens
-from stages.files import (
-    ADAPTER,
-    BASE,
-    BASELINE,
-    METRICS,
-    PREDICTIONS,
-    RAW,
-    TOKENS,
-    read_table,
-    sha256s,
-    write_csv,
-    write_json,
-    write_table,
-)
-from stages.results.figures import confusion_figure
-from stages.results.scores import (
+from classifier.distributed.processes import Processes
+from classifier.evaluation.figures import confusion_figure
+from classifier.evaluation.intervals import mcnemar
+from classifier.evaluation.metrics import (
     calibration_error_by_chance,
     classification_metrics,
     confusion_table,
@@ -47,11 +29,16 @@ from stages.results.scores import (
     reliability,
     rounded,
 )
-from stages.results.statistics import mcnemar
-from stages.run import main
-from stages.use.explaining import explanation
-from stages.use.loading import load_classifier
-from stages.use.threshold import confidence_threshold, rows_needed
+from classifier.files.digests import sha256s
+from classifier.files.formats import read_table, write_csv, write_json, write_table
+from classifier.files.places import ADAPTER, BASE, BASELINE, METRICS, PREDICTIONS, RAW, TOKENS
+from classifier.model.forward import logits
+from classifier.model.loading import load_classifier
+from classifier.model.probabilities import predictions
+from classifier.predict.explanation import explanation
+from classifier.predict.threshold import confidence_threshold, rows_needed
+from classifier.runner.run import main
+from classifier.text.tokens import open_tokens
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -81,8 +68,6 @@ def evaluate(
     scores = logits(model, open_tokens("test"), "evaluate", processes).astype(np.float64)
     if not processes.first:
         return
-    if "DVC_STAGE" in os.environ:  # by hand, the training's result may not be in DVC's cache yet
-        checkpoint.clear_finished()
     raw, metadata = read_table(RAW / "test.parquet")
     names, labels, config = metadata["labels"], raw["label"].to_numpy(), model.config
     table, probabilities = raw.assign(**predictions(scores, names)), softmax(scores, axis=1)
@@ -163,4 +148,4 @@ def write_plots(table: pd.DataFrame, probabilities: np.ndarray, names: list[str]
 
 
 if __name__ == "__main__":
-    main(evaluate, launch, Processes.joined)
+    main(evaluate, distributed=True)

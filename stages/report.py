@@ -12,13 +12,15 @@ from typing import Annotated, Any
 import pandas as pd
 from pydantic import Field
 
-from stages.files import ADAPTER, DOUBTFUL, METRICS, PREDICTIONS, read_json, read_table, written
-from stages.results.figures import coverage_figure, length_figure, reliability_figure, training_figure
-from stages.results.markdown import verbatim
-from stages.results.statistics import wilson_interval
-from stages.run import main
-from stages.settings.catalogue import Method
-from stages.settings.params import BOUND
+from classifier.evaluation.figures import coverage_figure, length_figure, reliability_figure, training_figure
+from classifier.evaluation.intervals import wilson_interval
+from classifier.evaluation.markdown import verbatim
+from classifier.files.formats import read_json, read_table
+from classifier.files.places import ADAPTER, DOUBTFUL, METRICS, PREDICTIONS
+from classifier.files.writing import written
+from classifier.params.catalogue import Method
+from classifier.runner.params import BOUND
+from classifier.runner.run import main
 
 TEMPLATE = Path(__file__).with_name("report.md.j2")
 WORDS = [0, 100, 200, 300, 500]  # lower bounds of the groups of lengths

@@ -14,10 +14,12 @@ import numpy as np
 from pydantic import Field
 from tqdm import tqdm
 
-from stages.files import BASE, RAW, TOKENS, metadata_bytes, metadata_of, replaced
-from stages.run import main
-from stages.settings.errors import InputError
-from stages.text import Truncation, encode, special_ids
+from classifier.errors import InputError
+from classifier.files.formats import metadata_bytes, metadata_of
+from classifier.files.places import BASE, RAW, TOKENS
+from classifier.files.writing import replaced
+from classifier.runner.run import main
+from classifier.text.encoding import Truncation, encode, special_ids
 
 ROWS = 4096  # to tokenize at a time
 

@@ -1,12 +1,12 @@
 """Fine-tune the encoder: LoRA or another of peft's methods, everything, or the head alone.
 
 In:  data/tokens/{train,validation}.arrow and models/base/.
-Out: models/adapter/ (see stages/classifier/network.py), metrics/training.json, and against the optimizer's step
+Out: models/adapter/ (see classifier/model/saving.py), metrics/training.json, and against the optimizer's step
      metrics/training.csv (loss, learning rate) and metrics/validation.csv (loss, accuracy).
 
 A killed run goes on from its last checkpoint and
 ends with the same bytes. Wall time and hardware are shown on the terminal only: they would make reruns differ. With
-LAUNCH in the environment several processes share the batches (see stages/classifier/processes.py).
+LAUNCH in the environment several processes share the batches (see classifier/distributed/processes.py).
 """
 
 import time
@@ -15,18 +15,20 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from stages.classifier import checkpoint
-from stages.classifier.calibration import calibrate, calibrated_by_others, predictions, quality
-from stages.classifier.forward import quiet
-from stages.classifier.network import save_classifier
-from stages.classifier.processes import Processes, launch
-from stages.classifier.progress import Progress
-from stages.classifier.recipe import Recipe
-from stages.classifier.tokens import open_tokens
-from stages.classifier.training import Training
-from stages.files import METRICS, write_csv, write_json
-from stages.run import main
-from stages.settings.catalogue import Method, Model
+from classifier.distributed.processes import Processes
+from classifier.files.formats import write_csv, write_json
+from classifier.files.places import METRICS
+from classifier.model.forward import quiet
+from classifier.model.probabilities import predictions
+from classifier.model.saving import save_classifier
+from classifier.params.catalogue import Method, Model
+from classifier.runner.run import main
+from classifier.text.tokens import open_tokens
+from classifier.training import checkpoint
+from classifier.training.calibration import calibrate, calibrated_by_others, quality
+from classifier.training.progress import Progress
+from classifier.training.recipe import Recipe
+from classifier.training.training import Training
 
 
 def train(*, model: Model, method: Method, recipe: Recipe) -> None:
@@ -153,4 +155,4 @@ def parameter_counts(network) -> dict[str, int | float]:
 
 
 if __name__ == "__main__":
-    main(train, launch, Processes.joined)
+    main(train, distributed=True)

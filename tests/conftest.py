@@ -21,8 +21,8 @@ from filelock import FileLock
 from forking import Server
 from tiny import make_project, site_packages
 
-from stages.run import run
-from stages.settings.params import stage_function
+from classifier.runner.params import stage_function
+from classifier.runner.run import run
 
 # Before torch is loaded: tests run one to a core, where its threads, which wait actively, would hold each other up.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -35,7 +35,7 @@ os.environ["GLIBC_TUNABLES"] = ""  # a stage is not begun anew: it may run in a 
 os.environ |= {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}  # the loopback Hub
 os.environ |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}  # no signing, no hooks
 
-INFER = [sys.executable, "-m", "stages.infer"]
+INFER = [sys.executable, "-m", "apps.infer"]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -236,9 +236,16 @@ def refusal(stage, capfd) -> str:
     return lines[0].removeprefix(f"{stage.__name__}: ")
 
 
+def predict(texts, *args, **options):
+    """The answers of models/adapter, loaded anew."""
+    from classifier.predict import Classifier
+
+    return Classifier(*args, **options)(texts)
+
+
 def infer_command(*args: str | bytes, given: bytes = b"", ok: bool = True) -> str:
-    """What `python -m stages.infer ARGS` prints; where it must fail, its one line of error (see forking.py)."""
-    status, printed, told = server().stage("stages.infer", args, given)
+    """What `python -m apps.infer ARGS` prints; where it must fail, its one line of error (see forking.py)."""
+    status, printed, told = server().stage("apps.infer", args, given)
     assert status == (0 if ok else 1), told
     if ok:
         return printed

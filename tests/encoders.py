@@ -6,7 +6,7 @@ import json
 import numpy as np
 from tiny import NEGATIVE, NEUTRAL, POSITIVE, ROOT, write_bert
 
-from stages.files import BASE
+from classifier.files.places import BASE
 
 FAMILIES = ["bert", "distilbert", "roberta", "mpnet", "modernbert"]
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
@@ -43,7 +43,7 @@ def write_encoder(family: str) -> None:
 
 def peft_defaults(family: str) -> dict:
     """What the catalogue's entry of that family says, but of all layers: here are two."""
-    from stages.settings.params import load_params
+    from classifier.runner.params import load_params
 
     return load_params(ROOT / "params.yaml").models[family].peft | {"layers_to_transform": None}
 

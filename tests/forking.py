@@ -33,7 +33,7 @@ IMPORTED = (
 )
 # What a command imports itself: the code of its folder; and the Hub's settings, which are fixed by its import. (What
 # transformers and datasets know of the Hub stays the server's: the stages fetch without them.)
-OWN = ("stages", "huggingface_hub")
+OWN = ("stages", "classifier", "apps", "huggingface_hub")
 
 
 class Server:

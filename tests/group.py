@@ -9,11 +9,11 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from stages.classifier import training as of_training
-from stages.classifier.processes import Processes
-from stages.classifier.tokens import Tokens, open_tokens
-from stages.classifier.training import Training
-from stages.settings.params import arguments, load_params
+from classifier.distributed.processes import Processes
+from classifier.runner.params import arguments, load_params
+from classifier.text.tokens import Tokens, open_tokens
+from classifier.training import training as of_training
+from classifier.training.training import Training
 from stages.train import train
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.rows.tables import LOCAL
-from stages.settings.catalogue import Dataset
+from classifier.files.places import LOCAL
+from classifier.params.catalogue import Dataset
 
 
 def local(**changes) -> Dataset:

@@ -9,10 +9,10 @@ from peft import PrefixTuningConfig, get_peft_model
 from tiny import reviews
 from transformers import AutoTokenizer, GPT2Config, GPT2ForSequenceClassification
 
-from stages.classifier import attention as module
-from stages.classifier.attention import attention, in_products
-from stages.classifier.network import classifier
-from stages.files import BASE
+from classifier.files.places import BASE
+from classifier.model.build import classifier
+from classifier.model.fast import attention as module
+from classifier.model.fast.attention import attention, in_products
 
 SDPA = torch.nn.functional.scaled_dot_product_attention
 ROWS, HEADS, TOKENS, SIZE = 5, 2, 11, 8

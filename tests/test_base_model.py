@@ -9,11 +9,12 @@ import zipfile
 import pytest
 from tiny import ROOT, write_bert, write_wheel
 
+from classifier.errors import InputError
+from classifier.files.digests import sha256
+from classifier.files.places import BASE
+from classifier.params.catalogue import WheelFolder, WheelPieces
+from classifier.runner.params import load_params
 from stages.base_model import base_model
-from stages.files import BASE, sha256
-from stages.settings.catalogue import WheelFolder, WheelPieces
-from stages.settings.errors import InputError
-from stages.settings.params import load_params
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from sklearn.linear_model import LogisticRegression
 from tiny import NEGATIVE, NEUTRAL, POSITIVE, edit_params, reviews
 from transformers import AutoConfig
 
+from apps.export import model_card
+from classifier.files.formats import read_table, write_table
+from classifier.files.places import ADAPTER, BASELINE, DOUBTFUL, RAW
 from stages.baseline import NothingLearnedError, baseline, check_above_chance, terms_of
-from stages.files import ADAPTER, BASELINE, DOUBTFUL, RAW, read_table, write_table
-from stages.serving.export import model_card
 
 DEFAULTS = {"max_rows": 1000, "ngram_max": 2, "min_count": 2, "c": 10.0, "without_markup": True}
 

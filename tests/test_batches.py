@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from tiny import ROOT
 
-from stages.classifier.batches import Plan, epoch_batches
-from stages.classifier.recipe import Recipe
-from stages.classifier.tokens import Tokens
-from stages.settings.params import load_params
+from classifier.runner.params import load_params
+from classifier.text.tokens import Tokens
+from classifier.training.batches import Plan, epoch_batches
+from classifier.training.recipe import Recipe
 
 
 def test_each_epoch_has_every_row_once_in_another_order():

@@ -13,16 +13,15 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import dvc, git, rows_of, server, shows, stages_run
+from conftest import dvc, git, predict, rows_of, server, shows, stages_run
 from tiny import ROOT, edit_params, reviews
 from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import busy, cold, growth, peers, profile, record, reruns, speed
-from stages.classifier.tokens import open_tokens
-from stages.classifier.training import Training
-from stages.infer import predict
-from stages.use.loading import load_classifier
+from classifier.model.loading import load_classifier
+from classifier.text.tokens import open_tokens
+from classifier.training.training import Training
 
 pytestmark = pytest.mark.usefixtures("matrix_rate")
 

@@ -7,10 +7,11 @@ from scipy.special import expit, log_softmax, softmax
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
-from stages.classifier.calibration import calibrate, calibrated_by_others, calibration, quality
-from stages.classifier.network import last_layer, with_method
-from stages.results.scores import expected_calibration_error, reliability
-from stages.settings.catalogue import Method
+from classifier.evaluation.metrics import expected_calibration_error, reliability
+from classifier.model.adapters import with_method
+from classifier.model.build import last_layer
+from classifier.params.catalogue import Method
+from classifier.training.calibration import calibrate, calibrated_by_others, calibration, quality
 
 
 def test_quality_by_hand():

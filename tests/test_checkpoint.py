@@ -4,7 +4,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from stages.classifier import checkpoint
+from classifier.files.digests import digest_of
+from classifier.training import checkpoint
 
 
 @pytest.fixture(autouse=True)
@@ -47,15 +48,15 @@ def test_the_key_changes_with_settings_and_contents_only(folder):
     (folder / "data").mkdir()
     file = folder / "data" / "x"
     file.write_text("one")
-    first = checkpoint.key({"a": 1, "b": 2}, [folder / "data"])
-    assert checkpoint.key({"b": 2, "a": 1}, [folder / "data"]) == first
-    assert checkpoint.key({"a": 1, "b": 3}, [folder / "data"]) != first
+    first = digest_of({"a": 1, "b": 2}, [folder / "data"])
+    assert digest_of({"b": 2, "a": 1}, [folder / "data"]) == first
+    assert digest_of({"a": 1, "b": 3}, [folder / "data"]) != first
     (folder / "data" / "__pycache__").mkdir()
     for name in ("x.pyc", "x.pyc.140245"):  # the second while Python writes the first
         (folder / "data" / "__pycache__" / name).write_text("compiled")
-    assert checkpoint.key({"a": 1, "b": 2}, [folder / "data"]) == first
+    assert digest_of({"a": 1, "b": 2}, [folder / "data"]) == first
     file.write_text("two")
-    assert checkpoint.key({"a": 1, "b": 2}, [folder / "data"]) != first
+    assert digest_of({"a": 1, "b": 2}, [folder / "data"]) != first
 
 
 def test_a_run_on_the_cpu_asks_no_gpu(monkeypatch):

@@ -16,10 +16,12 @@ from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 from tiny import ROOT
 
-from stages.settings.params import BOUND, PARAMS, STAGES, section_model, stage_function
-from stages.settings.versions import VERSIONS, locked_versions
+from classifier.runner.params import BOUND, PARAMS, STAGES, section_model, stage_function
+from classifier.runner.versions import VERSIONS, locked_versions
+from classifier.scoring.files import CODE as SCORING_CODE
+from classifier.training.training import CODE
 
-NO_DEPENDENCY = {"stages/restore.py"}  # runs after a refusal only, and makes nothing
+RUNNER = "classifier/runner"  # starts the stages, shapes no output, and is no dependency of theirs
 # Packages that join, check, fetch, lock or show, and leave nothing of theirs in an output.
 NO_RESULT = {
     *(
@@ -41,8 +43,7 @@ NO_RESULT = {
 # Imported by what a stage imports, and not by what it calls there.
 NOT_CALLED = {
     "base_model": {"pyarrow", "transformers"},  # files are copied; only whether a model is supported is looked up
-    "evaluate": {"safetensors"},
-    "infer": {"captum", "datasets", "pandas", "pyarrow", "safetensors"},
+    "infer": {"datasets", "pandas", "pyarrow"},
     "report": {"pyarrow"},
 }
 # Not imported here: what does the work inside scikit-learn and transformers' tokenizers.
@@ -54,6 +55,7 @@ INSIDE = {
     "infer": {"tokenizers"},
     "report": {"pillow"},
 }
+OURS = ("stages", "classifier", "apps", "benchmarks")
 ORDER = ["desc", "cmd", "deps", "params", "outs", "metrics", "plots"]
 
 
@@ -72,19 +74,19 @@ def outputs(stage: dict) -> dict[str, dict]:
 
 def modules(path: str) -> ModuleFinder:
     """What a file imports, directly or not, at the top or within a function."""
-    finder = ModuleFinder(path=[str(ROOT)])
+    finder = ModuleFinder(path=[str(ROOT)], excludes=["classifier.runner"])
     finder.run_script(str(ROOT / path))
     return finder
 
 
 def package(path: str) -> str:
-    """The part of stages/ that a file belongs to: its package, or the file itself."""
+    """The room of classifier/ that a file belongs to, or the file itself."""
     return "/".join(path.split("/")[:2])
 
 
 def imported(path: str) -> set[str]:
-    """The files under stages/ that a file imports, directly or not, and itself."""
-    found = {name.replace(".", "/") for name in modules(path).modules if name.startswith("stages.")}
+    """Our files that a file imports, directly or not, but for the runner's; and itself."""
+    found = {name.replace(".", "/") for name in modules(path).modules if name.startswith(("stages.", "classifier."))}
     return {f"{name}.py" for name in found if (ROOT / f"{name}.py").is_file()} | {path}
 
 
@@ -103,7 +105,7 @@ def third_party(path: str) -> set[str]:
         )
     }
     known = metadata.packages_distributions()
-    return {known[top][0].lower() for name in names if (top := name.split(".")[0]) in known and top != "stages"}
+    return {known[top][0].lower() for name in names if (top := name.split(".")[0]) in known and top not in OURS}
 
 
 def test_the_stages_in_running_order():
@@ -112,9 +114,9 @@ def test_the_stages_in_running_order():
 
 def test_nothing_hides_in_an_init():
     """DVC tracks no imports, and a package's files are looked for by name."""
-    found = list((ROOT / "stages").rglob("__init__.py"))
+    found = [path for folder in OURS[:3] for path in (ROOT / folder).rglob("__init__.py")]
     assert found
-    assert [path for path in found if path.read_text()] == []
+    assert [path for path in found if path.read_text()] == [ROOT / "classifier/predict/__init__.py"]  # the front door
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -125,8 +127,8 @@ def test_stage(name):
     function = stage_function(name)
     assert function.__name__ == name
 
-    code = [dep for dep in stage["deps"] if dep.startswith("stages/") and not dep.endswith(".j2")]
-    assert set(code) == {package(path) for path in imported(f"stages/{name}.py")} - NO_DEPENDENCY
+    code = [dep for dep in stage["deps"] if dep.startswith(("stages/", "classifier/")) and not dep.endswith(".j2")]
+    assert set(code) == {package(path) for path in imported(f"stages/{name}.py")} - {RUNNER}
     assert code[0] == f"stages/{name}.py"
     assert code[1:] == sorted(code[1:])
     assert len(stage["deps"]) == len(set(stage["deps"]))
@@ -162,41 +164,54 @@ def test_versions_are_those_of_the_lock():
     assert 10 < len(stated) < 20
 
 
-def test_packages_have_an_order():
-    """A package imports only what stands before it, and never a stage; a stage imports no other stage."""
-    order = [
-        "settings",
-        "files.py",
-        "sources",
-        "text.py",
-        "rows",
-        "results",
-        "classifier",
-        "use",
-        "serving",
-        "restore.py",
-        "run.py",
-    ]
-    for path in sorted((ROOT / "stages").rglob("*.py")):
-        here = package(str(path.relative_to(ROOT))).removeprefix("stages/")
-        admitted = order[: order.index(here) + 1] if here in order else [*order, here]
-        if here in ("use", "serving"):
-            admitted = [*order]  # entered like a stage
-        for name in modules_named(path):
-            assert name in admitted, f"{path} imports {name}"
+ROOMS = [
+    "errors",
+    "params",
+    "files",
+    "sources",
+    "text",
+    "dataset",
+    "distributed",
+    "model",
+    "training",
+    "predict",
+    "evaluation",
+    "runner",
+    "scoring",
+]
 
 
-def modules_named(path: Path) -> set[str]:
-    """The packages and files of stages/ that one file names in its imports."""
-    found = re.findall(r"^ *from stages\.(\w+)|^ *from stages import (\w+)", path.read_text(), re.MULTILINE)
-    names = {first or second for first, second in found}
-    return {name if (ROOT / "stages" / name).is_dir() else f"{name}.py" for name in names}
+def test_rooms_have_an_order():
+    """A room imports itself and what stands before it; a stage, no stage and not `scoring`; apps all but benchmarks."""
+    there = {path.stem for path in (ROOT / "classifier").iterdir() if path.stem not in ("__init__", "__pycache__")}
+    assert there == set(ROOMS)
+    for path in sorted((ROOT / "classifier").rglob("*.py")):
+        room = path.relative_to(ROOT / "classifier").parts[0].removesuffix(".py")
+        if room != "__init__":
+            admitted = {f"classifier.{name}" for name in ROOMS[: ROOMS.index(room) + 1]}
+            assert named(path) <= admitted, path
+    for path in sorted((ROOT / "stages").glob("*.py")):
+        assert named(path) <= {f"classifier.{name}" for name in ROOMS[:-1]}, path
+    for path in sorted((ROOT / "apps").glob("*.py")):
+        assert not any(name.startswith("benchmarks") for name in named(path)), path
+
+
+def named(path: Path) -> set[str]:
+    """Our rooms and modules that one file names in its imports: their first two parts."""
+    found = re.findall(rf"^ *(?:from|import) ((?:{'|'.join(OURS)})\b[\w.]*)", path.read_text(), re.MULTILINE)
+    return {".".join(name.split(".")[:2]) for name in found}
 
 
 def test_a_checkpoint_is_keyed_by_the_code_that_shapes_the_weights():
-    """Its key has the package classifier/: all that train runs but what only reads, checks and writes the results."""
-    others = {"stages/files.py", "stages/restore.py", "stages/run.py", "stages/settings", "stages/train.py"}
-    assert {package(path) for path in imported("stages/train.py")} - others == {"stages/classifier"}
+    """Its key has the rooms that train imports, but those that only read, check and write."""
+    others = {"classifier/errors.py", "classifier/files", "classifier/params", "stages/train.py"}
+    assert {package(path) for path in imported("stages/train.py")} - others == {path.as_posix() for path in CODE}
+
+
+def test_parts_of_a_scoring_are_keyed_by_the_code_that_shapes_them():
+    others = {"classifier/errors.py", "classifier/files", "classifier/params"}
+    shaping = {package(path) for path in imported("classifier/scoring/files.py")} - others
+    assert shaping == {path.as_posix() for path in SCORING_CODE}
 
 
 def test_params_has_exactly_the_keys_that_are_read():

@@ -10,12 +10,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from tiny import NEGATIVE, NEUTRAL, POSITIVE, reviews
 
+from classifier.dataset.corrections import hexadecimal
+from classifier.errors import InputError
+from classifier.files.formats import write_table
+from classifier.files.places import DOUBTFUL, RAW
 from stages.baseline import baseline
 from stages.data import data
-from stages.files import DOUBTFUL, RAW, write_table
 from stages.report import read_csv
-from stages.rows.corrections import hexadecimal
-from stages.settings.errors import InputError
 
 NAMES = ["negative", "positive"]
 BASELINE = {"max_rows": 1000, "ngram_max": 1, "min_count": 1, "c": 1.0, "without_markup": True}

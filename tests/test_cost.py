@@ -12,7 +12,7 @@ from transformers import BertConfig, BertForSequenceClassification
 from typer.testing import CliRunner
 
 from benchmarks.cost import Encoder, Machine, main, seconds, span
-from stages.classifier.first_token import first_token_only
+from classifier.model.fast.first_token import first_token_only
 
 
 @pytest.mark.parametrize("adapted", [6, 4])

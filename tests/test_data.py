@@ -17,15 +17,15 @@ from pydantic import ValidationError
 from sklearn.model_selection import train_test_split
 from tiny import NEGATIVE, NEUTRAL, POSITIVE, ROOT, edit_params, reviews
 
+from classifier.dataset import gathering, tables
+from classifier.dataset.checking import normalize
+from classifier.dataset.corrections import hexadecimal
+from classifier.dataset.splitting import stratified_sample
+from classifier.errors import InputError
+from classifier.files.formats import read_table
+from classifier.files.places import LOCAL, RAW
+from classifier.runner.params import STAGES
 from stages.data import data
-from stages.files import RAW, read_table
-from stages.rows import gathering, tables
-from stages.rows.checking import normalize
-from stages.rows.corrections import hexadecimal
-from stages.rows.splitting import stratified_sample
-from stages.rows.tables import LOCAL
-from stages.settings.errors import InputError
-from stages.settings.params import STAGES
 
 
 @pytest.fixture(autouse=True)
@@ -257,7 +257,7 @@ def test_memory_does_not_grow_with_the_texts(suffix):
         import sys
         from local_data import local
         from stages.data import data
-        from stages.rows import gathering
+        from classifier.dataset import gathering
         gathering.CHUNK_BYTES = 2**22  # small files will do
         data(dataset=local(source={"train": sys.argv[1]}, validation=100, test=100), seed=1)
     """

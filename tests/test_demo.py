@@ -12,13 +12,12 @@ import urllib.request
 import pandas as pd
 import psutil
 import pytest
-from conftest import infer_command
+from conftest import infer_command, predict
 from stores import free_port
 
-from stages.files import PREDICTIONS
-from stages.infer import predict
-from stages.serving.demo import AGAINST, FOR, marked_words, verdict
-from stages.use.explaining import Explanation
+from apps.demo import AGAINST, FOR, marked_words, verdict
+from classifier.files.places import PREDICTIONS
+from classifier.predict.explanation import Explanation
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 TEXT = "a great film , not boring and i loved it"
@@ -48,7 +47,7 @@ def address(finished, tmp_path):
     environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "TMPDIR": str(tmp_path / "temporary")}
     environment |= {"LAUNCH": "torchrun --nproc-per-node 2", "http_proxy": "http://127.0.0.1:9"}  # not for the page
     with (tmp_path / "log").open("w") as log:
-        process = psutil.Popen([sys.executable, "-m", "stages.serving.demo"], env=environment, stdout=log, stderr=log)
+        process = psutil.Popen([sys.executable, "-m", "apps.demo"], env=environment, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     try:
         for _ in range(300):

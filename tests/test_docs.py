@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 from ruamel.yaml import YAML
 from tiny import ROOT
 
-from stages.settings.params import STAGES
+from classifier.runner.params import STAGES
 
 NAMES = ["README.md", "SECURITY.md", "data/local/README.md", "metrics/report.md"]
 PAGES = [*(ROOT / name for name in NAMES), *sorted((ROOT / "docs").glob("*.md"))]
@@ -77,7 +77,7 @@ def test_links_lead_somewhere():
 
 
 def test_files_that_are_named_exist():
-    pattern = r"\b(?:stages|benchmarks|tests|docs|\.github)/[\w./-]+\.(?:py|md|j2|ya?ml|png)\b"
+    pattern = r"\b(?:stages|classifier|apps|benchmarks|tests|docs|\.github)/[\w./-]+\.(?:py|md|j2|ya?ml|png)\b"
     named = {name for page in PAGES for name in re.findall(pattern, page.read_text()) if "NAME" not in name}
     assert len(named) > 10
     assert [name for name in sorted(named) if not (ROOT / name).is_file()] == []
@@ -96,7 +96,7 @@ def test_targets_and_variables_of_make_exist():
 
 
 def test_modules_and_their_options_exist():
-    commands = every(r"python -m ((?:stages|benchmarks)\.[a-z_.]*[a-z_]\b[^|&]*)")
+    commands = every(r"python -m ((?:stages|apps|benchmarks)\.[a-z_.]*[a-z_]\b[^|&]*)")
     assert len(commands) > 10
     for page, command in commands:
         module, *words = command.split()

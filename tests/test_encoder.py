@@ -2,7 +2,7 @@ import numpy as np
 import torch
 from encoders import sequences, small_bert
 
-from stages.classifier.forward import batches, logits, pad
+from classifier.model.forward import batches, logits, pad
 
 
 def test_pad_by_hand():

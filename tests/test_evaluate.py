@@ -4,9 +4,8 @@ import pytest
 from conftest import read
 from sklearn import metrics
 
-from stages.evaluate import evaluate
-from stages.files import BASELINE, METRICS, PREDICTIONS, RAW, VALIDATION, read_table, write_table
-from stages.results.scores import (
+from classifier.evaluation.intervals import wilson_interval
+from classifier.evaluation.metrics import (
     calibration_error_by_chance,
     classification_metrics,
     confusion_table,
@@ -17,8 +16,10 @@ from stages.results.scores import (
     metrics_by_label,
     reliability,
 )
-from stages.results.statistics import wilson_interval
-from stages.use.threshold import guaranteed_confidence
+from classifier.files.formats import read_table, write_table
+from classifier.files.places import BASELINE, METRICS, PREDICTIONS, RAW, VALIDATION
+from classifier.predict.threshold import guaranteed_confidence
+from stages.evaluate import evaluate
 
 
 def test_reliability_by_hand():

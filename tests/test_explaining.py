@@ -6,20 +6,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import infer_command, run_stages
+from conftest import infer_command, predict, run_stages
 from encoders import FAMILIES, peft_defaults, write_encoder
 from tiny import SPECIAL, edit_params
 from transformers import AutoTokenizer
 
-from stages.classifier.forward import quiet
-from stages.classifier.network import classifier, save_classifier, with_method
-from stages.files import PREDICTIONS
-from stages.infer import predict
-from stages.settings.catalogue import Method
-from stages.settings.errors import InputError
-from stages.text import encode, encode_words
-from stages.use.explaining import explanation
-from stages.use.loading import load_classifier
+from classifier.errors import InputError
+from classifier.files.places import PREDICTIONS
+from classifier.model.adapters import with_method
+from classifier.model.build import classifier
+from classifier.model.forward import quiet
+from classifier.model.loading import load_classifier
+from classifier.model.saving import save_classifier
+from classifier.params.catalogue import Method
+from classifier.predict.explanation import explanation
+from classifier.text.encoding import encode, encode_words
 
 
 def integral(model, ids: list[int], label: int, steps: int = 400) -> np.ndarray:

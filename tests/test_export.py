@@ -10,16 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import dvc, read, server
+from conftest import dvc, predict, read, server
 from encoders import FAMILIES, peft_defaults, write_encoder
 from ruamel.yaml import YAML
 from scipy.special import softmax
 from tiny import ROOT, edit_params, reviews
 
-from stages import infer
-from stages.files import ADAPTER
-from stages.serving import export
-from stages.settings.errors import InputError
+from apps import export
+from classifier.errors import InputError
+from classifier.files.places import ADAPTER
 
 TEXTS = [text for text, _ in reviews(40, seed=3) if len(text.split()) <= 20] + ["good", "a bad , bad film"]
 
@@ -32,7 +31,7 @@ def exported(finished_once, tmp_path_factory):
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.chdir(project)
         export.export()
-        answers = infer.predict(TEXTS)
+        answers = predict(TEXTS)
     return project, answers
 
 
@@ -164,7 +163,7 @@ def test_long_texts_are_cut_as_in_training(exported, truncation, monkeypatch, tm
     """Where the tokenizer can do what training did, its output is the same for texts of any length."""
     from transformers import AutoTokenizer
 
-    from stages.text import encode
+    from classifier.text.encoding import encode
 
     project = tmp_path / "project"
     shutil.copytree(exported[0], project, symlinks=True)
@@ -268,7 +267,7 @@ def test_mistakes(finished):
     with pytest.raises(InputError, match="models/adapter: made by an older version of the code"):
         export.export()
     shutil.rmtree("models/adapter")
-    status, _, told = server().stage("stages.serving.export", [])
+    status, _, told = server().stage("apps.export", [])
     assert status == 1
     assert told.startswith("export: models/adapter: no model there")
     assert len(told.splitlines()) == 1
@@ -290,10 +289,12 @@ def test_each_familys_graph(tmp_path, monkeypatch, family):
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    from stages.classifier.forward import pad, quiet
-    from stages.classifier.network import classifier, save_classifier, with_method
-    from stages.settings.catalogue import Method
-    from stages.use.loading import load_classifier
+    from classifier.model.adapters import with_method
+    from classifier.model.build import classifier
+    from classifier.model.forward import pad, quiet
+    from classifier.model.loading import load_classifier
+    from classifier.model.saving import save_classifier
+    from classifier.params.catalogue import Method
 
     monkeypatch.chdir(tmp_path)
     quiet()

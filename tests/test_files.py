@@ -13,15 +13,18 @@ import pytest
 from conftest import dvc
 from tiny import edit_params
 
-from stages import files
+from classifier.files import digests
+from classifier.files.digests import sha256s
+from classifier.files.formats import write_json
+from classifier.files.writing import replaced, written
+from classifier.runner.locks import if_none_runs, locked
+from classifier.runner.run import run
 from stages.base_model import base_model
 from stages.baseline import baseline
 from stages.data import data
 from stages.evaluate import evaluate
-from stages.files import if_none_runs, locked, replaced, sha256s, write_json, written
 from stages.infer import infer
 from stages.report import report
-from stages.run import run
 from stages.tokenize import tokenize
 from stages.train import train
 
@@ -82,7 +85,7 @@ def test_a_folder_that_a_killed_run_moved_aside_is_removed(tmp_path):
     code = f"""
 import os
 from pathlib import Path
-from stages.files import replaced
+from classifier.files.writing import replaced
 rename = Path.rename
 Path.rename = lambda path, target: os._exit(9) if path.suffix == ".part" else rename(path, target)
 with replaced(Path({str(folder)!r})):
@@ -135,13 +138,13 @@ def test_what_python_and_editors_write_for_a_moment_is_no_code(tmp_path, monkeyp
         (tmp_path / name).write_text("compiled")
     assert sha256s(tmp_path) == expected
     assert sha256s(tmp_path, tmp_path / "gone.py") == expected
-    sha256 = files.sha256
+    sha256 = digests.sha256
 
     def vanishing(path: Path) -> str:
         path.unlink() if path.name == "4913" else None  # vim's, which looks whether it may write
         return sha256(path)
 
-    monkeypatch.setattr(files, "sha256", vanishing)
+    monkeypatch.setattr(digests, "sha256", vanishing)
     (tmp_path / "4913").touch()
     assert sha256s(tmp_path) == expected
 
@@ -187,7 +190,7 @@ import fcntl, sys, errno
 def no_locks(*args): raise OSError(errno.ENOLCK, "No locks available")
 fcntl.flock = no_locks
 from pathlib import Path
-from stages.files import locked
+from classifier.runner.locks import locked
 with locked(Path({str(tmp_path / "stage.lock")!r})):
     print("held", flush=True)
     sys.stdin.read()

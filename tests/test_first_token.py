@@ -8,12 +8,14 @@ from tiny import reviews
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from stages.classifier.first_token import FirstOfBert, FirstOfDistilBert, FirstOfMPNet, first_token_only
-from stages.classifier.lora import fast_lora
-from stages.classifier.network import classifier, save_classifier, with_method
-from stages.files import BASE
-from stages.settings.catalogue import Method
-from stages.use.loading import load_classifier
+from classifier.files.places import BASE
+from classifier.model.adapters import with_method
+from classifier.model.build import classifier
+from classifier.model.fast.first_token import FirstOfBert, FirstOfDistilBert, FirstOfMPNet, first_token_only
+from classifier.model.fast.lora import fast_lora
+from classifier.model.loading import load_classifier
+from classifier.model.saving import save_classifier
+from classifier.params.catalogue import Method
 
 TEXTS = [" ".join(text.split()[: 2 + 3 * number]) for number, (text, _) in enumerate(reviews(5))]
 SHORTER = ["bert", "roberta", "distilbert", "mpnet"]

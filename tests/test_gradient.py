@@ -9,7 +9,7 @@ import pytest
 import torch
 from encoders import sequences, small_bert
 
-from stages.classifier.gradient import Gradient, label_weights
+from classifier.training.gradient import Gradient, label_weights
 
 
 def test_weights_of_the_labels_by_hand():
@@ -70,8 +70,8 @@ def test_bf16_gives_nearly_the_gradient_of_fp32():
 def test_graphs_are_freed_with_their_gradient(monkeypatch):
     """At once, and not by the collector of garbage: in the midst of another recording that is an error of CUDA's."""
     kept = type("Graphs", (), {"__init__": lambda self, loss, trained: setattr(self, "loss", loss)})
-    monkeypatch.setattr("stages.classifier.graphs.Graphs", kept)
-    monkeypatch.setattr("stages.classifier.graphs.repeatable", lambda network: True)
+    monkeypatch.setattr("classifier.training.graphs.Graphs", kept)
+    monkeypatch.setattr("classifier.training.graphs.repeatable", lambda network: True)
     network = SimpleNamespace(device=SimpleNamespace(type="cuda"), parameters=list)
     gradient = Gradient(network, 4, repeats=True)
     graphs = weakref.ref(gradient.graphs)

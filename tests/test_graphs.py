@@ -15,14 +15,15 @@ from tiny import ROOT, edit_params
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
-from stages.classifier.forward import quiet
-from stages.classifier.gradient import Gradient
-from stages.classifier.graphs import Graphs, repeatable
-from stages.classifier.network import classifier, with_method
-from stages.classifier.tokens import open_tokens
-from stages.classifier.training import Training
-from stages.files import BASE
-from stages.settings.params import arguments, load_params
+from classifier.files.places import BASE
+from classifier.model.adapters import with_method
+from classifier.model.build import classifier
+from classifier.model.forward import quiet
+from classifier.runner.params import arguments, load_params
+from classifier.text.tokens import open_tokens
+from classifier.training.gradient import Gradient
+from classifier.training.graphs import Graphs, repeatable
+from classifier.training.training import Training
 from stages.train import train
 
 PARAMS = load_params(ROOT / "params.yaml")
@@ -232,8 +233,8 @@ def test_gradients_are_added_to_tensors_that_stay(made_up_cuda):
 )
 def test_when_a_gradient_has_graphs(monkeypatch, device, repeats, suits, bf16, graphs, multiple):
     asked = []
-    monkeypatch.setattr("stages.classifier.graphs.repeatable", lambda network: suits)
-    monkeypatch.setattr("stages.classifier.graphs.Graphs", lambda loss, trained: asked.append(trained) or "graphs")
+    monkeypatch.setattr("classifier.training.graphs.repeatable", lambda network: suits)
+    monkeypatch.setattr("classifier.training.graphs.Graphs", lambda loss, trained: asked.append(trained) or "graphs")
     trained, frozen = (SimpleNamespace(requires_grad=needed) for needed in (True, False))
     network = SimpleNamespace(device=SimpleNamespace(type=device), parameters=lambda: [frozen, trained])
     gradient = Gradient(network, 4, bf16, repeats=repeats)

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from stages.classifier.hardware import device, trains_in_bf16
-from stages.settings import environment
-from stages.settings.environment import share_cores
-from stages.settings.errors import InputError
+from classifier.distributed.devices import device, trains_in_bf16
+from classifier.errors import InputError
+from classifier.runner import environment
+from classifier.runner.environment import share_cores
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_threads_that_wait_soon_sleep(monkeypatch, given, spins):
     assert os.environ.get("GOMP_SPINCOUNT") == spins
 
 
-@pytest.mark.parametrize("command", [["stages.train"], ["stages.evaluate"], ["stages.infer", "a good film"]])
+@pytest.mark.parametrize("command", [["stages.train"], ["stages.evaluate"], ["apps.infer", "a good film"]])
 def test_what_a_command_sets_is_there_when_torch_is_loaded(finished, command):
     """For OpenMP, which then reads its environment; and glibc has read its own, at the process's start."""
     first = environment.MALLOC.partition(":")[0]  # at the next colon glibc cuts its list while it reads it
@@ -50,7 +50,7 @@ def test_what_a_command_sets_is_there_when_torch_is_loaded(finished, command):
     own["PYTHONPATH"] = f".{os.pathsep}{os.environ['PYTHONPATH']}"
     told = subprocess.check_output([sys.executable, "-m", *command], text=True, env=own).splitlines()
     assert told[-2] == f"torch is loaded with {environment.SPINS}"
-    begun_anew = command[0] != "stages.infer" and platform.libc_ver()[0] == "glibc"
+    begun_anew = command[0] != "apps.infer" and platform.libc_ver()[0] == "glibc"
     assert told[-1] == str(begun_anew)
 
 

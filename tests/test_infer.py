@@ -13,15 +13,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import INFER, infer_command, read, server
+from conftest import INFER, infer_command, predict, read, server
 from datasets import Dataset
 
-from stages import infer
-from stages.infer import predict, show_table
-from stages.settings.errors import InputError
-from stages.use.lines import lines
-from stages.use.scoring import Classifier
-from stages.use.threshold import confidence_threshold
+from apps import infer
+from apps.infer import show_table
+from classifier.errors import InputError
+from classifier.predict.classifier import Classifier
+from classifier.predict.threshold import confidence_threshold
+from classifier.scoring.lines import lines
 
 
 def test_texts(finished):
@@ -327,7 +327,7 @@ def test_out_of_memory_is_one_line(finished, monkeypatch):
     def full(*args):
         raise RuntimeError("MPS backend out of memory (MPS allocated: 8 GiB)")
 
-    monkeypatch.setattr(infer.Classifier, "__call__", full)
+    monkeypatch.setattr(Classifier, "__call__", full)
     with pytest.raises(SystemExit, match=r"^infer: out of memory; if it was a GPU's, DEVICE=cpu in the environment"):
         infer.main(["a good film"])
 
@@ -343,7 +343,7 @@ def test_more_mistakes(finished):
     Path("folder.parquet").mkdir()
     refused = infer_command("--file", "a.parquet", "--out", "folder.parquet", "--overwrite", ok=False)
     assert refused == "infer: folder.parquet: is a folder; give another --out\n"
-    status, printed, told = server().stage("stages.infer", ["-"], b"good\ng\xff\n")
+    status, printed, told = server().stage("apps.infer", ["-"], b"good\ng\xff\n")
     assert status == 1
     assert json.loads(printed)["text"] == "good"  # what came before
     assert "line 2: not UTF-8" in told

@@ -14,7 +14,7 @@ from killing import locked, repro_until
 from ruamel.yaml import YAML
 from tiny import edit_params
 
-from stages.run import run
+from classifier.runner.run import run
 from stages.train import train
 
 

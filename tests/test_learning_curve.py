@@ -11,11 +11,12 @@ from dvc.utils.hydra import apply_overrides
 from scipy import stats
 from tiny import ROOT, edit_params, reviews
 
+from apps.revisions import differences
 from benchmarks import learning_curve
 from benchmarks.learning_curve import conclusion, default_sizes, mean_with_interval, plan, summary
-from benchmarks.revisions import differences
-from stages.files import RAW, read_json
-from stages.results.statistics import wilson_interval
+from classifier.evaluation.intervals import wilson_interval
+from classifier.files.formats import read_json
+from classifier.files.places import RAW
 
 
 def test_sizes_that_suit_the_data_set():
@@ -65,7 +66,7 @@ def test_a_name_changes_with_what_its_run_depends_on(project):
     edit_params(project, **{"train.weight_decay": 0.5})
     other = names()
     assert not other & known
-    for file in ("stages/classifier/batches.py", "versions.yaml"):
+    for file in ("classifier/training/batches.py", "versions.yaml"):
         with (project / file).open("a") as opened:
             opened.write("# edited\n")
         assert not names() & (known | other)

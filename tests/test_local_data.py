@@ -10,8 +10,8 @@ from local_data import write_csv
 from scmrepo.git import Git
 from tiny import edit_params, reviews
 
-from stages.rows.corrections import hexadecimal
-from stages.rows.tables import LOCAL
+from classifier.dataset.corrections import hexadecimal
+from classifier.files.places import LOCAL
 
 TARGETS = [
     "reviews.csv",

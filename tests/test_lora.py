@@ -5,7 +5,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch.utils.flop_counter import FlopCounterMode
 
-from stages.classifier.lora import Beside, Folded, fast_lora
+from classifier.model.fast.lora import Beside, Folded, fast_lora
 
 SETTINGS = {"r": 3, "lora_alpha": 12, "target_modules": ["0", "2"]}
 

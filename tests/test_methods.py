@@ -7,18 +7,20 @@ from encoders import write_encoder
 from tiny import ROOT, reviews
 from transformers import AutoTokenizer
 
-from stages.classifier.calibration import calibrate
-from stages.classifier.forward import logits, pad, quiet
-from stages.classifier.gradient import Gradient, orthogonality
-from stages.classifier.lora import FastLinear
-from stages.classifier.network import classifier, save_classifier, with_method
-from stages.classifier.optimizer import make_optimizer
-from stages.files import BASE
-from stages.settings.catalogue import Method
-from stages.settings.errors import InputError
-from stages.settings.params import load_params
-from stages.text import encode
-from stages.use.loading import load_classifier
+from classifier.errors import InputError
+from classifier.files.places import BASE
+from classifier.model.adapters import with_method
+from classifier.model.build import classifier
+from classifier.model.fast.lora import FastLinear
+from classifier.model.forward import logits, pad, quiet
+from classifier.model.loading import load_classifier
+from classifier.model.saving import save_classifier
+from classifier.params.catalogue import Method
+from classifier.runner.params import load_params
+from classifier.text.encoding import encode
+from classifier.training.calibration import calibrate
+from classifier.training.gradient import Gradient, orthogonality
+from classifier.training.optimizer import make_optimizer
 
 PARAMS = load_params(ROOT / "params.yaml")
 STEPS = 10

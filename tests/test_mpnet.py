@@ -7,14 +7,15 @@ from peft import LoraConfig, get_peft_model
 from tiny import ROOT, reviews
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from stages.classifier import attention as module
-from stages.classifier import mpnet
-from stages.classifier.first_token import first_token_only
-from stages.classifier.mpnet import fused_attention
-from stages.classifier.network import classifier, with_method
-from stages.files import BASE
-from stages.settings.catalogue import Method
-from stages.settings.params import load_params
+from classifier.files.places import BASE
+from classifier.model.adapters import with_method
+from classifier.model.build import classifier
+from classifier.model.fast import attention as module
+from classifier.model.fast import mpnet
+from classifier.model.fast.first_token import first_token_only
+from classifier.model.fast.mpnet import fused_attention
+from classifier.params.catalogue import Method
+from classifier.runner.params import load_params
 
 TEXTS = [" ".join(text.split()[: 2 + 3 * number]) for number, (text, _) in enumerate(reviews(5))]
 

@@ -16,11 +16,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from tiny import ROOT, reviews
 
+from classifier.errors import InputError
+from classifier.files.formats import read_table
+from classifier.files.places import RAW
+from classifier.runner.messages import message_of
+from classifier.runner.params import STAGES, arguments, load_params, stage_function
 from stages.data import data
-from stages.files import RAW, read_table
-from stages.run import message_of
-from stages.settings.errors import InputError
-from stages.settings.params import STAGES, arguments, load_params, stage_function
 
 ROUNDS = int(os.environ.get("ROUNDS", "60"))
 within = settings(
@@ -61,7 +62,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 def line_of(error: InputError) -> str:
-    """The line that a stage ends with (see stages/run.py); it must be short, and written for a reader."""
+    """The line that a stage ends with (classifier/runner/messages.py); it must be short, and written for a reader."""
     line = " ".join(message_of(error).split())
     assert 20 < len(line) < 1000, line
     for internal in ("Traceback", "Error(", "pydantic", "<class", "object at 0x"):

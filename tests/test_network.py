@@ -11,17 +11,19 @@ from safetensors.torch import load_file, save_file
 from tiny import ROOT, reviews
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, BloomConfig, BloomModel
 
-from stages.classifier.calibration import calibrate
-from stages.classifier.forward import logits, pad, quiet
-from stages.classifier.gradient import Gradient
-from stages.classifier.network import classifier, save_classifier, with_method
-from stages.classifier.optimizer import make_optimizer
-from stages.files import ADAPTER, BASE
-from stages.settings.catalogue import Method
-from stages.settings.errors import InputError
-from stages.settings.params import load_params
-from stages.text import encode
-from stages.use.loading import load_classifier
+from classifier.errors import InputError
+from classifier.files.places import ADAPTER, BASE
+from classifier.model.adapters import with_method
+from classifier.model.build import classifier
+from classifier.model.forward import logits, pad, quiet
+from classifier.model.loading import load_classifier
+from classifier.model.saving import save_classifier
+from classifier.params.catalogue import Method
+from classifier.runner.params import load_params
+from classifier.text.encoding import encode
+from classifier.training.calibration import calibrate
+from classifier.training.gradient import Gradient
+from classifier.training.optimizer import make_optimizer
 
 LORA = Method(peft={"peft_type": "LORA", "r": 4, "lora_alpha": 8})
 TEXTS = [text for text, _ in reviews(6)]

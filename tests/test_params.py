@@ -10,10 +10,10 @@ import pytest
 from conftest import contents, dvc, git, refusal, stages_run
 from tiny import edit_params
 
+from classifier.errors import InputError
+from classifier.runner.params import load_params
+from classifier.runner.run import run
 from stages.data import data
-from stages.run import run
-from stages.settings.errors import InputError
-from stages.settings.params import load_params
 from stages.tokenize import tokenize
 from stages.train import train
 
@@ -152,7 +152,7 @@ def test_what_only_a_later_stage_can_see(finished, capfd):
     assert refusal(train, capfd).startswith("params.yaml: train.batch_size: 161 is above the 160 texts of train")
 
 
-@pytest.mark.parametrize("file", ["params.yaml", "stages/files.py"])
+@pytest.mark.parametrize("file", ["params.yaml", "classifier/files/writing.py"])
 def test_edited_during_the_run(finished, capfd, monkeypatch, file):
     """DVC would record the edited file with the result of the one before (its issue 11058)."""
     import stages.tokenize
@@ -273,7 +273,7 @@ def test_what_the_environment_says_wrongly_is_refused(finished, capfd, monkeypat
 def test_a_second_run_of_a_stage_is_refused(project, capfd):
     """A killed `dvc repro` leaves its child; two of them must not write the same files."""
     hold = "with only_run('data', launches=False): print(flush=True); time.sleep(60)"
-    code = f"import time; from stages.run import only_run\n{hold}"
+    code = f"import time; from classifier.runner.locks import only_run\n{hold}"
     first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=project)
     try:
         first.stdout.readline()

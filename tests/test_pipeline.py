@@ -9,7 +9,7 @@ from conftest import contents, dvc, git, read, stages_run
 from safetensors.torch import load_file
 from tiny import edit_params
 
-from stages.settings.params import STAGES
+from classifier.runner.params import STAGES
 
 # All that a cold run prints, without a terminal: what docs/guarantees.md says.
 PRINTED = (

@@ -20,13 +20,13 @@ from killing import repro_until
 from safetensors.numpy import load_file
 from tiny import ROOT, edit_params
 
-from stages.classifier import forward
-from stages.classifier.batches import epoch_batches
-from stages.classifier.processes import Processes
-from stages.classifier.tokens import open_tokens
-from stages.rows import tables
-from stages.use import scoring
-from stages.use.arrow import PART, examined
+from classifier.dataset import tables
+from classifier.distributed.processes import Processes
+from classifier.model import forward
+from classifier.scoring import files as scoring
+from classifier.scoring.arrow import PART, examined
+from classifier.text.tokens import open_tokens
+from classifier.training.batches import epoch_batches
 
 ROWS, BATCH = 160, 53  # so the last batch of an epoch has a single row, and all processes but one none of it
 

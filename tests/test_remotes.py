@@ -15,7 +15,7 @@ from conftest import contents, dvc, enter, git, made_once, stages_run
 from killing import locked
 from tiny import ROOT, edit_params
 
-from stages.use.loading import load_classifier
+from classifier.model.loading import load_classifier
 
 
 @pytest.fixture(params=["folder", *(pytest.param(name, marks=pytest.mark.scale) for name in ("s3", "ssh", "webdav"))])

@@ -16,13 +16,20 @@ from matplotlib.text import Text
 from tiny import ROOT, edit_params
 from transformers import AutoConfig
 
-from stages.files import ADAPTER, DOUBTFUL, PREDICTIONS, read_table, write_csv, write_json, write_table
+from apps.export import model_card
+from classifier.evaluation.figures import (
+    confusion_figure,
+    coverage_figure,
+    length_figure,
+    reliability_figure,
+    training_figure,
+)
+from classifier.evaluation.intervals import wilson_interval
+from classifier.evaluation.markdown import verbatim
+from classifier.files.formats import read_table, write_csv, write_json, write_table
+from classifier.files.places import ADAPTER, DOUBTFUL, PREDICTIONS
+from classifier.runner.params import arguments, load_params
 from stages.report import accuracy_by_length, confident_mistakes, report
-from stages.results.figures import confusion_figure, coverage_figure, length_figure, reliability_figure, training_figure
-from stages.results.markdown import verbatim
-from stages.results.statistics import wilson_interval
-from stages.serving.export import model_card
-from stages.settings.params import arguments, load_params
 
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 PARAMS = load_params(ROOT / "params.yaml")
@@ -294,7 +301,7 @@ def test_labels_and_texts_are_shown_verbatim(finished):
 def test_pictures_draw_labels_verbatim(tmp_path, monkeypatch):
     """Neither refused as a formula nor set as one."""
     names, figures = ["$5_or_$6", "$a$"], []
-    monkeypatch.setattr("stages.results.figures.write", lambda fig, path: figures.append(fig))
+    monkeypatch.setattr("classifier.evaluation.figures.write", lambda fig, path: figures.append(fig))
     scores = pd.DataFrame({"accuracy": 0.5, "confidence": 0.5, "low": 0.1, "high": 0.9, "sum": 1, "count": 2}, [0, 1])
     confusion_figure(np.eye(2, dtype=int), names, tmp_path)
     reliability_figure(scores.assign(calibration=names), tmp_path)

@@ -11,12 +11,12 @@ from conftest import contents, read, refusal
 from safetensors.torch import load_file
 from tiny import edit_params
 
-from stages.classifier import checkpoint
-from stages.classifier.tokens import open_tokens
-from stages.classifier.training import Training
+from classifier.runner.params import arguments, load_params
+from classifier.runner.run import run
+from classifier.text.tokens import open_tokens
+from classifier.training import checkpoint
+from classifier.training.training import Training
 from stages.evaluate import evaluate
-from stages.run import run
-from stages.settings.params import arguments, load_params
 from stages.train import train
 
 STEPS = 8  # two epochs of four batches, the first a short one
@@ -35,7 +35,8 @@ def validate_as(monkeypatch, losses: list[float]) -> None:
 
     def follow(self, step, follow=Training.follow):
         with monkeypatch.context() as patch:
-            patch.setattr("stages.classifier.training.quality", lambda scores, labels, weights: (losses[step - 1], 0.5))
+            told = (losses[step - 1], 0.5)
+            patch.setattr("classifier.training.training.quality", lambda scores, labels, weights: told)
             follow(self, step)
 
     monkeypatch.setattr(Training, "follow", follow)
@@ -208,5 +209,5 @@ def test_another_librarys_version_starts_anew(finished, monkeypatch, name):
     before = key()
     assert key() == before
     other = {name: "0"}
-    monkeypatch.setattr("stages.classifier.training.version", lambda package: other.get(package) or version(package))
+    monkeypatch.setattr("classifier.training.training.version", lambda package: other.get(package) or version(package))
     assert key() != before

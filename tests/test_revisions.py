@@ -13,9 +13,10 @@ from sklearn.metrics import log_loss
 from tiny import edit_params
 from typer.testing import CliRunner
 
-from benchmarks import revisions
-from benchmarks.revisions import app, differences
-from stages.files import PREDICTIONS, VALIDATION, read_table, write_table
+from apps import revisions
+from apps.revisions import app, differences
+from classifier.files.formats import read_table, write_table
+from classifier.files.places import PREDICTIONS, VALIDATION
 
 
 def command(*args: str) -> str:

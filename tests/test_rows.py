@@ -10,10 +10,10 @@ from datasets import ClassLabel, Dataset, Features, Value
 from local_data import local, write, write_csv, write_frame
 from tiny import reviews
 
-from stages.rows import tables
-from stages.rows.checking import read_split, selected_rows
-from stages.rows.tables import LOCAL
-from stages.settings.errors import InputError
+from classifier.dataset import tables
+from classifier.dataset.checking import read_split, selected_rows
+from classifier.errors import InputError
+from classifier.files.places import LOCAL
 
 
 @pytest.fixture(autouse=True)

@@ -13,13 +13,13 @@ from conftest import contents, dvc, git, refusal, stages_run
 from killing import locked
 from tiny import edit_params
 
+from classifier.errors import InputError
+from classifier.files.digests import sha256s
+from classifier.runner.messages import message_of
+from classifier.runner.params import STAGES
 from stages.evaluate import evaluate
-from stages.files import sha256s
 from stages.infer import infer
 from stages.report import report
-from stages.run import message_of
-from stages.settings.errors import InputError
-from stages.settings.params import STAGES
 from stages.tokenize import tokenize
 
 
@@ -63,7 +63,7 @@ for stage in {list(STAGES)}:
 def test_only_two_stages_may_ask_the_hub(finished, stage):
     code = f"""
 import os
-from stages.run import run
+from classifier.runner.run import run
 def {stage}(): print("offline:", os.environ.get("HF_HUB_OFFLINE"))
 run({stage})
 """
@@ -194,7 +194,7 @@ def test_files_that_dvc_did_not_write_to_their_end(finished):
 
 @pytest.mark.parametrize(
     "module",
-    [*(f"stages.{stage}" for stage in STAGES), "stages.serving.export", "stages.serving.demo", "benchmarks.settings"],
+    [*(f"stages.{stage}" for stage in STAGES), "apps.infer", "apps.export", "apps.demo", "benchmarks.settings"],
 )
 @pytest.mark.filterwarnings("ignore:.* found in sys.modules after import of package:RuntimeWarning")
 def test_help(project, monkeypatch, capfd, module):
@@ -208,10 +208,10 @@ def test_help(project, monkeypatch, capfd, module):
 
     status, answer = told("--help")
     assert status == 0
-    examples = {"stages.infer": "python -m stages.infer --file"}
-    examples |= {"stages.serving.export": "make export", "stages.serving.demo": "make demo"}
+    examples = {"apps.infer": "python -m apps.infer --file"}
+    examples |= {"apps.export": "make export", "apps.demo": "make demo"}
     assert examples.get(module, "make settings" if "bench" in module else f"dvc repro {module[7:]}") in answer
     refusal = "infer: '--no-such-option': no such option; before texts that begin with a dash put --"
-    assert told("--no-such-option")[0] == (refusal if module == "stages.infer" else 2)
+    assert told("--no-such-option")[0] == (refusal if module == "apps.infer" else 2)
     assert not (project / "models").exists()
     assert git("status", "--porcelain") == ""

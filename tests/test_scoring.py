@@ -16,24 +16,24 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import infer_command, peak_memory, server
+from conftest import infer_command, peak_memory, predict, server
 from forking import Command
 from tiny import reviews
 
-from stages import infer
-from stages.infer import predict
-from stages.rows import tables
-from stages.rows.tables import ROWS
-from stages.settings.errors import InputError
-from stages.use import arrow, scoring
-from stages.use.arrow import PART
-from stages.use.scoring import Job, score_file
+from classifier.dataset import tables
+from classifier.dataset.tables import ROWS
+from classifier.errors import InputError
+from classifier.predict import Classifier
+from classifier.scoring import arrow
+from classifier.scoring import files as scoring
+from classifier.scoring.arrow import PART
+from classifier.scoring.files import Job, score_file
 
 
 def start_scoring() -> Command:
-    """`python -m stages.infer` of many.csv into out.parquet, and what it prints into told.txt."""
+    """`python -m apps.infer` of many.csv into out.parquet, and what it prints into told.txt."""
     with Path("told.txt").open("w") as told:
-        return server().start("stages.infer", ["--file", "many.csv", "--out", "out.parquet"], told, told)
+        return server().start("apps.infer", ["--file", "many.csv", "--out", "out.parquet"], told, told)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
@@ -174,8 +174,8 @@ def test_memory_does_not_grow_with_the_file(finished, suffix):
     code = """if True:
         import sys
         from pathlib import Path
-        from stages.use import scoring
-        from stages.rows import tables
+        from classifier.scoring import files as scoring
+        from classifier.dataset import tables
         tables.BLOCK = 2**18  # small files will do
         scoring.score_file(scoring.Job(Path(sys.argv[1]), Path("out.parquet")), overwrite=True)
     """
@@ -203,8 +203,8 @@ def test_killed_run_goes_on(finished, monkeypatch):
     pd.DataFrame({"text": rows}).to_csv("many.csv", index=False)
     shutil.copy("many.csv", "same.csv")
     scored = []
-    batch = infer.Classifier.__call__
-    monkeypatch.setattr(infer.Classifier, "__call__", lambda self, texts: scored.extend(texts) or batch(self, texts))
+    batch = Classifier.__call__
+    monkeypatch.setattr(Classifier, "__call__", lambda self, texts: scored.extend(texts) or batch(self, texts))
 
     process = start_scoring()
     glob = ".out.parquet.*.parts/*.parquet"
@@ -280,7 +280,7 @@ def test_disk_full(finished):
 
 def test_parts_of_another_content_model_or_library_are_not_used(finished, monkeypatch):
     path, out, scored = Path("few.csv"), Path("out.parquet"), []
-    batch = infer.Classifier.__call__
+    batch = Classifier.__call__
 
     def rows(self, texts):
         scored.append(len(texts))
@@ -288,7 +288,7 @@ def test_parts_of_another_content_model_or_library_are_not_used(finished, monkey
             raise RuntimeError("a fault in the second part")
         return batch(self, texts)
 
-    monkeypatch.setattr(infer.Classifier, "__call__", rows)
+    monkeypatch.setattr(Classifier, "__call__", rows)
 
     def score(text: str) -> list[int]:
         """The sizes of the parts that are scored for the file ROWS times "good film" and then the text."""

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from tiny import ROOT, edit_params
 
 from benchmarks import settings
-from stages.settings.params import load_params
+from classifier.runner.params import load_params
 
 
 @pytest.mark.parametrize("name", settings.SETTINGS)
@@ -118,7 +118,7 @@ def test_what_is_stale_is_measured(bench, project, capsys, monkeypatch):
     assert f"{at}+ |" in capsys.readouterr().out
     edit_params(project, **{"train.seed": 14})
     assert bench() == list(settings.SETTINGS)
-    with (project / "stages/classifier/batches.py").open("a") as file:
+    with (project / "classifier/training/batches.py").open("a") as file:
         file.write("# edited\n")
     assert bench() == list(settings.SETTINGS)
     versions = (project / "versions.yaml").read_text()

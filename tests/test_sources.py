@@ -17,10 +17,10 @@ from conftest import read, server
 from loopback_hub import REVISION, LoopbackHub
 from tiny import edit_params, reviews
 
-from stages.files import read_table
-from stages.settings.errors import InputError
-from stages.sources.hub import hub_files
-from stages.sources.wheel import wheel_file
+from classifier.errors import InputError
+from classifier.files.formats import read_table
+from classifier.sources.hub import hub_files
+from classifier.sources.wheel import wheel_file
 
 
 def parquet(rows) -> bytes:
@@ -113,7 +113,7 @@ def test_a_full_disk_is_not_the_networks_fault(monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("stages.sources.hub.stated_digests", lambda *args: {"config.json": 64 * "0"})
+    monkeypatch.setattr("classifier.sources.hub.stated_digests", lambda *args: {"config.json": 64 * "0"})
     monkeypatch.setattr("huggingface_hub.hf_hub_download", full)
     with pytest.raises(OSError, match="No space left on device"):
         hub_files("org/bert", REVISION, ["*.json"], {}, "model")
@@ -129,7 +129,9 @@ def test_a_download_that_breaks_off_is_resumed(hub, repositories):
     big = random.Random(0).randbytes(25_000_000)  # huggingface_hub writes, and so resumes, by chunks of 10 MiB
     hub.repositories = repositories | {"datasets/org/big": {"big.bin": big}}
     hub.cut = 15_000_000
-    code = "from stages.sources.hub import hub_files; print(hub_files('org/big', {!r}, ['*.bin'], {{}}, 'dataset')[0])"
+    code = (
+        "from classifier.sources.hub import hub_files\nprint(hub_files('org/big', {!r}, ['*.bin'], {{}}, 'dataset')[0])"
+    )
     printed = subprocess.check_output([sys.executable, "-c", code.format(REVISION)], text=True)
     assert Path(printed.strip()).read_bytes() == big
     parts = [line.partition("big.bin")[2] for line in hub.requests if line.startswith("GET") and "big.bin" in line]

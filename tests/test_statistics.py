@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stages.results.statistics import mcnemar, wilson_interval
+from classifier.evaluation.intervals import mcnemar, wilson_interval
 
 
 def test_wilson_interval_by_hand():

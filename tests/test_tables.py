@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.rows.tables import read_rows
-from stages.settings.errors import InputError
+from classifier.dataset.tables import read_rows
+from classifier.errors import InputError
 
 
 def test_csv_keeps_texts_and_lines(tmp_path):

@@ -5,8 +5,9 @@ import pytest
 from scipy.special import softmax
 from scipy.stats import binomtest
 
-from stages.classifier.calibration import calibrated_by_others, calibration, predictions
-from stages.use.threshold import guaranteed_confidence, rows_needed
+from classifier.model.probabilities import predictions
+from classifier.predict.threshold import guaranteed_confidence, rows_needed
+from classifier.training.calibration import calibrated_by_others, calibration
 
 
 def test_by_hand():

@@ -2,13 +2,12 @@
 
 import pandas as pd
 import pytest
-from conftest import rows_of
+from conftest import predict, rows_of
 
 from benchmarks import time_to_accuracy
 from benchmarks.time_to_accuracy import Run
-from stages.classifier.tokens import open_tokens
-from stages.infer import predict
-from stages.use.loading import load_classifier
+from classifier.model.loading import load_classifier
+from classifier.text.tokens import open_tokens
 
 pytestmark = pytest.mark.usefixtures("matrix_rate")
 

@@ -1,20 +1,21 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import refusal, run_stages
+from conftest import predict, refusal, run_stages
 from scipy.special import softmax
 from tiny import write_bert
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from stages.classifier.forward import logits
-from stages.classifier.tokens import open_tokens
-from stages.classifier.training import check_length
-from stages.files import RAW, write_table
-from stages.infer import predict
-from stages.settings.errors import InputError
-from stages.text import blank, cleaned, encode, special_tokens, truncate, windows_of
+from classifier.errors import InputError
+from classifier.files.formats import write_table
+from classifier.files.places import RAW
+from classifier.model.build import check_length
+from classifier.model.forward import logits
+from classifier.model.loading import load_classifier
+from classifier.text.cleaning import blank, cleaned
+from classifier.text.encoding import encode, special_tokens, truncate, windows_of
+from classifier.text.tokens import open_tokens
 from stages.tokenize import tokenize
-from stages.use.loading import load_classifier
 
 METADATA = {"name": "tiny", "labels": ["negative", "positive"], "columns": ["text"], "separator": "\n"}
 
@@ -138,7 +139,7 @@ def test_texts_are_tokenized_some_characters_at_once(tokenizer, monkeypatch):
         seen.append(part)
         return tokenizer(part, **options)
 
-    monkeypatch.setattr("stages.text.CHARACTERS", 100)
+    monkeypatch.setattr("classifier.text.encoding.CHARACTERS", 100)
     assert encode(texts, counted, **settings) == expected
     assert seen[1:] == [texts[:2], texts[2:]]  # the first asks for the special tokens
 

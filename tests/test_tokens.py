@@ -9,9 +9,10 @@ import pyarrow as pa
 import pytest
 from tiny import ROOT
 
-from stages.classifier.tokens import Tokens, open_tokens
-from stages.files import TOKENS, metadata_bytes
-from stages.settings.errors import InputError
+from classifier.errors import InputError
+from classifier.files.formats import metadata_bytes
+from classifier.files.places import TOKENS
+from classifier.text.tokens import Tokens, open_tokens
 
 # Opens a split, touches a batch of it, and prints by how many bytes that raised the peak of memory.
 OPEN = """
@@ -19,7 +20,7 @@ import resource
 import numpy as np, pyarrow, pyarrow.compute, datasets
 peak = lambda: 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()
-from stages.classifier.tokens import open_tokens
+from classifier.text.tokens import open_tokens
 tokens = open_tokens("train")
 assert len(tokens[np.arange(0, len(tokens), len(tokens) // 16)]) >= 16
 print(peak() - before)

@@ -6,12 +6,12 @@ import pytest
 from conftest import read, run_stages
 from tiny import edit_params
 
-from stages.classifier.attention import NAME
-from stages.classifier.first_token import FirstOfBert
-from stages.classifier.progress import Progress
-from stages.classifier.tokens import open_tokens
-from stages.classifier.training import Training
-from stages.settings.params import arguments, load_params
+from classifier.model.fast.attention import NAME
+from classifier.model.fast.first_token import FirstOfBert
+from classifier.runner.params import arguments, load_params
+from classifier.text.tokens import open_tokens
+from classifier.training.progress import Progress
+from classifier.training.training import Training
 from stages.train import last_tenth, train
 
 

@@ -12,7 +12,7 @@ from scipy.special import expit, logit
 from sklearn.metrics import log_loss
 from tiny import NEGATIVE, NEUTRAL, POSITIVE, edit_params
 
-from stages.files import VALIDATION
+from classifier.files.places import VALIDATION
 
 SHARE = 0.1
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from stages.files import sha256
+from classifier.files.digests import sha256
 
 ROOT = Path(__file__).parent.parent
 POSITIVE, NEGATIVE = ["good", "great", "loved", "fine", "fun"], ["bad", "awful", "boring", "poor", "dull"]
@@ -88,8 +88,8 @@ def edit_params(project: Path, **changes) -> None:
 def make_project(project: Path, site: Path) -> None:
     """A fresh checkout of this project, shrunk, on the branch main of a Git repository of its own."""
     project.mkdir()
-    for name in ("stages", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore", "dvc.yaml",
-                 "params.yaml", "versions.yaml", "data/local/README.md"):  # fmt: skip
+    for name in ("stages", "classifier", "apps", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore",
+                 ".gitignore", "dvc.yaml", "params.yaml", "versions.yaml", "data/local/README.md"):  # fmt: skip
         source, target = ROOT / name, project / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():

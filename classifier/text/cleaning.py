@@ -1,0 +1,36 @@
+"""HTML tags in texts, and texts that show nothing. Encoder and baseline clean alike."""
+
+import re
+import unicodedata
+
+# HTML's elements, obsolete ones among them.
+ELEMENTS = """
+a abbr acronym address applet area article aside audio b base basefont bdi bdo bgsound big blink blockquote body br
+button canvas caption center cite code col colgroup data datalist dd del details dfn dialog dir div dl dt em embed
+fieldset figcaption figure font footer form frame frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html i iframe img
+input ins isindex kbd label legend li link listing main map mark marquee menu meta meter nav nobr noembed noframes
+noscript object ol optgroup option output p param picture plaintext pre progress q rb rp rt rtc ruby s samp script
+search section select slot small source span strike strong style sub summary sup svg table tbody td template
+textarea tfoot th thead time title tr track tt u ul var video wbr xmp
+"""
+# <br />, </i>, <A HREF="x">; but not "<3", "x<y, but z>w", <user>, <url>, List<String> or Set<Object>.
+MARKUP = re.compile(
+    rf"""(?i)<(?!/?(?-i:[A-Z][a-z]))/?(?:{"|".join(ELEMENTS.split())})(?:\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'=<>`]+))*\s*/?>"""
+)
+
+
+def blank(text: str) -> bool:
+    """Whether a text shows nothing: without HTML tags it is white space, control and format characters alone.
+
+    >>> [blank(text) for text in ("", "<br />", "\\u200b", "!", "<3")]
+    [True, True, True, False, False]
+    """
+    if text.lstrip()[:1].isalnum():  # of nearly all texts, without a search for tags
+        return False
+    shown = (c for c in MARKUP.sub("", text) if not c.isspace() and unicodedata.category(c) not in ("Cc", "Cf"))
+    return next(shown, None) is None
+
+
+def cleaned(texts: list[str], strip_markup: bool) -> list[str]:
+    """The texts, with a space for each HTML tag if `strip_markup`."""
+    return [MARKUP.sub(" ", text) for text in texts] if strip_markup else texts
