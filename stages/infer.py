@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 from classifier.errors import InputError
 from classifier.files.formats import write_json
 from classifier.files.places import METRICS
+from classifier.params.settings import Param, Settings
 from classifier.predict.classifier import Classifier
 from classifier.runner.run import main
 from classifier.text.cleaning import blank
@@ -24,10 +25,20 @@ def not_blank(text: str) -> str:
     return text
 
 
-def infer(*, texts: Annotated[list[Annotated[str, AfterValidator(not_blank)]], Field(min_length=1)], with_texts: bool):
+class InferSettings(Settings):
+    """The section `infer` of params.yaml."""
+
+    texts: Annotated[list[Annotated[str, AfterValidator(not_blank)]], Field(min_length=1)]
+
+
+def infer(
+    *,
+    settings: Annotated[InferSettings, Param("infer")],
+    with_texts: Annotated[bool, Param("report.texts")],
+) -> None:
     """Score the sample texts; with_texts: write them beside their answers."""
     samples = []
-    for text, (label, confidence) in zip(texts, Classifier()(texts), strict=True):
+    for text, (label, confidence) in zip(settings.texts, Classifier()(settings.texts), strict=True):
         if label is None:
             raise InputError(
                 f"params.yaml: infer.texts: the tokenizer finds nothing to read in {text!r:.40}; change it"

@@ -7,10 +7,10 @@ Out: metrics/report.md and metrics/{training,reliability,coverage,length}.png.
 
 import itertools
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pandas as pd
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from classifier.evaluation.figures import coverage_figure, length_figure, reliability_figure, training_figure
 from classifier.evaluation.intervals import wilson_interval
@@ -19,7 +19,7 @@ from classifier.files.formats import read_json, read_table
 from classifier.files.places import ADAPTER, DOUBTFUL, METRICS, PREDICTIONS
 from classifier.files.writing import written
 from classifier.params.catalogue import Method
-from classifier.runner.params import BOUND
+from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
 
 TEMPLATE = Path(__file__).with_name("report.md.j2")
@@ -48,20 +48,24 @@ def read_csv(path: Path, texts: list[str], rows: int | None = None) -> pd.DataFr
     return pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False, nrows=rows)
 
 
+class ReportSettings(Settings):
+    """The section `report` of params.yaml."""
+
+    texts: bool
+    mistakes: Annotated[int, Field(ge=0)]
+    doubtful: Annotated[int, Field(ge=0)]
+
+
 def report(
     *,
-    settings: Any,
-    method: Method,
-    texts: bool,
-    mistakes: Annotated[int, Field(ge=0)],
-    doubtful: Annotated[int, Field(ge=0)],
+    settings: Annotated[ReportSettings, Param("report")],
+    dataset: Annotated[str, Param("dataset")],
+    model: Annotated[str, Param("model")],
+    method: Annotated[Method, Param("methods.${method}")],
+    tokenize: Annotated[BaseModel, Param("tokenize")],
+    train: Annotated[BaseModel, Param("train")],
 ) -> None:
-    """Draw the pictures and fill the template.
-
-    settings: params.yaml, checked, of which the template sees what dvc.yaml tracks; method: the selected entry; texts:
-    show them, and not their places alone; mistakes: how many confident ones to show; doubtful: how many labels of
-    train.
-    """
+    """Draw the pictures and fill the template."""
     from jinja2 import Environment, StrictUndefined
 
     predictions, metadata = read_table(PREDICTIONS)
@@ -83,15 +87,18 @@ def report(
     )
     environment.filters["percent"] = lambda share: f"{100 * share:.1f}%"
     text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        params={key: getattr(settings, key) for key in BOUND["settings"]},
+        dataset=dataset,
+        model=model,
         method=method,
-        texts=texts,
+        tokenize=tokenize,
+        train=train,
+        texts=settings.texts,
         labels=metadata["labels"],
         adapter=read_json(path) if (path := ADAPTER / "adapter_config.json").is_file() else None,
         lengths=lengths.to_dict("records"),
         confusion=curves["confusion"].pivot(index="actual", columns="predicted", values="count"),
-        mistakes=confident_mistakes(predictions, mistakes),
-        doubtful=read_csv(DOUBTFUL, ["hash", "label", "others_say", "text"], doubtful).to_dict("records"),
+        mistakes=confident_mistakes(predictions, settings.mistakes),
+        doubtful=read_csv(DOUBTFUL, ["hash", "label", "others_say", "text"], settings.doubtful).to_dict("records"),
         **{
             name: read_json(METRICS / f"{name}.json")
             for name in ("data", "baseline", "training", "evaluate", "samples")

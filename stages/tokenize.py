@@ -18,24 +18,24 @@ from classifier.errors import InputError
 from classifier.files.formats import metadata_bytes, metadata_of
 from classifier.files.places import BASE, RAW, TOKENS
 from classifier.files.writing import replaced
+from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
 from classifier.text.encoding import Truncation, encode, special_ids
 
 ROWS = 4096  # to tokenize at a time
 
 
-def tokenize(
-    *,
-    max_length: Annotated[int, Field(ge=8)],
-    truncation: Truncation,
-    windows: Annotated[int, Field(ge=1)],
-    strip_markup: bool,
-) -> None:
-    """Tokenize all splits.
+class TokenizeSettings(Settings):
+    """The section `tokenize` of params.yaml."""
 
-    max_length: tokens, special ones included; truncation: which part of a longer text is kept; windows: by how many
-    parts a text of several times that length is scored at most; strip_markup: put a space for each HTML tag.
-    """
+    max_length: Annotated[int, Field(ge=8)]
+    truncation: Truncation
+    windows: Annotated[int, Field(ge=1)]
+    strip_markup: bool
+
+
+def tokenize(*, settings: Annotated[TokenizeSettings, Param("tokenize")]) -> None:
+    """Tokenize all splits."""
     from transformers import AutoConfig, AutoTokenizer
 
     try:
@@ -53,17 +53,12 @@ def tokenize(
     if limit is not None and limit < 1:
         raise InputError(f"{BASE}: its config.json sets no limit on a text's length, as XLNet's; choose another")
     limit = min(tokenizer.model_max_length, limit or tokenizer.model_max_length)
-    if max_length > limit:
-        raise InputError(f"params.yaml: tokenize.max_length: {max_length} is above the model's limit of {limit}")
-    settings = {
-        "windows": windows,
-        "max_length": max_length,
-        "truncation": truncation,
-        "strip_markup": strip_markup,
-    }
+    if settings.max_length > limit:
+        setting = f"tokenize.max_length: {settings.max_length}"
+        raise InputError(f"params.yaml: {setting} is above the model's limit of {limit}")
     with replaced(TOKENS) as folder:
         for split in ("train", "validation", "test"):
-            write_tokens(folder, split, tokenizer, settings)
+            write_tokens(folder, split, tokenizer, settings.model_dump())
 
 
 def write_tokens(folder: Path, split: str, tokenizer, settings: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ LAUNCH in the environment several processes share the batches (see classifier/di
 """
 
 import time
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from classifier.model.forward import quiet
 from classifier.model.probabilities import predictions
 from classifier.model.saving import save_classifier
 from classifier.params.catalogue import Method, Model
+from classifier.params.settings import Param
 from classifier.runner.run import main
 from classifier.text.tokens import open_tokens
 from classifier.training import checkpoint
@@ -31,11 +33,13 @@ from classifier.training.recipe import Recipe
 from classifier.training.training import Training
 
 
-def train(*, model: Model, method: Method, recipe: Recipe) -> None:
-    """Train, calibrate on validation, save.
-
-    model, method: the selected catalogue entries; recipe: the section `train`.
-    """
+def train(
+    *,
+    model: Annotated[Model, Param("models.${model}")],
+    method: Annotated[Method, Param("methods.${method}")],
+    recipe: Annotated[Recipe, Param("train")],
+) -> None:
+    """Train, calibrate on validation, save."""
     quiet()
     processes = Processes.joined()
     training = Training(recipe, model, method, open_tokens("train"), open_tokens("validation"), processes)

@@ -1,4 +1,4 @@
-"""A data set in data/local/ of the current folder, and its entry of `datasets:`."""
+"""A data set in data/local/ of the current folder, its entry of `datasets:`, and the stages that read it."""
 
 from pathlib import Path
 
@@ -6,6 +6,8 @@ import pandas as pd
 
 from classifier.files.places import LOCAL
 from classifier.params.catalogue import Dataset
+from stages.baseline import BaselineSettings, baseline
+from stages.data import DataSettings, data
 
 
 def local(**changes) -> Dataset:
@@ -33,3 +35,11 @@ def write_frame(name: str, frame: pd.DataFrame) -> Path:
     else:
         frame.to_parquet(path, row_group_size=len(frame), compression="none")
     return path
+
+
+def run_data(dataset: Dataset, seed: int) -> None:
+    data(settings=DataSettings(seed=seed), dataset=dataset)
+
+
+def run_baseline(strip_markup: bool = True, **settings) -> None:
+    baseline(settings=BaselineSettings(**settings), strip_markup=strip_markup)

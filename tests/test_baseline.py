@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import read, run_stages
+from local_data import run_baseline
 from scipy.stats import fisher_exact
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -17,9 +18,9 @@ from transformers import AutoConfig
 from apps.export import model_card
 from classifier.files.formats import read_table, write_table
 from classifier.files.places import ADAPTER, BASELINE, DOUBTFUL, RAW
-from stages.baseline import NothingLearnedError, baseline, check_above_chance, terms_of
+from stages.baseline import NothingLearnedError, check_above_chance, terms_of
 
-DEFAULTS = {"max_rows": 1000, "ngram_max": 2, "min_count": 2, "c": 10.0, "without_markup": True}
+DEFAULTS = {"max_rows": 1000, "ngram_max": 2, "min_count": 2, "c": 10.0, "strip_markup": True}
 
 
 def write_splits(rows: list[tuple[str, int]]) -> dict[str, pd.DataFrame]:
@@ -83,7 +84,7 @@ def splits(tmp_path, monkeypatch) -> dict[str, pd.DataFrame]:
 
 def test_baseline_scores_the_test_rows(splits, monkeypatch):
     monkeypatch.setattr("stages.baseline.ROWS", 7)  # several at a time
-    baseline(max_rows=1000, ngram_max=2, min_count=2, c=1.0, without_markup=True)
+    run_baseline(max_rows=1000, ngram_max=2, min_count=2, c=1.0, strip_markup=True)
 
     terms = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True).fit(splits["train"]["text"])
     model = LogisticRegression(C=1.0).fit(terms.transform(splits["train"]["text"]), splits["train"]["label"])
@@ -98,15 +99,15 @@ def test_baseline_scores_the_test_rows(splits, monkeypatch):
 
 def test_more_rows_than_memory_is_to_hold_are_left_out(splits, monkeypatch):
     monkeypatch.setattr("stages.baseline.ROWS", 7)
-    baseline(max_rows=40, ngram_max=1, min_count=2, c=1.0, without_markup=True)
+    run_baseline(max_rows=40, ngram_max=1, min_count=2, c=1.0, strip_markup=True)
     terms = TfidfVectorizer(min_df=2, sublinear_tf=True).fit(splits["train"]["text"][:40])
     assert read("metrics/baseline.json")["terms"] == len(terms.vocabulary_)
     assert read("metrics/baseline.json")["train"] == 40
 
 
 def test_the_texts_are_cleaned_as_the_encoders_are(splits):
-    def terms(without_markup: bool) -> int:
-        baseline(max_rows=1000, ngram_max=1, min_count=2, c=1.0, without_markup=without_markup)
+    def terms(strip_markup: bool) -> int:
+        run_baseline(max_rows=1000, ngram_max=1, min_count=2, c=1.0, strip_markup=strip_markup)
         return read("metrics/baseline.json")["terms"]
 
     plain = terms(True)
@@ -121,7 +122,7 @@ def test_the_texts_are_cleaned_as_the_encoders_are(splits):
 @pytest.mark.parametrize("name", UNSPACED)
 def test_characters_where_no_spaces_stand_between_words(splits, name):
     written = write_splits(UNSPACED[name])
-    baseline(**DEFAULTS)
+    run_baseline(**DEFAULTS)
     metrics = read("metrics/baseline.json")
     assert (metrics["terms_are"], metrics["learned"]) == ("characters", True)
     assert metrics["test_accuracy"] > 0.85
@@ -179,7 +180,7 @@ def a_password(rng: random.Random) -> str:
 )
 def test_a_baseline_that_learns_nothing_guesses_and_says_so(splits, rows, changes, reason):
     written = write_splits(rows)
-    baseline(**DEFAULTS | changes)
+    run_baseline(**DEFAULTS | changes)
     metrics, (table, metadata) = read("metrics/baseline.json"), read_table(BASELINE)
     read_by_it = written["train"]["label"][: changes.get("max_rows")]
     commonest = read_by_it.value_counts().sort_index().idxmax()
@@ -198,7 +199,7 @@ def test_few_texts(splits, monkeypatch, rows, in_folds):
     """Folds need five texts of two labels; with less, validation alone tells whether something was learned."""
     judged = []
     monkeypatch.setattr("stages.baseline.check_above_chance", lambda tables: judged.extend(map(len, tables)))
-    baseline(**DEFAULTS | {"max_rows": rows, "min_count": 1})
+    run_baseline(**DEFAULTS | {"max_rows": rows, "min_count": 1})
     assert judged == [in_folds, len(splits["validation"])]
     assert read("metrics/baseline.json")["learned"] is True
     assert read_table(BASELINE)[1] == {"learned": True}

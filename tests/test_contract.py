@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 from tiny import ROOT
 
-from classifier.runner.params import BOUND, PARAMS, STAGES, section_model, stage_function
+from classifier.runner.params import PARAMS, STAGES, places, section_model, stage_function
 from classifier.runner.versions import VERSIONS, locked_versions
 from classifier.scoring.files import CODE as SCORING_CODE
 from classifier.training.training import CODE
@@ -137,10 +137,9 @@ def test_stage(name):
     assert set(stage["deps"]) - set(code) - template <= earlier | {"data/local"}
 
     assert not function.__kwdefaults__  # params.yaml decides
-    expected = [name] if section_model(function) or "recipe" in function.__annotations__ else []
-    for argument in function.__annotations__:
-        expected += BOUND.get(argument, [])
-    assert sorted(param for param in stage["params"] if isinstance(param, str)) == sorted(set(expected))
+    expected = {*places(function).values()}
+    expected |= {selection for path in expected for selection in re.findall(r"\$\{(\w+)\}", path)}
+    assert {param for param in stage["params"] if isinstance(param, str)} == expected
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import read
-from local_data import local, write, write_csv
+from local_data import local, run_baseline, run_data, write, write_csv
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
@@ -14,12 +14,10 @@ from classifier.dataset.corrections import hexadecimal
 from classifier.errors import InputError
 from classifier.files.formats import write_table
 from classifier.files.places import DOUBTFUL, RAW
-from stages.baseline import baseline
-from stages.data import data
 from stages.report import read_csv
 
 NAMES = ["negative", "positive"]
-BASELINE = {"max_rows": 1000, "ngram_max": 1, "min_count": 1, "c": 1.0, "without_markup": True}
+BASELINE = {"max_rows": 1000, "ngram_max": 1, "min_count": 1, "c": 1.0, "strip_markup": True}
 
 
 @pytest.fixture(autouse=True)
@@ -34,13 +32,13 @@ def split(name: str) -> pd.DataFrame:
 def correct(rows: list[tuple[str, str]], seed: int = 1, **changes) -> dict:
     """What data.json says after a run with the (hash, label) rows as corrections."""
     write_csv("corrections.csv", rows, columns=("hash", "label"))
-    data(dataset=local(corrections="corrections.csv", **changes), seed=seed)
+    run_data(dataset=local(corrections="corrections.csv", **changes), seed=seed)
     return read("metrics/data.json")
 
 
 def test_train_alone_is_corrected():
     write_csv("a.csv", reviews(100))
-    data(dataset=local(), seed=1)
+    run_data(dataset=local(), seed=1)
     train, validation, test = split("train"), split("validation"), split("test")
     wrong, right, gone = train["text"][3], train["text"][4], train["text"][5]
     rows = [
@@ -63,7 +61,7 @@ def test_train_alone_is_corrected():
 def test_duplicates_are_corrected_as_the_one_that_is_kept():
     rows = reviews(100)
     write_csv("a.csv", [*rows, *[(text, 1 - label) for text, label in rows[:50]]])
-    data(dataset=local(), seed=1)
+    run_data(dataset=local(), seed=1)
     text, label = split("train").loc[0, ["text", "label"]]
     counts = correct([(hexadecimal(text), NAMES[1 - label])])
     assert (counts["labels_corrected"], counts["corrections_of_texts_not_in_train"]) == (1, 0)
@@ -89,7 +87,7 @@ def test_what_cannot_be_applied_is_refused(content, problem):
     if content is not None:
         write("corrections.csv", content.format(name))
     with pytest.raises(InputError) as error:
-        data(dataset=local(corrections="corrections.csv"), seed=1)
+        run_data(dataset=local(corrections="corrections.csv"), seed=1)
     assert str(error.value).startswith("data/local/corrections.csv: ")
     assert problem.format(name) in str(error.value)
     assert not RAW.exists()
@@ -103,7 +101,7 @@ def test_a_label_must_not_lose_all_its_texts():
 
 def test_an_empty_table_changes_nothing():
     write_csv("a.csv", reviews(100))
-    data(dataset=local(), seed=1)
+    run_data(dataset=local(), seed=1)
     train = split("train")
     assert correct([])["labels_corrected"] == 0
     pd.testing.assert_frame_equal(split("train"), train)
@@ -115,7 +113,7 @@ def test_doubtful_labels_are_those_that_the_other_folds_deny():
     rows.loc[[7, 30], "label"] = 1 - rows["label"]
     for name in ("train", "validation", "test"):
         write_table(RAW / f"{name}.parquet", rows, labels=NAMES)
-    baseline(**BASELINE)
+    run_baseline(**BASELINE)
     terms = TfidfVectorizer(sublinear_tf=True).fit_transform(rows["text"])
     probability = np.zeros(len(rows))
     for fit, rest in StratifiedKFold(5).split(terms, rows["label"]):
@@ -139,7 +137,7 @@ def test_of_a_label_with_few_texts_nothing_is_said():
         rows.loc[2 : 1 + rare, "label"] = 2
         for name in ("train", "validation", "test"):
             write_table(RAW / f"{name}.parquet", rows, labels=[*NAMES, "rare"])
-        baseline(**BASELINE)
+        run_baseline(**BASELINE)
         found = pd.read_csv(DOUBTFUL)
         assert set(found["text"]) >= set(rows["text"][:2])
         assert set(found["label"]) == {*NAMES} | expected
@@ -148,7 +146,7 @@ def test_of_a_label_with_few_texts_nothing_is_said():
     rows = pd.concat([only, rows[rows["label"] == 1].head(1)])
     for name in ("train", "validation", "test"):
         write_table(RAW / f"{name}.parquet", rows, labels=NAMES)
-    baseline(**BASELINE)
+    run_baseline(**BASELINE)
     assert pd.read_csv(DOUBTFUL).empty
 
 
@@ -158,7 +156,7 @@ def test_a_text_with_a_lone_carriage_return_is_read_as_it_was_written():
     rows.loc[0, "label"] = 1 - rows["label"][0]
     for name in ("train", "validation", "test"):
         write_table(RAW / f"{name}.parquet", rows, labels=NAMES)
-    baseline(**BASELINE)
+    run_baseline(**BASELINE)
     found = read_csv(DOUBTFUL, texts=["hash", "label", "others_say", "text"])
     assert found["text"][0] == rows["text"][0]
     assert (found["probability"] < 0.5).all()
@@ -168,11 +166,11 @@ def test_a_label_that_is_none_is_refused():
     write_csv("a.csv", rows := reviews(100))
     write("corrections.jsonl", f'{{"hash": "{hexadecimal(rows[0][0])}", "label": ["drop"]}}\n')
     with pytest.raises(InputError, match=r"line 1: unknown label \['drop'\]; use"):
-        data(dataset=local(corrections="corrections.jsonl"), seed=1)
+        run_data(dataset=local(corrections="corrections.jsonl"), seed=1)
     write_csv("a.csv", [(text, ("drop", "keep")[label]) for text, label in rows])
     write_csv("corrections.csv", [], columns=("hash", "label"))
     with pytest.raises(InputError, match="a label 'drop' of its own"):
-        data(dataset=local(corrections="corrections.csv", labels=["drop", "keep"]), seed=1)
+        run_data(dataset=local(corrections="corrections.csv", labels=["drop", "keep"]), seed=1)
 
 
 def test_planted_errors_are_found_and_correcting_them_helps():
@@ -190,12 +188,12 @@ def test_planted_errors_are_found_and_correcting_them_helps():
     noisy = table.assign(label=table["label"] ^ table["text"].isin(flipped))
     write_csv("a.csv", noisy.to_numpy())
     sizes = {"validation": 50, "test": 250}
-    data(dataset=local(**sizes), seed=1)
+    run_data(dataset=local(**sizes), seed=1)
     planted = flipped & set(split("train")["text"])
 
     def accuracy() -> float:
         """On the test texts, with the labels that they had before."""
-        baseline(**BASELINE)
+        run_baseline(**BASELINE)
         predicted = pd.read_parquet("data/baseline.parquet")["predicted"]
         return (predicted == split("test")["text"].map(rows)).mean()
 

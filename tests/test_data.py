@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from conftest import dvc, git, peak_memory, read, run_stages
-from local_data import local, write, write_csv, write_frame
+from local_data import local, run_data, write, write_csv, write_frame
 from pydantic import ValidationError
 from sklearn.model_selection import train_test_split
 from tiny import NEGATIVE, NEUTRAL, POSITIVE, ROOT, edit_params, reviews
@@ -25,7 +25,6 @@ from classifier.errors import InputError
 from classifier.files.formats import read_table
 from classifier.files.places import LOCAL, RAW
 from classifier.runner.params import STAGES
-from stages.data import data
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +61,7 @@ def test_stratified_sample_keeps_the_balance_and_every_row():
 def test_hold_out():
     rows = reviews(100)
     write_csv("a.csv", [*rows, (rows[0][0].upper(), rows[0][1]), (f" {rows[1][0]}\n", rows[1][1])])
-    data(dataset=local(), seed=1)
+    run_data(dataset=local(), seed=1)
     parts = splits()
     assert {name: len(part) for name, part in parts.items()} == {"train": 60, "validation": 20, "test": 20}
     assert {name: part["label"].sum() for name, part in parts.items()} == {"train": 30, "validation": 10, "test": 10}
@@ -85,7 +84,7 @@ def test_texts_with_several_labels():
     rows = reviews(100)
     other = [(text.upper(), 1 - label) for text, label in rows[:10]]
     write_csv("a.csv", [*rows, *other, *other[:3], rows[50], ("Cafe\u0301 film", 0), ("Caf\u00e9 film", 1)])
-    data(dataset=local(), seed=1)
+    run_data(dataset=local(), seed=1)
     summary = read("metrics/data.json")
     assert summary["conflicting_texts"] == 11
     assert summary["duplicates_dropped"] == 15
@@ -95,8 +94,8 @@ def test_texts_with_several_labels():
     assert dict(kept[["text", "label"]].to_numpy())["Cafe\u0301 film"] == 0  # the first
     write_csv("b.csv", [*rows[:20], *((text, 1 - label) for text, label in rows[:20])])
     with pytest.raises(InputError, match=r"and 3 are needed \(20 texts have several labels\); add rows"):
-        data(dataset=local(source={"train": "b.csv"}, conflicts="drop"), seed=1)
-    data(dataset=local(conflicts="drop"), seed=1)
+        run_data(dataset=local(source={"train": "b.csv"}, conflicts="drop"), seed=1)
+    run_data(dataset=local(conflicts="drop"), seed=1)
     summary = read("metrics/data.json")
     assert (summary["conflicting_texts"], summary["conflicting_rows_dropped"]) == (11, 25)
     assert summary["duplicates_dropped"] == 1  # of rows[50]
@@ -109,7 +108,7 @@ def test_a_text_with_several_labels_that_is_settled_by_hand_stays():
     write_csv("a.csv", [*rows, *((text, 1 - label) for text, label in rows[:10])])
     settled = "".join(f"{hexadecimal(text)},positive\n" for text, _ in rows[:4])
     write("corrections.csv", f"hash,label\n{settled}")
-    data(dataset=local(conflicts="drop", corrections="corrections.csv", validation=4, test=4), seed=1)
+    run_data(dataset=local(conflicts="drop", corrections="corrections.csv", validation=4, test=4), seed=1)
     summary, parts = read("metrics/data.json"), splits()
     assert (summary["conflicting_texts"], summary["conflicting_rows_dropped"]) == (10, 12)
     kept = pd.concat(parts.values())
@@ -127,7 +126,7 @@ def test_texts_with_several_labels_beside_an_official_test_split():
     write_csv("b.csv", [*rows[80:], turned[80], turned[1]])
     source = {"train": "a.csv", "test": "b.csv"}
     for conflicts, count in (("first", 79), ("drop", 78)):
-        data(dataset=local(source=source, test=None, validation=10, conflicts=conflicts), seed=1)
+        run_data(dataset=local(source=source, test=None, validation=10, conflicts=conflicts), seed=1)
         summary = read("metrics/data.json")
         assert (summary["conflicting_texts"], summary["conflicting_texts_in_test"]) == (4, 3)
         assert summary.get("conflicting_rows_dropped") == (2 if conflicts == "drop" else None)
@@ -142,7 +141,7 @@ def test_official_test_split():
     write_csv("a.csv", [*rows[:80], rows[5], (rows[2][0].upper(), rows[2][1])])
     write_csv("b.csv", [*rows[80:], rows[2], (rows[3][0].title(), rows[3][1]), rows[90]])
     both = {"train": "a.csv", "test": "b.csv"}
-    data(dataset=local(source=both, test=None), seed=1)
+    run_data(dataset=local(source=both, test=None), seed=1)
     parts = splits()
     summary = read("metrics/data.json")
     assert summary["official_test"] is True
@@ -155,7 +154,7 @@ def test_official_test_split():
     learned = pd.concat([parts["train"], parts["validation"]])
     assert len(learned) == 78
     assert not set(map(normalize, learned["text"])) & set(map(normalize, parts["test"]["text"]))
-    data(dataset=local(source=both, test=10), seed=1)  # a sample of the official split
+    run_data(dataset=local(source=both, test=10), seed=1)  # a sample of the official split
     assert len(read_table(RAW / "test.parquet")[0]) == 10
     summary = read("metrics/data.json")
     assert (summary["test"], summary["test_available"]) == (10, 23)
@@ -169,7 +168,7 @@ def test_validation_and_test_splits_of_the_source():
     write_csv("b.csv", [*rows[55:80], rows[79]])  # five of train's, one of them twice
     write_csv("c.csv", [*rows[75:], rows[0]])  # five of validation's, one of train's
     source = {"train": "a.csv", "validation": "b.csv", "test": "c.csv"}
-    data(dataset=local(source=source, validation=None, test=None), seed=1)
+    run_data(dataset=local(source=source, validation=None, test=None), seed=1)
     parts, summary = splits(), read("metrics/data.json")
     assert set(parts["test"]["text"]) == {text for text, _ in [*rows[75:], rows[0]]}
     assert sorted(parts["validation"]["text"]) == sorted(text for text, _ in rows[55:75])
@@ -179,7 +178,7 @@ def test_validation_and_test_splits_of_the_source():
     assert summary["train_texts_in_validation_dropped"] == 5
     assert summary["train_texts_in_test_dropped"] == summary["test_texts_in_train"] == 1
     assert summary["duplicates_dropped"] == 0
-    data(dataset=local(source={"train": "a.csv", "validation": "b.csv"}, validation=10, test=20), seed=1)
+    run_data(dataset=local(source={"train": "a.csv", "validation": "b.csv"}, validation=10, test=20), seed=1)
     parts = splits()
     assert {name: len(part) for name, part in parts.items()} == {"train": 35, "validation": 10, "test": 20}
     assert set(parts["validation"]["text"]) <= {text for text, _ in rows[55:80]}
@@ -206,7 +205,7 @@ def test_the_splits_are_those_of_a_table_in_memory(suffix, official, monkeypatch
     for name, frame in frames.items():
         write_frame(f"{name}.{suffix}", frame)
     source = {name: f"{name}.{suffix}" for name in frames}
-    data(dataset=local(source=source, validation=60, test=None if official else 0.25, train=150), seed=5)
+    run_data(dataset=local(source=source, validation=60, test=None if official else 0.25, train=150), seed=5)
 
     keys = {name: frame["text"].map(lambda text: " ".join(text.casefold().split())) for name, frame in frames.items()}
     kept, expected = ~keys["train"].duplicated(), {}
@@ -235,7 +234,7 @@ def test_the_splits_are_those_of_a_table_in_memory(suffix, official, monkeypatch
 )
 def test_a_file_that_changes_while_it_is_read_is_refused(monkeypatch, moment, change):
     paths = write_csv("a.csv", reviews(100)), write_csv("corrections.csv", [], columns=("hash", "label"))
-    data(dataset=local(), seed=1)
+    run_data(dataset=local(), seed=1)
     last, do = splits(), getattr(gathering, moment)
 
     def change_and_do(*args):
@@ -244,7 +243,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(monkeypatch, moment, ch
 
     monkeypatch.setattr(gathering, moment, change_and_do)
     with pytest.raises(InputError, match="data/local: a file changed while it was read"):
-        data(dataset=local(corrections="corrections.csv"), seed=2)
+        run_data(dataset=local(corrections="corrections.csv"), seed=2)
     assert all(splits()[name].equals(frame) for name, frame in last.items())
 
 
@@ -259,7 +258,7 @@ def test_memory_does_not_grow_with_the_texts(suffix):
         from stages.data import data
         from classifier.dataset import gathering
         gathering.CHUNK_BYTES = 2**22  # small files will do
-        data(dataset=local(source={"train": sys.argv[1]}, validation=100, test=100), seed=1)
+        run_data(dataset=local(source={"train": sys.argv[1]}, validation=100, test=100), seed=1)
     """
     peaks = []
     for rows in (10_000, 60_000):
@@ -276,14 +275,14 @@ def test_memory_does_not_grow_with_the_texts(suffix):
 
 def test_a_size_may_be_a_share_of_the_source():
     write_csv("a.csv", [*reviews(100), reviews(1)[0]])  # 100 different ones
-    data(dataset=local(train=0.5, validation=0.1, test=0.2), seed=1)
+    run_data(dataset=local(train=0.5, validation=0.1, test=0.2), seed=1)
     assert {name: len(part) for name, part in splits().items()} == {"train": 50, "validation": 10, "test": 20}
     by_share = {name: part["text"].tolist() for name, part in splits().items()}
-    data(dataset=local(train=50, validation=10, test=20), seed=1)
+    run_data(dataset=local(train=50, validation=10, test=20), seed=1)
     assert {name: part["text"].tolist() for name, part in splits().items()} == by_share
     for count in range(20, 30):  # whatever the rounding, what adds up to all fits
         write_csv("a.csv", reviews(count))
-        data(dataset=local(train=0.8, validation=0.1, test=0.1), seed=1)
+        run_data(dataset=local(train=0.8, validation=0.1, test=0.1), seed=1)
 
 
 @pytest.mark.parametrize(
@@ -299,7 +298,7 @@ def test_a_size_may_be_a_share_of_the_source():
 )
 def test_a_validation_split_without_a_size_is_a_fifth(rows, train, test, expected):
     write_csv("a.csv", reviews(rows))
-    data(dataset=local(train=train, validation=None, test=test), seed=1)
+    run_data(dataset=local(train=train, validation=None, test=test), seed=1)
     summary = read("metrics/data.json")
     assert (summary["train"], summary["validation"], summary["test"]) == expected
 
@@ -322,12 +321,12 @@ def test_a_label_needs_a_row_for_each_split():
     names = ["0", "1", "x"]
     told = "a.csv: column 'label': 2 different texts, apart from those in other splits, have the label 'x', and 3 are"
     with pytest.raises(InputError, match=re.escape(told)):
-        data(dataset=local(labels=names), seed=1)
+        run_data(dataset=local(labels=names), seed=1)
     write_csv("b.csv", [("fine", 1), ("poor", 0), ("queer", "x")])
-    data(dataset=local(labels=names, source={"train": "a.csv", "test": "b.csv"}, test=None, validation=0.5), seed=1)
+    run_data(dataset=local(labels=names, source={"train": "a.csv", "test": "b.csv"}, test=None, validation=0.5), seed=1)
     both = {"train": "a.csv", "validation": "b.csv", "test": "b.csv"}
     with pytest.raises(InputError, match=re.escape("b.csv: column 'label': 0 different texts, apart from")):
-        data(dataset=local(labels=names, source=both, test=None, validation=None), seed=1)
+        run_data(dataset=local(labels=names, source=both, test=None, validation=None), seed=1)
 
 
 @pytest.mark.parametrize(
@@ -343,7 +342,7 @@ def test_a_label_needs_a_row_for_each_split():
 def test_sizes_that_do_not_fit(sizes, problem):
     write_csv("a.csv", reviews(100))
     with pytest.raises(InputError, match=re.escape(f"params.yaml: {problem}")):
-        data(dataset=local(**sizes), seed=1)
+        run_data(dataset=local(**sizes), seed=1)
     assert not RAW.exists()
 
 

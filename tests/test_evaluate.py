@@ -19,7 +19,7 @@ from classifier.evaluation.metrics import (
 from classifier.files.formats import read_table, write_table
 from classifier.files.places import BASELINE, METRICS, PREDICTIONS, RAW, VALIDATION
 from classifier.predict.threshold import guaranteed_confidence
-from stages.evaluate import evaluate
+from stages.evaluate import EvaluateSettings, evaluate
 
 
 def test_reliability_by_hand():
@@ -148,10 +148,11 @@ def test_curves_are_thinned_and_keep_the_area():
 
 
 def test_texts_that_stand_in_train_are_left_out_of_a_second_accuracy(finished):
+    settings = EvaluateSettings(bins=15, target_accuracy=0.95, target_level=0.05, explained=0)
     raw, metadata = read_table(RAW / "test.parquet")
     for in_train in (np.arange(len(raw)) < 30, np.full(len(raw), True)):
         write_table(RAW / "test.parquet", raw.assign(in_train=in_train), **metadata)
-        evaluate(bins=15, target_accuracy=0.95, target_level=0.05, explained=0)
+        evaluate(settings=settings)
         result, predictions = read(METRICS / "evaluate.json"), read_table(PREDICTIONS)[0]
         if in_train.all():
             assert "accuracy_without_overlap" not in result

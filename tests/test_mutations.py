@@ -12,6 +12,7 @@ import pytest
 from conftest import contents, read
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from local_data import run_data
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from tiny import ROOT, reviews
@@ -20,8 +21,7 @@ from classifier.errors import InputError
 from classifier.files.formats import read_table
 from classifier.files.places import RAW
 from classifier.runner.messages import message_of
-from classifier.runner.params import STAGES, arguments, load_params, stage_function
-from stages.data import data
+from classifier.runner.params import STAGES, arguments, load_params, places, section_model, stage_function
 
 ROUNDS = int(os.environ.get("ROUNDS", "60"))
 within = settings(
@@ -93,8 +93,9 @@ def outcome(content: bytes | None = None) -> str | None:
 def check_taken(params, values: dict) -> None:
     assert_same(values, params.model_dump())
     for name in STAGES:
-        given = arguments(stage_function(name), params)
-        assert_same({key: value for key, value in (values.get(name) or {}).items() if key in given}, given)
+        if section_model(stage := stage_function(name)):
+            section = next(argument for argument, path in places(stage).items() if path == name)
+            assert_same(values[name], arguments(stage, params)[section].model_dump())
     source = values["models"][values["model"]]["source"]
     assert_same(source, arguments(stage_function("base_model"), params)["source"].model_dump())
 
@@ -233,7 +234,7 @@ def test_a_damaged_data_file(project, file):
     path.write_bytes(content)
     before = contents(project)
     try:
-        data(**local_arguments(suffix))
+        run_data(**local_arguments(suffix))
     except InputError as error:
         line = line_of(error)
         assert line.startswith((f"{path}: ", "params.yaml: ")), line

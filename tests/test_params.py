@@ -5,15 +5,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from conftest import contents, dvc, git, refusal, stages_run
 from tiny import edit_params
 
 from classifier.errors import InputError
+from classifier.params.settings import Param
 from classifier.runner.params import load_params
 from classifier.runner.run import run
-from stages.data import data
+from stages.data import DataSettings, data
 from stages.tokenize import tokenize
 from stages.train import train
 
@@ -186,7 +188,7 @@ def test_debug_shows_the_traceback(project, monkeypatch):
 
 
 def test_a_defect_keeps_its_traceback(project):
-    def data(*, seed: int):
+    def data(*, settings: Annotated[DataSettings, Param("data")]):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

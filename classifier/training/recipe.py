@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from classifier.params.catalogue import Entry, recorded
+from classifier.params.catalogue import recorded
+from classifier.params.settings import Settings
 
 Count = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -23,7 +24,7 @@ def balanced_or_by_label(given: Any) -> Any:
     return given
 
 
-class Recipe(Entry):
+class Recipe(Settings):
     """The section `train` of params.yaml, where each setting is explained."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
