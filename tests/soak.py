@@ -1,4 +1,4 @@
-"""The long form of tests/test_kill.py and tests/test_mutations.py: `make soak`.
+"""The long form of tests/pipeline/test_kill.py and tests/pipeline/test_mutations.py: `make soak`.
 
 Kills `dvc repro` at random moments, of a tiny project and of the pipeline itself, the latter in another folder and with
 links into DVC's cache, lets it finish, and compares dvc.lock and every output with those of an uninterrupted run; then
@@ -101,7 +101,7 @@ def soak(kills: int = 50, default_kills: int = 5, mutations: int = 500, seed: in
     failed = any(lost or differing or tracebacks for *_, lost, differing, tracebacks in table.values())
     if mutations:
         environment = os.environ | {"ROUNDS": str(mutations)}
-        pytest_run = [sys.executable, "-m", "pytest", "-q", "tests/test_mutations.py"]
+        pytest_run = [sys.executable, "-m", "pytest", "-q", "tests/pipeline/test_mutations.py"]
         failed |= bool(subprocess.run(pytest_run, cwd=ROOT, env=environment).returncode)
     sys.exit(failed)
 

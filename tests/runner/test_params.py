@@ -9,7 +9,7 @@ from typing import Annotated
 
 import pytest
 from conftest import contents, dvc, git, refusal, stages_run
-from tiny import edit_params
+from tiny import ROOT, edit_params
 
 from classifier.errors import InputError
 from classifier.params.settings import Param
@@ -196,7 +196,7 @@ def test_a_defect_keeps_its_traceback(project):
 
 
 def test_the_project_as_shipped_is_valid():
-    assert load_params(Path(__file__).parent.parent / "params.yaml").dataset == "imdb-wheel"
+    assert load_params(ROOT / "params.yaml").dataset == "imdb-wheel"
 
 
 def test_refused_repro_changes_no_output(finished, capfd):
