@@ -31,8 +31,11 @@ def offences(source: str) -> list[str]:
     return [f"line {line}: {name}" for line, name in sorted(found)]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "stages").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
-def test_stage_modules(path):
+MODULES = sorted(path for folder in ("stages", "classifier", "apps") for path in (ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules(path):
     assert offences(path.read_text()) == []
 
 
