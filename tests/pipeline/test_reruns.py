@@ -76,7 +76,7 @@ CODE = {
     **{f"stages/{stage}.py": {stage} for stage in STAGES},
     "stages/report.md.j2": {"report"},
     "classifier/errors.py": ALL,
-    "classifier/params": {"data", "base_model", "baseline", "train", "report"},
+    "classifier/params": ALL,
     "classifier/files": ALL,
     "classifier/sources": {"data", "base_model"},
     "classifier/text": {"data", "tokenize", "baseline", "train", "evaluate", "infer"},

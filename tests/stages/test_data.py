@@ -254,8 +254,7 @@ def test_memory_does_not_grow_with_the_texts(suffix):
     """Six times the rows, of 2 kB: all are read and written."""
     code = """if True:
         import sys
-        from local_data import local
-        from stages.data import data
+        from local_data import local, run_data
         from classifier.dataset import gathering
         gathering.CHUNK_BYTES = 2**22  # small files will do
         run_data(dataset=local(source={"train": sys.argv[1]}, validation=100, test=100), seed=1)

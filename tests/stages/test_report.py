@@ -36,8 +36,9 @@ PARAMS = load_params(ROOT / "params.yaml")
 
 
 def report_again(**changes) -> str:
-    """Another report with other settings than params.yaml's, as HTML."""
+    """Another report with other settings than params.yaml's, or with another method or recipe, as HTML."""
     given = arguments(report, load_params())
+    given |= {name: changes.pop(name) for name in ("method", "train") if name in changes}
     report(**given | {"settings": given["settings"].model_copy(update=changes)})
     return MARKDOWN.render(Path("metrics/report.md").read_text())
 
@@ -169,7 +170,7 @@ def test_what_was_chosen_is_said(finished):
     recipe = params.train.model_copy(update={"keep": "best", "class_weights": {"positive": 2.0}})
     data = {"labels_corrected": 3, "texts_dropped_by_hand": 2, "corrections_of_texts_not_in_train": 1}
     write_json(Path("metrics/data.json"), read("metrics/data.json") | data)
-    html = report_again(settings=params.model_copy(update={"train": recipe}))
+    html = report_again(train=recipe)
     table = rows(html)
     assert ["weights of the labels in the loss", "positive 2.0, 1 for others"] in table
     kept = read("metrics/training.json")["kept_step"]
@@ -179,7 +180,7 @@ def test_what_was_chosen_is_said(finished):
     above = {"target": 0.95, "level": 0.05, "validation_texts_needed": 60}
     write_json(Path("metrics/evaluate.json"), evaluation | {"above_threshold": above})
     recipe = recipe.model_copy(update={"class_weights": "balanced"})
-    table = rows(report_again(settings=params.model_copy(update={"train": recipe})))
+    table = rows(report_again(train=recipe))
     assert ["weights of the labels in the loss", "balanced"] in table
     assert "no confidence from which on 95.0% of the answers are right" in Path("metrics/report.md").read_text()
     for name, row in evaluation["labels"].items():
@@ -211,12 +212,12 @@ def test_an_early_end_is_said(finished):
     done = {"steps": 7, "short_epochs": 0.7, "epochs": 0.35}
     write_json(Path("metrics/training.json"), read("metrics/training.json") | done)
     recipe = load_params().train.model_copy(update={"short_epoch": 8})
-    html = report_again(settings=load_params().model_copy(update={"train": recipe}))
+    html = report_again(train=recipe)
     said = f"0.35, after 0.7 on 8 tokens of each text (7 steps in all, of {steps} that were planned)"
     assert ["epochs", said] in rows(html)
     assert "for 0.35 epochs, after a short one," in html
     write_json(Path("metrics/training.json"), read("metrics/training.json") | {"short_epochs": 0.7, "epochs": 0})
-    assert "for 0.7 short epochs gives" in report_again(settings=load_params().model_copy(update={"train": recipe}))
+    assert "for 0.7 short epochs gives" in report_again(train=recipe)
 
 
 def test_texts_with_several_labels_are_said(finished):
