@@ -17,7 +17,7 @@ import pandas as pd
 import typer
 
 from benchmarks.record import Record, in_turn, ratios, seconds
-from classifier.model.forward import logits, quiet
+from classifier.model.forward import logits, silence_libraries
 from classifier.runner.environment import SPINS
 from classifier.runner.params import arguments, load_params
 from classifier.text.tokens import open_tokens
@@ -31,7 +31,7 @@ def show_times() -> None:
     """Print the seconds of a step of the whole epoch, and of scoring some texts, alone and beside a program that has
     always something to do.
     """
-    quiet()
+    silence_libraries()
     settings = arguments(train, load_params())
     training = Training(**settings, tokens=open_tokens("train"), held_out=open_tokens("validation"))
     first = training.plan.short_epochs * training.plan.steps_per_epoch + 1

@@ -7,7 +7,7 @@ All validation texts are scored as after the last step, and a checkpoint is writ
 
 import itertools
 
-from classifier.model.forward import quiet
+from classifier.model.forward import silence_libraries
 from classifier.runner.command import no_arguments
 from classifier.runner.params import arguments, load_params
 from classifier.text.tokens import open_tokens
@@ -20,7 +20,7 @@ STEPS = 200
 def main() -> None:
     no_arguments("python -m benchmarks.first_steps", "python -m benchmarks.first_steps")
     settings = arguments(train, load_params())
-    quiet()
+    silence_libraries()
     training = Training(**settings, tokens=open_tokens("train"), held_out=open_tokens("validation"))
     for _ in itertools.islice(training.run(), STEPS):
         pass

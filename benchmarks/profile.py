@@ -14,7 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.record import Record
 from classifier.distributed.devices import device
-from classifier.model.forward import quiet
+from classifier.model.forward import silence_libraries
 from classifier.runner.params import arguments, load_params
 from classifier.text.tokens import open_tokens
 from classifier.training.training import Training
@@ -56,7 +56,7 @@ def step_times(training: Training, steps: range) -> tuple[float, dict[str, float
 
 def main(steps: Annotated[int, typer.Option(min=2, help="Of each epoch.")] = 24) -> None:
     """Print the table."""
-    quiet()
+    silence_libraries()
     record, table = Record("profile"), []
     settings = arguments(train, load_params())
     training = Training(**settings, tokens=open_tokens("train"), held_out=open_tokens("validation"))

@@ -34,7 +34,7 @@ from benchmarks.cost import Encoder
 from benchmarks.record import Record, in_turn, matrix_rate, ratios, seconds
 from classifier.files.formats import read_table, write_table
 from classifier.files.places import BASE, RAW
-from classifier.model.forward import quiet
+from classifier.model.forward import silence_libraries
 from classifier.model.loading import load_classifier
 from classifier.params.catalogue import Method
 from classifier.predict.classifier import Classifier
@@ -159,7 +159,7 @@ def main(
     precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="Of the trainings.")] = "fp32",
 ) -> None:
     """Print the table."""
-    quiet()
+    silence_libraries()
     record, model = Record("speed"), load_params().model
     rows, metadata = read_table(RAW / "train.parquet")
     tokenized_as = open_tokens("train").metadata

@@ -27,7 +27,7 @@ from benchmarks.windows import unused
 from classifier.distributed.devices import device, trains_in_bf16
 from classifier.files.formats import read_table
 from classifier.files.places import BASE, RAW
-from classifier.model.forward import logits, quiet
+from classifier.model.forward import logits, silence_libraries
 from classifier.runner.params import arguments, load_params
 from classifier.text.encoding import encode
 from classifier.text.tokens import open_tokens
@@ -127,7 +127,7 @@ def main(
     """Print the texts trained on, the seconds, the machine's matrix rate in GFLOP/s and the accuracy at each question,
     and in the end how far each came.
     """
-    quiet()
+    silence_libraries()
     record = Record("time_to_accuracy")
     rows, metadata = read_table(RAW / "train.parquet")
     texts, labels, classes = rows["text"].tolist(), rows["label"].tolist(), len(metadata["labels"])

@@ -34,7 +34,7 @@ from classifier.files.formats import read_table, write_csv, write_json, write_ta
 from classifier.files.places import ADAPTER, BASE, BASELINE, METRICS, PREDICTIONS, RAW, TOKENS
 from classifier.model.forward import logits
 from classifier.model.loading import load_classifier
-from classifier.model.probabilities import predictions
+from classifier.model.probabilities import prediction_columns
 from classifier.params.settings import Param, Settings
 from classifier.predict.explanation import explanation
 from classifier.predict.threshold import confidence_threshold, rows_needed
@@ -69,7 +69,7 @@ def evaluate(*, settings: Annotated[EvaluateSettings, Param("evaluate")]) -> Non
         return
     raw, metadata = read_table(RAW / "test.parquet")
     names, labels, config = metadata["labels"], raw["label"].to_numpy(), model.config
-    table, probabilities = raw.assign(**predictions(scores, names)), softmax(scores, axis=1)
+    table, probabilities = raw.assign(**prediction_columns(scores, names)), softmax(scores, axis=1)
     uncalibrated = softmax((scores - config.calibration_bias) * config.calibration_temperature, axis=1)
     before, after = (reliability(shares, labels, settings.bins) for shares in (uncalibrated, probabilities))
 

@@ -19,8 +19,8 @@ from tqdm import tqdm
 from classifier.distributed.processes import Processes
 from classifier.files.formats import write_csv, write_json
 from classifier.files.places import METRICS
-from classifier.model.forward import quiet
-from classifier.model.probabilities import predictions
+from classifier.model.forward import silence_libraries
+from classifier.model.probabilities import prediction_columns
 from classifier.model.saving import save_classifier
 from classifier.params.catalogue import Method, Model
 from classifier.params.settings import Param
@@ -40,7 +40,7 @@ def train(
     recipe: Annotated[Recipe, Param("train")],
 ) -> None:
     """Train, calibrate on validation, save."""
-    quiet()
+    silence_libraries()
     processes = Processes.joined()
     training = Training(recipe, model, method, open_tokens("train"), open_tokens("validation"), processes)
     if processes.first:
@@ -99,11 +99,11 @@ def validation_rows(scores: np.ndarray, labels: np.ndarray, temperature: float, 
     """The validation rows with label, predicted, confidence and probabilities; and unseen_confidence and unseen_right,
     by a calibration fitted on other rows, from which a threshold of confidence is chosen.
     """
-    unseen = predictions(calibrated_by_others(scores, labels), names)
+    unseen = prediction_columns(calibrated_by_others(scores, labels), names)
     return pd.DataFrame(
         {
             "label": labels,
-            **predictions(scores / temperature + bias, names),
+            **prediction_columns(scores / temperature + bias, names),
             "unseen_confidence": unseen["confidence"],
             "unseen_right": unseen["predicted"] == labels,
         }

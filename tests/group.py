@@ -20,15 +20,15 @@ from stages.train import train
 def take_steps(folder: Path) -> None:
     processes = Processes.joined()
     if not processes.first:  # other weights to begin with, as on another processor
-        with_method = of_training.with_method
+        apply_method = of_training.apply_method
 
         def moved(*given):
-            network = with_method(*given)
+            network = apply_method(*given)
             for parameter in network.parameters():
                 parameter.data += parameter.requires_grad
             return network
 
-        of_training.with_method = moved
+        of_training.apply_method = moved
     training = Training(
         **arguments(train, load_params()),
         tokens=open_tokens("train"),

@@ -1,4 +1,4 @@
-"""What of a classifier a method trains: one of peft's adapters, everything, or the head alone."""
+"""Choose what of a classifier trains: an adapter of peft, all weights, or the head alone."""
 
 import re
 from collections.abc import Iterator
@@ -9,8 +9,89 @@ from classifier.errors import InputError, out_of_memory
 from classifier.params.catalogue import Method
 
 
+def apply_method(model, head: list[str], method: Method, defaults: dict[str, Any], steps: int):
+    """Return the model prepared to train an adapter, all weights or the head alone, and with the other weights frozen.
+
+    The head's weights are fresh, so the head always trains in full: its layers are taken out of target_modules. If
+    target_modules has no other layers, there is no adapter, and only the head and modules_to_save train.
+
+    Args:
+        model: The classifier that build_classifier returns.
+        head: The names of the head's modules.
+        method: An entry of `methods:` in params.yaml.
+        defaults: The model's peft settings. Each is used if the method's config class has the setting and the method
+            does not set it.
+        steps: Planned steps of the optimizer, for AdaLoRA's schedule.
+
+    Raises:
+        InputError: peft or the encoder cannot use the method's settings.
+    """
+    if method.peft == "full":
+        return model
+    trained_modules = head
+    if method.peft != "head":
+        settings = peft_settings(model, head, method.peft, defaults, steps)
+        if settings.get("target_modules") != []:
+            return add_adapter(model, settings)
+        trained_modules = settings.get("modules_to_save", head)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = any(f".{module}." in f".{name}" for module in trained_modules)
+    return model
+
+
+def peft_settings(
+    model, head: list[str], method_settings: dict[str, Any], defaults: dict[str, Any], steps: int
+) -> dict[str, Any]:
+    """Return all settings of peft's config class. The method's settings have priority over the defaults.
+
+    Sizes of the encoder and AdaLoRA's schedule, which no one has to set, have the lowest priority. Arguments and errors
+    are those of `apply_method`.
+    """
+    from peft import PEFT_TYPE_TO_CONFIG_MAPPING
+
+    defaults = {
+        # AdaLoRA trains the first tenth of the steps at full rank and the last two fifths at the final rank, roughly
+        # the shares of Zhang et al. 2023.
+        "total_step": steps,
+        "tinit": steps // 10,
+        "tfinal": 2 * steps // 5,
+        # Methods that learn a prompt need these sizes. peft finds them for some encoders only.
+        "token_dim": model.config.hidden_size,
+        "num_layers": model.config.num_hidden_layers,
+        "num_attention_heads": model.config.num_attention_heads,
+        "num_transformer_submodules": 1,
+        **defaults,
+    }
+    peft_type = str(method_settings.get("peft_type"))
+    if peft_type not in PEFT_TYPE_TO_CONFIG_MAPPING:
+        raise settings_error(f"peft_type: {peft_type!r} is not a method of peft; one is LORA")
+    if isinstance(method_settings.get("target_modules"), str):  # a pattern or all-linear, which selects layers, too
+        defaults.pop("layers_to_transform", None)
+    known = PEFT_TYPE_TO_CONFIG_MAPPING[peft_type].__dataclass_fields__
+    settings = {name: value for name, value in defaults.items() if name in known} | method_settings
+    if "modules_to_save" in known:
+        modules = settings.get("modules_to_save") or []
+        if not isinstance(modules, list):
+            raise settings_error(f"modules_to_save: {modules!r} is not a list; give a list of names of modules")
+        check_layers(model, "modules_to_save", modules)
+        settings["modules_to_save"] = sorted({*head, *modules})
+    if isinstance(targets := settings.get("target_modules"), list):
+        check_layers(model, "target_modules", targets)
+        settings["target_modules"] = [name for name in targets if not is_in_head(name, model, head)]
+    return settings
+
+
 def check_layers(model, setting: str, names: list[str]) -> None:
-    """Raises InputError if no layer of the model bears one of the names; peft looks only whether any of them does."""
+    """Check that the model has layers of all names. peft only checks that it has a layer of one of them.
+
+    Args:
+        model: The classifier.
+        setting: The setting of peft that lists the names, for the error.
+        names: Ends of layers' names, such as "query" or "layer.0.intermediate".
+
+    Raises:
+        InputError: The model has no layer of some name.
+    """
     import torch
 
     layers = {f".{name}": layer for name, layer in model.named_modules()}
@@ -22,107 +103,76 @@ def check_layers(model, setting: str, names: list[str]) -> None:
             )
 
 
-def stands_in(head: list[str], name: str, model) -> bool:
-    """Whether all layers of the model that bear the name are a module of the head or stand inside one."""
+def is_in_head(name: str, model, head: list[str]) -> bool:
+    """Return whether all layers of this name are modules of the head or inside one."""
     layers = [layer for layer, _ in model.named_modules() if f".{layer}".endswith(f".{name}")]
     return all(layer.split(".")[0] in head for layer in layers)
 
 
-def with_method(model, head: list[str], method: Method, defaults: dict[str, Any], steps: int):
-    """The model with what the method trains set to require gradients, and the rest frozen.
+def add_adapter(model, settings: dict[str, Any]):
+    """Return the model wrapped by peft, with an adapter of these settings and fast modules for it.
 
-    defaults: peft settings under the method's own, where its config class knows them. The head, whose weights are
-    fresh, always trains in full, beside modules_to_save: its layers are taken out of target_modules, and if no others
-    stand there, these modules are all that trains. Raises InputError for settings that peft or the encoder cannot use.
+    Raises:
+        InputError: peft or the encoder cannot use the settings.
     """
-    if method.peft == "full":
-        return model
-    in_full = head
-    if method.peft != "head":
-        settings = peft_settings(model, head, method.peft, defaults, steps)
-        if settings.get("target_modules") != []:
-            return adapted(model, settings)
-        in_full = settings.get("modules_to_save", head)
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad = any(f".{module}." in f".{name}" for module in in_full)
-    return model
-
-
-def peft_settings(model, head: list[str], own: dict[str, Any], defaults: dict[str, Any], steps: int) -> dict[str, Any]:
-    """All settings of peft's config class: the method's own, over the model's and those that follow from the model."""
-    from peft import PEFT_TYPE_TO_CONFIG_MAPPING
-
-    defaults = {
-        # AdaLoRA: the first tenth of the steps at full rank, the last two fifths at the final one, roughly the
-        # shares of Zhang et al. 2023.
-        "total_step": steps,
-        "tinit": steps // 10,
-        "tfinal": 2 * steps // 5,
-        # Methods that learn a prompt: peft finds these for some encoders only.
-        "token_dim": model.config.hidden_size,
-        "num_layers": model.config.num_hidden_layers,
-        "num_attention_heads": model.config.num_attention_heads,
-        "num_transformer_submodules": 1,
-        **defaults,
-    }
-    if (kind := str(own.get("peft_type"))) not in PEFT_TYPE_TO_CONFIG_MAPPING:
-        raise refusal(f"peft_type: {kind!r} is none of peft's; one is LORA")
-    if isinstance(own.get("target_modules"), str):  # a pattern, or all-linear, which says of which layers, too
-        defaults.pop("layers_to_transform", None)
-    known = PEFT_TYPE_TO_CONFIG_MAPPING[kind].__dataclass_fields__
-    settings = {name: value for name, value in defaults.items() if name in known} | own
-    if "modules_to_save" in known:  # the head's fresh weights always, beside the method's own
-        more = settings.get("modules_to_save") or []
-        if not isinstance(more, list):
-            raise refusal(f"modules_to_save: a list is needed, not {more!r}")
-        check_layers(model, "modules_to_save", more)
-        settings["modules_to_save"] = sorted({*head, *more})
-    if isinstance(targets := settings.get("target_modules"), list):
-        check_layers(model, "target_modules", targets)
-        settings["target_modules"] = [name for name in targets if not stands_in(head, name, model)]
-    return settings
-
-
-def adapted(model, settings: dict[str, Any]):
-    """The model with peft's adapter of these settings on it."""
     import torch
-    from peft import AdaLoraConfig, get_peft_config, get_peft_model
+    from peft import get_peft_config, get_peft_model
 
-    from classifier.model.fast.lora import fast_lora
+    from classifier.model.fast.modules import use_fast_modules
 
-    with peft_errors_refused():
+    with refuse_peft_errors():
         config = get_peft_config({**settings, "task_type": "SEQ_CLS"})
-    if isinstance(config, AdaLoraConfig) and config.target_r >= config.init_r:
-        raise refusal(f"target_r: {config.target_r} is not below init_r, {config.init_r}; lower it")
-    if isinstance(config, AdaLoraConfig) and config.deltaT < 1:
-        raise refusal(f"deltaT: {config.deltaT} is no number of steps; raise it to 1 or more")
-    if (init := str(getattr(config, "init_lora_weights", ""))).startswith("pissa_niter"):
-        raise refusal(f"init_lora_weights: {init} takes from the base's weights what loading draws anew; take pissa")
-    virtual = getattr(config, "num_virtual_tokens", None)
-    limit = getattr(model.config, "max_position_embeddings", None)
-    if virtual and limit and virtual + 2 > limit:
-        raise refusal(
-            f"num_virtual_tokens: {virtual} leave no room for a text below the model's limit of {limit}; lower it"
-        )
-    with peft_errors_refused():
+    check_adapter(config, getattr(model.config, "max_position_embeddings", None))
+    with refuse_peft_errors():
         model = get_peft_model(model, config)
-        with torch.no_grad():  # an encoder that cannot take a prefix says so only here
+        with torch.no_grad():  # only a forward pass shows that an encoder cannot take a prefix
             model(input_ids=torch.zeros((1, 2), dtype=torch.long))
-    fast_lora(model)
+    use_fast_modules(model)
     return model
 
 
-def refusal(problem: str) -> InputError:
+def check_adapter(config, max_positions: int | None) -> None:
+    """Check settings that peft accepts, but that fail or train something else later on.
+
+    Args:
+        config: A peft config.
+        max_positions: The most tokens that the encoder reads. None: the encoder's config does not say.
+
+    Raises:
+        InputError: A setting is outside of its range.
+    """
+    from peft import AdaLoraConfig
+
+    if isinstance(config, AdaLoraConfig) and config.target_r >= config.init_r:
+        raise settings_error(f"target_r: {config.target_r} is not below init_r, {config.init_r}; lower it")
+    if isinstance(config, AdaLoraConfig) and config.deltaT < 1:
+        raise settings_error(f"deltaT: {config.deltaT} is not a number of steps; raise it to 1 or more")
+    # pissa_niter draws a random decomposition of the base's weights, and loading draws another one.
+    if (init := str(getattr(config, "init_lora_weights", ""))).startswith("pissa_niter"):
+        raise settings_error(f"init_lora_weights: {init} is random, so the adapter cannot be loaded again; use pissa")
+    virtual = getattr(config, "num_virtual_tokens", None)
+    if virtual and max_positions and virtual + 2 > max_positions:
+        raise settings_error(
+            f"num_virtual_tokens: {virtual} leave no room for a text below the model's limit of {max_positions}; "
+            "lower it"
+        )
+
+
+def settings_error(problem: str) -> InputError:
+    """Return the error of a wrong peft setting. problem: the setting, what is wrong and how to fix it."""
     return InputError(f"params.yaml: the peft settings of the method: {problem}")
 
 
 @contextmanager
-def peft_errors_refused() -> Iterator[None]:
-    """What peft raises for settings that it cannot use, as the user's mistake; only its own calls stand inside."""
+def refuse_peft_errors() -> Iterator[None]:
+    """Turn the errors that peft raises for unusable settings into InputErrors; put only calls of peft inside.
+
+    Running out of memory is not a wrong setting: such an error passes unchanged.
+    """
     kinds = (ValueError, TypeError, LookupError, AttributeError, AssertionError, ImportError, RuntimeError, re.error)
     try:
         yield
     except kinds as error:
         if out_of_memory(error):
             raise
-        raise refusal((str(error) or repr(error)).splitlines()[0]) from error
+        raise settings_error((str(error) or repr(error)).splitlines()[0]) from error

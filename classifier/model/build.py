@@ -1,34 +1,35 @@
-"""The classifier built of models/base and a fresh head, ready for a method."""
+"""Build the classifier that a training starts from: the encoder of models/base under a fresh head."""
 
 import bisect
 
 from classifier.errors import InputError, out_of_memory
 from classifier.files.places import BASE
+from classifier.model.checking import check_files
 
 
-def classifier(labels: list[str], dropout: float | None):
-    """(model, names of the head's modules): models/base under a classification head with fresh weights.
+def build_classifier(labels: list[str], dropout: float | None, bf16_on_cpu: bool = False):
+    """Return the encoder of models/base under a classification head with fresh weights, and the head's modules.
 
-    dropout: of the pretrained network; None keeps the checkpoint's own. Raises InputError if models/base lacks weights
-    of the encoder itself.
+    Args:
+        labels: Label names, in the order of the labels' numbers.
+        dropout: Dropout probability of the pretrained network. None keeps those of the checkpoint.
+        bf16_on_cpu: Whether the classifier will train on a CPU under autocast to bf16.
+
+    Returns:
+        (model, head): a sequence classifier of transformers in fp32, with fast modules (see fast/modules.py), and the
+        sorted names of its modules that form the head, such as ["classifier", "pre_classifier"].
+
+    Raises:
+        InputError: A file of models/base is missing or damaged, the checkpoint lacks weights of the encoder, or its
+            head does not end in a linear layer with a bias.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+    from transformers import AutoModelForSequenceClassification
 
-    from classifier.model.fast.first_token import first_token_only
-    from classifier.model.fast.mpnet import fused_attention
+    from classifier.model.fast.modules import use_fast_modules
 
-    config = AutoConfig.from_pretrained(
-        BASE,
-        local_files_only=True,
-        id2label=dict(enumerate(labels)),
-        label2id={v: k for k, v in enumerate(labels)},
-        problem_type="single_label_classification",  # whatever the checkpoint was for; pipeline() goes by it
-    )
-    if dropout is not None:
-        for name, value in config.to_dict().items():
-            if "dropout" in name and isinstance(value, float):
-                setattr(config, name, dropout)
+    check_files(BASE)
+    config = classifier_config(labels, dropout)
     model, loading = AutoModelForSequenceClassification.from_pretrained(
         BASE,
         config=config,
@@ -39,65 +40,121 @@ def classifier(labels: list[str], dropout: float | None):
         ignore_mismatched_sizes=True,  # the head of a checkpoint that was fine-tuned for another number of labels
     )
     fresh = loading["missing_keys"] | {key for key, *_ in loading["mismatched_keys"]}
-    encoder = f"{model.base_model_prefix}."
-    head = {key.removeprefix(encoder).split(".")[0] for key in fresh}
-    # A checkpoint that was fine-tuned for other labels has weights for a part of the head: all of it trains.
-    head |= {name.split(".")[0] for name, _ in model.named_parameters() if not name.startswith(encoder)}
-    if lacking := sorted(key for key in fresh if key.startswith(encoder) and not key.startswith(f"{encoder}pooler.")):
-        raise InputError(
-            f"{BASE}: the checkpoint lacks {len(lacking)} weights of the encoder, {lacking[0]} for one: "
-            f"it is no {config.model_type} as transformers has it; choose another model"
-        )
+    check_checkpoint(model, fresh)
     last = [name for name, module in model.named_children() if any(True for _ in module.parameters())][-1]
     if not any(key.startswith(f"{last}.") for key in fresh):  # fine-tuned for as many labels, but for another task
         setattr(model, last, getattr(AutoModelForSequenceClassification.from_config(config), last))
+    use_fast_modules(model, bf16_on_cpu)
+    return model, head_modules(model, fresh)
+
+
+def classifier_config(labels: list[str], dropout: float | None):
+    """Return the config of models/base for these labels and this dropout. Arguments: as in `build_classifier`."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(
+        BASE,
+        local_files_only=True,
+        id2label=dict(enumerate(labels)),
+        label2id={name: number for number, name in enumerate(labels)},
+        problem_type="single_label_classification",  # pipeline() reads it; the checkpoint's may be another one
+    )
+    if dropout is not None:
+        for name, value in config.to_dict().items():
+            if "dropout" in name and isinstance(value, float):
+                setattr(config, name, dropout)
+    return config
+
+
+def check_checkpoint(model, fresh: set[str]) -> None:
+    """Check that the encoder has its pretrained weights, and the head a layer for the calibration to set.
+
+    A pooler may have fresh weights, as the head has.
+
+    Args:
+        model: The classifier, loaded from the checkpoint.
+        fresh: The names of the weights that the checkpoint lacked or had in another shape.
+
+    Raises:
+        InputError: The checkpoint lacks weights of the encoder, or the logits do not come from a linear layer with a
+            bias.
+    """
+    encoder, kind = f"{model.base_model_prefix}.", model.config.model_type
+    lacking = sorted(key for key in fresh if key.startswith(encoder) and not key.startswith(f"{encoder}pooler."))
+    if lacking:
+        raise InputError(
+            f"{BASE}: the checkpoint lacks {len(lacking)} weights of the encoder that {kind} has in transformers, "
+            f"{lacking[0]} for example; choose another model"
+        )
     if getattr(last_layer(model), "bias", None) is None:
         raise InputError(
-            f"{BASE}: the head of {config.model_type} ends in no linear layer with a bias, which the calibration sets; "
+            f"{BASE}: the head of {kind} does not end in a linear layer with a bias, which the calibration sets; "
             "choose another model"
         )
-    first_token_only(model)
-    fused_attention(model)
-    return model, sorted(head)
 
 
 def last_layer(model):
-    """The linear layer that the logits come from, under a method of peft or not; None if it is of another kind."""
+    """Return the linear layer that the logits come from; None if they come from a layer of another kind.
+
+    model: a sequence classifier, wrapped by peft or not. The layers of a learned prompt are not searched: one may be as
+    wide as there are labels.
+    """
     import torch
 
-    network = model.get_base_model() if hasattr(model, "get_base_model") else model  # without a prompt's own layers
+    network = model.get_base_model() if hasattr(model, "get_base_model") else model
     linear = [module for module in network.modules() if isinstance(module, torch.nn.Linear)]
     return next((module for module in reversed(linear) if module.out_features == model.config.num_labels), None)
 
 
-def check_length(network, longest: int) -> None:
-    """Raises InputError if the network, which is on the CPU, cannot read a text of so many tokens: it is given one.
+def head_modules(model, fresh: set[str]) -> list[str]:
+    """Return the sorted names of the modules of the head: those outside of the encoder, or with fresh weights.
 
-    What a config states of the positions does not tell: some encoders keep two of them free, a learned prompt takes its
-    own, and others state nothing.
+    A checkpoint that was fine-tuned for other labels has weights for a part of the head. All of the head trains.
+
+    fresh: as in `check_checkpoint`.
     """
+    encoder = f"{model.base_model_prefix}."
+    head = {key.removeprefix(encoder).split(".")[0] for key in fresh}
+    head |= {name.split(".")[0] for name, _ in model.named_parameters() if not name.startswith(encoder)}
+    return sorted(head)
+
+
+def check_length(network, max_length: int) -> None:
+    """Check that the network can read a text of max_length tokens, by giving it one.
+
+    The limit does not follow from an encoder's config. Some encoders keep two of their positions free, a learned prompt
+    takes positions, and some configs state no limit.
+
+    Args:
+        network: A sequence classifier on the CPU, wrapped by peft or not. It is left in evaluation mode.
+        max_length: Tokens of the longest text, special tokens included.
+
+    Raises:
+        InputError: The network cannot read the text. The message has the largest number of tokens that it can read.
+    """
+    import torch
 
     def failure(length: int) -> Exception | None:
-        import torch
-
+        """Return the error that a text of this many tokens raises; None if there is none."""
         ids = torch.full((1, length), 1 if network.config.pad_token_id != 1 else 0)
         try:
             with torch.inference_mode():
                 network.eval()(input_ids=ids, attention_mask=torch.ones_like(ids))
-        except (AssertionError, IndexError, RuntimeError, ValueError) as error:  # each encoder has its own
+        except (AssertionError, IndexError, RuntimeError, ValueError) as error:  # encoders raise different errors
             if out_of_memory(error):
                 raise
             return error
         return None
 
-    if (error := failure(longest)) is None:
+    if (error := failure(max_length)) is None:
         return
-    most = bisect.bisect_left(range(longest), True, key=lambda length: failure(length + 1) is not None)
+    limit = bisect.bisect_left(range(max_length), True, key=lambda length: failure(length + 1) is not None)
+    reason = (str(error) or repr(error)).splitlines()[0]
+    if not limit:
+        raise InputError(f"{BASE}: the model cannot read a text: {reason}; choose another model") from error
     virtual = getattr(getattr(network, "active_peft_config", None), "num_virtual_tokens", 0)
-    beside = f" beside the method's {virtual} virtual tokens" if virtual else ""
-    told = (str(error) or repr(error)).splitlines()[0]
-    if not most:
-        raise InputError(f"{BASE}: the model cannot read a text: {told}; choose another model") from error
+    prompt = f" beside the method's {virtual} virtual tokens" if virtual else ""
     raise InputError(
-        f"params.yaml: tokenize.max_length: the model cannot read {longest} tokens{beside}; lower it to {most} ({told})"
+        f"params.yaml: tokenize.max_length: the model cannot read {max_length} tokens{prompt}; lower it to {limit} "
+        f"({reason})"
     ) from error

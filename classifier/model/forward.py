@@ -1,4 +1,4 @@
-"""The classifier's forward pass, shared by train, evaluate and infer."""
+"""The classifier's forward pass over many rows, shared by train, evaluate and infer."""
 
 from collections.abc import Iterator
 
@@ -8,52 +8,74 @@ from tqdm import tqdm
 from classifier.distributed.processes import ALONE, Processes
 from classifier.text.tokens import Tokens
 
-# Of a batch, padding included: on a CPU larger ones are no faster and cost memory, on a GPU smaller ones leave it idle.
-TOKENS, GPU_TOKENS = 4096, 32768
+# Tokens of a batch, padding included. On a CPU larger batches are no faster and cost memory; on a GPU smaller ones
+# leave it idle.
+TOKENS_PER_BATCH, TOKENS_PER_GPU_BATCH = 4096, 32768
 
 
-def quiet() -> None:
-    """Leave progress to our own bars; errors still show."""
+def silence_libraries() -> None:
+    """Switch off the progress bars of transformers and those warnings that a user can do nothing about.
+
+    Errors still show. The pipeline draws its own progress bars.
+    """
     import warnings
 
     import transformers
 
-    # Nothing that a user could fix: peft 0.21 asks transformers for an attribute by its old name, finds AdaLoRA's
-    # ranks, which it restores elsewhere, unused, and takes a matrix whose rank is now 0 for a shard of another.
+    # peft 0.21 asks transformers for an attribute by its old name.
     warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+    # peft 0.21 does not use the saved ranks of AdaLoRA here, and restores them elsewhere.
     warnings.filterwarnings("ignore", "The following rank_pattern keys did not match", RuntimeWarning)
+    # peft 0.21 takes a matrix whose rank AdaLoRA has lowered to 0 for a shard of another matrix.
     warnings.filterwarnings("ignore", r"Adapter .* LoRA tensor\(s\) have invalid shape", UserWarning)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
 
 
-def pad(sequences: list[np.ndarray], pad_id: int, multiple: int = 1, limit: int | None = None):
-    """Token ids of different lengths as a batch: input_ids and attention_mask, both (rows, tokens) int64; tokens are
-    those of the longest row, or the next multiple, but not above the limit. The collator of transformers does the same
-    by way of lists and the tokenizer.
+def pad_batch(sequences: list[np.ndarray], pad_id: int, multiple: int = 1, max_length: int | None = None):
+    """Return token ids of different lengths as one batch of equal lengths.
+
+    The collator of transformers does the same by way of lists and the tokenizer.
+
+    Args:
+        sequences: The token ids of each row, (ids,).
+        pad_id: The token id of padding.
+        multiple: The batch's length is that of the longest row, rounded up to a multiple of this number.
+        max_length: Upper limit of the batch's length in tokens, at least that of the longest row. None: no limit.
+
+    Returns:
+        {"input_ids": ids, "attention_mask": mask}, both (rows, tokens) int64; the mask is 1 for tokens, 0 for padding.
     """
     import torch
-    from torch.nn.functional import pad
+    from torch.nn import functional
     from torch.nn.utils.rnn import pad_sequence
 
     rows = [torch.tensor(ids, dtype=torch.int64) for ids in sequences]
     ids = pad_sequence(rows, batch_first=True, padding_value=pad_id)
     mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
-    more = -ids.shape[1] % multiple
-    if limit is not None:
-        more = min(more, limit - ids.shape[1])
-    return {"input_ids": pad(ids, (0, more), value=pad_id), "attention_mask": pad(mask, (0, more))}
+    added = -ids.shape[1] % multiple
+    if max_length is not None:
+        added = min(added, max_length - ids.shape[1])
+    ids, mask = functional.pad(ids, (0, added), value=pad_id), functional.pad(mask, (0, added))
+    return {"input_ids": ids, "attention_mask": mask}
 
 
-def batches(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
-    """Row numbers by falling length, so that a batch needs little padding and the first shows the peak of memory.
+def batches_by_length(lengths: np.ndarray, max_tokens: int) -> Iterator[np.ndarray]:
+    """Yield the row numbers of each batch, the longest rows first.
 
-    lengths: (rows,). Each batch has at most `tokens` tokens, padding included, or a single row.
+    Rows of similar length need little padding, and the first batch shows the peak of memory.
+
+    Args:
+        lengths: The number of tokens of each row, (rows,).
+        max_tokens: The most tokens of a batch, padding included. A longer row is a batch of its own.
+
+    >>> [rows.tolist() for rows in batches_by_length(np.array([3, 10, 4, 9]), 20)]
+    [[1, 3], [2, 0]]
     """
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
-        stop = start + max(1, tokens // int(lengths[order[start]]))
+        stop = start + max(1, max_tokens // int(lengths[order[start]]))
         yield order[start:stop]
         start = stop
 
@@ -61,32 +83,50 @@ def batches(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
 def logits(
     model, sequences: Tokens | list[np.ndarray], desc: str | None = None, processes: Processes = ALONE
 ) -> np.ndarray:
-    """(texts, labels) float32, in their order: of each sequence, or the mean of a text's windows. Leaves the model in
-    evaluation mode.
+    """Return the logits of each text, (texts, labels) float32, in the order of the texts.
 
-    Several processes share the batches, which are the same for any number of them, and so are the bytes of the result.
+    The model is left in evaluation mode. The batches are the same for any number of processes, and so are the bytes of
+    the result: processes share the batches and each receives all logits.
+
+    Args:
+        model: A sequence classifier of transformers, wrapped by peft or not.
+        sequences: The token ids of each row. In Tokens a text may have several rows, its windows; the text's logits are
+            then the mean of theirs.
+        desc: Label of the progress bar. None: no bar.
+        processes: The processes that share the batches; all of them have to call this function.
     """
     import torch
 
     model.eval()
-    mapped = isinstance(sequences, Tokens)
-    lengths = sequences.lengths if mapped else np.array([len(ids) for ids in sequences])
-    out = np.zeros((len(sequences), model.config.num_labels), dtype=np.float32)
-    mine = processes.share([*batches(lengths, GPU_TOKENS if model.device.type == "cuda" else TOKENS)])
+    is_split = isinstance(sequences, Tokens)
+    lengths = sequences.lengths if is_split else np.array([len(ids) for ids in sequences])
+    scores = np.zeros((len(sequences), model.config.num_labels), dtype=np.float32)
+    max_tokens = TOKENS_PER_GPU_BATCH if model.device.type == "cuda" else TOKENS_PER_BATCH
+    batches = processes.share([*batches_by_length(lengths, max_tokens)])
     with (
         torch.inference_mode(),
-        tqdm(total=sum(map(len, mine)), desc=desc, unit="text", disable=None if desc else True, leave=False) as bar,
+        tqdm(total=sum(map(len, batches)), desc=desc, unit="text", disable=None if desc else True, leave=False) as bar,
     ):
-        for rows in mine:
-            batch = pad(sequences[rows] if mapped else [sequences[row] for row in rows], model.config.pad_token_id)
-            batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
-            out[rows] = model(**batch).logits.float().cpu().numpy()
+        for rows in batches:
+            ids = sequences[rows] if is_split else [sequences[row] for row in rows]
+            inputs = pad_batch(ids, model.config.pad_token_id)
+            inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
+            scores[rows] = model(**inputs).logits.float().cpu().numpy()
             bar.update(len(rows))
-    out = processes.sum(torch.from_numpy(out)).numpy()
-    return mean_by_text(out, sequences.texts) if mapped and sequences.texts is not None else out
+    scores = processes.sum(torch.from_numpy(scores)).numpy()
+    return mean_by_text(scores, sequences.texts) if is_split and sequences.texts is not None else scores
 
 
 def mean_by_text(scores: np.ndarray, texts: np.ndarray) -> np.ndarray:
-    """(texts, labels), of scores (windows, labels). texts: (windows,), the number of each one's text, rising."""
+    """Return the mean logits of each text's windows, (texts, labels).
+
+    Args:
+        scores: The logits of each window, (windows, labels).
+        texts: The number of each window's text, (windows,), rising.
+
+    >>> mean_by_text(np.array([[1.0, 0.0], [3.0, 2.0], [5.0, 5.0]]), np.array([0, 0, 1]))
+    array([[2., 1.],
+           [5., 5.]])
+    """
     _, starts, counts = np.unique(texts, return_index=True, return_counts=True)
     return np.add.reduceat(scores, starts) / counts[:, None].astype(scores.dtype)

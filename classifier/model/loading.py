@@ -1,4 +1,4 @@
-"""The trained classifier, loaded to score."""
+"""Load the trained classifier to score texts."""
 
 import contextlib
 from typing import Any
@@ -8,66 +8,79 @@ from classifier.errors import InputError
 from classifier.files.digests import digest_of
 from classifier.files.formats import read_json
 from classifier.files.places import ADAPTER, BASE
-from classifier.model.forward import quiet
-
-
-def check_folders() -> None:
-    """Raises InputError if models/base or models/adapter is missing."""
-    for folder, step in ((BASE, "base_model"), (ADAPTER, "train")):
-        if not (folder / "config.json").is_file():
-            raise InputError(f"{folder}: no model there; make it with `dvc repro {step}` or `dvc checkout {folder}`")
-
-
-def trained_settings() -> dict[str, Any]:
-    """models/adapter/config.json. Raises InputError if models/ lacks a folder, or an older version made the adapter."""
-    check_folders()
-    settings = read_json(ADAPTER / "config.json")
-    if "trained" not in settings:
-        raise InputError(f"{ADAPTER}: made by an older version of the code; `dvc repro train` makes it anew")
-    return settings
+from classifier.model.checking import check_files, check_folders
+from classifier.model.forward import silence_libraries
 
 
 def load_classifier():
-    """(model, tokenizer) of models/adapter on models/base, merged where the method can be, ready to score.
+    """Return the model of models/adapter on models/base and its tokenizer, ready to score on the device of DEVICE.
 
-    Raises InputError if a folder is missing, its weights are not safetensors, or the adapter is another base's.
+    An adapter is merged into the base's weights if peft can merge the method.
+
+    Raises:
+        InputError: A folder is missing, a file is damaged, the weights are not safetensors, or the adapter was trained
+            on another base.
     """
     from peft import PeftModel
-    from peft.utils import ModulesToSaveWrapper
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-    from classifier.model.fast.first_token import first_token_only
-    from classifier.model.fast.mpnet import fused_attention
+    from classifier.model.fast.modules import use_fast_modules
 
-    quiet()
+    silence_libraries()
     check_folders()
+    has_adapter = (ADAPTER / "adapter_config.json").is_file()  # else models/adapter has all weights
+    check_files(BASE)
+    check_files(ADAPTER, "adapter_model.safetensors" if has_adapter else "model.safetensors")
     config = AutoConfig.from_pretrained(ADAPTER, local_files_only=True)
-    adapter = (ADAPTER / "adapter_config.json").is_file()
-    weights = BASE if adapter else ADAPTER
-    wanted = {BASE: "model*.safetensors", ADAPTER: f"{'adapter_' * adapter}model.safetensors"}
-    for folder, name in wanted.items():
-        if not any(folder.glob(name)):  # peft would load a pickle instead, which can run code
-            raise InputError(f"{folder}: no {name} there; bring it back with `dvc checkout --force {folder}`")
-    # Else transformers would let random weights stand in for what does not fit.
-    if adapter and getattr(config, "base", None) != digest_of({}, [BASE]):
-        raise InputError(f"{ADAPTER}: was trained on another {BASE}; `dvc repro` trains one for it")
+    # On another base, transformers would let random weights stand in for those that do not fit.
+    if has_adapter and getattr(config, "base", None) != digest_of({}, [BASE]):
+        raise InputError(
+            f"{ADAPTER}: was trained on another {BASE}; bring both back with `dvc checkout --force {BASE} {ADAPTER}`, "
+            "or train an adapter for this one with `dvc repro`"
+        )
     model = AutoModelForSequenceClassification.from_pretrained(
-        weights,
+        BASE if has_adapter else ADAPTER,
         config=config,
         local_files_only=True,
         use_safetensors=True,
-        ignore_mismatched_sizes=adapter,  # its head replaces the base's
+        ignore_mismatched_sizes=has_adapter,  # the adapter's head replaces the base's
     )
-    first_token_only(model)
-    fused_attention(model)
-    if adapter:
-        model = PeftModel.from_pretrained(model, ADAPTER)
-        if not model.active_peft_config.is_prompt_learning:  # a prompt has no weights to merge into
-            # Some methods' merge fails on a wrapped head of more than one layer (RoBERTa's): unwrap it first.
-            for parent in list(model.modules()):
-                for name, child in list(parent.named_children()):
-                    if isinstance(child, ModulesToSaveWrapper):
-                        setattr(parent, name, child.modules_to_save[child.active_adapter])
-            with contextlib.suppress(NotImplementedError):  # peft cannot merge all of its methods
-                model = model.merge_and_unload()
-    return model.to(device()).eval(), AutoTokenizer.from_pretrained(ADAPTER, local_files_only=True)
+    use_fast_modules(model)
+    if has_adapter:
+        model = merged(PeftModel.from_pretrained(model, ADAPTER))
+    tokenizer = AutoTokenizer.from_pretrained(ADAPTER, local_files_only=True)
+    return model.to(device()).eval(), tokenizer
+
+
+def merged(model):
+    """Return a peft model's network with the adapter merged into its weights.
+
+    The peft model itself is returned if peft cannot merge the method: a prompt has no weights to merge into, and some
+    methods have no merge.
+    """
+    from peft.utils import ModulesToSaveWrapper
+
+    if model.active_peft_config.is_prompt_learning:
+        return model
+    # The merge of some methods fails on a wrapped head of more than one layer, such as RoBERTa's: unwrap it first.
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, ModulesToSaveWrapper):
+                setattr(parent, name, child.modules_to_save[child.active_adapter])
+    with contextlib.suppress(NotImplementedError):
+        model = model.merge_and_unload()
+    return model
+
+
+def trained_settings() -> dict[str, Any]:
+    """Return the content of models/adapter/config.json (see saving.py).
+
+    Raises:
+        InputError: A folder of models/ is missing, a config.json is damaged, or an older version of the code made the
+            adapter.
+    """
+    check_folders()
+    settings = read_json(ADAPTER / "config.json")
+    if "trained" not in settings:
+        raise InputError(f"{ADAPTER}: made by an older version of the code; make it anew with `dvc repro train`")
+    return settings

@@ -1,10 +1,17 @@
-"""models/adapter: what was trained on top of models/base, written.
+"""Write models/adapter: what was trained on top of models/base.
 
-It holds an adapter and what trains in full, the head at least; or all weights; the tokenizer; validation.parquet, the
-prediction for each validation text; and a config.json with the label names and seven values of our own: `base`, a
-digest of models/base; `columns` and `separator`, which say what a text was read from; `tokenize`, the settings that the
-texts were cut with; `calibration_temperature` and `calibration_bias`, which the last layer has already (see
-training/calibration.py); and `trained`, on what and how.
+The folder holds
+
+- the adapter and the modules that trained in full, the head at least; without an adapter, all weights;
+- the tokenizer;
+- validation.parquet, the prediction for each validation text;
+- config.json, with the label names and seven values of this project:
+  - `base`: a digest of models/base;
+  - `columns`, `separator`: the columns of the data set that a text was read from, and what joins several of them;
+  - `tokenize`: the settings that texts were cut with;
+  - `calibration_temperature`, `calibration_bias`: the calibration, which the last layer already contains (see
+    classifier/training/calibration.py);
+  - `trained`: the data set, model and method of the training.
 """
 
 from typing import Any
@@ -16,9 +23,12 @@ from classifier.files.writing import replaced
 
 
 def save_classifier(network, settings: dict[str, Any], validation=None) -> None:
-    """Write models/adapter/: the trained weights, tokenizer, and config.json with `base` and `settings` added to it.
+    """Write models/adapter: the trained weights, the tokenizer of models/base and config.json.
 
-    validation: a DataFrame of the validation rows (see stages/train.py), which goes with them.
+    Args:
+        network: The trained classifier, wrapped by peft or not.
+        settings: The values of this project in config.json, but `base`, which is added here.
+        validation: A DataFrame of the validation rows (see stages/train.py) for validation.parquet. None: no file.
     """
     from transformers import AutoTokenizer
 
@@ -31,6 +41,13 @@ def save_classifier(network, settings: dict[str, Any], validation=None) -> None:
         if validation is not None:
             write_table(folder / VALIDATION.name, validation, labels=list(network.config.id2label.values()))
         if (path := folder / "adapter_config.json").is_file():
-            config = network.active_peft_config  # peft writes its sets in the order of their hashes
-            content = {k: sorted(v) if isinstance(getattr(config, k), set) else v for k, v in read_json(path).items()}
-            write_json(path, dict(sorted(content.items())))
+            sort_adapter_config(path, network.active_peft_config)
+
+
+def sort_adapter_config(path, config) -> None:
+    """Write adapter_config.json anew with sorted keys and sorted sets: peft writes sets in the order of their hashes.
+
+    config: the peft config that path was written from. A setting that is a list there keeps its order.
+    """
+    content = {k: sorted(v) if isinstance(getattr(config, k), set) else v for k, v in read_json(path).items()}
+    write_json(path, dict(sorted(content.items())))

@@ -21,7 +21,8 @@ from classifier.distributed.processes import ALONE, Processes
 from classifier.errors import InputError
 from classifier.files.digests import digest_of
 from classifier.files.places import ADAPTER, BASE
-from classifier.model.loading import check_folders, trained_settings
+from classifier.model.checking import check_folders
+from classifier.model.loading import trained_settings
 from classifier.predict.classifier import Classifier
 from classifier.runner.launch import launch
 from classifier.runner.locks import if_none_runs, only_one

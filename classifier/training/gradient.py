@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from classifier.model.forward import pad
+from classifier.model.forward import pad_batch
 
 
 class Gradient:
@@ -46,7 +46,7 @@ class Gradient:
         total = 0.0
         for start in range(0, len(sequences), self.micro_batch_size):
             part = slice(start, start + self.micro_batch_size)
-            inputs = pad(sequences[part], self.network.config.pad_token_id, self.multiple, self.longest)
+            inputs = pad_batch(sequences[part], self.network.config.pad_token_id, self.multiple, self.longest)
             answers = torch.from_numpy(labels[part])
             if self.graphs:
                 value = self.graphs(inputs, answers, count)

@@ -14,8 +14,8 @@ from classifier.distributed.processes import ALONE, Processes
 from classifier.errors import InputError
 from classifier.files.digests import digest_of
 from classifier.files.places import BASE, TOKENS
-from classifier.model.adapters import with_method
-from classifier.model.build import check_length, classifier
+from classifier.model.adapters import apply_method
+from classifier.model.build import build_classifier, check_length
 from classifier.model.forward import logits
 from classifier.params.catalogue import Method, Model
 from classifier.text.tokens import Tokens
@@ -80,12 +80,9 @@ class Training:
 
     def build(self, model: Model, method: Method, device):
         """The network, on the device and ready to train."""
-        network, head = classifier(self.tokens.metadata["labels"], self.recipe.dropout)
-        if self.bf16 and device.type == "cpu":
-            from classifier.model.fast.attention import in_products
-
-            in_products(network)
-        network = with_method(network, head, method, model.peft, self.plan.steps)
+        bf16_on_cpu = self.bf16 and device.type == "cpu"
+        network, head = build_classifier(self.tokens.metadata["labels"], self.recipe.dropout, bf16_on_cpu)
+        network = apply_method(network, head, method, model.peft, self.plan.steps)
         check_fit(network, self.recipe)
         check_length(network, self.tokens.metadata["tokenize"]["max_length"])
         return network.to(device).train()

@@ -289,18 +289,18 @@ def test_each_familys_graph(tmp_path, monkeypatch, family):
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    from classifier.model.adapters import with_method
-    from classifier.model.build import classifier
-    from classifier.model.forward import pad, quiet
+    from classifier.model.adapters import apply_method
+    from classifier.model.build import build_classifier
+    from classifier.model.forward import pad_batch, silence_libraries
     from classifier.model.loading import load_classifier
     from classifier.model.saving import save_classifier
     from classifier.params.catalogue import Method
 
     monkeypatch.chdir(tmp_path)
-    quiet()
+    silence_libraries()
     write_encoder(family)
-    model, head = classifier(["a", "b", "c"], dropout=0.0)
-    model = with_method(model, head, Method(peft={"peft_type": "LORA", "r": 4}), peft_defaults(family), 10).eval()
+    model, head = build_classifier(["a", "b", "c"], dropout=0.0)
+    model = apply_method(model, head, Method(peft={"peft_type": "LORA", "r": 4}), peft_defaults(family), 10).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:  # fresh, the adapter is zero
@@ -312,7 +312,7 @@ def test_each_familys_graph(tmp_path, monkeypatch, family):
     session = onnxruntime.InferenceSession("model.onnx")
     exported = AutoModelForSequenceClassification.from_pretrained("export").eval()
     for lengths in ((3,), (20, 5, 9)):
-        batch = pad([np.arange(5, 5 + length) for length in lengths], model.config.pad_token_id or 0)
+        batch = pad_batch([np.arange(5, 5 + length) for length in lengths], model.config.pad_token_id or 0)
         with torch.inference_mode():
             expected = model(**batch).logits.numpy()
             np.testing.assert_allclose(exported(**batch).logits.numpy(), expected, atol=1e-4)

@@ -239,7 +239,7 @@ def test_an_adapter_of_an_older_version_is_refused_in_a_line(finished):
     path = Path("models/adapter/config.json")
     path.write_text(json.dumps({name: value for name, value in read(path).items() if name != "trained"}))
     Path("a.csv").write_text("text\ngood\n")
-    told = "infer: models/adapter: made by an older version of the code; `dvc repro train` makes it anew\n"
+    told = "infer: models/adapter: made by an older version of the code; make it anew with `dvc repro train`\n"
     assert infer_command("--file", "a.csv", ok=False) == told
 
 
@@ -349,7 +349,9 @@ def test_more_mistakes(finished):
     assert "line 2: not UTF-8" in told
     weights = Path("models/base/model.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")  # of the same shapes
-    assert "models/adapter: was trained on another models/base; `dvc repro`" in infer_command("good film", ok=False)
+    assert "models/adapter: was trained on another models/base; bring both back with `dvc checkout" in infer_command(
+        "good film", ok=False
+    )
     shutil.rmtree("models/adapter")
     assert "dvc checkout models/adapter" in infer_command("good film", ok=False)
     Path("a.csv").write_text("text\ngood\n")

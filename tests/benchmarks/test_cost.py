@@ -12,7 +12,7 @@ from transformers import BertConfig, BertForSequenceClassification
 from typer.testing import CliRunner
 
 from benchmarks.cost import Encoder, Machine, main, seconds, span
-from classifier.model.fast.first_token import first_token_only
+from classifier.model.fast.modules import use_fast_modules
 
 
 @pytest.mark.parametrize("adapted", [6, 4])
@@ -24,7 +24,7 @@ def test_operations_are_those_that_torch_counts(adapted):
         hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, num_labels=2,
     )  # fmt: skip
     model = BertForSequenceClassification(config)
-    first_token_only(model)
+    use_fast_modules(model)
     head = 2 * (64 * 64 + 64 * 2)
     ids = torch.zeros((1, tokens), dtype=torch.long)
     with FlopCounterMode(display=False) as forward, sdpa_kernel(SDPBackend.MATH):  # fused attention is not counted

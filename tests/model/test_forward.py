@@ -1,29 +1,30 @@
+"""Batches of the forward pass: padding, sizes, and that the logits do not depend on them."""
+
 import numpy as np
 import torch
 from encoders import sequences, small_bert
 
-from classifier.model.forward import batches, logits, pad
+from classifier.model.forward import batches_by_length, logits, pad_batch
 
 
-def test_pad_by_hand():
-    batch = pad([np.array([5, 6, 7]), np.array([8])], 9)
+def test_pad_batch_by_hand():
+    batch = pad_batch([np.array([5, 6, 7]), np.array([8])], 9)
     assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 9, 9]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
-    for limit, ids, mask in (
+    for max_length, ids, mask in (
         (None, [5, 6, 7, 9], [1, 1, 1, 0]),
         (4, [5, 6, 7, 9], [1, 1, 1, 0]),
         (3, [5, 6, 7], [1] * 3),
     ):
-        wider = pad([np.array([5, 6, 7]), np.array([8])], 9, multiple=4, limit=limit)
+        wider = pad_batch([np.array([5, 6, 7]), np.array([8])], 9, multiple=4, max_length=max_length)
         assert [wider["input_ids"].tolist()[0], wider["attention_mask"].tolist()[0]] == [ids, mask]
-    assert pad([np.array([5, 6])], 9, multiple=2)["input_ids"].tolist() == [[5, 6]]
+    assert pad_batch([np.array([5, 6])], 9, multiple=2)["input_ids"].tolist() == [[5, 6]]
 
 
-def test_batches_hold_every_row_once_within_the_budget():
+def test_batches_hold_every_row_once_within_the_limit():
     lengths = np.array([3, 10, 4, 9, 50, 2])
-    found = list(batches(lengths, 20))
-    assert found[0].tolist() == [4]  # longer than the budget: alone
-    assert [rows.tolist() for rows in found[1:]] == [[1, 3], [2, 0, 5]]
+    batches = [rows.tolist() for rows in batches_by_length(lengths, 20)]
+    assert batches == [[4], [1, 3], [2, 0, 5]]  # the row of 50 tokens is above the limit and alone
 
 
 def test_logits_do_not_depend_on_the_batch():

@@ -1,34 +1,35 @@
-"""The faster LoRA layers against peft's own, and their gradients against differences."""
+"""The faster LoRA layers against peft's, and their gradients against finite differences."""
 
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from torch.utils.flop_counter import FlopCounterMode
 
-from classifier.model.fast.lora import Beside, Folded, fast_lora
+from classifier.model.fast.lora import FoldedLora, SeparateLora
+from classifier.model.fast.modules import use_fast_modules
 
 SETTINGS = {"r": 3, "lora_alpha": 12, "target_modules": ["0", "2"]}
 
 
-def pair(with_bias: bool = True, **settings):
-    """The same two layers twice, with the same adapters: folded, and peft's own."""
+def model_pair(with_bias: bool = True, **settings):
+    """Return the same two layers with the same adapters twice: with fast layers, and with peft's."""
     models = []
-    for folded in (True, False):
+    for fast in (True, False):
         torch.manual_seed(0)
         layers = [torch.nn.Linear(7, 11, with_bias), torch.nn.GELU(), torch.nn.Linear(11, 5, with_bias)]
         model = get_peft_model(torch.nn.Sequential(*layers), LoraConfig(**SETTINGS | settings))
-        if folded:
-            fast_lora(model)
+        if fast:
+            use_fast_modules(model)
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
-                torch.nn.init.normal_(parameter, std=0.1)  # as it begins, the adapter changes nothing
+                torch.nn.init.normal_(parameter, std=0.1)  # a fresh adapter has B = 0 and changes nothing
         models.append(model)
     return models
 
 
-def outcome(model, x) -> dict[str, torch.Tensor]:
-    """The output, and every gradient of a loss of it."""
-    torch.manual_seed(1)  # of dropout
+def output_and_gradients(model, x) -> dict[str, torch.Tensor]:
+    """Return the output and every gradient of a loss of it."""
+    torch.manual_seed(1)  # for dropout
     x = x.clone().requires_grad_()
     output = model(x)
     output.square().sum().backward()
@@ -43,67 +44,68 @@ def outcome(model, x) -> dict[str, torch.Tensor]:
         {},
         {"use_rslora": True},
         {"init_lora_weights": "pissa"},
-        {"fan_in_fan_out": True},  # which peft sets right
+        {"fan_in_fan_out": True},  # peft resets it for a Linear
         {"with_bias": False},
         {"bias": "lora_only"},
     ],
     ids=str,
 )
 def test_equal_to_pefts_layer(monkeypatch, shape, settings):
-    folded, plain = pair(**settings)
+    fast, plain = model_pair(**settings)
     x = torch.randn(shape)
-    expected = outcome(plain, x)
-    monkeypatch.setattr("peft.tuners.lora.Linear.forward", None)  # so it is not what answers
-    found = outcome(folded, x)
-    assert found.keys() == expected.keys()
-    assert len(found) == (8 if settings.get("bias") else 6)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    expected = output_and_gradients(plain, x)
+    monkeypatch.setattr("peft.tuners.lora.Linear.forward", None)  # a fallback would fail
+    computed = output_and_gradients(fast, x)
+    assert computed.keys() == expected.keys()
+    assert len(computed) == (8 if settings.get("bias") else 6)
+    torch.testing.assert_close(computed, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_gradients_against_differences():
+def test_gradients_against_finite_differences():
     torch.manual_seed(0)
     tensors = [torch.randn(shape, dtype=torch.float64) for shape in ((2, 3, 7), (5, 7), (5,), (3, 7), (5, 3))]
     for position in (0, 2, 3, 4):
         tensors[position].requires_grad_()
-    assert torch.autograd.gradcheck(Folded.apply, (*tensors, 1.5))
+    assert torch.autograd.gradcheck(FoldedLora.apply, (*tensors, 1.5))
 
 
 @pytest.mark.parametrize("settings", [{"lora_dropout": 0.5}, {"use_dora": True}, {"lora_bias": True}], ids=str)
-def test_what_is_not_plain_lora_is_pefts(monkeypatch, settings):
-    folded, plain = pair(**settings)
-    for product in (Folded, Beside):
-        monkeypatch.setattr(product, "apply", None)
-    expected = outcome(plain, x := torch.randn(4, 7))
-    torch.testing.assert_close(outcome(folded, x), expected, rtol=0, atol=0)
+def test_other_lora_falls_back_to_peft(monkeypatch, settings):
+    fast, plain = model_pair(**settings)
+    for function in (FoldedLora, SeparateLora):
+        monkeypatch.setattr(function, "apply", None)
+    x = torch.randn(4, 7)
+    expected = output_and_gradients(plain, x)
+    torch.testing.assert_close(output_and_gradients(fast, x), expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("settings", [{}, {"with_bias": False}, {"bias": "lora_only"}], ids=str)
-def test_under_autocast_as_near_to_fp32_as_pefts(monkeypatch, settings):
-    """Of what two layers give, the second on bf16, and of all gradients, which keep their tensors' types."""
-    fast, plain = pair(**settings)
+def test_under_autocast_as_near_to_fp32_as_peft(monkeypatch, settings):
+    """The second layer's input is in bf16. Each gradient has its tensor's dtype."""
+    fast, plain = model_pair(**settings)
     x = torch.randn(2, 30, 7)
-    exact = outcome(pair(**settings)[1], x)
+    exact = output_and_gradients(model_pair(**settings)[1], x)
     with torch.autocast("cpu", torch.bfloat16):
-        pefts = outcome(plain, x)
-        monkeypatch.setattr("peft.tuners.lora.Linear.forward", None)  # so it is not what answers
-        found = outcome(fast, x)
-    assert found.keys() == exact.keys()
+        by_peft = output_and_gradients(plain, x)
+        monkeypatch.setattr("peft.tuners.lora.Linear.forward", None)  # a fallback would fail
+        computed = output_and_gradients(fast, x)
+    assert computed.keys() == exact.keys()
     for name, tensor in exact.items():
-        assert found[name].dtype == pefts[name].dtype
-        gaps = [(each[name].float() - tensor).norm() / tensor.norm() for each in (found, pefts)]
-        assert 1e-4 < gaps[0] < 2 * gaps[1] < 0.03, name  # bf16 has 8 bits: 0.4% a number
+        assert computed[name].dtype == by_peft[name].dtype
+        gap, peft_gap = ((tensors[name].float() - tensor).norm() / tensor.norm() for tensors in (computed, by_peft))
+        assert 1e-4 < gap < 2 * peft_gap < 0.03, name  # a bf16 number has 8 bits: an error of 0.4%
 
 
-@pytest.mark.parametrize("product", [Folded, Beside])
-def test_no_gradient_is_formed_of_what_needs_none(product):
+@pytest.mark.parametrize("function", [FoldedLora, SeparateLora])
+def test_no_gradient_is_computed_for_an_input_that_needs_none(function):
     x, weight, a, b = (torch.randn(shape) for shape in ((4, 7), (5, 7), (3, 7), (5, 3)))
     counts = []
     for needed in (True, False):
-        output = product.apply(x.requires_grad_(needed), weight, None, a.requires_grad_(), b.requires_grad_(), 1.5)
+        output = function.apply(x.requires_grad_(needed), weight, None, a.requires_grad_(), b.requires_grad_(), 1.5)
         with FlopCounterMode(display=False) as counter:
             output.sum().backward()
         counts.append(counter.get_total_flops())
-    folded = 2 * 3 * 5 * 7 if product is Folded else 0  # the other adds LoRA's in place, which torch does not count
+    folded = 2 * 3 * 5 * 7 if function is FoldedLora else 0  # torch does not count SeparateLora's addmm_
     assert counts[0] - counts[1] == 2 * 4 * 5 * 7 + folded
 
 
@@ -115,11 +117,11 @@ def test_no_gradient_is_formed_of_what_needs_none(product):
         (torch.float16, torch.bfloat16),
     ],
 )
-def test_types_that_only_peft_computes(monkeypatch, autocast, dtype):
-    fast, plain = pair()
+def test_other_dtypes_fall_back_to_peft(monkeypatch, autocast, dtype):
+    fast, plain = model_pair()
     x = torch.randn(4, 7).to(dtype)
-    for product in (Folded, Beside):
-        monkeypatch.setattr(product, "apply", None)
+    for function in (FoldedLora, SeparateLora):
+        monkeypatch.setattr(function, "apply", None)
     with torch.autocast("cpu", autocast):
         assert torch.equal(fast(x), plain(x))
 
@@ -128,10 +130,10 @@ def test_types_that_only_peft_computes(monkeypatch, autocast, dtype):
     ("autocast", "dtype"),
     [(torch.bfloat16, torch.float64), (torch.float16, torch.float64), (None, torch.bfloat16), (None, torch.float64)],
 )
-def test_types_that_peft_refuses_are_refused(autocast, dtype):
-    """By the frozen layer, whose type is another: no faster product casts the input unasked."""
+def test_dtypes_that_peft_refuses_are_refused(autocast, dtype):
+    """The frozen layer, whose dtype differs, raises the error. No fast layer casts its input unasked."""
     x = torch.randn(4, 7).to(dtype)
-    for model in pair():
+    for model in model_pair():
         with (
             torch.autocast("cpu", autocast or torch.bfloat16, enabled=autocast is not None),
             pytest.raises(RuntimeError, match="must have the same dtype"),
@@ -140,13 +142,13 @@ def test_types_that_peft_refuses_are_refused(autocast, dtype):
 
 
 def test_merged_and_disabled(monkeypatch):
-    folded = pair()[0]
+    fast = model_pair()[0]
     x = torch.randn(4, 7)
-    once = folded(x)
-    for product in (Folded, Beside):
-        monkeypatch.setattr(product, "apply", None)
-    with folded.disable_adapter():
-        assert torch.equal(folded(x), folded.get_base_model()(x))
-    folded.merge_adapter()
-    torch.testing.assert_close(folded(x), once, rtol=1e-4, atol=1e-4)
-    assert type(folded.merge_and_unload()[0]) is torch.nn.Linear
+    before = fast(x)
+    for function in (FoldedLora, SeparateLora):
+        monkeypatch.setattr(function, "apply", None)
+    with fast.disable_adapter():
+        assert torch.equal(fast(x), fast.get_base_model()(x))
+    fast.merge_adapter()
+    torch.testing.assert_close(fast(x), before, rtol=1e-4, atol=1e-4)
+    assert type(fast.merge_and_unload()[0]) is torch.nn.Linear

@@ -1,4 +1,4 @@
-"""Each entry of `methods:` in params.yaml: trains what it says, and reloads to equal logits."""
+"""Each entry of `methods:` in params.yaml trains the weights that it names, and reloads to equal logits."""
 
 import numpy as np
 import pytest
@@ -9,10 +9,10 @@ from transformers import AutoTokenizer
 
 from classifier.errors import InputError
 from classifier.files.places import BASE
-from classifier.model.adapters import with_method
-from classifier.model.build import classifier
+from classifier.model.adapters import apply_method
+from classifier.model.build import build_classifier
 from classifier.model.fast.lora import FastLinear
-from classifier.model.forward import logits, pad, quiet
+from classifier.model.forward import logits, pad_batch, silence_libraries
 from classifier.model.loading import load_classifier
 from classifier.model.saving import save_classifier
 from classifier.params.catalogue import Method
@@ -29,9 +29,9 @@ LABELS = np.array([0, 1, 1, 0, 1, 0])
 
 @pytest.fixture
 def bert(tmp_path, monkeypatch) -> list[np.ndarray]:
-    """A tiny BERT in models/base/; token ids of a few texts."""
+    """Write a tiny BERT to models/base; return the token ids of a few texts."""
     monkeypatch.chdir(tmp_path)
-    quiet()
+    silence_libraries()
     write_encoder("bert")
     texts = [text for text, _ in reviews(len(LABELS))]
     return [np.array(ids) for (ids,) in encode(texts, AutoTokenizer.from_pretrained(BASE), 24, "head", False)]
@@ -39,8 +39,8 @@ def bert(tmp_path, monkeypatch) -> list[np.ndarray]:
 
 def build(method: Method):
     torch.manual_seed(1)
-    model, head = classifier(["negative", "positive"], dropout=0.0)
-    return with_method(model, head, method, PARAMS.models["bert"].peft, STEPS)
+    model, head = build_classifier(["negative", "positive"], dropout=0.0)
+    return apply_method(model, head, method, PARAMS.models["bert"].peft, STEPS)
 
 
 @pytest.mark.parametrize("name", PARAMS.methods)
@@ -50,8 +50,8 @@ def test_trains_saves_and_reloads(bert, name):
     start = {key: p.detach().clone() for key, p in model.named_parameters()}
     trained = {key for key, p in model.named_parameters() if p.requires_grad}
     assert any("classifier" in key for key in trained)
-    folded = any(isinstance(module, FastLinear) for module in model.modules())
-    assert folded == (isinstance(method.peft, dict) and method.peft["peft_type"] == "LORA")
+    fast = any(isinstance(module, FastLinear) for module in model.modules())
+    assert fast == (isinstance(method.peft, dict) and method.peft["peft_type"] == "LORA")
     if name == "full":
         assert trained == set(start)
     elif name == "head":
@@ -86,9 +86,9 @@ def test_loraplus_rates(bert):
 
 
 def test_adalora_ends_at_its_rank_and_keeps_its_penalty(bert):
-    """The penalty is the one that peft adds to a loss of its own."""
+    """The penalty is the one that peft adds to a loss that the model computes itself."""
     model = build(PARAMS.methods["adalora"])
-    inputs, labels = pad(bert, 0), torch.from_numpy(LABELS)
+    inputs, labels = pad_batch(bert, 0), torch.from_numpy(LABELS)
     outputs = model(**inputs, labels=labels)
     plain = torch.nn.functional.cross_entropy(outputs.logits, labels)
     torch.testing.assert_close(orthogonality(model), outputs.loss - plain, atol=1e-4, rtol=1e-4)
@@ -107,21 +107,21 @@ def test_adalora_ends_at_its_rank_and_keeps_its_penalty(bert):
 @pytest.mark.parametrize(
     ("peft", "problem"),
     [
-        ({"peft_type": "LORO"}, "peft_type: 'LORO' is none of peft's"),
-        ({}, "peft_type: 'None' is none of peft's"),
+        ({"peft_type": "LORO"}, "peft_type: 'LORO' is not a method of peft"),
+        ({}, "peft_type: 'None' is not a method of peft"),
         ({"peft_type": "LORA", "rank": 8}, "argument 'rank'"),
         ({"peft_type": "LORA", "r": 0}, "`r` should be a positive integer"),
         ({"peft_type": "LORA", "r": "eight"}, "not supported between instances of 'str' and 'int'"),
         ({"peft_type": "LORA", "target_modules": "*query"}, "nothing to repeat"),
-        ({"peft_type": "LORA", "modules_to_save": "classifier"}, "modules_to_save: a list is needed, not 'classifier'"),
+        ({"peft_type": "LORA", "modules_to_save": "classifier"}, "modules_to_save: 'classifier' is not a list"),
         ({"peft_type": "ADALORA", "beta1": 1.5}, "AssertionError"),
         (
             {"peft_type": "P_TUNING", "num_virtual_tokens": 64},
             "num_virtual_tokens: 64 leave no room for a text below the model's limit of 64",
         ),
         ({"peft_type": "ADALORA", "init_r": 8, "target_r": 8}, "target_r: 8 is not below init_r, 8; lower it"),
-        ({"peft_type": "LORA", "init_lora_weights": "pissa_niter_4"}, "pissa_niter_4 takes .*; take pissa"),
-        ({"peft_type": "ADALORA", "deltaT": 0}, "deltaT: 0 is no number of steps; raise it to 1 or more"),
+        ({"peft_type": "LORA", "init_lora_weights": "pissa_niter_4"}, "pissa_niter_4 is random, .*; use pissa"),
+        ({"peft_type": "ADALORA", "deltaT": 0}, "deltaT: 0 is not a number of steps; raise it to 1 or more"),
     ],
 )
 def test_wrong_settings_are_refused_in_one_line(bert, peft, problem):
@@ -131,7 +131,7 @@ def test_wrong_settings_are_refused_in_one_line(bert, peft, problem):
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory")])
-def test_out_of_memory_is_no_wrong_setting(bert, monkeypatch, error):
+def test_out_of_memory_is_not_a_wrong_setting(bert, monkeypatch, error):
     def fail(*args):
         raise error
 
@@ -141,18 +141,18 @@ def test_out_of_memory_is_no_wrong_setting(bert, monkeypatch, error):
     assert raised.value is error
 
 
-def test_matrices_decay_whatever_their_rank(bert):
+def test_matrices_of_any_rank_decay(bert):
     for settings in ({"peft_type": "LORA", "r": 1}, {"peft_type": "ADALORA", "init_r": 1, "target_r": 0}):
         model = build(Method(peft=settings))
         names = {id(p): name for name, p in model.named_parameters()}
         groups = make_optimizer(model, 1e-3, 0.01, None).param_groups
-        decayed, others = ([names[id(p)] for p in group["params"]] for group in groups)
+        decayed, undecayed = ([names[id(p)] for p in group["params"]] for group in groups)
         assert {part for name in decayed for part in ("lora_A", "lora_B") if part in name} == {"lora_A", "lora_B"}
-        assert all(name.endswith("bias") or "lora_E" in name for name in others), others
+        assert all(name.endswith("bias") or "lora_E" in name for name in undecayed), undecayed
 
 
 def test_all_weights_after_an_adapter(bert):
-    """By hand nothing is removed between two trainings: no file of the adapter may stay beside the weights."""
+    """Only DVC removes outputs before a training. Without it, no file of the adapter may stay beside the weights."""
     save_classifier(build(PARAMS.methods["lora"]), {"tokenize": {}})
     model = build(PARAMS.methods["full"])
     save_classifier(model, {"tokenize": {}})
@@ -161,7 +161,7 @@ def test_all_weights_after_an_adapter(bert):
 
 def test_a_prefix_needs_an_encoder_that_takes_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    quiet()
+    silence_libraries()
     write_encoder("distilbert")
     with pytest.raises(InputError, match="does not support past key values"):
         build(PARAMS.methods["prefix"])
@@ -174,17 +174,17 @@ def test_logits_of_prompts_ignore_padding(bert, name):
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim == 2:
-                parameter.normal_(std=0.2)  # as it starts, the model hardly tells texts apart
-    batch = pad([*bert, np.full(40, 5)], 0)
+                parameter.normal_(std=0.2)  # with its initial weights the model hardly tells texts apart
+    batch = pad_batch([*bert, np.full(40, 5)], 0)
     with torch.inference_mode():
-        alone = np.array([model(**pad([row], 0)).logits[0].numpy() for row in bert])
+        alone = np.array([model(**pad_batch([row], 0)).logits[0].numpy() for row in bert])
         together = model(**batch).logits[:-1].numpy()
         unmasked = model(**batch | {"attention_mask": torch.ones_like(batch["attention_mask"])}).logits[:-1].numpy()
     np.testing.assert_allclose(together, alone, atol=1e-5)
-    assert np.abs(unmasked - alone).max() > 1e-2  # padding that is looked at would show
+    assert np.abs(unmasked - alone).max() > 1e-2  # attention to padding changes the logits
 
 
-def test_a_method_that_cannot_be_merged_is_used_as_it_is(bert):
+def test_a_method_without_a_merge_is_loaded_unmerged(bert):
     model = build(Method(peft={"peft_type": "LILY", "r": 4}))
     expected = logits(model, bert)
     save_classifier(model, {"tokenize": {}})

@@ -1,4 +1,4 @@
-"""Encoders of four families: tokens, where LoRA goes, gradients, calibration, save and reload to equal logits."""
+"""Encoders of five families: tokens, the layers of LoRA, gradients, calibration, saving and loading to equal logits."""
 
 import json
 
@@ -13,9 +13,9 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from classifier.errors import InputError
 from classifier.files.places import ADAPTER, BASE
-from classifier.model.adapters import with_method
-from classifier.model.build import classifier
-from classifier.model.forward import logits, pad, quiet
+from classifier.model.adapters import apply_method
+from classifier.model.build import build_classifier
+from classifier.model.forward import logits, pad_batch, silence_libraries
 from classifier.model.loading import load_classifier
 from classifier.model.saving import save_classifier
 from classifier.params.catalogue import Method
@@ -35,19 +35,19 @@ METHODS = list(load_params(ROOT / "params.yaml").methods)
 @pytest.fixture(params=FAMILIES)
 def family(request, tmp_path, monkeypatch) -> str:
     monkeypatch.chdir(tmp_path)
-    quiet()
+    silence_libraries()
     write_encoder(request.param)
     return request.param
 
 
 def build(family: str, method: Method = LORA, labels: int = 3):
     torch.manual_seed(1)
-    model, head = classifier([f"label {n}" for n in range(labels)], dropout=0.0)
-    return with_method(model, list(head), method, peft_defaults(family), steps=10), head
+    model, head = build_classifier([f"label {n}" for n in range(labels)], dropout=0.0)
+    return apply_method(model, list(head), method, peft_defaults(family), steps=10), head
 
 
 def token_ids() -> list[np.ndarray]:
-    """Of texts of 2 to 7 words."""
+    """Return the token ids of texts of 2 to 7 words."""
     texts = [" ".join(text.split()[: n + 2]) for n, text in enumerate(TEXTS)]
     tokenizer = AutoTokenizer.from_pretrained(BASE)
     return [np.array(ids) for (ids,) in encode(texts, tokenizer, 60, "head+tail", False)]
@@ -66,10 +66,10 @@ def test_tokens(family):
     assert tokenizer.decode(whole[0], skip_special_tokens=True).split() == TEXTS[0].split()
 
 
-def test_lora_stands_at_all_linear_layers_but_the_head(family):
+def test_lora_is_on_all_linear_layers_but_those_of_the_head(family):
     model, head = build(family)
     assert head == HEADS[family]
-    plain, _ = classifier(["a", "b", "c"], None)
+    plain, _ = build_classifier(["a", "b", "c"], None)
     linear = {
         name: module
         for name, module in plain.named_modules()
@@ -88,15 +88,14 @@ def test_lora_stands_at_all_linear_layers_but_the_head(family):
 
 @pytest.mark.parametrize("before", [3, 5])
 def test_all_of_the_head_trains_on_a_classifier_for_other_labels(family, before):
-    """Of a checkpoint that was fine-tuned for as many labels or more, of whose head only the last layer is fresh."""
+    """The checkpoint was fine-tuned for as many labels, or for more. Only the last layer of its head is fresh."""
     config = AutoConfig.from_pretrained(BASE, num_labels=before)
     AutoModelForSequenceClassification.from_config(config).save_pretrained(BASE)
     for method in (Method(peft="head"), LORA):
         model, head = build(family, method)
         assert head == HEADS[family]
         for name, parameter in model.named_parameters():
-            place = name.removeprefix("base_model.model.")
-            if place.split(".")[0] in head and "original_module" not in name:
+            if name.removeprefix("base_model.model.").split(".")[0] in head and "original_module" not in name:
                 assert parameter.requires_grad, name
 
 
@@ -122,35 +121,36 @@ def test_save_and_reload(family):
     assert tokenizer(TEXTS)["input_ids"] == AutoTokenizer.from_pretrained(BASE)(TEXTS)["input_ids"]
     saved_config = read(ADAPTER / "config.json")
     assert saved_config["id2label"] == {"0": "label 0", "1": "label 1", "2": "label 2"}
-    assert saved_config["problem_type"] == "single_label_classification"  # so that pipeline() takes a softmax
+    assert saved_config["problem_type"] == "single_label_classification"  # for pipeline() to apply a softmax
     saved = load_file(ADAPTER / "adapter_model.safetensors")
-    fresh = classifier(["a", "b", "c"], None)[0].state_dict()
-    of_head = [name for name in fresh if name.split(".")[0] in head]
-    assert {name.split(".")[0] for name in of_head} == set(head)
-    for name in of_head:  # the whole head, as it was trained
+    fresh = build_classifier(["a", "b", "c"], None)[0].state_dict()
+    head_weights = [name for name in fresh if name.split(".")[0] in head]
+    assert {name.split(".")[0] for name in head_weights} == set(head)
+    for name in head_weights:  # the whole trained head is saved
         torch.testing.assert_close(saved[f"base_model.model.{name}"], reloaded.state_dict()[name].cpu())
 
 
 def test_ia3_scales_keys_values_and_the_feed_forward(family):
-    """As in the paper: one factor for each key, value and inner activation, the last at the input of a layer."""
+    """As in the paper, each key, value and inner activation has a factor, the latter at the input of a layer."""
     model, _ = build(family, load_params(ROOT / "params.yaml").methods["ia3"])
     factors = {name: p for name, p in model.named_parameters() if "ia3_l" in name}
     config = model.config
     if family == "modernbert":  # queries, keys and values in one layer
-        each = 3 * config.hidden_size + config.intermediate_size
+        per_layer = 3 * config.hidden_size + config.intermediate_size
     else:
         inner = config.hidden_dim if family == "distilbert" else config.intermediate_size
-        each = 2 * config.hidden_size + inner
-    assert sum(p.numel() for p in factors.values()) == config.num_hidden_layers * each
+        per_layer = 2 * config.hidden_size + inner
+    assert sum(p.numel() for p in factors.values()) == config.num_hidden_layers * per_layer
     at_input = {p.shape[1] for p in factors.values() if p.shape[0] == 1}
     assert at_input == {config.hidden_dim if family == "distilbert" else config.intermediate_size}
-    decayed, others = (group["params"] for group in make_optimizer(model, 1e-3, 0.01, None).param_groups)
-    assert {id(p) for p in factors.values()} <= {id(p) for p in others}  # decay would draw a factor to 0, not to 1
+    decayed, undecayed = (group["params"] for group in make_optimizer(model, 1e-3, 0.01, None).param_groups)
+    # Weight decay would pull a factor to 0 instead of 1.
+    assert {id(p) for p in factors.values()} <= {id(p) for p in undecayed}
     assert decayed
 
 
-def test_the_adapters_settings_are_written_in_their_order(family):
-    lora = LORA.peft | {"layers_to_transform": [1, 0]}  # a list keeps its order; peft's sets have none, so are sorted
+def test_adapter_config_is_sorted(family):
+    lora = LORA.peft | {"layers_to_transform": [1, 0]}  # a list keeps its order; sets are sorted
     model, _ = build(family, Method(peft=lora))
     save_classifier(model, {})
     config = read(ADAPTER / "adapter_config.json")
@@ -162,13 +162,15 @@ def test_the_adapters_settings_are_written_in_their_order(family):
 def test_micro_batches_add_up_to_the_large_batch(family):
     model, _ = build(family)
     ids, labels = token_ids(), np.array([0, 1, 2, 0, 1, 2])
-    assert len({len(row) for row in ids}) > 1  # of different lengths: each micro-batch has padding of its own
+    assert len({len(row) for row in ids}) > 1  # each micro-batch has its own padding
     torch.manual_seed(2)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
-                parameter.normal_(std=0.1)  # else A has no gradient
-    loss = torch.nn.functional.cross_entropy(model(**pad(ids, model.config.pad_token_id)).logits, torch.tensor(labels))
+                parameter.normal_(std=0.1)  # with B = 0, A has no gradient
+    loss = torch.nn.functional.cross_entropy(
+        model(**pad_batch(ids, model.config.pad_token_id)).logits, torch.tensor(labels)
+    )
     loss.backward()
     expected = {name: p.grad.clone() for name, p in model.named_parameters() if p.requires_grad}
     assert all(grad.abs().max() > 0 for grad in expected.values())
@@ -181,38 +183,38 @@ def test_micro_batches_add_up_to_the_large_batch(family):
 
 
 def test_classifier_as_target(family):
-    """target_modules: [classifier] alone trains the head, whose weights are fresh, in full, and nothing else."""
+    """target_modules: [classifier] trains the head in full, since its weights are fresh, and nothing else."""
     method = Method(peft={"peft_type": "LORA", "r": 8, "lora_alpha": 32, "target_modules": ["classifier"]})
     model, head = build(family, method, labels=2)
     trained = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
     assert {name.split(".")[0] for name in trained} == set(head)
-    dense, last = 32 * 32 + 32, 32 * 2 + 2  # hidden size 32, two labels; ModernBERT's norm is as large as a bias
+    dense, last = 32 * 32 + 32, 32 * 2 + 2  # hidden size 32, two labels; ModernBERT has a norm of 32 instead of a bias
     assert sum(trained.values()) == (last if family == "bert" else dense + last)
-    # Beside another layer, it changes nothing: the head trains in full anyway.
+    # [query, classifier] trains the same weights as [query]: the head trains in full anyway.
     query = {"distilbert": "q_lin", "mpnet": "q", "modernbert": "Wqkv"}.get(family, "query")
     peft = {"peft_type": "LORA", "r": 8, "target_modules": [query]}
     alone, _ = build(family, Method(peft=peft))
-    beside, _ = build(family, Method(peft=peft | {"target_modules": [query, "classifier"]}))
-    names = [[name for name, p in model.named_parameters() if p.requires_grad] for model in (alone, beside)]
+    both, _ = build(family, Method(peft=peft | {"target_modules": [query, "classifier"]}))
+    names = [[name for name, p in model.named_parameters() if p.requires_grad] for model in (alone, both)]
     assert names[0] == names[1]
     assert any("lora_A" in name for name in names[0])
-    # With modules_to_save, these train, too.
-    more = method.peft | {"modules_to_save": [query]}
-    also, _ = build(family, method.model_copy(update={"peft": more}))
-    names = {name for name, p in also.named_parameters() if p.requires_grad}
-    assert names == set(trained) | {name for name, _ in also.named_parameters() if f".{query}." in name}
+    # The modules in modules_to_save train as well.
+    settings = method.peft | {"modules_to_save": [query]}
+    saved, _ = build(family, method.model_copy(update={"peft": settings}))
+    names = {name for name, p in saved.named_parameters() if p.requires_grad}
+    assert names == set(trained) | {name for name, _ in saved.named_parameters() if f".{query}." in name}
     assert len(names) > len(trained)
-    # A kind that has no such setting trains the head.
+    # A method without the setting modules_to_save trains the head.
     other = method.model_copy(update={"peft": {"peft_type": "TRAINABLE_TOKENS", "target_modules": ["classifier"]}})
     model, _ = build(family, other, labels=2)
     assert {name: p.numel() for name, p in model.named_parameters() if p.requires_grad} == trained
 
 
 def test_a_checkpoint_with_a_head_for_other_labels(family):
-    classifier(["a", "b"], None)[0].save_pretrained(BASE)
-    model, head = classifier(["a", "b", "c"], None)
+    build_classifier(["a", "b"], None)[0].save_pretrained(BASE)
+    model, head = build_classifier(["a", "b", "c"], None)
     assert "classifier" in head
-    model = with_method(model, head, LORA, peft_defaults(family), 10)
+    model = apply_method(model, head, LORA, peft_defaults(family), 10)
     expected = logits(model, token_ids())
     assert expected.shape == (len(TEXTS), 3)
     save_classifier(model, {"tokenize": {}})
@@ -220,27 +222,27 @@ def test_a_checkpoint_with_a_head_for_other_labels(family):
 
 
 def test_a_checkpoint_with_a_head_for_as_many_labels(family):
-    """The head is of another task, so the weights of its last layer are fresh here too."""
+    """The head was trained for another task, so the weights of its last layer are fresh here too."""
     torch.manual_seed(1)
-    own = classifier(["a", "b"], None)[0]
-    own.save_pretrained(BASE)
+    checkpoint = build_classifier(["a", "b"], None)[0]
+    checkpoint.save_pretrained(BASE)
     torch.manual_seed(2)
-    model, head = classifier(["c", "d"], None)
+    model, head = build_classifier(["c", "d"], None)
     assert head == HEADS[family]
-    weights = [name for name, p in own.named_parameters() if name.startswith("classifier.") and p.ndim == 2]
+    weights = [name for name, p in checkpoint.named_parameters() if name.startswith("classifier.") and p.ndim == 2]
     assert weights
     for name in weights:
-        fresh, old = model.get_parameter(name), own.get_parameter(name)
+        fresh, old = model.get_parameter(name), checkpoint.get_parameter(name)
         assert not torch.equal(fresh, old)
         assert fresh.std().item() == pytest.approx(old.std().item(), rel=0.5)
 
 
-def test_a_target_that_is_not_there(family):
+def test_a_target_that_the_model_lacks(family):
     with pytest.raises(InputError, match=r"params.yaml: target_modules: the model has no layer 'no_such'; its linear"):
         build(family, Method(peft={"peft_type": "LORA", "target_modules": ["no_such"]}))
 
 
-def test_a_methods_own_modules_to_save_do_not_replace_the_head(family):
+def test_modules_to_save_of_a_method_do_not_replace_the_head(family):
     first = {"distilbert": "transformer.layer.0.ffn", "modernbert": "layers.0.mlp"}.get(family, "layer.0.intermediate")
     model, head = build(family, Method(peft=LORA.peft | {"modules_to_save": [first]}))
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
@@ -252,18 +254,18 @@ def test_a_methods_own_modules_to_save_do_not_replace_the_head(family):
 
 @pytest.fixture
 def minilm(tmp_path, monkeypatch):
-    """Name of a method -> network: a tiny BERT with what the catalogue says of minilm, in the upper of two layers."""
+    """Return a function from a method's name to a tiny BERT with minilm's settings, on the upper of two layers."""
     monkeypatch.chdir(tmp_path)
-    quiet()
+    silence_libraries()
     write_encoder("bert")
     params = load_params(ROOT / "params.yaml")
     defaults = params.models["minilm"].peft | {"layers_to_transform": [1]}
-    return lambda name: with_method(*classifier(["a", "b"], 0.0), params.methods[name], defaults, steps=10)
+    return lambda name: apply_method(*build_classifier(["a", "b"], 0.0), params.methods[name], defaults, steps=10)
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_the_pooler_trains_where_the_rate_suits_it(minilm, name):
-    """In full and without LoRA; a method's own list, an empty one too, takes the place of the model's."""
+def test_the_pooler_trains_with_methods_of_a_low_rate(minilm, name):
+    """The pooler trains in full. A method's modules_to_save, even an empty list, replaces the model's list."""
     trained = [key for key, parameter in minilm(name).named_parameters() if parameter.requires_grad]
     pooler = {key.rpartition("dense.")[2] for key in trained if ".pooler." in key}
     frozen = name in {"ia3", "vera", "prefix", "p-tuning", "prompt", "head"}
@@ -289,21 +291,21 @@ def test_a_head_without_a_bias_is_refused_before_a_training(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     config = BloomConfig(vocab_size=20, hidden_size=32, n_layer=1, n_head=2, pad_token_id=3)
     BloomModel(config).save_pretrained(BASE)
-    with pytest.raises(InputError, match="the head of bloom ends in no linear layer with a bias"):
-        classifier(["no", "yes"], dropout=0.0)
+    with pytest.raises(InputError, match="the head of bloom does not end in a linear layer with a bias"):
+        build_classifier(["no", "yes"], dropout=0.0)
 
 
 def test_a_checkpoint_without_all_of_the_encoder_is_refused(family):
     weights = load_file(BASE / "model.safetensors")
     lacking = next(name for name in weights if "0" in name.split(".") and name.endswith("weight"))
     save_file({name: tensor for name, tensor in weights.items() if name != lacking}, BASE / "model.safetensors")
-    with pytest.raises(InputError, match=r"models/base: the checkpoint lacks 1 weights of the encoder, .*0.*weight"):
-        classifier(["a", "b"], None)
+    with pytest.raises(InputError, match=r"models/base: the checkpoint lacks 1 weights of the encoder .*0.*weight"):
+        build_classifier(["a", "b"], None)
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_a_pickle_of_weights_is_not_loaded(family, method):
-    """Neither in the place of the safetensors, which are then asked for, nor beside them."""
+    """Beside safetensors a pickle is ignored. In their place it is refused, and the error asks for the safetensors."""
     model, _ = build(family, load_params(ROOT / "params.yaml").methods[method])
     save_classifier(model, {"tokenize": {}})
     weights = ADAPTER / ("model.safetensors" if method == "full" else "adapter_model.safetensors")

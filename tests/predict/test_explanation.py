@@ -13,9 +13,9 @@ from transformers import AutoTokenizer
 
 from classifier.errors import InputError
 from classifier.files.places import PREDICTIONS
-from classifier.model.adapters import with_method
-from classifier.model.build import classifier
-from classifier.model.forward import quiet
+from classifier.model.adapters import apply_method
+from classifier.model.build import build_classifier
+from classifier.model.forward import silence_libraries
 from classifier.model.loading import load_classifier
 from classifier.model.saving import save_classifier
 from classifier.params.catalogue import Method
@@ -140,10 +140,10 @@ def test_evaluate_explains_the_most_confident_mistakes(finished):
 def test_each_family(tmp_path, monkeypatch, family):
     """RoBERTa's positions depend on what is padding; ModernBERT's tokens bear the white space before them."""
     monkeypatch.chdir(tmp_path)
-    quiet()
+    silence_libraries()
     write_encoder(family)
-    model, head = classifier(["a", "b", "c"], dropout=0.0)
-    model = with_method(model, head, Method(peft={"peft_type": "LORA", "r": 4}), peft_defaults(family), 10)
+    model, head = build_classifier(["a", "b", "c"], dropout=0.0)
+    model = apply_method(model, head, Method(peft={"peft_type": "LORA", "r": 4}), peft_defaults(family), 10)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import softmax
 from scipy.stats import binomtest
 
-from classifier.model.probabilities import predictions
+from classifier.model.probabilities import prediction_columns
 from classifier.predict.threshold import guaranteed_confidence, rows_needed
 from classifier.training.calibration import calibrated_by_others, calibration
 
@@ -86,12 +86,12 @@ def test_it_keeps_its_promise(labels, rows, target, level, draws):
     for _ in range(draws):
         scores = drawn(rows)
         answers = (scores + rng.gumbel(size=scores.shape)).argmax(axis=1)  # each with its probability
-        unseen = predictions(calibrated_by_others(shown(scores), answers), [""] * labels)
+        unseen = prediction_columns(calibrated_by_others(shown(scores), answers), [""] * labels)
         threshold = guaranteed_confidence(unseen["confidence"], unseen["predicted"] == answers, target, level)
         if threshold is None:
             continue
         temperature, bias = calibration(shown(scores), answers)
-        of_all = predictions(shown(everyone) / temperature + bias, [""] * labels)
+        of_all = prediction_columns(shown(everyone) / temperature + bias, [""] * labels)
         above = of_all["confidence"] >= threshold
         missed += chances[np.arange(len(chances)), of_all["predicted"]][above].mean() < target
         found += 1

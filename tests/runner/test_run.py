@@ -92,7 +92,7 @@ def test_a_defect_leaves_the_last_outputs(finished):
     code = finished / "stages/train.py"
     half_written = ["__import__('os').mkdir('models/adapter')", "open('models/adapter/new', 'w').close()", "1 / 0"]
     defect = "".join(f"    {line}\n" for line in half_written)
-    code.write_text(code.read_text().replace("    quiet()\n", defect))
+    code.write_text(code.read_text().replace("    silence_libraries()\n", defect))
     assert "ZeroDivisionError" in dvc("repro", ok=False)
     assert contents(finished) == expected
 

@@ -8,7 +8,7 @@ from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
 from classifier.evaluation.metrics import expected_calibration_error, reliability
-from classifier.model.adapters import with_method
+from classifier.model.adapters import apply_method
 from classifier.model.build import last_layer
 from classifier.params.catalogue import Method
 from classifier.training.calibration import calibrate, calibrated_by_others, calibration, quality
@@ -39,7 +39,7 @@ def test_the_head_is_calibrated_and_not_a_prompts_own_layer(peft_type):
     """Which is as wide as there are labels."""
     settings = {"P_TUNING": {"num_virtual_tokens": 3, "encoder_hidden_size": 2}}.get(peft_type, {})
     model, head = small_bert(), ["classifier"]
-    layer = last_layer(with_method(model, head, Method(peft={"peft_type": peft_type, **settings}), {}, steps=1))
+    layer = last_layer(apply_method(model, head, Method(peft={"peft_type": peft_type, **settings}), {}, steps=1))
     assert layer in model.classifier.modules()
 
 

@@ -16,9 +16,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from classifier.files.places import BASE
-from classifier.model.adapters import with_method
-from classifier.model.build import classifier
-from classifier.model.forward import quiet
+from classifier.model.adapters import apply_method
+from classifier.model.build import build_classifier
+from classifier.model.forward import silence_libraries
 from classifier.runner.params import arguments, load_params
 from classifier.text.tokens import open_tokens
 from classifier.training.gradient import Gradient
@@ -246,11 +246,13 @@ def test_when_a_gradient_has_graphs(monkeypatch, device, repeats, suits, bf16, g
 def build(tmp_path, monkeypatch):
     """(family, name of the method, dropout) -> network."""
     monkeypatch.chdir(tmp_path)
-    quiet()
+    silence_libraries()
 
     def built(family: str, method: str = "lora", dropout: float = 0.0):
         write_encoder(family)
-        return with_method(*classifier(["no", "yes"], dropout), PARAMS.methods[method], peft_defaults(family), 10)
+        return apply_method(
+            *build_classifier(["no", "yes"], dropout), PARAMS.methods[method], peft_defaults(family), 10
+        )
 
     return built
 

@@ -6,8 +6,8 @@ import pytest
 from conftest import read, run_stages
 from tiny import edit_params
 
-from classifier.model.fast.attention import NAME
-from classifier.model.fast.first_token import FirstOfBert
+from classifier.model.fast.attention import MATMUL_ATTENTION
+from classifier.model.fast.first_token import FirstTokenBertAttention
 from classifier.runner.params import arguments, load_params
 from classifier.text.tokens import open_tokens
 from classifier.training.progress import Progress
@@ -27,13 +27,13 @@ def test_the_first_epoch_is_on_less_of_each_text(finished, short_epoch, longest)
     assert [max(read[start : start + steps]) for start in range(0, len(read), steps)] == longest
 
 
-@pytest.mark.parametrize(("precision", "attention"), [("bf16", NAME), ("fp32", "sdpa")])
+@pytest.mark.parametrize(("precision", "attention"), [("bf16", MATMUL_ATTENTION), ("fp32", "sdpa")])
 def test_attention_follows_the_precision(finished, precision, attention):
     edit_params(finished, **{"train.precision": precision})
     held_out = open_tokens("validation")
     training = Training(**arguments(train, load_params()), tokens=open_tokens("train"), held_out=held_out)
     assert training.network.config._attn_implementation == attention
-    assert any(isinstance(module, FirstOfBert) for module in training.network.modules())
+    assert any(isinstance(module, FirstTokenBertAttention) for module in training.network.modules())
 
 
 def test_the_loss_of_the_last_tenth_by_hand():

@@ -1,5 +1,7 @@
-"""Attention in bf16 on a CPU, as plain products of matrices: torch's fused one takes twice as long there, most of it in
-its backward pass. Elsewhere it is torch's.
+"""Attention in bf16 on a CPU as plain matrix products.
+
+torch's fused attention takes twice as long in bf16 on a CPU, most of it in its backward pass. In other precisions and
+on other devices torch's fused attention is used.
 """
 
 import torch
@@ -7,18 +9,26 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-NAME = "sdpa, in bf16 on a CPU by products"  # among transformers' implementations
-AT_ONCE = 2**23  # scores, 16 MB: tensors of 32 MB and more glibc gives back at once, and fetching them anew takes long
-KEPT = 2**26  # scores of a layer, 128 MB: they are kept for the backward pass, and grow with the square of the length
+MATMUL_ATTENTION = "sdpa, in bf16 on a CPU by products"  # the name in transformers' table of implementations
+# Attention scores computed at once: 16 MB in bf16. glibc returns a tensor of 32 MB to the system as soon as it is
+# freed, and fetching the memory anew takes long.
+SCORES_PER_PRODUCT = 2**23
+# Attention scores of a layer up to which products are used: 128 MB in bf16. The backward pass needs all of them, and
+# their number grows with the square of the length.
+MAX_SCORES = 2**26
 
 
-def in_products(model: PreTrainedModel) -> None:
-    """Let an encoder of transformers, if its attention is torch's, attend this way."""
+def use_matmul_attention(model: PreTrainedModel) -> bool:
+    """Let a model of transformers that uses torch's attention (sdpa) use `attention_forward`; return whether it does.
+
+    A model with another attention implementation stays as it is.
+    """
     if model.config._attn_implementation == "sdpa":
-        model.set_attn_implementation(NAME)
+        model.set_attn_implementation(MATMUL_ATTENTION)
+    return model.config._attn_implementation == MATMUL_ATTENTION
 
 
-def attention(
+def attend(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -26,31 +36,42 @@ def attention(
     dropout: float,
     scaling: float,
 ) -> torch.Tensor:
-    """(rows, heads, queries, size): softmax(query key' scaling) value, in bf16 of scores in bf16, as transformers' own
-    products are.
+    """Return dropout(softmax(scaling query key' + mask)) value, where the prime transposes the last two dimensions.
 
-    key, value: (rows, heads, tokens, size); mask: (rows or 1, heads or 1, queries, tokens), true where a query attends,
-    or what is added to the scores; None: it attends to all. dropout: of the softmax.
+    On a CPU in bf16, with at most MAX_SCORES scores, the result comes from matrix products. Scores and softmax are then
+    in bf16, as in the eager attention of transformers. All other inputs go to torch's fused attention.
+
+    Args:
+        query: (rows, heads, queries, head size).
+        key: (rows, heads, tokens, head size).
+        value: (rows, heads, tokens, head size).
+        mask: (rows or 1, heads or 1, queries, tokens). A boolean mask is true where a query attends to a token; a mask
+            of numbers is added to the scores. None lets each query attend to all tokens.
+        dropout: Probability with which an attention weight, a result of the softmax, is dropped.
+        scaling: Factor of the scores.
+
+    Returns:
+        (rows, heads, queries, head size), in the query's dtype.
     """
-    each = query.shape[1:3].numel() * key.shape[2]  # scores of a row
-    in_bf16 = query.dtype == torch.bfloat16 and query.device.type == "cpu" and len(query) * each <= KEPT
-    if not in_bf16:
+    scores_per_row = query.shape[1:3].numel() * key.shape[2]
+    bf16_on_cpu = query.dtype == torch.bfloat16 and query.device.type == "cpu"
+    if not bf16_on_cpu or len(query) * scores_per_row > MAX_SCORES:
         return torch.nn.functional.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling
         )
     bias = mask
     if mask is not None and mask.dtype == torch.bool:
         bias = torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, -1e30)
-    parts, rows = [], max(1, AT_ONCE // each)
+    attended, rows = [], max(1, SCORES_PER_PRODUCT // scores_per_row)
     for part in (slice(start, start + rows) for start in range(0, len(query), rows)):
         scores = (query[part] * scaling) @ key[part].transpose(2, 3)
         if bias is not None:
             scores += bias[part] if len(bias) > 1 else bias
-        parts.append(torch.nn.functional.dropout(scores.softmax(-1), dropout) @ value[part])
-    return torch.cat(parts)
+        attended.append(torch.nn.functional.dropout(scores.softmax(-1), dropout) @ value[part])
+    return torch.cat(attended)
 
 
-def forward(
+def attention_forward(
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -60,16 +81,26 @@ def forward(
     scaling: float | None = None,
     **kwargs,
 ) -> tuple[torch.Tensor, None]:
-    """As transformers calls it. Attention that is causal, has other keys than its own tokens', fewer heads of them, or
-    a rule more, stays transformers' own.
+    """Attend as an implementation in transformers' table of implementations, which sets arguments and result.
+
+    Causal, cached, cross-, grouped-query, biased and soft-capped attention fall back to transformers' sdpa.
+
+    Args:
+        module: The attention layer that calls. A layer without the attribute `is_causal` counts as causal.
+        query: (rows, heads, tokens, head size), like key and value.
+        attention_mask: As `mask` of `attend`.
+        scaling: Factor of the scores. None: 1 / sqrt(head size).
+
+    Returns:
+        (rows, tokens, heads, head size), and None in the place of the attention weights.
     """
-    more = any(kwargs.get(name) is not None for name in ("cache", "is_causal", "position_bias", "softcap"))
-    if more or query.shape != key.shape or getattr(module, "is_causal", True):
+    special = any(kwargs.get(name) is not None for name in ("cache", "is_causal", "position_bias", "softcap"))
+    if special or query.shape != key.shape or getattr(module, "is_causal", True):
         return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **kwargs)
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    attended = attention(query, key, value, attention_mask, dropout, scaling)
+    attended = attend(query, key, value, attention_mask, dropout, scaling)
     return attended.transpose(1, 2).contiguous(), None
 
 
-AttentionInterface.register(NAME, forward)
-AttentionMaskInterface.register(NAME, sdpa_mask)
+AttentionInterface.register(MATMUL_ATTENTION, attention_forward)
+AttentionMaskInterface.register(MATMUL_ATTENTION, sdpa_mask)

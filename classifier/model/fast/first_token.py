@@ -1,7 +1,8 @@
-"""The encoder's last layer for its first token alone: the head reads no other, and no layer comes after it.
+"""The last encoder layer for the first token alone.
 
-The other tokens are keys and values there, and nothing more. Their own queries, outputs and feed-forward, most of that
-layer's arithmetic, have no influence on the logits, which are the same without them, as are all gradients.
+The classification head reads the first token's state and no other, and no encoder layer follows the last one. In the
+last layer the other tokens therefore serve as keys and values only. Their queries, attention outputs and feed-forward,
+most of the layer's arithmetic, have no influence on the logits. Without them the logits and all gradients are the same.
 """
 
 import torch
@@ -10,67 +11,94 @@ from transformers.models.distilbert.modeling_distilbert import DistilBertForSequ
 from transformers.models.mpnet.modeling_mpnet import MPNetAttention, MPNetForSequenceClassification
 from transformers.models.roberta.modeling_roberta import RobertaAttention, RobertaForSequenceClassification
 
-from classifier.model.fast.attention import NAME, attention
+from classifier.model.fast.attention import MATMUL_ATTENTION, attend
 
 
-def first_token_only(model: torch.nn.Module) -> None:
-    """Let the last layer of a BERT, RoBERTa, DistilBERT or MPNet compute its first token alone; another model stays as
-    it is: its head may read the mean of all tokens. So does a decoder, whose first token sees no other, and one with an
-    attention that is not the same as here.
+def first_token_classes(model: torch.nn.Module) -> dict[torch.nn.Module, type]:
+    """Return the module of the last encoder layer that computes the first token alone, and the class that it gets.
+
+    Returns:
+        {module: class} for a BERT, RoBERTa, DistilBERT or MPNet classifier whose attention is eager or sdpa. {} if the
+        layer has the class already, for a decoder, whose first token attends to itself alone, and for every other
+        model: its head may read the mean of all tokens.
     """
-    if getattr(model.config, "is_decoder", False) or model.config._attn_implementation not in ("sdpa", NAME, "eager"):
-        return
-    whole, first = {
-        BertForSequenceClassification: (BertAttention, FirstOfBert),
-        RobertaForSequenceClassification: (RobertaAttention, FirstOfBert),
-        DistilBertForSequenceClassification: (TransformerBlock, FirstOfDistilBert),
-        MPNetForSequenceClassification: (MPNetAttention, FirstOfMPNet),
+    whole_class, first_token_class = {
+        BertForSequenceClassification: (BertAttention, FirstTokenBertAttention),
+        RobertaForSequenceClassification: (RobertaAttention, FirstTokenBertAttention),
+        DistilBertForSequenceClassification: (TransformerBlock, FirstTokenDistilBertLayer),
+        MPNetForSequenceClassification: (MPNetAttention, FirstTokenMPNetAttention),
     }.get(type(model), (None, None))
-    if whole:
-        last = [module for module in model.modules() if type(module) is whole][-1]
-        last.__class__ = first
+    if whole_class is None or getattr(model.config, "is_decoder", False):
+        return {}
+    if model.config._attn_implementation not in ("sdpa", MATMUL_ATTENTION, "eager"):
+        return {}
+    last = [module for module in model.modules() if type(module) in (whole_class, first_token_class)][-1]
+    return {last: first_token_class} if type(last) is whole_class else {}
 
 
-class FirstOfBert(BertAttention):
-    """The attention of BERT's layer, and of RoBERTa's, which is the same. The feed-forward follows what it returns."""
+class FirstTokenBertAttention(BertAttention):
+    """The attention of a BERT layer, and of a RoBERTa layer, which is the same, for the first token.
+
+    The layer's feed-forward then computes the first token alone, since the attention returns no other.
+    """
 
     def forward(self, hidden_states, attention_mask=None, past_key_values=None, **kwargs):
+        """Return the first token's state after attention, (rows, 1, hidden), and None for the attention weights.
+
+        Prefix tuning passes learned keys and values as `past_key_values`. The attention then falls back to
+        transformers' code for all tokens, of which the first one is taken.
+        """
         layer = self.self
         if past_key_values is None:
-            attended = of_first(layer, layer.query, layer.key, layer.value, hidden_states, attention_mask)
-        else:  # prefix tuning's, which are keys and values beside those of the tokens
+            attended = attend_first_token(layer, layer.query, layer.key, layer.value, hidden_states, attention_mask)
+        else:
             attended = layer(hidden_states, attention_mask, past_key_values, **kwargs)[0][:, :1]
         return self.output(attended, hidden_states[:, :1]), None
 
 
-class FirstOfDistilBert(TransformerBlock):
-    """DistilBERT's whole layer."""
+class FirstTokenDistilBertLayer(TransformerBlock):
+    """A DistilBERT layer for the first token."""
 
     def forward(self, hidden_states, attention_mask=None, **kwargs):
+        """Return the first token's state after attention and feed-forward, (rows, 1, hidden)."""
         layer = self.attention
-        attended = of_first(layer, layer.q_lin, layer.k_lin, layer.v_lin, hidden_states, attention_mask)
+        attended = attend_first_token(layer, layer.q_lin, layer.k_lin, layer.v_lin, hidden_states, attention_mask)
         first = self.sa_layer_norm(layer.out_lin(attended) + hidden_states[:, :1])
         return self.output_layer_norm(self.ffn(first) + first)
 
 
-class FirstOfMPNet(MPNetAttention):
-    """As BERT's; what is added to the scores for the tokens' distances is part of the mask or stands beside it."""
+class FirstTokenMPNetAttention(MPNetAttention):
+    """The attention of an MPNet layer for the first token. The layer's feed-forward follows as in BERT."""
 
     def forward(self, hidden_states, attention_mask=None, position_bias=None, **kwargs):
-        layer, given = self.attn, [each for each in (attention_mask, position_bias) if each is not None]
-        attended = of_first(layer, layer.q, layer.k, layer.v, hidden_states, sum(given) if given else None)
+        """Return the first token's state after attention, (rows, 1, hidden), and None for the attention weights.
+
+        The bias of the tokens' distances is part of `attention_mask` (see mpnet.py) or comes as `position_bias`.
+        """
+        layer = self.attn
+        biases = [bias for bias in (attention_mask, position_bias) if bias is not None]
+        mask = sum(biases) if biases else None
+        attended = attend_first_token(layer, layer.q, layer.k, layer.v, hidden_states, mask)
         return self.LayerNorm(self.dropout(layer.o(attended)) + hidden_states[:, :1]), None
 
 
-def of_first(layer, query, key, value, states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """What the first token of `states`, (rows, tokens, hidden), attends to: (rows, 1, hidden).
+def attend_first_token(layer, query, key, value, hidden_states, mask: torch.Tensor | None) -> torch.Tensor:
+    """Return dropout(softmax(q K' / sqrt(head size) + mask)) V, where q is the query of the first token.
 
-    layer: whose size of a head and dropout hold; query, key, value: its linear layers; mask: (rows, 1 or heads, tokens,
-    tokens), of which the first token's line counts.
+    Args:
+        layer: The attention layer, for its head size and its dropout.
+        query: The linear layer (hidden to hidden) of the queries.
+        key: The linear layer of the keys.
+        value: The linear layer of the values.
+        hidden_states: (rows, tokens, hidden).
+        mask: (rows or 1, heads or 1, queries, tokens), as in `attend`; the first query is used. None: no mask.
+
+    Returns:
+        (rows, 1, hidden).
     """
     by_head = [
         projected.unflatten(-1, (-1, layer.attention_head_size)).transpose(1, 2)
-        for projected in (query(states[:, :1]), key(states), value(states))
+        for projected in (query(hidden_states[:, :1]), key(hidden_states), value(hidden_states))
     ]
     mask, dropout = None if mask is None else mask[..., :1, :], layer.dropout.p if layer.training else 0.0
-    return attention(*by_head, mask, dropout, layer.attention_head_size**-0.5).transpose(1, 2).flatten(2)
+    return attend(*by_head, mask, dropout, layer.attention_head_size**-0.5).transpose(1, 2).flatten(2)

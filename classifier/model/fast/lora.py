@@ -1,11 +1,14 @@
-"""LoRA's linear layer, faster than peft's, which multiplies the input by A and the result by B beside the frozen layer.
+"""LoRA's linear layer, x W' + b + s (x A') B', faster than peft's. A prime marks a transpose.
 
-In fp32 the product of its matrices is added to the frozen weight, not to the layer's output: on a CPU those thin
-products take long for what they do. x (W + s B A)' is the same function: one product as large as the frozen layer's
-own, and one back; W is frozen, so no gradient of its size is needed.
+peft computes x W' + b, multiplies the input by A and that product by B, and adds the two results.
 
-In bf16 that sum would round small changes of the weight away, and thin products are fast. What takes long there is that
-peft casts the layer's input to fp32, for autocast to cast it back, and adds up in passes of their own.
+In fp32 on a CPU the thin products with A and B take long for the little that they compute. `FoldedLora` adds s B A to
+the frozen weight W and multiplies once: x (W + s B A)' + b is the same function. The backward pass has one product as
+large as the frozen layer's. W is frozen, so no gradient of W's size is needed.
+
+In bf16 the sum W + s B A would round small changes of the weight away, and thin products are fast. peft loses time
+elsewhere: it casts the layer's input to fp32, which autocast casts back to bf16, and it scales and adds in separate
+passes over memory. `SeparateLora` leaves the casts out and adds within the products.
 """
 
 import torch
@@ -13,29 +16,34 @@ from peft.tuners.lora import Linear
 from torch.autograd.function import once_differentiable
 
 
-def fast_lora(model: torch.nn.Module) -> None:
-    """Let LoRA's linear layers of a model that peft has made compute their product this way."""
-    for module in model.modules():
-        if type(module) is Linear:
-            module.__class__ = FastLinear
+def lora_classes(model: torch.nn.Module) -> dict[torch.nn.Module, type]:
+    """Return {module: FastLinear} for peft's LoRA layers of a model; {} for a model that has none."""
+    return {module: FastLinear for module in model.modules() if type(module) is Linear}
 
 
 class FastLinear(Linear):
-    """peft's layer, whose forward pass it takes over where that is plain LoRA in fp32, or under autocast to bf16."""
+    """peft's LoRA layer, which computes plain LoRA in fp32, or under autocast to bf16, by a product of this file.
+
+    Every other input, setting or state falls back to peft: see `product_function`.
+    """
 
     def forward(self, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
-        product = None if args or kwargs else self.product(x)
-        if product is None:
+        """Return the layer's output, (..., out), for x, (..., in)."""
+        function = None if args or kwargs else self.product_function(x)
+        if function is None:
             return super().forward(x, *args, **kwargs)
         (name,) = self.active_adapters
         base = self.get_base_layer()
-        return product.apply(
+        return function.apply(
             x, base.weight, base.bias, self.lora_A[name].weight, self.lora_B[name].weight, self.scaling[name]
         )
 
-    def product(self, x: torch.Tensor) -> type[torch.autograd.Function] | None:
-        """What computes this layer of x; None if it is not one adapter, in use, without dropout, bias or peft's
-        variants of LoRA, on a frozen weight, in fp32 or under autocast to bf16.
+    def product_function(self, x: torch.Tensor) -> type[torch.autograd.Function] | None:
+        """Return the function that computes this layer for x, or None if peft has to.
+
+        peft computes layers with several adapters, with an adapter that is disabled or merged, with dropout, with a
+        bias in the adapter, with a transposed, trained or non-fp32 frozen weight, and with a variant of LoRA such as
+        DoRA. peft also computes every input that is neither in fp32 without autocast nor under autocast to bf16.
         """
         names, weight = self.active_adapters, self.get_base_layer().weight
         plain = (
@@ -47,15 +55,16 @@ class FastLinear(Linear):
             and isinstance(self.lora_dropout[names[0]], torch.nn.Identity)
         )
         if not torch.is_autocast_enabled(x.device.type):
-            return Folded if plain and x.dtype == torch.float32 else None
+            return FoldedLora if plain and x.dtype == torch.float32 else None
         bf16 = torch.get_autocast_dtype(x.device.type) == torch.bfloat16
-        return Beside if plain and bf16 and x.dtype in (torch.float32, torch.bfloat16) else None
+        return SeparateLora if plain and bf16 and x.dtype in (torch.float32, torch.bfloat16) else None
 
 
-class Folded(torch.autograd.Function):
-    """x (W + s B A)' + b, and its gradients by x, b, A and B; W is frozen.
+class FoldedLora(torch.autograd.Function):
+    """x (W + s B A)' + b, and its gradients by x, b, A and B.
 
-    x: (..., in); W: (out, in); b: (out,) or None; A: (r, in); B: (out, r); s: a number. The result: (..., out).
+    Shapes: x (..., in); W, frozen, (out, in); b (out,) or None; A (r, in); B (out, r); s a number. The result is
+    (..., out). All are in one dtype.
     """
 
     @staticmethod
@@ -71,20 +80,24 @@ class Folded(torch.autograd.Function):
         rows, gradient_rows = (tensor.reshape(-1, tensor.shape[-1]) for tensor in (x, gradient))
         by_x = gradient @ torch.addmm(weight, b, a, alpha=ctx.scaling) if ctx.needs_input_grad[0] else None
         by_a = (gradient_rows @ b).mul_(ctx.scaling).T @ rows
-        # Not its transpose, gradient' (x A'), which is the same: MKL takes six times as long for that.
+        # The transpose of this product, gradient' (x A'), is the same, but MKL takes six times as long for it.
         by_b = ((rows @ a.T).mul_(ctx.scaling).T @ gradient_rows).T
         by_bias = gradient_rows.sum(0) if ctx.needs_input_grad[2] else None
         return by_x, None, by_bias, by_a, by_b, None
 
 
-class Beside(torch.autograd.Function):
-    """The same of the same arguments, multiplied in bf16, as the result is; each gradient has its tensor's type."""
+class SeparateLora(torch.autograd.Function):
+    """x W' + b + s (x A') B' with all products in bf16, and its gradients by x, b, A and B.
+
+    Arguments and shapes are those of `FoldedLora`, in fp32 or bf16. The result is in bf16. Each gradient has the dtype
+    of its tensor.
+    """
 
     @staticmethod
     def forward(ctx, x, weight, bias, a, b, scaling):
         bf16 = [None if tensor is None else tensor.to(torch.bfloat16) for tensor in (x, weight, bias, a, b)]
         rows, weight, bias, a, b = bf16[0].flatten(0, -2), *bf16[1:]
-        inner = (rows @ a.T).mul_(scaling)
+        inner = (rows @ a.T).mul_(scaling)  # (rows, r)
         ctx.save_for_backward(rows, weight, a, b, inner)
         ctx.shape, ctx.dtype, ctx.scaling = x.shape, x.dtype, scaling
         return torch.nn.functional.linear(rows, weight, bias).addmm_(inner, b.T).unflatten(0, x.shape[:-1])

@@ -1,48 +1,61 @@
-"""MPNet's attention by torch's fused one, or in bf16 on a CPU as attention.py has it. Transformers has it as plain
-products, to which each layer adds the bias of the tokens' distances and the mask.
+"""MPNet's attention through `attend`: torch's fused attention, or matrix products in bf16 on a CPU.
+
+transformers computes MPNet's attention as plain products, and adds the bias of the tokens' distances and then the mask
+to the scores of each layer.
 """
 
 import torch
 from transformers.models.mpnet.modeling_mpnet import MPNetEncoder, MPNetForSequenceClassification, MPNetSelfAttention
 
-from classifier.model.fast.attention import attention
+from classifier.model.fast.attention import attend
 
 
-def fused_attention(model: torch.nn.Module) -> None:
-    """Let an MPNet attend this way; another model stays as it is."""
+def mpnet_classes(model: torch.nn.Module) -> dict[torch.nn.Module, type]:
+    """Return {module: class} for the encoder and the attention layers of an MPNet classifier; {} for other models."""
     if type(model) is not MPNetForSequenceClassification:
-        return
-    replacements = {MPNetEncoder: Encoder, MPNetSelfAttention: SelfAttention}
-    for module in model.modules():
-        module.__class__ = replacements.get(type(module), type(module))
+        return {}
+    fused_classes = {MPNetEncoder: FusedMPNetEncoder, MPNetSelfAttention: FusedMPNetSelfAttention}
+    return {module: fused_classes[type(module)] for module in model.modules() if type(module) in fused_classes}
 
 
-class Encoder(MPNetEncoder):
-    """Puts the bias into the mask, once for all layers."""
+class FusedMPNetEncoder(MPNetEncoder):
+    """MPNet's encoder, which adds the bias of the tokens' distances to the mask once for all layers."""
 
     def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs):
+        """Run all layers on hidden_states, (rows, tokens, hidden), with bias + mask as their mask.
+
+        attention_mask: (rows, 1, 1 or tokens, tokens), added to the scores; None: no mask. Each layer's mask is
+        (rows or 1, heads, tokens, tokens), under autocast in autocast's dtype, which fused attention requires.
+        """
         mask = super().compute_position_bias(hidden_states[:1])  # (1, heads, tokens, tokens)
         if attention_mask is not None:
             mask = mask + attention_mask
         if torch.is_autocast_enabled(mask.device.type):
             dtype = torch.get_autocast_dtype(mask.device.type)
-            mask = mask.to(dtype).clamp(min=torch.finfo(dtype).min)  # fp32's own would be -inf
+            mask = mask.to(dtype).clamp(min=torch.finfo(dtype).min)  # fp32's lowest number becomes -inf in bf16
         return super().forward(hidden_states, mask, **kwargs)
 
     def compute_position_bias(self, *args) -> None:
-        """None beside the mask."""
+        """Return None, so that MPNetEncoder.forward passes the layers no bias beside the mask."""
 
 
-class SelfAttention(MPNetSelfAttention):
+class FusedMPNetSelfAttention(MPNetSelfAttention):
+    """MPNet's attention layer, without the final residual and norm."""
+
     def forward(
         self, hidden_states: torch.Tensor, attention_mask=None, position_bias=None, output_attentions=False, **_
     ):
-        if output_attentions:  # which the fused one does not give
+        """Return (softmax(Q K' / sqrt(head size) + mask) V projected,), of shape (rows, tokens, hidden).
+
+        Fused attention does not return the attention weights: with `output_attentions` the layer falls back to
+        transformers' code.
+        """
+        if output_attentions:
             return super().forward(hidden_states, attention_mask, position_bias, output_attentions)
         by_head = [
             layer(hidden_states).unflatten(-1, (-1, self.attention_head_size)).transpose(1, 2)
             for layer in (self.q, self.k, self.v)
         ]
         dropout = self.dropout.p if self.training else 0.0
-        attended = attention(*by_head, attention_mask, dropout, self.attention_head_size**-0.5)
+        attended = attend(*by_head, attention_mask, dropout, self.attention_head_size**-0.5)
         return (self.o(attended.transpose(1, 2).flatten(2)),)
