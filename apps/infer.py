@@ -1,4 +1,36 @@
-"""Use the trained classifier on the command line: on texts, on files of any size, or on standard input."""
+"""Label texts with the trained classifier, models/adapter.
+
+Texts on the command line. The answer is a table. --explain puts the five
+words that weigh most in brackets, each with its part of the label's log-odds.
+Put -- before texts that begin with a dash:
+  python -m apps.infer "I would watch it again tomorrow." "Too long."
+
+Texts on standard input, one per line. The answers are JSON objects with
+label, confidence and text, one per line, each printed at once:
+  cat reviews.txt | python -m apps.infer - > scored.jsonl
+
+A file of any size. The answer is a Parquet file with the same rows, to which
+the columns "predicted" and "confidence" are added. Repeat --column to join
+the texts of several columns. A killed run continues if the same command is
+run again:
+  python -m apps.infer --file reviews.csv --column text --out scored.parquet
+
+The confidence is the calibrated probability of the label. A blank text gets
+no label. Answers that are not sure enough can become "uncertain":
+  --min-confidence 0.9     if the confidence is below 0.9
+  --min-accuracy 0.95      as often as needed for 95% of the other answers to
+                           be right, by the validation rows
+  --min-confidence target  as --min-accuracy, for evaluate.target_accuracy and
+                           evaluate.target_level of params.yaml
+
+Environment variables:
+  DEVICE  cpu, cuda:1 or mps; default: the best device that is found
+  LAUNCH  a launcher that shares a --file among processes, for example
+          LAUNCH="torchrun --nproc-per-node 4" (see docs/processes.md)
+
+An error ends the command with one line on stderr and exit status 1, an option
+without a valid value with exit status 2.
+"""
 
 import os
 import re
@@ -8,7 +40,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option, Typer
 
 from classifier.distributed.processes import Processes
 from classifier.distributed.rank import rank_and_count
@@ -17,22 +49,87 @@ from classifier.predict.classifier import Classifier
 from classifier.predict.threshold import confidence_needed, is_share
 from classifier.runner.environment import share_cores
 from classifier.runner.params import load_params
-from classifier.runner.ranks import one_of_several
+from classifier.runner.ranks import rank_process
 from classifier.scoring.files import Job, score_file, score_share
 from classifier.scoring.lines import answer_lines
+from classifier.text.cleaning import is_encodable
+
+MIN_CONFIDENCE = 'Answer "uncertain" below this confidence, from 0 to 1, or target.'
+MIN_ACCURACY = 'Answer "uncertain" so that this share of the other answers is right.'
+COLUMN = "Column of texts; may be repeated. [default: as in training]"
+SEPARATOR = "Text between those of several columns. [default: as in training]"
 
 
-def check_arguments(texts: list[str]) -> None:
-    after = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+def main(
+    texts: Annotated[list[str] | None, Argument(metavar="TEXT", hidden=True)] = None,
+    explain: Annotated[bool, Option("--explain", help="Mark the words that weigh most in each TEXT.")] = False,
+    min_confidence: Annotated[str | None, Option(metavar="SHARE", help=MIN_CONFIDENCE)] = None,
+    min_accuracy: Annotated[float | None, Option(metavar="SHARE", help=MIN_ACCURACY)] = None,
+    file: Annotated[Path | None, Option(metavar="PATH", help="File to label: .csv, .jsonl or .parquet.")] = None,
+    column: Annotated[list[str] | None, Option(metavar="NAME", help=COLUMN)] = None,
+    separator: Annotated[str | None, Option(metavar="TEXT", help=SEPARATOR)] = None,
+    out: Annotated[Path | None, Option(metavar="PATH", help="Parquet file to write. [default: scored.parquet]")] = None,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace the file to write if it exists.")] = False,
+) -> None:
+    """Check the arguments; label texts, standard input or a file. The module's docstring is the help text."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    share_cores()
+    with exit_on_user_error():
+        check_texts(texts or [])
+        check_combination(texts, file, explain, bool(column or separator is not None or out or overwrite))
+        confidence = lowest_confidence(min_confidence, min_accuracy)
+        if texts == ["-"]:
+            answer_lines(Classifier(confidence))
+        elif texts:
+            show_table(texts, Classifier(confidence), explain)
+        else:
+            out = out or Path("scored.parquet")
+            job = Job.like_training(file, out, column or (), separator, min_confidence=confidence)
+            run_job(job, overwrite)
+
+
+@contextmanager
+def exit_on_user_error() -> Iterator[None]:
+    """End the process with one line if the block fails with an error that the user can fix."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # the reader of stdout has ended; typer then ends quietly
+    except (InputError, OSError) as error:
+        sys.exit(f"infer: {error}")
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        sys.exit("infer: out of memory; if a GPU's memory is full, set DEVICE=cpu in the environment")
+    except KeyboardInterrupt:
+        sys.exit("infer: interrupted; with --file the same command goes on where it was")
+
+
+def check_texts(texts: list[str]) -> None:
+    """Raise InputError for a text that is not UTF-8, or that is an unknown option.
+
+    typer is told to take unknown options for texts, so that the error is one line here as well.
+    """
+    after_dashes = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
     for text in texts:
-        if text.encode(errors="ignore").decode() != text:
-            raise InputError(f"{text!a:.60}: not UTF-8")
-        if text.startswith("-") and text != "-" and text not in after:
-            raise InputError(f"{text!r:.60}: no such option; before texts that begin with a dash put --")
+        if not is_encodable(text):
+            raise InputError(f"{text!a:.60}: not UTF-8; set the terminal to UTF-8 or use --file")
+        if text.startswith("-") and text != "-" and text not in after_dashes:
+            raise InputError(f"{text!r:.60}: no such option; see --help, or put -- before texts that begin with a dash")
 
 
-def asked_confidence(min_confidence: str | None, min_accuracy: float | None) -> float:
-    """Below which an answer is uncertain, by the options of the command line."""
+def check_combination(texts: list[str] | None, file: Path | None, explain: bool, file_options: bool) -> None:
+    """Raise InputError for arguments that exclude each other. `file_options`: whether an option of --file is given."""
+    if bool(texts) == bool(file):
+        raise InputError("give either texts (- for those of standard input) or --file")
+    if texts and file_options:
+        raise InputError("--column, --separator, --out and --overwrite: give them with --file only")
+    if explain and (file or texts == ["-"]):
+        raise InputError("--explain: give it with texts on the command line only")
+
+
+def lowest_confidence(min_confidence: str | None, min_accuracy: float | None) -> float:
+    """Return the confidence below which an answer is "uncertain", as the options ask for it."""
     if min_confidence is not None and min_accuracy is not None:
         raise InputError("--min-confidence and --min-accuracy: give one of them")
     if min_confidence == "target":
@@ -41,14 +138,15 @@ def asked_confidence(min_confidence: str | None, min_accuracy: float | None) -> 
     if min_confidence is None:
         return confidence_needed(0.0, min_accuracy)
     if not re.fullmatch(r"(\d+\.?\d*|\.\d+)(e-?\d+)?", min_confidence) or not is_share(number := float(min_confidence)):
-        raise InputError(f"--min-confidence {min_confidence}: a number from 0 to 1, or target, is needed")
+        raise InputError(f"--min-confidence {min_confidence}: should be a number from 0 to 1, or target")
     return number
 
 
 def show_table(texts: list[str], classifier: Classifier, explain: bool) -> None:
+    """Print a line with label, confidence and text for each text. `explain`: mark the words that weigh most."""
     from classifier.predict.explanation import explanation
 
-    sys.stdout.reconfigure(errors="backslashreplace")  # of a terminal that lacks a text's letters
+    sys.stdout.reconfigure(errors="backslashreplace")  # for a terminal that lacks a text's characters
     answers = classifier(texts)
     width = max(5, *(len(label or "") for label, _ in answers))
     print(f"{'label':{width}}  confidence  text")
@@ -57,81 +155,17 @@ def show_table(texts: list[str], classifier: Classifier, explain: bool) -> None:
         print(f"{label or '-':{width}}  {f'{confidence:.1%}' if label else '-':>10}  {shown}")
 
 
-@contextmanager
-def errors_in_a_line() -> Iterator[None]:
-    """End with a line for what the user can put right."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise  # the reader has enough; typer ends quietly
-    except (InputError, OSError) as error:
-        sys.exit(f"infer: {error}")
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        sys.exit("infer: out of memory; if it was a GPU's, DEVICE=cpu in the environment goes without it")
-    except KeyboardInterrupt:
-        sys.exit("infer: interrupted; with --file the same command goes on where it was")
-
-
-def main(
-    texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Texts to score; - for one a line.")] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Show which of their words decided.")] = False,
-    min_confidence: Annotated[
-        str | None,
-        typer.Option(help='Answer "uncertain" below this share; target: as evaluate.target_accuracy needs it.'),
-    ] = None,
-    min_accuracy: Annotated[
-        float | None, typer.Option(help='Answer "uncertain" unless at least this share of such answers is right.')
-    ] = None,
-    file: Annotated[Path | None, typer.Option(help="Score a .csv, .jsonl or .parquet file.")] = None,
-    column: Annotated[
-        list[str] | None, typer.Option(help="Its column of texts, or several.  [default: training's]")
-    ] = None,
-    separator: Annotated[str | None, typer.Option(help="Between the texts of several.  [default: training's]")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Where its rows go, with predicted and confidence.  [default: scored.parquet]")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that file if it is there.")] = False,
-) -> None:
-    """Score texts with the trained classifier.
-
-    \b
-    python -m apps.infer "I would watch it again tomorrow." "Too long."
-    python -m apps.infer --file reviews.csv --column text --out scored.parquet
-    cat reviews.txt | python -m apps.infer - > scored.jsonl
-
-    --explain puts the five words that weigh most in brackets, each with its part of the label's log-odds. A --file may
-    be larger than memory. Called again after a kill, it goes on where it was. LAUNCH in the environment shares it among
-    processes.
-    """
-    of_a_file = column or separator is not None or out or overwrite
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    share_cores()
-    with errors_in_a_line():
-        check_arguments(texts or [])
-        if bool(file) == bool(texts):
-            raise InputError("give either texts or --file")
-        if texts and of_a_file:
-            raise InputError("--column, --separator, --out and --overwrite are of a --file")
-        if explain and (file or texts == ["-"]):
-            raise InputError("--explain is for texts on the command line")
-        confidence = asked_confidence(min_confidence, min_accuracy)
-        if texts == ["-"]:
-            answer_lines(Classifier(confidence))
-        elif texts:
-            show_table(texts, Classifier(confidence), explain)
-        else:
-            out = out or Path("scored.parquet")
-            job = Job.like_training(file, out, column or (), separator, min_confidence=confidence)
-            if rank_and_count():
-                with one_of_several("infer"):
-                    score_share(job, Processes.here())
-            else:
-                print(f"infer: {score_file(job, overwrite):,} rows in {job.out}")
+def run_job(job: Job, overwrite: bool) -> None:
+    """Score a file, or this rank's share of it if a launcher has started this process."""
+    if rank_and_count():
+        with rank_process("infer"):
+            score_share(job, Processes.here())
+    else:
+        print(f"infer: {score_file(job, overwrite):,} rows in {job.out}")
 
 
 if __name__ == "__main__":
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(context_settings={"ignore_unknown_options": True})(main)  # check_arguments says it in one line
+    app = Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    as_written = "\n\n".join(f"\b\n{paragraph}" for paragraph in __doc__.split("\n\n"))  # \b: do not wrap the lines
+    app.command(help=as_written, context_settings={"ignore_unknown_options": True})(main)
     app(prog_name="python -m apps.infer")

@@ -37,7 +37,7 @@ from classifier.evaluation.intervals import wilson_interval
 from classifier.files.digests import digest_of
 from classifier.files.formats import read_table, write_csv
 from classifier.files.places import BASELINE, LOCAL
-from classifier.runner.inputs import code, pipeline
+from classifier.runner.inputs import code_paths, pipeline
 from classifier.runner.params import PARAMS, arguments, load_params, select, stage_function
 from classifier.runner.versions import VERSIONS
 from classifier.sources.dataset import source_files
@@ -107,7 +107,7 @@ def digest(params: BaseModel, local: list[Path]) -> str:
     It may change where DVC would run no stage again, as for a comment in dvc.yaml: the run is then short.
     """
     stages = pipeline()
-    files = {path for name in STAGES for path in code(stages[name]["deps"])}
+    files = {path for name in STAGES for path in code_paths(stages[name]["deps"])}
     settings = {name: arguments(stage_function(name), params) for name in STAGES} | {"precision": precision(params)}
     return digest_of(settings, [Path("dvc.yaml"), VERSIONS, *files, *local])[:8]
 

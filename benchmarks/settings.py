@@ -24,7 +24,7 @@ from classifier.evaluation.intervals import wilson_interval
 from classifier.files.digests import digest_of
 from classifier.files.formats import write_csv
 from classifier.runner.command import no_arguments
-from classifier.runner.inputs import code, pipeline
+from classifier.runner.inputs import code_paths, pipeline
 from classifier.runner.params import PARAMS, arguments, load_params, stage_function
 from classifier.runner.versions import VERSIONS
 
@@ -72,7 +72,7 @@ def digest(overrides: list[str]) -> str:
             "params": arguments(stage_function(name), params),
             "versions": {library: versions[library] for libraries in named for library in libraries},
         }
-        files |= {*code(declared["deps"])}
+        files |= {*code_paths(declared["deps"])}
     return digest_of(settings, list(files))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from classifier.errors import InputError
-from classifier.text.cleaning import blank
+from classifier.text.cleaning import blank, is_encodable
 
 ROWS = 1024  # of a table at most
 BLOCK = 2**22  # bytes of a Parquet file to read at a time
@@ -136,11 +136,8 @@ def json_row(number: int, line: str) -> dict:
         raise ValueError(f"line {number}: lists or objects in each other, too deep to read") from None
     if not isinstance(row, dict):
         raise ValueError(f"line {number}: not a JSON object")
-    if "\\ud" in line.lower():
-        try:
-            json.dumps(row, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise ValueError(f"line {number}: half of a character (a lone surrogate, \\ud...)") from None
+    if "\\ud" in line.lower() and not is_encodable(json.dumps(row, ensure_ascii=False)):
+        raise ValueError(f"line {number}: half of a character (a lone surrogate, \\ud...)")
     return row
 
 

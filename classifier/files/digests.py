@@ -1,4 +1,4 @@
-"""Digests of files and folders."""
+"""SHA-256 digests of files, folders and settings."""
 
 import hashlib
 import json
@@ -10,23 +10,29 @@ from typing import Any
 
 
 def sha256(path: Path) -> str:
+    """Return the digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256s(*paths: Path) -> dict[str, str]:
-    """Path -> digest of files, and of all files in folders; without what Python and editors leave there."""
+    """Return path -> digest of files, and of all files in folders, sorted by path.
+
+    Files that Python and editors leave behind are skipped, as are files that vanish during the call.
+    """
     digests = {}
     for file in sorted({file for path in paths for file in (files_below(path) if path.is_dir() else [path])}):
         if file.is_file() and not file.name.startswith((".", "#")) and not file.name.endswith(("~", ".pyc")):
-            with suppress(FileNotFoundError):  # an editor's, that was there for a moment
+            with suppress(FileNotFoundError):  # an editor's temporary file
                 digests[file.as_posix()] = sha256(file)
     return digests
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """The files in a folder and in those below it, but for __pycache__, where Python writes at any time, and hidden
-    folders. A folder that vanishes meanwhile is skipped.
+    """Yield the files in a folder and in its subfolders.
+
+    Hidden folders are skipped, as are folders that vanish during the call and __pycache__, where Python may write at
+    any time.
     """
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
@@ -34,7 +40,12 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def digest_of(settings: dict[str, Any], inputs: list[Path]) -> str:
-    """A digest of the settings and of the inputs' contents (folders: all files in them)."""
+    """Return a digest of settings and of the contents of input files and folders.
+
+    Args:
+        settings: values that JSON can hold, or pydantic models.
+        inputs: files, and folders of which all files count.
+    """
     content = [
         json.dumps(settings, sort_keys=True, default=lambda entry: entry.model_dump()),
         *(f"{file} {digest}" for file, digest in sha256s(*inputs).items()),

@@ -1,4 +1,4 @@
-"""JSON, CSV and Parquet, written whole, the same bytes for the same content every time."""
+"""JSON, CSV and Parquet files: written as a whole or not at all, and the same bytes for the same content."""
 
 import json
 from pathlib import Path
@@ -9,26 +9,34 @@ from classifier.files.writing import written
 
 
 def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file. Raises ValueError for NaN and infinity, which JSON does not have."""
     with written(path) as part:
         part.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
-    """Raises InputError if it is not JSON, such as after a merge with conflicts."""
+    """Return the content of a JSON file. Raises InputError if the file is damaged, for example by a merge conflict."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{path}: not valid JSON: {error}; bring it back with `git checkout` or `dvc repro`") from None
+        raise InputError(f"{path}: not valid JSON: {error}; restore it with `git checkout` or `dvc repro`") from None
 
 
 def write_csv(path: Path, frame, **options: Any) -> None:
-    """A DataFrame as CSV; options: of its to_csv."""
+    """Write a DataFrame as CSV without its index. `options` are those of DataFrame.to_csv."""
     with written(path) as part:
         frame.to_csv(part, index=False, lineterminator="\n", **options)
 
 
 def write_table(path: Path, frame, **metadata: Any) -> None:
-    """A DataFrame as Parquet, with `metadata` (label names, for example) in the schema and nothing of pandas."""
+    """Write a DataFrame as Parquet without its index.
+
+    Args:
+        path: the file to write.
+        frame: a pandas DataFrame.
+        metadata: values that JSON can hold, such as the label names. The schema's metadata holds them, and nothing of
+            pandas' own.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -38,7 +46,7 @@ def write_table(path: Path, frame, **metadata: Any) -> None:
 
 
 def read_table(path: Path) -> tuple[Any, dict[str, Any]]:
-    """(DataFrame, metadata) of a file that write_table wrote."""
+    """Return (DataFrame, metadata) of a file that `write_table` wrote."""
     import pyarrow.parquet as pq
 
     table = pq.read_table(path)
@@ -46,10 +54,10 @@ def read_table(path: Path) -> tuple[Any, dict[str, Any]]:
 
 
 def metadata_of(schema) -> dict[str, Any]:
-    """The metadata of a pyarrow Schema, as write_table's `metadata` wrote it."""
+    """Return the metadata of a pyarrow Schema that `write_table` wrote."""
     return {k.decode(): json.loads(v) for k, v in (schema.metadata or {}).items()}
 
 
 def metadata_bytes(metadata: dict[str, Any]) -> dict[str, str]:
-    """The inverse of metadata_of."""
+    """Return metadata as pyarrow stores it in a schema: the inverse of `metadata_of`."""
     return {k: json.dumps(v) for k, v in metadata.items()}

@@ -1,4 +1,4 @@
-"""Files and folders that take the place of others once they are whole."""
+"""Files and folders that are replaced only once their new content is complete."""
 
 import os
 import shutil
@@ -11,9 +11,10 @@ from tempfile import TemporaryDirectory
 
 @contextmanager
 def replaced(folder: Path) -> Iterator[Path]:
-    """An empty folder, which takes the place of `folder` once all is in it.
+    """Yield an empty folder that replaces `folder` if the block ends without an error.
 
-    What stands there is not written to: by hand a stage finds its last outputs, which may be links into DVC's cache.
+    Nothing is written into the old folder. Without DVC a stage finds its last outputs there, and these may be links
+    into DVC's cache.
     """
     part = folder.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
@@ -24,10 +25,9 @@ def replaced(folder: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    # Moved aside, and not removed first: a file in use may stay, on NFS for one.
-    aside = {"suffix": ".old", "prefix": f"{folder.name}.", "dir": folder.parent}
-    with TemporaryDirectory(**aside, ignore_cleanup_errors=True) as old:
-        last = Path(old) / folder.name
+    # The old folder is moved aside and then removed: removing it in place can fail, as for a file in use on NFS.
+    with TemporaryDirectory(".old", f"{folder.name}.", folder.parent, ignore_cleanup_errors=True) as aside:
+        last = Path(aside) / folder.name
         try:
             if folder.exists():
                 folder.rename(last)
@@ -36,44 +36,55 @@ def replaced(folder: Path) -> Iterator[Path]:
             if last.exists() and not folder.exists():
                 last.rename(folder)
             raise
-    for left in folder.parent.glob(f"{folder.name}.{'[a-z0-9_]' * 8}.old"):  # by a run that was killed before it ended
+    remove_old(folder)
+
+
+def remove_old(folder: Path) -> None:
+    """Remove what killed runs of `replaced` moved aside: FOLDER.XXXXXXXX.old that holds nothing but FOLDER."""
+    for left in folder.parent.glob(f"{folder.name}.{'[a-z0-9_]' * 8}.old"):
         with suppress(OSError):
             if {path.name for path in left.iterdir()} <= {folder.name}:
                 shutil.rmtree(left)
 
 
 def set_modes(folder: Path) -> None:
-    """Give what is in a new folder the modes that a checkout would give: some libraries write for the owner alone."""
+    """Give all files and folders in a new folder the modes of a checkout.
+
+    Some libraries make files that only their owner can read.
+    """
     sample = folder / ".sample"
     sample.touch()
-    of_folders, of_files = mode(folder), mode(sample)
+    folder_mode, file_mode = mode(folder), mode(sample)
     sample.unlink()
     for path in folder.rglob("*"):
-        set_mode(path, of_files if path.is_file() else of_folders)
+        set_mode(path, file_mode if path.is_file() else folder_mode)
 
 
 def set_mode(path: Path, wanted: int) -> None:
-    if mode(path) != wanted:  # a file system that knows one mode alone refuses a change
+    """Change a mode, unless it is right already: a file system with a single mode refuses any change."""
+    if mode(path) != wanted:
         path.chmod(wanted)
 
 
 def mode(path: Path) -> int:
+    """Return the permission bits of a file or folder."""
     return stat.S_IMODE(path.stat().st_mode)
 
 
 @contextmanager
 def written(path: Path) -> Iterator[Path]:
-    """Where to write a file that takes the place of `path` once it is whole; as with a folder, what stands there is not
-    written to.
+    """Yield the path of an empty file that replaces `path` if the block ends without an error.
+
+    Nothing is written into the old file, which may be a link into DVC's cache.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     try:
         part.unlink(missing_ok=True)
         part.touch()
-        as_created = mode(part)
+        new_mode = mode(part)
         yield part
-        set_mode(part, as_created)
+        set_mode(part, new_mode)
     except BaseException:
         part.unlink(missing_ok=True)
         raise

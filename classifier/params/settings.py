@@ -1,4 +1,4 @@
-"""How the sections of params.yaml and the arguments of a stage are declared."""
+"""How params.yaml's sections and a stage's arguments are declared."""
 
 from dataclasses import dataclass
 
@@ -6,16 +6,16 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Settings(BaseModel):
-    """Settings under one key of params.yaml. Unknown keys, values of another type, and infinities are refused."""
+    """Base class of a section of params.yaml. It refuses unknown keys, values of another type, NaN and infinity."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
 class Param:
-    """The place in params.yaml of a stage's argument, spelled as dvc.yaml spells the dependency.
+    """The place of a stage's argument in params.yaml, spelled like the dependency in dvc.yaml.
 
-    A stage annotates each argument with one. `${model}` stands for the entry that the key `model` selects:
+    A stage annotates each of its arguments with a Param. `${model}` stands for the entry that the key `model` selects:
 
         def train(*, recipe: Annotated[Recipe, Param("train")], model: Annotated[Model, Param("models.${model}")]):
     """

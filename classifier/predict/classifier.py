@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from classifier.errors import InputError
 from classifier.predict.threshold import confidence_needed
-from classifier.text.cleaning import blank
+from classifier.text.cleaning import blank, is_encodable
 from classifier.text.encoding import encode, special_ids
 
 UNCERTAIN = "uncertain"  # in place of a label whose confidence is too low
@@ -91,6 +91,6 @@ def listed_texts(given: Iterable) -> list[str | None]:
                 shown = " ".join(repr(text).split())
                 raise InputError(f"text {number + 1} of {len(texts)}: {shown:.40} is no text; give it as a string")
             texts[number] = None
-        elif text.encode(errors="ignore").decode() != text:
+        elif not is_encodable(text):
             raise InputError(f"text {number + 1} of {len(texts)}: {text!a:.60}: half of a character; give it whole")
     return texts

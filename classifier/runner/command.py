@@ -1,10 +1,18 @@
-"""The --help of a command that takes no arguments."""
+"""The command line of a module that takes no arguments."""
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
 
 def no_arguments(command: str, example: str) -> None:
-    """--help of a command that takes no arguments: its module's docstring and an example. Others are refused."""
+    """Answer --help with the main module's docstring and an example; refuse any other argument with exit status 2.
+
+    argparse prints the docstring as it is written and returns, so that the caller goes on. typer, which serves the
+    commands with options, would wrap the lines, load more modules before each stage, and end the process itself.
+
+    Args:
+        command: the command as the user types it.
+        example: the example below the help, also a command.
+    """
     import __main__
 
     parser = ArgumentParser(

@@ -1,4 +1,4 @@
-"""What a stage depends on, as it is now: its arguments out of params.yaml, and its code."""
+"""The inputs of a stage as they are now: its arguments from params.yaml, and its code."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from classifier.runner.versions import VERSIONS, check_versions
 
 
 def pipeline() -> dict[str, Any]:
-    """The stages of dvc.yaml. Raises InputError if it is not here."""
+    """Return the stages of dvc.yaml by name. Raises InputError if the current folder has no dvc.yaml."""
     from ruamel.yaml import YAML
 
     if not (path := Path("dvc.yaml")).is_file():
@@ -19,9 +19,11 @@ def pipeline() -> dict[str, Any]:
     return YAML(typ="safe", pure=True).load(path)["stages"]
 
 
-def inputs(stage: Callable) -> tuple[dict[str, Any], dict[str, str]]:
-    """(keyword arguments, digests of the code) of a stage, as they are now. Raises InputError for wrong params, for
-    installed versions that are not those of versions.yaml, and for what the stage would read and is not there.
+def checked_inputs(stage: Callable) -> tuple[dict[str, Any], dict[str, str]]:
+    """Check a stage's inputs; return its keyword arguments and the digests of its code.
+
+    Raises InputError if params.yaml is wrong, if a library is installed in another version than versions.yaml has, or
+    if a dependency of the stage is missing.
     """
     declared = pipeline()[stage.__name__]
     for entry in declared["params"]:
@@ -29,10 +31,10 @@ def inputs(stage: Callable) -> tuple[dict[str, Any], dict[str, str]]:
             check_versions(entry[VERSIONS.name])
     for dep in declared["deps"]:
         if not Path(dep).exists():
-            raise InputError(f"{dep}: not there; `dvc repro {stage.__name__}` makes it, or `dvc pull` brings it")
-    return arguments(stage, load_params()), sha256s(*code(declared["deps"]))
+            raise InputError(f"{dep}: not found; `dvc repro {stage.__name__}` makes it, `dvc pull` downloads it")
+    return arguments(stage, load_params()), sha256s(*code_paths(declared["deps"]))
 
 
-def code(deps: list[str]) -> list[Path]:
-    """Return the code among the deps of a stage: its own file and the rooms of the library."""
+def code_paths(deps: list[str]) -> list[Path]:
+    """Return the code among the deps of a stage: its own file and the folders of the library."""
     return [Path(dep) for dep in deps if dep.startswith(("stages/", "classifier/"))]

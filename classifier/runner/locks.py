@@ -1,20 +1,53 @@
-"""Locks, so that a stage or a scoring runs once at a time."""
+"""Locks that let a stage, or the scoring of a file, run once at a time."""
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from classifier.distributed.rank import rank_and_count
 from classifier.errors import InputError
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of this name, which ends with its process, however that ends; leave no file of it.
+def single_stage(stage: str, launches: bool) -> AbstractContextManager[None]:
+    """Return `single_run` for a stage. It is needed because a killed `dvc repro` may leave its stage running."""
+    refusal = f"an earlier run of this stage is running; wait or stop it (pgrep -f stages.{stage}), then `dvc repro`"
+    return single_run(Path(".dvc/tmp") / f"{stage}.lock", launches, refusal)
 
-    Raises filelock.Timeout at once if another process holds it.
+
+@contextmanager
+def single_run(lock: Path, launches: bool, refusal: str) -> Iterator[None]:
+    """Hold the locks of a run. Raises InputError at once if another run holds them.
+
+    Ranks can outlive the process that launched them. Therefore a run has two locks: `lock`, for the process that the
+    user starts, and a second one that rank 0 holds. The other ranks hold none.
+
+    Args:
+        lock: path of the first lock.
+        launches: whether this process launches ranks, which then do the work.
+        refusal: the error message if another run holds a lock.
     """
+    from filelock import Timeout
+
+    rank, rank_lock = rank_and_count(), lock.with_suffix(".processes.lock")
+    try:
+        with ExitStack() as held:
+            if not rank:
+                held.enter_context(hold(lock))
+            if not rank and launches:
+                with hold(rank_lock):
+                    pass  # Check that no earlier rank 0 is left, and free the lock for the new one.
+            elif not rank or rank[0] == 0:
+                held.enter_context(hold(rank_lock))
+            yield
+    except Timeout as timeout:
+        left_over = f"; if none runs, remove {timeout.lock_file}" if timeout.lock_file.endswith(".softlock") else ""
+        raise InputError(f"{refusal}{left_over}") from None
+
+
+@contextmanager
+def hold(path: Path) -> Iterator[None]:
+    """Hold a lock until the block or the process ends. Raises filelock.Timeout at once if another process holds it."""
     from filelock import FileLock, SoftFileLock
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,50 +57,13 @@ def locked(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP):
             raise
-        # A file system without such locks: a file that names its process. Where two files can be exchanged in one
-        # step, one whose process is gone is not waited for; elsewhere it must be removed by hand.
+        # The file system has no locks. The fallback is a file that names the process which holds the lock. If that
+        # process was killed, filelock takes the lock over on systems that can exchange two files in one step. On other
+        # systems the user has to remove the file.
         lock = SoftFileLock(path.with_suffix(".softlock"), timeout=0)
         lock.acquire()
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)  # while held: who opened it before finds it gone and makes a new one
+        path.unlink(missing_ok=True)  # before the release, so that no other process locks a file that is then removed
         lock.release()
-
-
-def if_none_runs(busy) -> str:
-    """What to add to the message on a filelock.Timeout: that the lock may be one left over."""
-    return f"; if none runs, remove {busy.lock_file}" if busy.lock_file.endswith(".softlock") else ""
-
-
-@contextmanager
-def only_one(lock: Path, launches: bool) -> Iterator[None]:
-    """Hold a lock, and a second one, which is for processes that may outlive the one that launches them: the first of
-    them holds it. Raises filelock.Timeout if another holds one that is needed.
-    """
-    processes = lock.with_suffix(".processes.lock")
-    if rank := rank_and_count():
-        with locked(processes) if rank[0] == 0 else nullcontext():
-            yield
-        return
-    with locked(lock):
-        with locked(processes):
-            if not launches:
-                yield
-        if launches:
-            yield
-
-
-@contextmanager
-def only_run(stage: str, launches: bool) -> Iterator[None]:
-    """Raise InputError beside another run of a stage: a killed `dvc repro` leaves what it started running."""
-    from filelock import Timeout
-
-    try:
-        with only_one(Path(".dvc/tmp") / f"{stage}.lock", launches):
-            yield
-    except Timeout as busy:
-        raise InputError(
-            f"an earlier run of this stage still goes on; wait for it or stop it (pgrep -f stages.{stage}), "
-            f"then `dvc repro`{if_none_runs(busy)}"
-        ) from None

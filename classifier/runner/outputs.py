@@ -1,4 +1,16 @@
-"""A stage's outputs put back after a refusal. All that leans on DVC's internals stands here."""
+"""A stage's outputs as dvc.lock has them: put back after a failed run, and compared with the files on disk.
+
+DVC's public API offers neither, so this module, alone in classifier/, uses DVC's internals. pyproject.toml pins the
+minor version of DVC for it. The internals are:
+
+- `Repo.stage.load_one`: a stage with its deps and outs. `hash_info` is the hash that dvc.lock has of one.
+- `workspace_status()` of a dep or an out: empty if the file on disk has that hash.
+- `checkout`, `unprotect` and `remove` of an out: restore it from the cache, turn links into copies, delete it.
+- `use_cache` of an out: False for `cache: false` in dvc.yaml, and then `checkout` and `unprotect` do nothing.
+- `check` of a cache: hash an object, and delete a damaged one. `state` and `CACHE_MODE` tell it what needs no hashing.
+
+`dvc checkout` would not do: it leaves out what has `cache: false`, and restores a damaged object if that is read-only.
+"""
 
 import stat
 import subprocess
@@ -11,63 +23,71 @@ from classifier.errors import InputError
 
 
 def restore_outputs(stage: str) -> None:
-    """Put back the outputs that DVC removes before it starts a stage, with the bytes that dvc.lock names, out of its
-    cache or of Git; remove and name those of which neither has these bytes.
+    """Put back the outputs of a stage's last good run. DVC has removed them before it started the stage.
 
-    Without this, a refused parameter would leave the workspace without the last good result.
+    Without this, a mistake in params.yaml would leave the user without the last good result. Each output gets the bytes
+    that dvc.lock names, from DVC's cache or from Git. If neither has them, the output is removed and named on stderr.
     """
     from dvc.repo import Repo
     from dvc_data.hashfile.state import StateNoop
 
     with Repo() as repo:
-        # So that DVC hashes all that it puts back: else it takes an object of CACHE_MODE, read-only, for whole (none is
-        # of this one), and a file for what it was last. It removes a damaged object, and the next run makes it again.
+        # Let DVC hash all that it puts back. It would trust an object with the mode CACHE_MODE (read-only), so
+        # CACHE_MODE becomes a mode that no object has. And it would trust the hashes that `state` remembers.
         cache = repo.cache.local
         cache.state, cache.CACHE_MODE = StateNoop(), cache.CACHE_MODE | stat.S_IFREG
-        lost = [out.def_path for out in repo.stage.load_one(name=stage).outs if not put_back(out)]
+        lost = [out.def_path for out in repo.stage.load_one(name=stage).outs if not restore(out)]
     if lost:
         print(f"{stage}: not put back: {', '.join(lost)}; `dvc repro`", file=sys.stderr)
 
 
-def put_back(out: Any) -> bool:
-    """Put an output back as dvc.lock has it, or else remove it; return whether nothing is lost: it is back, or dvc.lock
-    has none (the first run).
+def restore(out: Any) -> bool:
+    """Put back one output as dvc.lock has it, or remove it.
+
+    Returns:
+        Whether nothing is lost: the output is back, or dvc.lock has no hash of it, since the stage has never succeeded.
     """
     from dvc.exceptions import DvcException
     from dvc_objects.errors import ObjectFormatError
 
-    ways = [from_cache] if out.use_cache else [copied_from_cache, from_git]
-    out.use_cache = True  # the run-cache holds a copy of metrics and plots too
-    for way in ways if out.hash_info else []:
+    sources = [from_cache] if out.use_cache else [copy_from_cache, from_git]
+    out.use_cache = True  # lets DVC check out metrics and plots, too: its run-cache may have them
+    for take_from in sources if out.hash_info else []:
         with suppress(DvcException, ObjectFormatError, OSError, subprocess.CalledProcessError):
-            way(out)
+            take_from(out)
             if not out.workspace_status():
                 return True
     with suppress(OSError):
-        out.remove()  # older or half written: no result
+        out.remove()  # an older or half-written file is not the result
     return not out.hash_info
 
 
 def from_cache(out: Any) -> None:
+    """Check an output's object in DVC's cache and check it out, as a link or a copy, whichever DVC is set to make."""
     out.cache.check(out.hash_info.value)
     out.checkout(force=True, quiet=True)
 
 
-def copied_from_cache(out: Any) -> None:
-    """Git would take a link into the cache for a change."""
+def copy_from_cache(out: Any) -> None:
+    """Check out an output that Git tracks, as a copy: Git would take a link into the cache for a change."""
     from_cache(out)
     out.unprotect()
 
 
 def from_git(out: Any) -> None:
+    """Check out an output as it is in Git's index."""
     subprocess.run(["git", "checkout", "--quiet", "--", out.fs_path], stderr=subprocess.DEVNULL, check=True)
 
 
 def last_run(stage: str, *unchanged: Path) -> dict[Path, str]:
-    """Path -> digest of what a stage's last run read and wrote, by dvc.lock.
+    """Return path -> digest of all that a stage's last run read and wrote, from dvc.lock.
 
-    unchanged: those of these paths that must still hold the same. Raises InputError if one does not, or if dvc.lock
-    has no run of the stage.
+    Args:
+        stage: its name in dvc.yaml.
+        unchanged: paths that must have the same digest on disk.
+
+    Raises:
+        InputError: if one of these paths has changed, or if dvc.lock has no run of the stage.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo

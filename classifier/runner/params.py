@@ -1,59 +1,51 @@
-"""params.yaml, read and checked before a stage starts.
+"""Read and check params.yaml before a stage starts.
 
-A stage is a function of keyword arguments. Each is annotated with its place in the file (see Param), and the section
-that bears the stage's name with a pydantic model. So there is no second list of settings to keep in step.
+A stage is a function of keyword arguments. Each argument is annotated with its place in the file (see `Param`), and the
+stage's own section with a pydantic model. So the settings are declared once, in the stage.
 
-The whole file is checked, not a stage's section alone: a mistake in `evaluate` is found before an hour of training, not
-after.
+The whole file is checked, and not the stage's section alone: a mistake in `evaluate` is found before an hour of
+training and not after it.
 """
 
 import difflib
 import importlib
-import inspect
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, ValidationError, create_model
+from pydantic import BaseModel, ValidationError, create_model
 
 from classifier.errors import InputError
-from classifier.params.catalogue import Dataset, Method, Model
-from classifier.params.settings import Param, Settings
+from classifier.params.catalogue import Dataset, Method, Model, must_match
+from classifier.params.settings import Settings
+from classifier.text.cleaning import is_encodable
 
 PARAMS = Path("params.yaml")
 STAGES = ("data", "base_model", "tokenize", "baseline", "train", "evaluate", "infer", "report")
 
 
 def stage_function(name: str) -> Callable:
+    """Return the function of a stage."""
     return getattr(importlib.import_module(f"stages.{name}"), name)
 
 
 def places(stage: Callable) -> dict[str, str]:
-    """Return the place in params.yaml of each argument of a stage."""
+    """Return the place in params.yaml of each argument of a stage: the path of its Param, the last annotation."""
     hints = get_type_hints(stage, include_extras=True)
-    return {
-        name: next(mark.path for mark in hints[name].__metadata__ if isinstance(mark, Param))
-        for name in inspect.signature(stage).parameters
-    }
+    return {name: hint.__metadata__[-1].path for name, hint in hints.items() if name != "return"}
 
 
 def section_model(stage: Callable) -> type[Settings] | None:
-    """Return the type of the section that bears the stage's name; None if the stage has no settings of its own."""
+    """Return the type of the section that has the stage's name; None if the stage has no such section."""
     name = next((name for name, path in places(stage).items() if path == stage.__name__), None)
     return name and get_type_hints(stage)[name]
 
 
-def without_dots(name: str) -> str:
-    if "." in name:
-        raise ValueError("a name without dots is needed, which DVC takes for levels")
-    return name
-
-
 @cache
 def schema() -> type[BaseModel]:
-    """The type of params.yaml: the three selections, the three catalogues, and a section per stage."""
-    name = Annotated[str, AfterValidator(without_dots)]
+    """Return the type of params.yaml: three selections, three catalogues, and a section for each stage."""
+    name = Annotated[str, must_match(r"[^.]*", "a name without dots, which DVC reads as nested keys")]
     sections = {stage: model for stage in STAGES if (model := section_model(stage_function(stage)))}
     return create_model(
         "Params",
@@ -69,78 +61,72 @@ def schema() -> type[BaseModel]:
 
 
 def load_params(path: Path = PARAMS) -> BaseModel:
-    """Read and check params.yaml.
-
-    Raises InputError that names the file, the key and the fix.
-    """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    try:
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-        halved = next((text for text in strings(values) if text.encode(errors="ignore").decode() != text), None)
-    except FileNotFoundError:
-        raise InputError(f"{path}: not found; run this from the folder that holds dvc.yaml") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InputError(f"{path}: line {line}: not valid YAML: {error.problem}; fix it") from None
-    except (YAMLError, ValueError, TypeError, RecursionError) as error:  # a control character, a date with month 13
-        raise InputError(f"{path}: not valid YAML: {error}; fix it") from None
-    if halved is not None:  # by \ud83d\ude00, as JSON has it
-        raise InputError(f"{path}: {halved!a:.60}: half of a character; write the character itself")
+    """Return the checked content of params.yaml. Raises InputError with the file, the key or line, and the fix."""
+    values = read_yaml(path)
     try:
         params = schema().model_validate(values)
     except ValidationError as error:
         raise InputError(f"{path}: {explain(error)}") from None
     for key in ("dataset", "model", "method"):
         select(params, key)
-    rows = select(params, "dataset").train
-    if rows and 1 <= rows < params.train.batch_size:
-        raise InputError(
-            f"{path}: train.batch_size: {params.train.batch_size} is above the {rows} texts of "
-            f"datasets.{params.dataset}.train; lower it"
-        )
-    weights, labels = params.train.class_weights, select(params, "dataset").labels
-    if isinstance(weights, dict) and (unknown := [name for name in weights if name not in labels]):
-        raise InputError(
-            f"{path}: train.class_weights: the data set has no label {unknown[0]!r}; its labels are {', '.join(labels)}"
-        )
+    check_against_dataset(params, path)
     return params
 
 
+def read_yaml(path: Path) -> Any:
+    """Return the content of a YAML file. Raises InputError if it is not YAML, or has text that UTF-8 cannot encode."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        unencodable = next((text for text in strings(values) if not is_encodable(text)), None)
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found; run this from the folder that holds dvc.yaml") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise InputError(f"{path}: line {line}: not valid YAML: {error.problem}; correct the line") from None
+    except (YAMLError, ValueError, TypeError, RecursionError) as error:  # a control character, a date with month 13
+        raise InputError(f"{path}: not valid YAML: {error}; correct it") from None
+    if unencodable is not None:  # written as \ud83d\ude00, as in JSON
+        raise InputError(f"{path}: {unencodable!a:.60}: half of a character; write the character itself")
+    return values
+
+
 def strings(node: Any) -> Iterator[str]:
-    """All strings in the values of a YAML file, keys among them."""
+    """Yield all strings in the content of a YAML file, keys and values."""
     if isinstance(node, str):
         yield node
     elif isinstance(node, dict):
         yield from strings([*node, *node.values()])
     elif isinstance(node, list):
-        for each in node:
-            yield from strings(each)
+        for item in node:
+            yield from strings(item)
 
 
 def explain(error: ValidationError) -> str:
-    """The first error in one line: the key's full name, what is wrong, and the nearest known key."""
-    first, others = error.errors()[0], error.error_count() - 1
+    """Return the first error in one line: the key's full name, what is wrong, and the nearest known key."""
+    first, more = error.errors()[0], error.error_count() - 1
     key = ".".join(str(part) for part in first["loc"]) or "the whole file"
-    got = "" if isinstance(first["input"], dict | list) else f", got {first['input']!r:.60}"
+    value = "" if isinstance(first["input"], dict | list) else f", got {first['input']!r:.60}"
+    problem = first["msg"].removeprefix("Value error, ")  # pydantic's prefix to the text of a ValueError
     message = {
         "extra_forbidden": "unknown key",
         "missing": "missing key; add it",
         "model_type": "its settings are missing; write them as `name: value` lines",
-    }.get(first["type"], f"{first['msg'][0].lower()}{first['msg'][1:]}{got}")
+    }.get(first["type"], f"{problem[0].lower()}{problem[1:]}{value}")
     if first["type"] == "extra_forbidden":
         document = schema().model_json_schema()
         known = {key for part in (document, *document["$defs"].values()) for key in part.get("properties", {})}
         near = difflib.get_close_matches(str(first["loc"][-1]), sorted(known), n=1)
         message += f"; did you mean {near[0]}?" if near else "; remove it"
-    return f"{key}: {message}" + (f" ({others} more)" if others else "")
+    return f"{key}: {message}" + (f" ({more} more)" if more else "")
 
 
 def select(params: BaseModel, key: str) -> Any:
-    """The catalogue entry that `key` (dataset, model or method) names."""
+    """Return the catalogue entry that a selection names, with its name set. `key` is dataset, model or method."""
     name, catalogue = getattr(params, key), getattr(params, key + "s")
     if name not in catalogue:
         near = difflib.get_close_matches(name, catalogue, n=1) or sorted(catalogue)
@@ -149,13 +135,25 @@ def select(params: BaseModel, key: str) -> Any:
     return catalogue[name]
 
 
+def check_against_dataset(params: BaseModel, path: Path) -> None:
+    """Raise InputError if the section `train` does not fit the selected data set's rows or labels."""
+    dataset, batch_size, weights = select(params, "dataset"), params.train.batch_size, params.train.class_weights
+    if dataset.train and 1 <= dataset.train < batch_size:
+        texts = f"{dataset.train} texts of datasets.{params.dataset}.train"
+        raise InputError(f"{path}: train.batch_size: {batch_size} is above the {texts}; lower it")
+    unknown = [name for name in weights if name not in dataset.labels] if isinstance(weights, dict) else []
+    if unknown:
+        problem = f"the data set has no label {unknown[0]!r}; its labels are {', '.join(dataset.labels)}"
+        raise InputError(f"{path}: train.class_weights: {problem}")
+
+
 def arguments(stage: Callable, params: BaseModel) -> dict[str, Any]:
     """Return the keyword arguments of a stage, from checked params."""
     return {name: value_at(path, params) for name, path in places(stage).items()}
 
 
 def value_at(path: str, params: BaseModel) -> Any:
-    """Return what stands at a place of params.yaml, which is spelled as a Param's path."""
+    """Return the value at a place of params.yaml, spelled like the path of a Param."""
     value = params
     for key in path.split("."):
         value = select(params, key[2:-1]) if key.startswith("${") else getattr(value, key)

@@ -1,4 +1,7 @@
-"""A process that a launcher has started beside others: its output and its end."""
+"""Output, errors and end of a rank: a process that a launcher has started beside others.
+
+Only rank 0 prints. A failing rank writes one line to stderr. Ranks exit when their launcher dies.
+"""
 
 import os
 import platform
@@ -6,24 +9,44 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 from classifier.distributed.rank import rank_and_count
 from classifier.runner.messages import message_of
 
 
-@contextmanager
-def one_of_several(name: str) -> Iterator[None]:
-    """Of several processes, the first alone shows what a stage prints, and its bars; what ends one goes in a line to
-    the error stream, sys.__stderr__; and none outlives its launcher, or on one host the stage that called that.
+def rank_process(name: str) -> AbstractContextManager[None]:
+    """Set up this process if it is a rank, and return the context in which it should work.
+
+    No launcher has started most processes. For them nothing is set up, and the context does nothing.
+
+    Args:
+        name: the stage's or the command's, which begins the line of an error.
     """
     rank = rank_and_count()
     if not rank:
-        yield
-        return
-    if rank[0] > 0:
+        return nullcontext()
+    redirect_output(rank[0])
+    exit_with_launcher()
+    return errors_in_one_line(name)
+
+
+def redirect_output(rank: int) -> None:
+    """Send what rank 0 prints, progress bars too, to stdout; discard what the other ranks print.
+
+    The original stderr stays free for the line of an error, which the launching process reads.
+    """
+    if rank > 0:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stdout
+
+
+def exit_with_launcher() -> None:
+    """Start a thread that ends this process soon after its launcher has ended.
+
+    The launcher can outlive the stage that started it. So the thread watches the stage, too, if that is on the same
+    host: launch.py puts the process id and the host into LAUNCHED_BY.
+    """
     launcher = os.getppid()
     stage, _, host = os.environ.get("LAUNCHED_BY", "").partition(" ")
 
@@ -31,11 +54,16 @@ def one_of_several(name: str) -> Iterator[None]:
         with suppress(ProcessLookupError):
             while os.getppid() == launcher:
                 if host == platform.node():
-                    os.kill(int(stage), 0)  # fails once there is no such process
+                    os.kill(int(stage), 0)  # signal 0: raises ProcessLookupError if the process is gone
                 time.sleep(1)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def errors_in_one_line(name: str) -> Iterator[None]:
+    """End the process with one line on the original stderr if the block fails; with DEBUG, with a traceback."""
     try:
         yield
     except BaseException as error:

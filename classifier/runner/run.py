@@ -1,9 +1,14 @@
-"""`run(stage)`, every stage's way in: params checked, one run at a time, errors in one line, outputs put back."""
+"""Every stage starts here: `run(stage)` checks the inputs and locks, runs the stage, and handles its errors.
+
+Heavy libraries are imported inside functions, here as in all of classifier/ and stages/: a mistake in params.yaml is
+refused before torch and transformers have loaded.
+"""
 
 import os
 import signal
 import sys
 from collections.abc import Callable
+from typing import Any, NoReturn
 
 from classifier.distributed.processes import Processes
 from classifier.distributed.rank import rank_and_count
@@ -11,19 +16,19 @@ from classifier.errors import InputError
 from classifier.files.places import ADAPTER
 from classifier.runner.command import no_arguments
 from classifier.runner.environment import restart_with_malloc_settings, share_cores
-from classifier.runner.inputs import inputs, pipeline
+from classifier.runner.inputs import checked_inputs, pipeline
 from classifier.runner.launch import launch
-from classifier.runner.locks import only_run
+from classifier.runner.locks import single_stage
 from classifier.runner.messages import message_of
 from classifier.runner.outputs import restore_outputs
-from classifier.runner.ranks import one_of_several
+from classifier.runner.ranks import rank_process
 from classifier.training import checkpoint
 
-NETWORK_STAGES = ("data", "base_model")  # all others run with the Hub switched off
+NETWORK_STAGES = ("data", "base_model")  # the others run with HF_HUB_OFFLINE
 
 
 def main(stage: Callable, distributed: bool = False) -> None:
-    """`python -m stages.NAME`. distributed: as run has it."""
+    """Run a stage as `python -m stages.NAME`. `distributed` is as in `run`."""
     no_arguments(f"python -m stages.{stage.__name__}", f"dvc repro {stage.__name__}   # with the stages that it needs")
     if distributed:
         restart_with_malloc_settings()
@@ -31,49 +36,77 @@ def main(stage: Callable, distributed: bool = False) -> None:
 
 
 def run(stage: Callable, distributed: bool = False) -> None:
-    """Check params.yaml and run a stage. What the user can fix ends in one line and exit status 1, all else, or with
-    DEBUG=1 in the environment, in a traceback; under DVC both with the outputs of the last good run in place.
+    """Check a stage's inputs and run the stage with its arguments from params.yaml.
 
-    distributed: the stage runs the network, and with LAUNCH in the environment in several processes.
+    An error that the user can fix ends the process with one line on stderr and exit status 1. Any other error ends it
+    with a traceback, as does every error if DEBUG is set in the environment. In both cases the outputs of the last good
+    run are put back if DVC has removed them.
+
+    Args:
+        stage: a function of stages/.
+        distributed: whether the stage can run in several processes, under the launcher that LAUNCH in the environment
+            names.
     """
     name = stage.__name__
-    if name not in NETWORK_STAGES:
-        os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # no warning when a later step forks
-    share_cores()
-    sys.stdout.reconfigure(line_buffering=True)  # to a file, too, as it happens
-    launches = bool(distributed and os.environ.get("LAUNCH"))
+    launches = distributed and bool(os.environ.get("LAUNCH"))
+    set_environment(name)
     try:
-        with one_of_several(name), only_run(name, launches):
-            # Before anything can be refused, which the other processes would not notice.
-            several = Processes.joined() if distributed else None
-            before = inputs(stage)
-            if several:
-                several.agree(
-                    repr((name, before)),
-                    "runs another stage, or with other params or code, than the first; bring its folder to the same "
-                    "commit, and start on each host the stages that `dvc status` names",
-                )
-            if "DVC_STAGE" in os.environ and ADAPTER.as_posix() in pipeline()[name]["deps"]:
-                checkpoint.clear_finished()  # the training's result is in DVC's cache; by hand it may not be there yet
+        with rank_process(name), single_stage(name, launches):
+            arguments, code = agreed_inputs(stage, distributed)
+            remove_finished_checkpoint(name)
             if launches:
                 launch(f"stages.{name}")
             else:
-                stage(**before[0])
-            # DVC records params and code as they are after the run, which might not be what the result was made with.
-            if inputs(stage) != before:
-                raise InputError(
-                    "params.yaml or the code changed during the run, so its result does not count; `dvc repro`"
-                )
+                stage(**arguments)
+            # DVC records params and code as they are after the run. The result comes from those before the run.
+            if checked_inputs(stage) != (arguments, code):
+                raise InputError("params.yaml or the code changed during the run, so the result is void; `dvc repro`")
     except BaseException as error:
         if rank_and_count():
-            raise
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not break off what follows
-        message = None if os.environ.get("DEBUG") else message_of(error)
-        if message:
-            print(f"{name}: {' '.join(message.split())}", file=sys.stderr, flush=True)
-        if "DVC_STAGE" in os.environ:  # by hand, nothing was removed
-            restore_outputs(name)
-        if not message:
-            raise
-        sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)
+            raise  # for a rank, the launching process calls `fail`
+        fail(name, error)
+
+
+def set_environment(stage: str) -> None:
+    """Set what a stage needs in its process before it loads torch or transformers."""
+    if stage not in NETWORK_STAGES:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # no warning if a process is forked later
+    share_cores()
+    sys.stdout.reconfigure(line_buffering=True)  # so that a log file shows each line at once
+
+
+def agreed_inputs(stage: Callable, distributed: bool) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return `checked_inputs`. Raises InputError if a rank has other inputs or runs another stage than rank 0."""
+    # The ranks join first, so that all notice if one of them ends because its inputs are wrong.
+    processes = Processes.joined() if distributed else Processes()
+    inputs = checked_inputs(stage)
+    processes.agree(
+        repr((stage.__name__, inputs)),
+        "runs another stage, or with other params or code, than rank 0; bring its folder to the same commit, and "
+        "start on each host the stages that `dvc status` names",
+    )
+    return inputs
+
+
+def remove_finished_checkpoint(stage: str) -> None:
+    """Remove the checkpoint of a finished training once it is not needed.
+
+    That is when DVC runs a stage that depends on models/adapter: by then the training's result is in DVC's cache. A
+    stage that runs without DVC cannot know that it is.
+    """
+    if "DVC_STAGE" in os.environ and ADAPTER.as_posix() in pipeline()[stage]["deps"]:
+        checkpoint.clear_finished()
+
+
+def fail(stage: str, error: BaseException) -> NoReturn:
+    """Print the error in one line and exit, or raise it if it is a defect. Under DVC, put the outputs back before."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not interrupt what follows
+    message = None if os.environ.get("DEBUG") else message_of(error)
+    if message:
+        print(f"{stage}: {message}", file=sys.stderr, flush=True)
+    if "DVC_STAGE" in os.environ:  # without DVC no output was removed
+        restore_outputs(stage)
+    if not message:
+        raise error
+    sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)

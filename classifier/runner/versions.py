@@ -1,6 +1,7 @@
-"""The libraries' versions as inputs: versions.yaml, written from the lock, has those that some stage's params name.
+"""The libraries' versions as inputs of the stages.
 
-python -m classifier.runner.versions     (part of `make lock`)
+`make lock` writes versions.yaml from pyproject.toml and requirements.txt (`python -m classifier.runner.versions`). The
+file has the libraries that some stage names in its params in dvc.yaml.
 """
 
 import re
@@ -14,9 +15,10 @@ VERSIONS = Path("versions.yaml")
 
 
 def check_versions(packages: list[str]) -> None:
-    """Raises InputError if one of the packages is installed in another version than versions.yaml says.
+    """Raise InputError if a package is installed in another version than versions.yaml has.
 
-    A list there holds the lock's version for each Python. A build's own mark, as in 2.13.0+cpu, does not count.
+    versions.yaml has a list where the lock has a version for each Python. The label of a build, as in 2.13.0+cpu, is
+    ignored.
     """
     from ruamel.yaml import YAML
 
@@ -24,30 +26,26 @@ def check_versions(packages: list[str]) -> None:
     for package in packages:
         admitted = versions[package] if isinstance(versions[package], list) else [versions[package]]
         try:
-            found = metadata.version(package).partition("+")[0]
+            installed = metadata.version(package).partition("+")[0]
         except metadata.PackageNotFoundError:
-            found = "not installed"
-        if found not in admitted:
+            installed = "none"
+        if installed not in admitted:
             raise InputError(
-                f"{VERSIONS}: {package} is {' or '.join(admitted)}, but here {found}: `rm -r .venv; make env` installs "
-                "the lock, or `make lock` makes what is asked for in pyproject.toml the lock"
+                f"{VERSIONS}: {package}: {' or '.join(admitted)} is locked, {installed} is installed; "
+                "`rm -r .venv; make env` installs the locked versions, `make lock` locks those of pyproject.toml"
             )
 
 
 def locked_versions() -> str:
-    """versions.yaml anew: each package that a stage in dvc.yaml names, as pyproject.toml or requirements.txt pin it."""
+    """Return the text of versions.yaml: the pinned version of each package that a stage in dvc.yaml names."""
     from ruamel.yaml import YAML
 
     stages = YAML(typ="safe", pure=True).load(Path("dvc.yaml"))["stages"].values()
-    named = {
-        name
-        for stage in stages
-        for entry in stage["params"]
-        if isinstance(entry, dict)
-        for name in entry[str(VERSIONS)]
-    }
-    wanted = "\n".join(tomllib.loads(Path("pyproject.toml").read_text())["project"]["dependencies"])
-    pins = re.findall(r"^([\w.-]+)==([\w.]+)(?=$| )", f"{wanted}\n{Path('requirements.txt').read_text()}", re.MULTILINE)
+    entries = [entry for stage in stages for entry in stage["params"] if isinstance(entry, dict)]
+    named = {name for entry in entries for name in entry[VERSIONS.name]}
+    dependencies = "\n".join(tomllib.loads(Path("pyproject.toml").read_text())["project"]["dependencies"])
+    pinned = f"{dependencies}\n{Path('requirements.txt').read_text()}"
+    pins = re.findall(r"^([\w.-]+)==([\w.]+)(?=$| )", pinned, re.MULTILINE)
     lines = ["# Written by `make lock`. A stage whose params name a package here reruns when its version changes."]
     for name in sorted(named):
         versions = list(dict.fromkeys(version for package, version in pins if package == name))

@@ -8,8 +8,8 @@ import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -25,7 +25,7 @@ from classifier.model.checking import check_folders
 from classifier.model.loading import trained_settings
 from classifier.predict.classifier import Classifier
 from classifier.runner.launch import launch
-from classifier.runner.locks import if_none_runs, only_one
+from classifier.runner.locks import single_run
 from classifier.scoring.arrow import (
     PART,
     arrow_errors_refused,
@@ -113,17 +113,10 @@ def score_share(job: Job, processes: Processes) -> None:
         score_parts(job, *examined(job.path, job.columns, trained_labels()), folder, processes)
 
 
-@contextmanager
-def only_writer(out: Path, launches: bool) -> Iterator[None]:
+def only_writer(out: Path, launches: bool) -> AbstractContextManager[None]:
     """Hold a lock, beside `out` so that all who could write it see it, that ends with this process."""
-    from filelock import Timeout
-
-    try:
-        with only_one(out.with_name(f".{out.name}.lock"), launches):
-            yield
-    except Timeout as busy:
-        fix = f"wait for that or give another --out{if_none_runs(busy)}"
-        raise InputError(f"{out}: another run is writing it; {fix}") from None
+    refusal = f"{out}: another run is writing it; wait for that or give another --out"
+    return single_run(out.with_name(f".{out.name}.lock"), launches, refusal)
 
 
 def parts_folder(job: Job, begin: bool = True) -> Path:

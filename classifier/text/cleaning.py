@@ -31,6 +31,15 @@ def blank(text: str) -> bool:
     return next(shown, None) is None
 
 
+def is_encodable(text: str) -> bool:
+    r"""Return whether UTF-8 can encode a text. It cannot encode a lone surrogate, which is half of a character.
+
+    >>> [is_encodable(text) for text in ("\U0001f600", "\ud83d")]
+    [True, False]
+    """
+    return text.encode(errors="ignore").decode() == text
+
+
 def cleaned(texts: list[str], strip_markup: bool) -> list[str]:
     """The texts, with a space for each HTML tag if `strip_markup`."""
     return [MARKUP.sub(" ", text) for text in texts] if strip_markup else texts

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from classifier.params.catalogue import recorded
+from classifier.params.catalogue import check_compared_by_dvc
 from classifier.params.settings import Settings
 
 Count = Annotated[int, Field(gt=0)]
@@ -20,7 +20,7 @@ def balanced_or_by_label(given: Any) -> Any:
     if not by_label and given not in (None, "balanced"):
         raise ValueError("balanced, null, or LABEL: WEIGHT lines with weights above 0 are needed")
     for name in given if by_label else ():
-        recorded(name)
+        check_compared_by_dvc(name)
     return given
 
 

@@ -1,4 +1,4 @@
-"""Using the model: texts, files, pipes, kills."""
+"""`python -m apps.infer`: texts, standard input, files, and mistakes on the command line."""
 
 import io
 import json
@@ -35,7 +35,7 @@ def test_texts(finished):
     assert [(sample["label"], sample["confidence"]) for sample in samples] == [
         (label, round(confidence, 4)) for label, confidence in predict([sample["text"] for sample in samples])
     ]
-    # The order and company of the texts change nothing, and the evaluation saw the same model.
+    # Neither the order nor the batch of a text changes its answer, and the evaluation used the same model.
     table = pd.read_parquet("data/predictions.parquet").sample(frac=1, random_state=0)
     labels = ["negative", "positive"]
     for row, (label, confidence) in zip(table.itertuples(), predict(table["text"].tolist()), strict=True):
@@ -84,8 +84,8 @@ def test_lines_however_they_arrive():
 
 
 def test_below_a_confidence_the_answer_is_uncertain(finished):
-    """On the command line, in a pipe and in a file; target is the threshold that evaluate chose, also where models/ is
-    all that there is.
+    """This holds for texts, standard input and files. `target` is the threshold that evaluate chose; it needs
+    neither data/ nor metrics/.
     """
     table = pd.read_parquet("data/predictions.parquet")
     texts = [table["text"][table["confidence"].idxmax()], table["text"][table["confidence"].idxmin()]]
@@ -104,7 +104,7 @@ def test_below_a_confidence_the_answer_is_uncertain(finished):
     scored = pd.read_parquet("scored.parquet")
     assert ((scored["predicted"] == "uncertain") == (table["confidence"] < threshold)).all()
     assert 0 < (scored["predicted"] == "uncertain").sum() < len(table)
-    needed = confidence_threshold(0.65, 0.05)  # typed, and no setting of params.yaml
+    needed = confidence_threshold(0.65, 0.05)  # given on the command line, not in params.yaml
     infer_command("--file", "a.csv", "--min-accuracy", "0.65", "--overwrite")
     scored = pd.read_parquet("scored.parquet")
     assert ((scored["predicted"] == "uncertain") == (table["confidence"] < needed)).all()
@@ -114,29 +114,29 @@ def test_below_a_confidence_the_answer_is_uncertain(finished):
 def test_a_confidence_that_cannot_be(finished):
     for wanted in ("2", "-1", "half", "nan", "", "0_1", "1.2.3"):
         refused = infer_command("good", f"--min-confidence={wanted}", ok=False)
-        assert refused == f"infer: --min-confidence {wanted}: a number from 0 to 1, or target, is needed\n"
+        assert refused == f"infer: --min-confidence {wanted}: should be a number from 0 to 1, or target\n"
     for wanted in ("2", "-1", "nan", "0", "1"):
         refused = infer_command("good", f"--min-accuracy={wanted}", ok=False)
         assert refused == f"infer: min_accuracy: {float(wanted)}: a number between 0 and 1 is needed\n"
     both = ("--min-accuracy", "0.7", "--min-confidence", "0.7")
     assert "give one of them" in infer_command("good", *both, ok=False)
-    told = "infer: no confidence is shown to give an accuracy of 99.0%: "
+    problem = "infer: no confidence is shown to give an accuracy of 99.0%: "
     refused = infer_command("good", "--min-accuracy", "0.99", ok=False)
-    assert refused.startswith(told)
+    assert refused.startswith(problem)
     assert "(at least 368 are needed)" in refused
     for wanted in (90, True, "0.9", None, -0.1):
         with pytest.raises(InputError, match=r"min_confidence: .*: a number from 0 to 1 is needed"):
             predict(["good"], wanted)
     assert predict("a good film", np.float32(0.1)) == predict("a good film", np.int64(0))
     refused = infer_command("--min-confidence", "", ok=False)
-    assert "give either texts or --file" in refused
+    assert "give either texts" in refused
     validation = Path("models/adapter/validation.parquet")
     validation.unlink()
     validation.write_text("no")
     assert "bring it back with `dvc checkout --force" in infer_command("good", "--min-accuracy", "0.8", ok=False)
     validation.unlink()
-    told = "models/adapter/validation.parquet: not found"
-    assert told in infer_command("good", "--min-confidence", "target", ok=False)
+    problem = "models/adapter/validation.parquet: not found"
+    assert problem in infer_command("good", "--min-confidence", "target", ok=False)
     config = read("models/adapter/config.json")
     labels = {"id2label": {"0": "uncertain", "1": "positive"}, "label2id": {"uncertain": 0, "positive": 1}}
     Path("models/adapter/config.json").write_text(json.dumps(config | labels))
@@ -153,10 +153,10 @@ def test_blank_texts_have_no_label(finished):
 
 
 def test_what_a_column_of_texts_may_be(finished):
-    """Each iterable of texts, by the values of pandas, NumPy, Arrow and datasets; a missing one has no label."""
+    """Any iterable of texts will do, also one of pandas, NumPy, Arrow or datasets. A missing text has no label."""
     texts = ["a good film", "boring and too long"]
     expected = predict(texts)
-    alone = predict(texts[:1])[0]  # which in a batch differs in the last digits
+    alone = predict(texts[:1])[0]  # in a batch the last digits differ
     assert predict(texts[0]) == predict(np.str_(texts[0])) == alone
     frame = pd.DataFrame({"text": texts})
     for given in (
@@ -219,14 +219,14 @@ def test_a_text_that_shows_nothing_has_no_label(finished, text):
 
 
 def test_a_text_that_the_tokenizer_cannot_read_has_no_label(finished):
-    """BERT's drops the replacement character, and what is left are its special tokens; or the text names these."""
+    """BERT's tokenizer drops the replacement character and leaves special tokens only, like a text that names them."""
     for text in ("\ufffd\ufffd", "[SEP]", "[CLS] [PAD]"):
         assert predict([text, "a good film"]) == [(None, None), predict("a good film")]
     assert predict("[UNK]")[0] == predict("emoji")[0] is not None  # unknown words are words
 
 
 def test_a_quote_that_swallows_rows_of_a_file_is_refused(finished):
-    """If it has a column of labels, by which they are known."""
+    """Such rows are recognized if the file has a column of labels."""
     Path("a.csv").write_text('text,label\ngood,positive\n"bad,negative\nfun,positive\ngreat",positive\nend,negative\n')
     refused = infer_command("--file", "a.csv", ok=False)
     assert refused.startswith("infer: a.csv: line 3: a quoted field that begins here holds 3 rows of the table")
@@ -244,7 +244,7 @@ def test_an_adapter_of_an_older_version_is_refused_in_a_line(finished):
 
 
 def test_labels_of_the_names_that_transformers_gives_by_itself(finished):
-    """Which it leaves out of a config."""
+    """transformers leaves such names out of config.json."""
     path = Path("models/adapter/config.json")
     config = {name: value for name, value in read(path).items() if name not in ("id2label", "label2id")}
     path.write_text(json.dumps(config))
@@ -254,7 +254,7 @@ def test_labels_of_the_names_that_transformers_gives_by_itself(finished):
 
 
 def test_a_file_is_read_as_the_training_was(finished):
-    """By the columns and the separator that models/adapter says; others are refused with both lists."""
+    """The columns and the separator come from models/adapter. A file without the columns is refused."""
     path = Path("models/adapter/config.json")
     config = read(path)
     assert (config["columns"], config["separator"]) == (["text"], "\n")
@@ -275,19 +275,20 @@ def test_a_file_is_read_as_the_training_was(finished):
     assert pd.read_parquet("scored.parquet")["predicted"].tolist() == [label for label, _ in predict(["good", "bad"])]
     frame[["text"]].to_csv("a.csv", index=False)
     refused = infer_command("--file", "a.csv", "--out", "b.parquet", ok=False)
-    told = "a.csv: no column 'title'; the texts are read from title, body, and the file has text; name"
-    assert refused.startswith(f"infer: {told}")
+    problem = "a.csv: no column 'title'; the texts are read from title, body, and the file has text; name"
+    assert refused.startswith(f"infer: {problem}")
     assert not Path("b.parquet").exists()
 
 
 def test_texts_that_begin_with_a_dash(finished):
     text = "-5 stars, never again"
-    refused = f"infer: {text!r}: no such option; before texts that begin with a dash put --\n"
+    refused = f"infer: {text!r}: no such option; see --help, or put -- before texts that begin with a dash\n"
     assert infer_command(text, ok=False) == refused
     assert "'--colum': no such option" in infer_command("--colum", "text", "good", ok=False)
     assert infer_command("--", text).splitlines()[1].endswith(f"  {text}")
     assert "'--explian': no such option" in infer_command("--explian", "--", text, ok=False)
-    assert infer_command(b"g\xff", ok=False) == "infer: 'g\\udcff': not UTF-8\n"
+    refused = "infer: 'g\\udcff': not UTF-8; set the terminal to UTF-8 or use --file\n"
+    assert infer_command(b"g\xff", ok=False) == refused
 
 
 @pytest.mark.parametrize(
@@ -328,14 +329,14 @@ def test_out_of_memory_is_one_line(finished, monkeypatch):
         raise RuntimeError("MPS backend out of memory (MPS allocated: 8 GiB)")
 
     monkeypatch.setattr(Classifier, "__call__", full)
-    with pytest.raises(SystemExit, match=r"^infer: out of memory; if it was a GPU's, DEVICE=cpu in the environment"):
+    with pytest.raises(SystemExit, match=r"^infer: out of memory; if a GPU's memory is full, set DEVICE=cpu"):
         infer.main(["a good film"])
 
 
 def test_more_mistakes(finished):
-    assert "give either texts or --file" in infer_command("good", "--file", "a.csv", ok=False)
-    assert "give either texts or --file" in infer_command("--out", "a.parquet", ok=False)
-    assert "--column, --separator, --out and --overwrite are of" in infer_command("good", "--column", "text", ok=False)
+    assert "give either texts" in infer_command("good", "--file", "a.csv", ok=False)
+    assert "give either texts" in infer_command("--out", "a.parquet", ok=False)
+    assert "--column, --separator, --out and --overwrite: give" in infer_command("good", "--column", "text", ok=False)
     texts = pa.array([b"g\xff"]).view(pa.string())
     pq.write_table(pa.table({"text": texts}), "a.parquet")
     assert "Invalid UTF8" in infer_command("--file", "a.parquet", "--out", "out.parquet", ok=False)
@@ -343,10 +344,10 @@ def test_more_mistakes(finished):
     Path("folder.parquet").mkdir()
     refused = infer_command("--file", "a.parquet", "--out", "folder.parquet", "--overwrite", ok=False)
     assert refused == "infer: folder.parquet: is a folder; give another --out\n"
-    status, printed, told = server().stage("apps.infer", ["-"], b"good\ng\xff\n")
+    status, printed, error = server().stage("apps.infer", ["-"], b"good\ng\xff\n")
     assert status == 1
-    assert json.loads(printed)["text"] == "good"  # what came before
-    assert "line 2: not UTF-8" in told
+    assert json.loads(printed)["text"] == "good"  # the line before
+    assert "line 2: not UTF-8" in error
     weights = Path("models/base/model.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")  # of the same shapes
     assert "models/adapter: was trained on another models/base; bring both back with `dvc checkout" in infer_command(

@@ -84,7 +84,7 @@ def test_two_hosts_with_a_folder_on_both(finished, on):
 @pytest.mark.parametrize(
     ("missing", "line"),
     [
-        ("params.yaml", "process 1 of 2 runs another stage, or with other params or code, than the first; bring its"),
+        ("params.yaml", "process 1 of 2 runs another stage, or with other params or code, than rank 0; bring its"),
         ("data/tokens", "the connection to the other processes broke off"),  # the other host says why
     ],
 )
@@ -103,5 +103,5 @@ def test_a_host_whose_folder_differs_is_refused(finished, tmp_path, on, missing,
     assert first.returncode
     assert second.returncode
     assert f"train: {line}" in told
-    assert missing == "params.yaml" or "train: data/tokens: not there; `dvc repro train` makes it" in other_told
+    assert missing == "params.yaml" or "train: data/tokens: not found; `dvc repro train` makes it" in other_told
     assert contents(finished) == before

@@ -1,4 +1,4 @@
-"""Files replaced as a whole, links into DVC's cache left alone, locks on every file system."""
+"""Files are replaced as a whole, links into DVC's cache are kept, and locks work on every file system."""
 
 import errno
 import fcntl
@@ -13,11 +13,12 @@ import pytest
 from conftest import dvc
 from tiny import edit_params
 
+from classifier.errors import InputError
 from classifier.files import digests
 from classifier.files.digests import sha256s
 from classifier.files.formats import write_json
 from classifier.files.writing import replaced, written
-from classifier.runner.locks import if_none_runs, locked
+from classifier.runner.locks import hold, single_run
 from classifier.runner.run import run
 from stages.base_model import base_model
 from stages.baseline import baseline
@@ -45,7 +46,7 @@ def test_a_folder_that_cannot_be_removed_is_replaced(tmp_path, monkeypatch):
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "mapped").write_text("one")
-    monkeypatch.setattr("shutil.rmtree", lambda path, *args, **options: None)  # as of one in use on NFS
+    monkeypatch.setattr("shutil.rmtree", lambda path, *args, **options: None)  # like a folder in use on NFS
     for name in ("two", "three"):
         with replaced(folder) as new:
             (new / name).write_text(name)
@@ -105,13 +106,13 @@ with replaced(Path({str(folder)!r})):
 
 @pytest.mark.parametrize("umask", [0o022, 0o027, 0o002])
 def test_modes_are_those_of_a_checkout(tmp_path, umask):
-    """Whatever the library that writes them makes of them; one that was left by a kill may have others."""
+    """They do not depend on the library that writes the files, or on what a killed run has left."""
     before = os.umask(umask)
     try:
         (tmp_path / "file.json.part").touch(0o600)
         with written(tmp_path / "file.json") as part:
             part.unlink()
-            part.touch(0o600)  # as safetensors
+            part.touch(0o600)  # like safetensors
         write_json(tmp_path / "next.json", 1)
         with replaced(tmp_path / "folder") as new:
             (new / "within").mkdir(0o700)
@@ -141,7 +142,7 @@ def test_what_python_and_editors_write_for_a_moment_is_no_code(tmp_path, monkeyp
     sha256 = digests.sha256
 
     def vanishing(path: Path) -> str:
-        path.unlink() if path.name == "4913" else None  # vim's, which looks whether it may write
+        path.unlink() if path.name == "4913" else None  # the name of vim's test file
         return sha256(path)
 
     monkeypatch.setattr(digests, "sha256", vanishing)
@@ -153,7 +154,7 @@ def test_what_python_and_editors_write_for_a_moment_is_no_code(tmp_path, monkeyp
 def test_no_stage_run_by_hand_writes_through_a_link_into_the_cache(finished, kind):
     dvc("config", "cache.type", kind)
     dvc("checkout", "--relink")
-    for path in Path("metrics").iterdir():  # as DVC links what it takes from its run-cache
+    for path in Path("metrics").iterdir():  # like DVC, when it takes outputs from its run-cache
         md5 = hashlib.md5(path.read_bytes()).hexdigest()
         if (cached := Path(".dvc/cache/files/md5", md5[:2], md5[2:]).resolve()).is_file():
             path.unlink()
@@ -180,7 +181,7 @@ def is_linked(path: Path) -> bool:
 
 
 def test_a_lock_where_the_file_system_has_none(tmp_path, monkeypatch):
-    """Then a file names the process that holds it, and one which was killed holds it no longer."""
+    """A file then names the process that holds the lock. A killed process no longer holds it."""
 
     def no_locks(*args):
         raise OSError(errno.ENOLCK, "No locks available")
@@ -190,20 +191,20 @@ import fcntl, sys, errno
 def no_locks(*args): raise OSError(errno.ENOLCK, "No locks available")
 fcntl.flock = no_locks
 from pathlib import Path
-from classifier.runner.locks import locked
-with locked(Path({str(tmp_path / "stage.lock")!r})):
+from classifier.runner.locks import hold
+with hold(Path({str(tmp_path / "stage.lock")!r})):
     print("held", flush=True)
     sys.stdin.read()
 """
     other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert other.stdout.readline() == "held\n"
     monkeypatch.setattr(fcntl, "flock", no_locks)
-    with pytest.raises(filelock.Timeout) as busy, locked(tmp_path / "stage.lock"):
+    message = f"^in use; if none runs, remove {tmp_path / 'stage.softlock'}$"
+    with pytest.raises(InputError, match=message), single_run(tmp_path / "stage.lock", False, "in use"):
         pass
-    assert if_none_runs(busy.value) == f"; if none runs, remove {tmp_path / 'stage.softlock'}"
     other.kill()
     other.wait()
-    with locked(tmp_path / "stage.lock"), pytest.raises(filelock.Timeout), locked(tmp_path / "stage.lock"):
+    with hold(tmp_path / "stage.lock"), pytest.raises(filelock.Timeout), hold(tmp_path / "stage.lock"):
         pass
-    with locked(tmp_path / "stage.lock"):  # free again
+    with hold(tmp_path / "stage.lock"):  # free again
         pass

@@ -11,12 +11,13 @@ from modulefinder import ModuleFinder
 from pathlib import Path
 
 import pytest
+from conftest import contents
 from dvc.repo import Repo
 from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 from tiny import ROOT
 
-from classifier.runner.params import PARAMS, STAGES, places, section_model, stage_function
+from classifier.runner.params import PARAMS, STAGES, arguments, load_params, places, section_model, stage_function
 from classifier.runner.versions import VERSIONS, locked_versions
 from classifier.scoring.files import CODE as SCORING_CODE
 from classifier.training.training import CODE
@@ -211,6 +212,18 @@ def test_parts_of_a_scoring_are_keyed_by_the_code_that_shapes_them():
     others = {"classifier/errors.py", "classifier/files", "classifier/params"}
     shaping = {package(path) for path in imported("classifier/scoring/files.py")} - others
     assert shaping == {path.as_posix() for path in SCORING_CODE}
+
+
+def test_the_runner_shapes_no_bytes(finished):
+    """Each stage as a plain function call, without classifier/runner, writes the same bytes as under `dvc repro`."""
+    expected = contents(finished)
+    for path in expected:
+        Path(path).unlink()
+    params = load_params()
+    for name in STAGES:
+        stage = stage_function(name)
+        stage(**arguments(stage, params))
+    assert contents(finished) == expected
 
 
 def test_params_has_exactly_the_keys_that_are_read():

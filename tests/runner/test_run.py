@@ -1,4 +1,4 @@
-"""What a stage's error becomes; the refusals of each stage are in test_params.py, kills in test_kill.py."""
+"""How a stage ends after an error. The refusals of each stage are in test_params.py, kills in test_kill.py."""
 
 import errno
 import hashlib
@@ -27,7 +27,7 @@ from stages.tokenize import tokenize
     ("error", "message"),
     [
         (InputError("params.yaml: seed: fix it"), "params.yaml: seed: fix it"),
-        (KeyboardInterrupt(), "interrupted; `dvc repro` goes on, and a training from where it was"),
+        (KeyboardInterrupt(), "interrupted; `dvc repro` goes on, a training from its last checkpoint"),
         (MemoryError(), "out of memory; in params.yaml lower train.micro_batch_size (train), baseline.max_rows"),
         (torch.OutOfMemoryError("CUDA out of memory"), "out of memory; in params.yaml lower"),
         (RuntimeError("MPS backend out of memory (MPS allocated: 8 GiB)"), "out of memory; in params.yaml lower"),
@@ -43,12 +43,12 @@ from stages.tokenize import tokenize
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
 def test_message_of(error, message):
-    told = message_of(error)
-    assert told is None if message is None else told.startswith(message)
+    line = message_of(error)
+    assert line is None if message is None else line.startswith(message)
 
 
 def test_a_stage_starts_without_what_takes_seconds_to_load():
-    """So that a wrong setting is refused at once."""
+    """A wrong setting is refused at once, before heavy libraries are imported."""
     code = f"""
 import importlib, sys
 for stage in {list(STAGES)}:
@@ -75,9 +75,9 @@ run({stage})
     ("stage", "missing"), [(tokenize, "data/raw"), (evaluate, "data/raw"), (infer, "models/base"), (report, "data/")]
 )
 def test_by_hand_without_its_inputs(project, capfd, stage, missing):
-    told = refusal(stage, capfd)
-    assert told.startswith(missing)
-    assert told.endswith(f"not there; `dvc repro {stage.__name__}` makes it, or `dvc pull` brings it")
+    line = refusal(stage, capfd)
+    assert line.startswith(missing)
+    assert line.endswith(f"not found; `dvc repro {stage.__name__}` makes it, `dvc pull` downloads it")
 
 
 def test_in_another_folder(project, tmp_path, monkeypatch, capfd):
@@ -86,7 +86,7 @@ def test_in_another_folder(project, tmp_path, monkeypatch, capfd):
 
 
 def test_a_defect_leaves_the_last_outputs(finished):
-    """What no one foresaw ends in a traceback, and loses nothing either, nor leaves anything."""
+    """A defect of the code ends in a traceback; the last outputs are put back, and half-written ones removed."""
     expected = contents(finished)
     edit_params(finished, **{"train.seed": 14})
     code = finished / "stages/train.py"
@@ -98,7 +98,7 @@ def test_a_defect_leaves_the_last_outputs(finished):
 
 
 def test_what_git_has_is_not_put_back_if_dvc_lock_names_what_is_newer(finished):
-    """metrics/report.md is in Git alone, where the results of the last run are not committed yet."""
+    """metrics/report.md is in Git but not in DVC's cache, and the last run is not committed."""
     edit_params(finished, **{"report.mistakes": 1})
     dvc("repro")
     newer, params = contents(finished), (finished / "params.yaml").read_bytes()
@@ -115,13 +115,13 @@ def test_what_git_has_is_not_put_back_if_dvc_lock_names_what_is_newer(finished):
 
 
 def cached(project: Path) -> dict[Path, str]:
-    """Digest of every object in DVC's cache."""
+    """Return the digest of every object in DVC's cache."""
     objects = [path for path in (project / ".dvc/cache/files/md5").rglob("*") if path.is_file()]
     return {path: hashlib.md5(path.read_bytes()).hexdigest() for path in objects}
 
 
 def refuse_train(project: Path) -> str:
-    """What `dvc repro` prints; params.yaml is afterwards as it was."""
+    """Return what `dvc repro` prints for a wrong value of train; params.yaml is then restored."""
     params = (project / "params.yaml").read_bytes()
     edit_params(project, **{"train.epochs": 0})
     output = dvc("repro", ok=False)
@@ -155,7 +155,7 @@ def test_a_damaged_object_is_not_put_back(finished, listed):
     content = damaged.read_bytes()
     damaged.chmod(0o644)
     damaged.write_bytes(bytes(len(content)))
-    damaged.chmod(0o444)  # for which DVC takes it for whole
+    damaged.chmod(0o444)  # DVC trusts a read-only object
     assert "train: not put back: models/adapter; `dvc repro`\n" in refuse_train(finished)
     assert contents(finished) == {name: is_ for name, is_ in expected.items() if not name.startswith("models/adapter")}
     assert stages_run(dvc("repro")) == ["train"]
@@ -164,7 +164,7 @@ def test_a_damaged_object_is_not_put_back(finished, listed):
 
 
 def test_half_written_outputs_are_removed(project):
-    """Of the first run ever, about which there is nothing to say."""
+    """If the first run of a stage fails, its outputs are removed without a message."""
     code = project / "stages/data.py"
     code.write_text(code.read_text().replace("    write_json(METRICS", "    1 / 0\n    write_json(METRICS"))
     output = dvc("repro", "data", ok=False)
@@ -174,7 +174,7 @@ def test_half_written_outputs_are_removed(project):
 
 
 def test_files_that_dvc_did_not_write_to_their_end(finished):
-    """The fixes of docs/guarantees.md, for a kill or a power cut while it wrote."""
+    """The fixes in docs/guarantees.md for a kill or a power cut while DVC writes its own files."""
     rwlock = finished / ".dvc/tmp/rwlock"
     rwlock.write_text("")
     assert "Unable to read RWLock-file '.dvc/tmp/rwlock'" in dvc("repro", ok=False)
@@ -187,7 +187,7 @@ def test_files_that_dvc_did_not_write_to_their_end(finished):
         git("checkout", "-q", "dvc.lock")
         assert stages_run(dvc("repro")) == []
     git("rm", "-q", "--cached", "dvc.lock")
-    (finished / "dvc.lock").unlink()  # where none was committed
+    (finished / "dvc.lock").unlink()  # as if none was committed
     assert set(stages_run(dvc("repro"))) <= {"infer", "report"}  # their results are in Git only
     assert locked(finished) == expected
 
@@ -198,20 +198,20 @@ def test_files_that_dvc_did_not_write_to_their_end(finished):
 )
 @pytest.mark.filterwarnings("ignore:.* found in sys.modules after import of package:RuntimeWarning")
 def test_help(project, monkeypatch, capfd, module):
-    """What a command does and an example, and nothing done."""
+    """--help tells what a command does, with an example. It does nothing else."""
 
-    def told(*args: str) -> tuple[int, str]:
+    def run_command(*args: str) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", [module, *args])
         with pytest.raises(SystemExit) as exit_status:
-            runpy.run_module(module, run_name="__main__", alter_sys=True)  # as python -m, without a process of its own
+            runpy.run_module(module, run_name="__main__", alter_sys=True)  # like `python -m`, in this process
         return exit_status.value.code, capfd.readouterr().out
 
-    status, answer = told("--help")
+    status, answer = run_command("--help")
     assert status == 0
     examples = {"apps.infer": "python -m apps.infer --file"}
     examples |= {"apps.export": "make export", "apps.demo": "make demo"}
     assert examples.get(module, "make settings" if "bench" in module else f"dvc repro {module[7:]}") in answer
-    refusal = "infer: '--no-such-option': no such option; before texts that begin with a dash put --"
-    assert told("--no-such-option")[0] == (refusal if module == "apps.infer" else 2)
+    refusal = "infer: '--no-such-option': no such option; see --help, or put -- before texts that begin with a dash"
+    assert run_command("--no-such-option")[0] == (refusal if module == "apps.infer" else 2)
     assert not (project / "models").exists()
     assert git("status", "--porcelain") == ""

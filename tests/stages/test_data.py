@@ -305,8 +305,8 @@ def test_a_validation_split_without_a_size_is_a_fifth(rows, train, test, expecte
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"validation": 2.5}, "a whole number of rows, or a share below 1, is needed"),
-        ({"test": None}, "test must be a number of rows or a share, since the source has no such split"),
+        ({"validation": 2.5}, "should be a whole number of rows or a share below 1"),
+        ({"test": None}, "test must be a number of rows or a share, since the source has no test split"),
         ({"train": 0}, "greater than 0"),
     ],
 )
