@@ -18,7 +18,7 @@ from classifier.errors import InputError
 from classifier.evaluation.markdown import verbatim
 from classifier.model.loading import trained_settings
 from classifier.predict.classifier import UNCERTAIN, Classifier
-from classifier.predict.explanation import Explanation, explanation
+from classifier.predict.explanation import Explanation, explain_label
 from classifier.predict.threshold import confidence_threshold
 from classifier.runner.command import no_arguments
 from classifier.runner.environment import share_cores
@@ -60,10 +60,10 @@ class Actions:
 
     def classify(self, text: str, threshold: float) -> tuple[str, dict[str, float]]:
         """(verdict, probability of each label)."""
-        windows = self.classifier.windows([text])
+        windows = self.classifier.token_windows([text])
         if blank(text) or not all(windows):
             refuse("a blank text has no label; type one")
-        (row,) = self.classifier.by_windows(windows)
+        (row,) = self.classifier.window_probabilities(windows)
         probabilities = dict(zip(self.labels, row.tolist(), strict=True))
         label = max(probabilities, key=probabilities.get)
         return verdict(label, probabilities[label], threshold), probabilities
@@ -72,7 +72,7 @@ class Actions:
         import gradio as gr
 
         try:
-            found = explanation(self.classifier.model, self.classifier.tokenizer, text)
+            found = explain_label(self.classifier.model, self.classifier.tokenizer, text)
         except InputError as error:
             refuse(str(error))
         pieces, colors = marked_words(found)

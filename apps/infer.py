@@ -144,14 +144,14 @@ def lowest_confidence(min_confidence: str | None, min_accuracy: float | None) ->
 
 def show_table(texts: list[str], classifier: Classifier, explain: bool) -> None:
     """Print a line with label, confidence and text for each text. `explain`: mark the words that weigh most."""
-    from classifier.predict.explanation import explanation
+    from classifier.predict.explanation import explain_label
 
     sys.stdout.reconfigure(errors="backslashreplace")  # for a terminal that lacks a text's characters
     answers = classifier(texts)
     width = max(5, *(len(label or "") for label, _ in answers))
     print(f"{'label':{width}}  confidence  text")
     for text, (label, confidence) in zip(texts, answers, strict=True):
-        shown = explanation(classifier.model, classifier.tokenizer, text).text if explain and label else text
+        shown = explain_label(classifier.model, classifier.tokenizer, text).text if explain and label else text
         print(f"{label or '-':{width}}  {f'{confidence:.1%}' if label else '-':>10}  {shown}")
 
 

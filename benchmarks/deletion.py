@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from classifier.files.places import RAW
 from classifier.predict.classifier import Classifier
-from classifier.predict.explanation import MARKED, explanation
+from classifier.predict.explanation import MARKED, explain_label
 from classifier.runner.command import no_arguments
 
 TEXTS = 200
@@ -29,7 +29,7 @@ def main() -> None:
     classifier, rng, rows = Classifier(), np.random.default_rng(0), []
     texts = pd.read_parquet(RAW / "validation.parquet")["text"][:TEXTS]
     for text in tqdm(texts, disable=None):
-        found = explanation(classifier.model, classifier.tokenizer, text)
+        found = explain_label(classifier.model, classifier.tokenizer, text)
         attributions = np.array(found.attributions)
         places = {
             "marked": np.argsort(-attributions)[:MARKED],

@@ -32,7 +32,7 @@ from classifier.dataset.checking import read_split
 from classifier.dataset.corrections import read_corrections
 from classifier.dataset.splitting import choose, validation_rows, without_overlaps
 from classifier.errors import InputError
-from classifier.evaluation.figures import figure, write
+from classifier.evaluation.figures import new_figure, save_figure
 from classifier.evaluation.intervals import wilson_interval
 from classifier.files.digests import digest_of
 from classifier.files.formats import read_table, write_csv
@@ -302,7 +302,7 @@ def conclusion(curve: pd.DataFrame) -> str:
 
 def picture(curves: list[pd.DataFrame], path: Path) -> None:
     """Accuracy and, beside it, log loss with their intervals against the number of labels."""
-    fig, panels = figure(9, 3.8, columns=2)
+    fig, panels = new_figure(9, 3.8, columns=2)
     lines = [(curves[0], "tfidf", "TF-IDF", "^:", "0.5")]
     for curve, line in zip(curves, itertools.cycle(LINES), strict=False):
         label = f"{curve['model'].iloc[0]}, {curve['method'].iloc[0]}"
@@ -320,7 +320,7 @@ def picture(curves: list[pd.DataFrame], path: Path) -> None:
         axes.grid(alpha=0.3)
     panels[0].yaxis.set_major_formatter("{x:.0%}")
     panels[0].legend(frameon=False)
-    write(fig, path)
+    save_figure(fig, path)
 
 
 def numbers(name: str, given: str) -> list[int]:

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from benchmarks.record import commit
 from classifier.distributed.devices import device, trains_in_bf16
-from classifier.evaluation.figures import figure, write
+from classifier.evaluation.figures import new_figure, save_figure
 from classifier.evaluation.intervals import wilson_interval
 from classifier.files.digests import digest_of
 from classifier.files.formats import write_csv
@@ -109,7 +109,7 @@ def draw(results: pd.DataFrame, path: Path) -> None:
     """Validation accuracy with its interval against rank and, beside it, learning rate."""
     ranks = results[results["setting"].str.startswith("rank ")]
     rates = pd.concat([results[default_rank(results)], results[results["setting"].str.startswith("learning rate ")]])
-    fig, panels = figure(9, 3.6, columns=2)
+    fig, panels = new_figure(9, 3.6, columns=2)
     panels[0].sharey(panels[1])
     for axes, rows, values, label in (
         (panels[0], ranks, ranks["setting"].str.removeprefix("rank ").astype(int), "rank (alpha stays 32)"),
@@ -123,7 +123,7 @@ def draw(results: pd.DataFrame, path: Path) -> None:
         axes.set_xticks(rows["value"], [f"{value:g}" for value in rows["value"]], minor=False)
         axes.set(xlabel=label, ylabel="validation accuracy")
         axes.yaxis.set_major_formatter("{x:.1%}")
-    write(fig, path)
+    save_figure(fig, path)
 
 
 def tables(results: pd.DataFrame) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 In:  models/base/ and models/adapter/.
 Out: metrics/samples.json.
 
-Texts of your own: apps/infer.py on the command line, classifier.predict from Python.
+For other texts use `python -m apps.infer` on the command line, or classifier.predict in Python.
 """
 
 from typing import Annotated
@@ -20,6 +20,7 @@ from classifier.text.cleaning import blank
 
 
 def not_blank(text: str) -> str:
+    """Return the text, or raise ValueError if it is blank."""
     if blank(text):
         raise ValueError("a text that is not blank is needed")
     return text
@@ -36,15 +37,15 @@ def infer(
     settings: Annotated[InferSettings, Param("infer")],
     with_texts: Annotated[bool, Param("report.texts")],
 ) -> None:
-    """Score the sample texts; with_texts: write them beside their answers."""
+    """Score the sample texts and write the answers, together with the texts if `with_texts`."""
     samples = []
     for text, (label, confidence) in zip(settings.texts, Classifier()(settings.texts), strict=True):
         if label is None:
             raise InputError(
-                f"params.yaml: infer.texts: the tokenizer finds nothing to read in {text!r:.40}; change it"
+                f"params.yaml: infer.texts: the tokenizer finds nothing to read in {text!r:.40}; change the text"
             )
-        shown = {"text": text} if with_texts else {}
-        samples.append(shown | {"label": label, "confidence": round(confidence, 4)})
+        sample = {"text": text} if with_texts else {}
+        samples.append(sample | {"label": label, "confidence": round(confidence, 4)})
     write_json(METRICS / "samples.json", samples)
 
 

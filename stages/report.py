@@ -1,13 +1,13 @@
-"""The results in words, tables and pictures.
+"""Write the results of the pipeline in words, tables and pictures.
 
-In:  metrics/*.json and *.csv, data/{predictions.parquet,doubtful_labels.csv}, the template stages/report.md.j2, and
-     the settings.
+In:  metrics/*.json and *.csv, data/predictions.parquet, data/doubtful_labels.csv, models/adapter/, the template
+     stages/report.md.j2, and the settings in params.yaml.
 Out: metrics/report.md and metrics/{training,reliability,coverage,length}.png.
 """
 
 import itertools
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 from pydantic import BaseModel, Field
@@ -23,29 +23,7 @@ from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
 
 TEMPLATE = Path(__file__).with_name("report.md.j2")
-WORDS = [0, 100, 200, 300, 500]  # lower bounds of the groups of lengths
-
-
-def accuracy_by_length(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy and its 95% interval by number of words; groups without texts are left out."""
-    words = predictions["text"].str.split().str.len()
-    names = [f"{low}-{high - 1}" for low, high in itertools.pairwise(WORDS)] + [f"{WORDS[-1]}+"]
-    group = pd.cut(words, [*WORDS, float("inf")], right=False, labels=names)
-    right = predictions["label"] == predictions["predicted"]
-    table = right.groupby(group, observed=True).agg(["mean", "sum", "count"]).reset_index(names="words")
-    table[["low", "high"]] = [wilson_interval(k, n) for k, n in table[["sum", "count"]].to_numpy()]
-    return table.rename(columns={"mean": "accuracy"})
-
-
-def confident_mistakes(predictions: pd.DataFrame, count: int) -> list[dict]:
-    """The wrong predictions of highest confidence; row: from 1, in the test split."""
-    wrong = predictions[predictions["label"] != predictions["predicted"]].assign(row=lambda table: table.index + 1)
-    return wrong.nlargest(count, "confidence").to_dict("records")
-
-
-def read_csv(path: Path, texts: list[str], rows: int | None = None) -> pd.DataFrame:
-    """The first `rows`, or all. texts: columns that hold such, also where they look like numbers or a missing value."""
-    return pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False, nrows=rows)
+LENGTHS = [0, 100, 200, 300, 500]  # the least number of words in each group of lengths
 
 
 class ReportSettings(Settings):
@@ -65,28 +43,15 @@ def report(
     tokenize: Annotated[BaseModel, Param("tokenize")],
     train: Annotated[BaseModel, Param("train")],
 ) -> None:
-    """Draw the pictures and fill the template."""
-    from jinja2 import Environment, StrictUndefined
-
+    """Draw the pictures and fill in the template."""
     predictions, metadata = read_table(PREDICTIONS)
     lengths = accuracy_by_length(predictions)
-    curves = {
-        name: read_csv(METRICS / f"{name}.csv", texts=["actual", "predicted"])
-        for name in ("training", "validation", "reliability", "coverage", "confusion")
-    }
-    training_figure(curves["training"], curves["validation"], METRICS / "training.png")
-    reliability_figure(curves["reliability"], METRICS / "reliability.png")
-    coverage_figure(curves["coverage"], METRICS / "coverage.png")
-    length_figure(lengths, METRICS / "length.png")
-    environment = Environment(
-        undefined=StrictUndefined,
-        finalize=verbatim,  # of every {{ }}
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["percent"] = lambda share: f"{100 * share:.1f}%"
-    text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    draw_pictures(lengths)
+    confusion = read_verbatim(METRICS / "confusion.csv", ["actual", "predicted"])
+    doubtful = read_verbatim(DOUBTFUL, ["hash", "label", "others_say", "text"], settings.doubtful)
+    adapter = ADAPTER / "adapter_config.json"
+    results = ("data", "baseline", "training", "evaluate", "samples")
+    text = filled_template(
         dataset=dataset,
         model=model,
         method=method,
@@ -94,18 +59,72 @@ def report(
         train=train,
         texts=settings.texts,
         labels=metadata["labels"],
-        adapter=read_json(path) if (path := ADAPTER / "adapter_config.json").is_file() else None,
+        adapter=read_json(adapter) if adapter.is_file() else None,
         lengths=lengths.to_dict("records"),
-        confusion=curves["confusion"].pivot(index="actual", columns="predicted", values="count"),
+        confusion=confusion.pivot(index="actual", columns="predicted", values="count"),
         mistakes=confident_mistakes(predictions, settings.mistakes),
-        doubtful=read_csv(DOUBTFUL, ["hash", "label", "others_say", "text"], settings.doubtful).to_dict("records"),
-        **{
-            name: read_json(METRICS / f"{name}.json")
-            for name in ("data", "baseline", "training", "evaluate", "samples")
-        },
+        doubtful=doubtful.to_dict("records"),
+        **{name: read_json(METRICS / f"{name}.json") for name in results},
     )
     with written(METRICS / "report.md") as part:
         part.write_text(text, encoding="utf-8")
+
+
+def accuracy_by_length(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the accuracy and its 95% interval for each group of text lengths that has texts.
+
+    Returns:
+        Columns words (the name of the group, such as "0-99"), accuracy, sum (of right answers), count, low and high.
+    """
+    words = predictions["text"].str.split().str.len()
+    names = [f"{low}-{high - 1}" for low, high in itertools.pairwise(LENGTHS)] + [f"{LENGTHS[-1]}+"]
+    group = pd.cut(words, [*LENGTHS, float("inf")], right=False, labels=names)
+    right = predictions["label"] == predictions["predicted"]
+    table = right.groupby(group, observed=True).agg(["mean", "sum", "count"]).reset_index(names="words")
+    table[["low", "high"]] = [wilson_interval(k, n) for k, n in table[["sum", "count"]].to_numpy()]
+    return table.rename(columns={"mean": "accuracy"})
+
+
+def draw_pictures(lengths: pd.DataFrame) -> None:
+    """Draw the pictures of the report from the data in metrics/ and from the table of `accuracy_by_length`."""
+    names = ("training", "validation", "reliability", "coverage")
+    training, validation, reliability, coverage = (read_verbatim(METRICS / f"{name}.csv") for name in names)
+    training_figure(training, validation, METRICS / "training.png")
+    reliability_figure(reliability, METRICS / "reliability.png")
+    coverage_figure(coverage, METRICS / "coverage.png")
+    length_figure(lengths, METRICS / "length.png")
+
+
+def read_verbatim(path: Path, texts: list[str] | None = None, rows: int | None = None) -> pd.DataFrame:
+    """Return the first rows of a CSV file, or all, with the values as they are written.
+
+    Args:
+        path: The file.
+        texts: The columns of texts, which stay texts where they look like numbers. "NA" and "" are no missing values.
+        rows: The number of rows; None for all.
+    """
+    return pd.read_csv(path, dtype=dict.fromkeys(texts or [], str), keep_default_na=False, nrows=rows)
+
+
+def confident_mistakes(predictions: pd.DataFrame, count: int) -> list[dict]:
+    """Return the wrong predictions of highest confidence; `row` is the row in the test split, counted from 1."""
+    wrong = predictions[predictions["label"] != predictions["predicted"]].assign(row=lambda table: table.index + 1)
+    return wrong.nlargest(count, "confidence").to_dict("records")
+
+
+def filled_template(**values: Any) -> str:
+    """Return the report in Markdown. Each value stands in it as it is, whatever it contains."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        undefined=StrictUndefined,
+        finalize=verbatim,  # applied to the result of every {{ }}
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f}%"
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(values)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
-"""Intervals and tests of accuracies, by scipy's binomial test."""
+"""Confidence intervals and significance tests of accuracies, computed by scipy."""
 
 import numpy as np
 
 
 def wilson_interval(right: int, n: int) -> tuple[float, float]:
-    """(low, high) of the 95% interval of the share right / n (Wilson 1927)."""
+    """Return the 95% confidence interval (low, high) of the share right / n (Wilson 1927).
+
+    >>> [round(bound, 3) for bound in wilson_interval(90, 100)]
+    [0.826, 0.945]
+    """
     from scipy.stats import binomtest
 
     interval = binomtest(int(right), int(n)).proportion_ci(method="wilson")
@@ -12,9 +16,13 @@ def wilson_interval(right: int, n: int) -> tuple[float, float]:
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
-    """Two-sided exact p-value that two classifiers are equally often right on the same rows (McNemar 1947).
+    """Return the two-sided exact p-value of McNemar's test (McNemar 1947).
 
-    first, second: (rows,) bool, whether each is right.
+    The null hypothesis is that two classifiers are right equally often on the same rows.
+
+    Args:
+        first: (rows,) bool, whether the first classifier is right.
+        second: (rows,) bool, whether the second classifier is right.
     """
     from scipy.stats import binomtest
 

@@ -1,14 +1,17 @@
-"""Text from elsewhere in the report and the model card."""
+"""Show texts and labels of a data set in Markdown, for the report, the model card and the demo page."""
 
 import re
 from typing import Any
 
 
 def verbatim(value: Any) -> Any:
-    """A string as Markdown that shows it as it is, in one line, also in a table; any other value unchanged.
+    r"""Return a string as Markdown that shows it unchanged in one line, also in a table; other values stay as they are.
 
-    Line breaks become spaces. No link, picture or tag comes of what a text or a label contains, but of an e-mail
-    address, which GitHub links whatever stands before it.
+    Line breaks become spaces. A text or a label cannot create a link, a picture or a tag. The one exception is an
+    e-mail address: GitHub links it whatever stands before it.
+
+    >>> print(verbatim("a|b\n<br> *c*"))
+    a\|b \<br> \*c\*
     """
     if not isinstance(value, str):
         return value

@@ -1,4 +1,4 @@
-"""`from classifier.predict import Classifier`: the trained classifier in Python."""
+"""The trained classifier as a Python function: `from classifier.predict import Classifier`."""
 
 from classifier.predict.classifier import Classifier
 

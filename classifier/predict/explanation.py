@@ -1,5 +1,9 @@
-"""Which words of a text decided its label, by layer integrated gradients (Sundararajan et al. 2017, "Axiomatic
-Attribution for Deep Networks") on the word embeddings, computed by captum.
+"""Explain which words of a text decided its label.
+
+The method is layer integrated gradients on the word embeddings (Sundararajan et al. 2017, "Axiomatic Attribution for
+Deep Networks"), computed by captum. It follows a straight line from the embeddings of mask tokens to those of the text
+and sums up, in steps, how the label's log-odds rise. Each token gets the part of the rise that its own embedding
+causes. More steps make the sum more exact and take more time.
 """
 
 from dataclasses import dataclass
@@ -9,18 +13,27 @@ from classifier.model.forward import logits
 from classifier.text.cleaning import blank
 from classifier.text.encoding import encode_words
 
-STEPS = (32, 64, 128, 256, 512)  # from masks to the text; as many as the tolerance takes
-TOLERANCE = 0.01  # of the gap between the attributions' sum and what they explain
-BATCH = 4096  # tokens at a time
-MARKED = 5  # words
+STEPS = (32, 64, 128, 256, 512)  # numbers of steps, tried in this order until the tolerance is reached
+MOST_WORK = 2**33  # steps times weights outside the embeddings, at most, for one window
+TOLERANCE = 0.01  # of the difference to explain: by how much the sum of the attributions may miss it
+TOKENS_PER_PASS = 4096  # tokens of one forward and backward pass, over several steps
+MARKED = 5  # words that `Explanation.marked` names
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Of one text: the label's log-odds against all others, less those of a text of masks, by word.
+    """The label of one text and how much each word contributed to it.
 
-    words: of the text without markup, in its order. attributions: one for each word, 0 where the model does not read
-    it. difference: what they sum to; gap: how far they miss it, as a share of it.
+    The attributions add up to a difference of log-odds (natural logarithm): the log-odds of the label, against all
+    other labels, for the text minus those for a text of mask tokens.
+
+    Attributes:
+        label: The label of the text.
+        confidence: The calibrated probability of the label.
+        words: The words of the text without markup, in their order.
+        attributions: One number for each word, its part of the difference; 0 for a word that the model does not read.
+        difference: The difference that the attributions explain.
+        gap: By how much the sum of the attributions misses the difference, as a share of the difference.
     """
 
     label: str
@@ -32,18 +45,18 @@ class Explanation:
 
     @property
     def marked(self) -> list[int]:
-        """The places of the MARKED words of largest attribution, either way, the largest first."""
+        """The positions of the MARKED words with the largest attributions, positive or negative, the largest first."""
         order = sorted(range(len(self.words)), key=lambda place: -abs(self.attributions[place]))
         return [place for place in order[:MARKED] if self.attributions[place]]
 
     @property
     def summary(self) -> str:
-        """The marked words with their attributions: wonderful +1.2, but -0.3."""
+        """The marked words with their attributions, such as "wonderful +1.2, but -0.3"."""
         return ", ".join(f"{self.words[place]} {self.attributions[place]:+.1f}" for place in self.marked)
 
     @property
     def text(self) -> str:
-        """The words, with the attributions of the marked ones: a [wonderful +1.2] film."""
+        """All words, the marked ones with their attributions, such as "a [wonderful +1.2] film"."""
         marked = set(self.marked)
         return " ".join(
             f"[{word} {attribution:+.1f}]" if place in marked else word
@@ -51,54 +64,88 @@ class Explanation:
         )
 
 
-def explanation(model, tokenizer, text: str) -> Explanation:
-    """model, tokenizer: as load_classifier returns them. Raises InputError for a blank text.
+def explain_label(model, tokenizer, text: str) -> Explanation:
+    """Explain the label that the classifier gives to one text.
 
-    Of a text with several windows the log-odds are the mean of theirs, for two labels those of the answer itself.
+    A text with several windows gets the mean of its windows' attributions and differences. With two labels, the mean
+    of the windows' log-odds is the log-odds of the answer itself.
+
+    Args:
+        model: The network, as `load_classifier` returns it. Its weights are set to need no gradient.
+        tokenizer: The tokenizer, as `load_classifier` returns it.
+        text: The text, which must not be blank.
+
+    Raises:
+        InputError: The text is blank.
     """
     import numpy as np
     from scipy.special import softmax
 
     if blank(text):
         raise InputError("a blank text has no label and no words that decided it")
-    windows, words, owners = encode_words(text, tokenizer, **model.config.tokenize)
+    windows, words, word_numbers = encode_words(text, tokenizer, **model.config.tokenize)
     scores = logits(model.requires_grad_(False), [np.array(ids) for ids in windows]).mean(axis=0)
     probabilities = softmax(scores.astype(np.float64))
-    number = int(probabilities.argmax())
-    mask = tokenizer.unk_token_id if tokenizer.mask_token_id is None else tokenizer.mask_token_id
+    label = int(probabilities.argmax())
+    mask_id = tokenizer.unk_token_id if tokenizer.mask_token_id is None else tokenizer.mask_token_id
     by_word, difference = np.zeros(len(words)), 0.0
-    for ids, owner in zip(windows, map(np.array, owners), strict=True):
-        by_token, of_window = integrated_gradients(model, ids, owner >= 0, mask, number)
-        by_word += np.bincount(owner[owner >= 0], by_token[owner >= 0], minlength=len(words)) / len(windows)
-        difference += of_window / len(windows)
+    for ids, word_of_token in zip(windows, map(np.array, word_numbers), strict=True):
+        in_word = word_of_token >= 0  # special tokens belong to no word
+        by_token, window_difference = integrated_gradients(model, ids, in_word, mask_id, label)
+        by_word += np.bincount(word_of_token[in_word], by_token[in_word], minlength=len(words)) / len(windows)
+        difference += window_difference / len(windows)
     gap = abs(by_word.sum() - difference) / (abs(difference) or 1)
-    label = model.config.id2label[number]
-    return Explanation(label, float(probabilities.max()), words, by_word.tolist(), difference, float(gap))
+    name, confidence = model.config.id2label[label], float(probabilities.max())
+    return Explanation(name, confidence, words, by_word.tolist(), difference, float(gap))
 
 
-def integrated_gradients(model, ids: list[int], owned, mask: int, number: int):
-    """(each token's part, (ids,); what they explain) of the label's log-odds less those of a text of masks.
+def integrated_gradients(model, ids: list[int], in_word, mask_id: int, label: int):
+    """Return the attribution of each token of one window, and the difference that the attributions explain.
 
-    owned: (ids,) bool, the tokens that belong to a word; mask: which takes their place (padding would have other
-    positions in RoBERTa); number: the label's. The parts' sum misses what they explain by TOLERANCE of it at most,
-    unless that takes more than the last of STEPS.
+    The number of steps is doubled until the sum of the attributions misses the difference by at most TOLERANCE of it,
+    or until `step_counts` allows no more steps.
+
+    Args:
+        model: The network.
+        ids: The token ids of the window.
+        in_word: (ids,) bool, the tokens that belong to a word.
+        mask_id: The token that takes the place of these tokens at the start of the line. Padding would not do: in
+            RoBERTa it changes the positions of the other tokens.
+        label: The number of the label.
+
+    Returns:
+        ((ids,) float64, float): the attributions, and the label's log-odds for the window minus those for masks.
     """
     import torch
     from captum.attr import LayerIntegratedGradients
 
     def log_odds(ids):
         scores = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
-        others = torch.arange(scores.shape[1], device=scores.device) != number
-        return scores[:, number] - scores[:, others].logsumexp(dim=1)
+        other_labels = torch.arange(scores.shape[1], device=scores.device) != label
+        return scores[:, label] - scores[:, other_labels].logsumexp(dim=1)
 
-    ids, owned = (torch.as_tensor(each, device=model.device)[None] for each in (ids, owned))
-    masked = ids.masked_fill(owned, mask)
+    ids, in_word = (torch.as_tensor(values, device=model.device)[None] for values in (ids, in_word))
+    masked = ids.masked_fill(in_word, mask_id)
     with torch.inference_mode():
         difference = (log_odds(ids) - log_odds(masked)).item()
     method = LayerIntegratedGradients(log_odds, model.get_input_embeddings())
-    for steps in STEPS:
-        by_token = method.attribute(ids, masked, n_steps=steps, internal_batch_size=max(1, BATCH // ids.shape[1]))
+    rows_per_pass = max(1, TOKENS_PER_PASS // ids.shape[1])
+    for steps in step_counts(model.num_parameters(exclude_embeddings=True)):
+        by_token = method.attribute(ids, masked, n_steps=steps, internal_batch_size=rows_per_pass)
         by_token = by_token.sum(dim=-1)[0].cpu().double().numpy()
         if abs(by_token.sum() - difference) <= TOLERANCE * abs(difference):
             break
     return by_token, difference
+
+
+def step_counts(weights: int) -> list[int]:
+    """Return the numbers of steps to try for a network with so many weights outside its embeddings.
+
+    The time of a step grows with the weights, so a larger network gets fewer steps: MOST_WORK allows all of STEPS for
+    the default encoder with 6 small layers, and 64 steps for an encoder of BERT's size with 12 layers. A window then
+    takes at most about as long with the one as with the other.
+
+    >>> [step_counts(weights)[-1] for weights in (10_800_000, 43_000_000, 85_600_000)]
+    [512, 128, 64]
+    """
+    return [steps for steps in STEPS if steps == STEPS[0] or steps * weights <= MOST_WORK]

@@ -1,4 +1,32 @@
-"""From which confidence on an answer is sure enough, by the validation rows that models/adapter holds."""
+"""Choose the confidence from which on the classifier's answers are accurate enough, with a guarantee.
+
+Input: the validation rows in models/adapter/validation.parquet. For each row the file holds the confidence of the
+answer, by a calibration that was not fitted on the row, and whether the answer is right.
+
+Output: the lowest confidence for which the validation rows show this: of all texts like the validation rows whose
+confidence is at least that high, a share of at least `target` gets the right answer. The statement is wrong with a
+probability of at most `level`.
+
+A simple choice would be the lowest confidence above which the accuracy on the validation rows reaches the target. On
+other texts it would miss the target about half of the time, because it was picked where chance made the validation rows
+look good. So the choice is made by statistical tests:
+
+1. Fix the candidates before looking at which answers are right. Sort the rows by falling confidence. The first
+   candidate is the confidence of row number `rows_needed(target, level)`. Each next candidate takes in about 10% more
+   rows, and the last one takes in all of them.
+2. Test each candidate by the exact binomial test. The null hypothesis is "the accuracy above this confidence is below
+   the target". Its p-value is the probability of at least as many right answers as were counted, if each answer is
+   right with a probability of exactly `target`.
+3. Share `level` among the tests by the fallback procedure (Wiens 2003, "A fixed sequence Bonferroni procedure"; see
+   Angelopoulos et al. 2021, "Learn then Test"). The first test gets half of it, and the others get equal parts of the
+   rest. The tests run in order. A test passes if its p-value is at most its level. A test that passes hands its level
+   on to the next test, which adds it to its own part. A test that fails hands on nothing. The probability that any
+   wrong candidate passes is then at most `level`.
+4. Return the last candidate that passes, which is the lowest confidence.
+
+Why not stop at the first test that fails? Then a single wrong answer among the most confident rows would leave no
+threshold at all.
+"""
 
 from numbers import Real
 
@@ -8,14 +36,21 @@ from classifier.errors import InputError
 from classifier.files.formats import read_table
 from classifier.files.places import VALIDATION
 
-GROWTH = 1.1  # of the rows that are looked at, from one test to the next
+GROWTH = 1.1  # ratio of the numbers of rows above two successive candidates
 
 
 def confidence_threshold(target: float, level: float) -> float | None:
-    """The lowest confidence from which on a share of `target` of all texts like the validation rows is right; None if
-    that can be said of none. It is wrong with a chance of `level` at most.
+    """Return the lowest confidence that the validation rows show to be enough for an accuracy.
 
-    Raises InputError without models/adapter/validation.parquet.
+    Args:
+        target: The accuracy that the answers of at least this confidence must reach, between 0 and 1.
+        level: The probability, at most, that they do not reach it, between 0 and 1.
+
+    Returns:
+        The confidence, cut to four decimals; None if the validation rows show no confidence to be enough.
+
+    Raises:
+        InputError: models/adapter/validation.parquet is missing or broken.
     """
     from pyarrow import ArrowInvalid
 
@@ -33,7 +68,9 @@ def confidence_threshold(target: float, level: float) -> float | None:
 
 
 def rows_needed(target: float, level: float) -> int:
-    """The fewest rows, all of them right, that show an accuracy of `target`: at half of the level, see below.
+    """Return the fewest rows that can show an accuracy of `target` if the answers to all of them are right.
+
+    So many right answers in a row have a p-value, target ** rows, of at most the level of the first test, level / 2.
 
     >>> rows_needed(0.95, 0.05)
     72
@@ -42,37 +79,47 @@ def rows_needed(target: float, level: float) -> int:
 
 
 def guaranteed_confidence(confidence: np.ndarray, right: np.ndarray, target: float, level: float) -> float | None:
-    """confidence, right: (rows,). Cut to four decimals, as the metrics show it.
+    """Return the lowest confidence that passes the procedure described at the top of this file.
 
-    Choosing the threshold whose own accuracy looks right would miss the target half of the time. So thresholds are
-    fixed beforehand, by how many rows are above each, from rows_needed to all, and tested in this order by the exact
-    binomial test. The widest one that passes is taken. Half of the level goes to the first test and the rest in equal
-    parts to the others; a test that passes hands its level on to the next. This is the fallback procedure (Wiens 2003,
-    "A fixed sequence Bonferroni procedure"; see Angelopoulos et al. 2021, "Learn then Test"). If the first test that
-    fails were the last, one wrong label among the most confident rows would leave no threshold.
+    Confidences are cut to four decimals first, as the metrics show them. Rows of equal confidence stay together.
+
+    Args:
+        confidence: (rows,) floats from 0 to 1, in any order.
+        right: (rows,) bool, whether the answer is right.
+        target: The accuracy to reach, between 0 and 1.
+        level: The probability, at most, that the accuracy above the result is below the target.
+
+    Returns:
+        The confidence, or None if no candidate passes or there are fewer rows than `rows_needed`.
     """
     from scipy.stats import binom
 
     if len(confidence) < (fewest := rows_needed(target, level)):
         return None
-    falling, place = np.unique(-np.floor(confidence * 1e4) / 1e4, return_inverse=True)
-    rows, hits = np.bincount(place).cumsum(), np.bincount(place, right).cumsum()  # above each different confidence
+    # Of each different confidence, the highest first: how many rows have at least that, and how many of them are right.
+    negated, place = np.unique(-np.floor(confidence * 1e4) / 1e4, return_inverse=True)
+    rows, hits = np.bincount(place).cumsum(), np.bincount(place, right).cumsum()
     counts = fewest * GROWTH ** np.arange(np.log(len(confidence) / fewest) / np.log(GROWTH))
     counts = [*np.ceil(counts), len(confidence)]
     chosen, handed_on = None, 0.0
     for number, count in enumerate(counts):
-        at = np.searchsorted(rows, count)
-        own = handed_on + level / 2 / (1 if number == 0 else len(counts) - 1)
-        passes = binom.sf(hits[at] - 1, rows[at], target) <= own
-        chosen, handed_on = (float(-falling[at]), own) if passes else (chosen, 0.0)
+        candidate = np.searchsorted(rows, count)
+        test_level = handed_on + level / 2 / (1 if number == 0 else len(counts) - 1)
+        p_value = binom.sf(hits[candidate] - 1, rows[candidate], target)
+        chosen, handed_on = (float(-negated[candidate]), test_level) if p_value <= test_level else (chosen, 0.0)
     return chosen
 
 
 def confidence_needed(min_confidence: float = 0.0, min_accuracy: float | None = None, level: float = 0.05) -> float:
-    """The confidence below which an answer is uncertain: the one given, or the one that an accuracy needs, which is
-    missed with a chance of `level` at most.
+    """Return the confidence below which an answer counts as uncertain, from one of two ways to ask for it.
 
-    Raises InputError for shares that are none, if both are given, or if no confidence is enough.
+    Args:
+        min_confidence: The confidence itself, from 0 to 1. The default 0 makes no answer uncertain.
+        min_accuracy: The accuracy that the remaining answers must reach, between 0 and 1; see `confidence_threshold`.
+        level: The probability, at most, that they do not reach `min_accuracy`.
+
+    Raises:
+        InputError: A share is out of range, both are given, or no confidence is shown to reach `min_accuracy`.
     """
     if not is_share(min_confidence):
         raise InputError(f"min_confidence: {min_confidence!r}: a number from 0 to 1 is needed")
@@ -81,15 +128,16 @@ def confidence_needed(min_confidence: float = 0.0, min_accuracy: float | None = 
     if not is_share(min_accuracy) or min_accuracy in (0, 1):
         raise InputError(f"min_accuracy: {min_accuracy!r}: a number between 0 and 1 is needed")
     if min_confidence:
-        raise InputError("min_confidence and min_accuracy: give one of them")
+        raise InputError("min_confidence and min_accuracy: give only one of them")
     if (threshold := confidence_threshold(min_accuracy, level)) is None:
         raise InputError(
-            f"no confidence is shown to give an accuracy of {min_accuracy:.1%}: among the validation rows too many "
-            f"mistakes are of high confidence, or the rows are too few (at least {rows_needed(min_accuracy, level)} "
-            "are needed); ask for less, or train with more of them"
+            f"the validation rows show no confidence that gives an accuracy of {min_accuracy:.1%}: too many of their "
+            f"confident answers are wrong, or the rows are too few (at least {rows_needed(min_accuracy, level)} are "
+            "needed); ask for a lower accuracy, or train with more validation rows"
         )
     return threshold
 
 
 def is_share(value: object) -> bool:
+    """Return whether a value is a number from 0 to 1; True and False are not numbers here."""
     return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= 1

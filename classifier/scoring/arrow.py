@@ -1,7 +1,7 @@
-"""Rows of any number as Arrow: looked at before they are scored, converted, and written as Parquet."""
+"""Rows of a file of any size as Arrow tables: checked before they are scored, converted, and written as Parquet."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -11,59 +11,85 @@ from classifier.dataset.tables import read_rows
 from classifier.errors import InputError
 from classifier.files.writing import written
 
-PART = "{:07}.parquet"
-GROUP_ROWS, GROUP_BYTES = 2**16, 2**24  # of a row group of the result, about: its footer has an entry for each
+ADDED = ("predicted", "confidence")  # the columns that scoring adds
 
 
-def examined(path: Path, columns: Sequence[str], labels: list[str]) -> tuple:
-    """(pyarrow Schema, number of rows) of a file, which is read to its end, or InputError for what cannot be scored.
+def examine(path: Path, columns: Sequence[str], labels: list[str]) -> tuple:
+    """Read a file to its end and check that its rows can be scored and written as Parquet.
 
-    columns: of texts; labels: of the model, by which rows inside a text are known if the file has a column of labels.
+    Args:
+        path: A .csv, .jsonl or .parquet file.
+        columns: The names of the columns that hold the texts.
+        labels: The names of the model's labels. If a .csv has a column of labels, they show where a stray quote has
+            made one text of several rows.
 
-    A row of JSON may lack keys that others have, or have null or a whole number for what is a text or a fraction there.
+    Returns:
+        (schema, number of rows). The pyarrow schema has the columns and types of all rows together: a row of JSON may
+        lack a key that other rows have, and may hold null or an integer where other rows hold a text or a fraction.
+
+    Raises:
+        InputError: The file cannot be read, has no rows, lacks a column of texts or holds no texts in it, has a column
+            that scoring adds, or has a type that Parquet cannot store.
     """
     import pyarrow as pa
-    from pyarrow.parquet import ParquetWriter
 
-    schema, total = pa.schema([]), 0
+    schema, row_count = pa.schema([]), 0
     for table in read_rows(path):
-        total += len(table)
+        row_count += len(table)
         if path.suffix == ".csv":
-            for column in table.columns.difference(columns):
-                if are_labels(*{*table[column].str.strip()}, names=labels):
-                    refuse_swallowed_rows(path, table, column, partial(are_labels, names=labels))
-        with arrow_errors_refused(path, table):
+            check_quotes(path, table, columns, labels)
+        with input_errors_of_arrow(path, table):
             schema = pa.unify_schemas([schema, arrow_table(table).schema], promote_options="permissive")
-        if path.suffix != ".jsonl":  # the others' columns are known at once
+        if path.suffix != ".jsonl":  # the first table shows all columns
             check_columns(path, columns, schema.names)
-    if not total:
+    if not row_count:
         raise InputError(f"{path}: has no rows")
     check_columns(path, columns, schema.names)
-    kinds = {column: schema.field(column).type for column in columns}
-    of_several = {kind for kind in kinds.values() if not pa.types.is_null(kind)}  # one may be missing in all rows
-    for column, kind in kinds.items():
-        of = kind.value_type if pa.types.is_dictionary(kind) else kind
-        text = pa.types.is_string(of) or pa.types.is_large_string(of) or pa.types.is_string_view(of)
-        if not (text or (pa.types.is_null(kind) and of_several)):
-            raise InputError(f"{path}: column {column!r} holds {kind}, not text; name another with --column")
-    with arrow_errors_refused(path), ParquetWriter(pa.BufferOutputStream(), schema):
-        pass  # a type that Parquet has not is refused
-    return schema, total
+    check_types(path, columns, schema)
+    return schema, row_count
+
+
+def check_quotes(path: Path, table, columns: Sequence[str], labels: list[str]) -> None:
+    """Raise InputError if a quoted field holds rows of the table, which a column of labels reveals."""
+    for column in table.columns.difference(columns):
+        if are_labels(*{*table[column].str.strip()}, names=labels):
+            refuse_swallowed_rows(path, table, column, partial(are_labels, names=labels))
 
 
 def check_columns(path: Path, columns: Sequence[str], names: list[str]) -> None:
+    """Raise InputError if the file, which has columns of these names, lacks one that is needed or has one of ADDED."""
     for column in columns:
         if column not in names:
             raise InputError(
                 f"{path}: no column {column!r}; the texts are read from {', '.join(columns)}, and the file has "
                 f"{', '.join(names)}; name the columns of its texts with --column"
             )
-    if taken := {"predicted", "confidence"}.intersection(names):
-        raise InputError(f"{path}: has a column {taken.pop()!r} already; rename it")
+    for column in ADDED:
+        if column in names:
+            raise InputError(f"{path}: has a column {column!r} already; rename it")
+
+
+def check_types(path: Path, columns: Sequence[str], schema) -> None:
+    """Raise InputError if a column of texts holds something else, or if Parquet cannot store a type of the schema.
+
+    If the texts are in several columns, some of them may be empty in all rows, but not all of them.
+    """
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetWriter
+
+    types = {column: schema.field(column).type for column in columns}
+    all_empty = all(map(pa.types.is_null, types.values()))
+    for column, kind in types.items():
+        value = kind.value_type if pa.types.is_dictionary(kind) else kind
+        is_text = pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_string_view(value)
+        if not is_text and (all_empty or not pa.types.is_null(kind)):
+            raise InputError(f"{path}: column {column!r} holds {kind}, not text; name another with --column")
+    with input_errors_of_arrow(path), ParquetWriter(pa.BufferOutputStream(), schema):
+        pass  # opening the writer checks the types
 
 
 def arrow_table(table, schema=None):
-    """A DataFrame of read_rows as a pyarrow Table, of the types that its values have or of a schema for all rows."""
+    """Return a DataFrame of `read_rows` as a pyarrow Table, with the types of its own values or of a given schema."""
     import pandas as pd
     import pyarrow as pa
 
@@ -73,7 +99,8 @@ def arrow_table(table, schema=None):
 
 
 @contextmanager
-def arrow_errors_refused(path: Path, table=None) -> Iterator[None]:
+def input_errors_of_arrow(path: Path, table=None) -> Iterator[None]:
+    """Raise an error of pyarrow as an InputError that names the file and the lines or rows of the table."""
     import pyarrow as pa
 
     try:
@@ -83,37 +110,12 @@ def arrow_errors_refused(path: Path, table=None) -> Iterator[None]:
         raise InputError(f"{path}: {place}{'; '.join(map(str, error.args))}; fix the file") from None
 
 
-def row_groups(folder: Path) -> Iterator:
-    """The rows of all parts in a folder as pyarrow Tables, few of them but none larger than memory must hold."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    tables = []
-    for part in sorted(folder.glob("*.parquet"), key=lambda part: int(part.stem)):
-        tables.append(parquet.read_table(part, partitioning=None))  # a folder's name may have a "="
-        if sum(map(len, tables)) >= GROUP_ROWS or sum(table.nbytes for table in tables) >= GROUP_BYTES:
-            yield pa.concat_tables(tables)
-            tables.clear()
-    if tables:
-        yield pa.concat_tables(tables)
-
-
-def is_whole(part: Path) -> bool:
-    """Whether a part is there and can be read: a power cut may leave an empty file."""
-    import pyarrow as pa
-    from pyarrow.parquet import read_metadata
-
-    with suppress(FileNotFoundError, pa.ArrowInvalid):
-        return read_metadata(part).num_rows > 0
-    return False
-
-
-def write_whole(path: Path, schema, tables: Iterable) -> None:
-    """Write pyarrow Tables of this schema as one Parquet file, a row group each: all of it or nothing."""
+def write_parquet(path: Path, schema, tables: Iterable) -> None:
+    """Write pyarrow Tables of one schema to a Parquet file, one row group for each, completely or not at all."""
     from pyarrow.parquet import ParquetWriter
 
-    # Statistics, of which a text's are long, would stay in memory until the end.
-    with written(path) as part, ParquetWriter(part, schema, write_statistics=False) as writer:
+    # The writer would keep the statistics, which are long for texts, in memory until the end.
+    with written(path) as unfinished, ParquetWriter(unfinished, schema, write_statistics=False) as writer:
         for table in tables:
             writer.write_table(table)
-            del table  # before the next is read
+            del table  # free its memory before the next one is read

@@ -1,4 +1,4 @@
-"""Texts as they come through a pipe: a line each, answered at once."""
+"""Score the lines of standard input as they arrive."""
 
 import json
 import sys
@@ -10,32 +10,39 @@ from classifier.predict.classifier import Classifier
 
 
 def answer_lines(classifier: Classifier) -> None:
-    """For each line of standard input print a JSON object, as soon as the line has come."""
+    """Print a JSON object with label, confidence and text for each line of standard input, as soon as it arrives.
+
+    Raises:
+        InputError: A line is not UTF-8. The answers to the lines before it are printed first.
+    """
     sys.stdout.reconfigure(encoding="utf-8")
-    for batch in lines(sys.stdin.buffer):
+    for batch in arriving_lines(sys.stdin.buffer):
         for text, (label, confidence) in zip(batch, classifier(batch), strict=True):
             confidence = confidence and round(confidence, 4)
             print(json.dumps({"label": label, "confidence": confidence, "text": text}, ensure_ascii=False))
         sys.stdout.flush()
 
 
-def lines(stream: BinaryIO) -> Iterator[list[str]]:
-    """The lines of a stream, as many at a time as have arrived: a slow writer gets its answers at once."""
-    begun, count = [], 0  # the pieces of a line that has not ended
+def arriving_lines(stream: BinaryIO) -> Iterator[list[str]]:
+    """Yield the lines of a stream in batches of as many as have arrived, so that a slow writer gets answers at once."""
+    beginning, count = [], 0  # the pieces of the unfinished line, and the number of finished lines
     while piece := stream.read1(2**16):
         *ends, rest = piece.split(b"\n")
         if ends:
-            whole = [b"".join([*begun, ends[0]]), *ends[1:]]
-            yield from decoded(whole, count + 1)
-            count += len(whole)
-            begun.clear()
-        begun.append(rest)
-    if last := b"".join(begun):
+            finished = [b"".join([*beginning, ends[0]]), *ends[1:]]
+            yield from decoded(finished, count + 1)
+            count += len(finished)
+            beginning.clear()
+        beginning.append(rest)
+    if last := b"".join(beginning):
         yield from decoded([last], count + 1)
 
 
 def decoded(lines: list[bytes], first: int) -> Iterator[list[str]]:
-    """The lines as text; if one is not UTF-8, those before it, and then the error."""
+    """Yield the lines as one list of texts, without a carriage return at the end or a byte order mark in line 1.
+
+    If a line is not UTF-8, yield the lines before it and then raise InputError. first: the number of the first line.
+    """
     texts = []
     for number, line in enumerate(lines, first):
         try:
@@ -43,5 +50,5 @@ def decoded(lines: list[bytes], first: int) -> Iterator[list[str]]:
         except UnicodeDecodeError as error:
             yield texts
             place = f"standard input: line {number}"
-            raise InputError(f"{place}: not UTF-8 ({error.reason} at byte {error.start})") from None
+            raise InputError(f"{place}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
     yield texts

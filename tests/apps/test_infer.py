@@ -21,7 +21,7 @@ from apps.infer import show_table
 from classifier.errors import InputError
 from classifier.predict.classifier import Classifier
 from classifier.predict.threshold import confidence_threshold
-from classifier.scoring.lines import lines
+from classifier.scoring.lines import arriving_lines
 
 
 def test_texts(finished):
@@ -79,8 +79,9 @@ def test_lines_however_they_arrive():
             return super().read1(3)
 
     text = "a\nlonger line\r\n\n\nthe last, für immer"
-    assert [line for some in lines(Pieces(text.encode())) for line in some] == text.replace("\r", "").split("\n")
-    assert [line for some in lines(Pieces(b"ends\n")) for line in some] == ["ends"]
+    lines = [line for batch in arriving_lines(Pieces(text.encode())) for line in batch]
+    assert lines == text.replace("\r", "").split("\n")
+    assert [line for batch in arriving_lines(Pieces(b"ends\n")) for line in batch] == ["ends"]
 
 
 def test_below_a_confidence_the_answer_is_uncertain(finished):
@@ -120,7 +121,7 @@ def test_a_confidence_that_cannot_be(finished):
         assert refused == f"infer: min_accuracy: {float(wanted)}: a number between 0 and 1 is needed\n"
     both = ("--min-accuracy", "0.7", "--min-confidence", "0.7")
     assert "give one of them" in infer_command("good", *both, ok=False)
-    problem = "infer: no confidence is shown to give an accuracy of 99.0%: "
+    problem = "infer: the validation rows show no confidence that gives an accuracy of 99.0%: "
     refused = infer_command("good", "--min-accuracy", "0.99", ok=False)
     assert refused.startswith(problem)
     assert "(at least 368 are needed)" in refused
@@ -190,15 +191,15 @@ def test_what_a_column_of_texts_may_be(finished):
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        (["good", 5], "text 2 of 2: 5 is no text"),
-        ([b"good"], "text 1 of 1: b'good' is no text"),
-        ([["good", "bad"]], r"text 1 of 1: \['good', 'bad'\] is no text"),
-        ([True], "text 1 of 1: True is no text"),
-        ([pd.Series(["good"])], "^text 1 of 1: 0 good dtype: .* is no text; give it as a string$"),
-        ([{"text": "good"}], "text 1 of 1: .* is no text"),
+        (["good", 5], "text 2 of 2: 5 is not a text"),
+        ([b"good"], "text 1 of 1: b'good' is not a text"),
+        ([["good", "bad"]], r"text 1 of 1: \['good', 'bad'\] is not a text"),
+        ([True], "text 1 of 1: True is not a text"),
+        ([pd.Series(["good"])], "^text 1 of 1: 0 good dtype: .* is not a text; give a string$"),
+        ([{"text": "good"}], "text 1 of 1: .* is not a text"),
         (["good", "half \ud83d"], r"text 2 of 2: 'half \\ud83d': half of a character"),
-        (np.array([1.0, 2.0]), "text 1 of 2: .*1.0.* is no text"),
-        (np.array([["good"], ["bad"]]), "a list or a column of texts, is needed, not ndarray"),
+        (np.array([1.0, 2.0]), "text 1 of 2: .*1.0.* is not a text"),
+        (np.array([["good"], ["bad"]]), "a list or column of texts, is needed, not ndarray"),
         (pd.DataFrame({"text": ["good"]}), "is needed, not DataFrame"),
         ({"text": "good"}, "is needed, not dict"),
         (b"good", "is needed, not bytes"),

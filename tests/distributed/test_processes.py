@@ -24,7 +24,8 @@ from classifier.dataset import tables
 from classifier.distributed.processes import Processes
 from classifier.model import forward
 from classifier.scoring import files as scoring
-from classifier.scoring.arrow import PART, examined
+from classifier.scoring.arrow import examine
+from classifier.scoring.parts import Parts
 from classifier.text.tokens import open_tokens
 from classifier.training.batches import epoch_batches
 
@@ -88,11 +89,12 @@ def test_each_process_scores_its_share(finished, monkeypatch):
     assert (sum((share != 0).astype(int) for share in shares) == 1).all()
     assert np.array_equal(sum(shares), whole)
 
-    path, folder = Path("rows.jsonl"), Path("parts")
+    path, parts = Path("rows.jsonl"), Parts(Path("parts"), Path("parts/key"))
     path.write_text('{"text": "a good film"}\n' * (3 * tables.ROWS))
-    folder.mkdir()
-    scoring.score_parts(scoring.Job(path), *examined(path, ["text"], ["negative", "positive"]), folder, Processes(1, 2))
-    assert [part.name for part in folder.iterdir()] == [PART.format(1)]
+    parts.begin()
+    rows = examine(path, ["text"], ["negative", "positive"])
+    scoring.score_missing_parts(scoring.Job(path), *rows, parts, Processes(1, 2))
+    assert {*parts.folder.iterdir()} == {parts.key, parts.part(1)}
 
 
 def processes_of(project: Path) -> dict[str, psutil.Process]:

@@ -1,3 +1,5 @@
+"""Intervals and tests, compared with their formulas."""
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,7 @@ def test_wilson_interval_by_hand():
 
 
 def test_mcnemar_by_hand():
-    # 10 rows right by the first alone, 2 by the second alone: 2 * (C(12,0) + C(12,1) + C(12,2)) / 2**12
+    # On 10 rows only the first is right, on 2 only the second: 2 * (C(12,0) + C(12,1) + C(12,2)) / 2**12
     first = np.array([True] * 10 + [False] * 2 + [True] * 20)
     second = np.array([False] * 10 + [True] * 2 + [True] * 20)
     assert mcnemar(first, second) == pytest.approx(2 * (1 + 12 + 66) / 2**12)

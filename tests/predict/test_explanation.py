@@ -1,4 +1,4 @@
-"""Words that decided a label: against an integral put together by hand, and nothing is lost on the way to words."""
+"""The deciding words: compared with an integral computed by hand, and added up from tokens to words without loss."""
 
 from pathlib import Path
 
@@ -19,13 +19,15 @@ from classifier.model.forward import silence_libraries
 from classifier.model.loading import load_classifier
 from classifier.model.saving import save_classifier
 from classifier.params.catalogue import Method
-from classifier.predict.explanation import explanation
+from classifier.predict.explanation import explain_label, step_counts
 from classifier.text.encoding import encode, encode_words
 
 
 def integral(model, ids: list[int], label: int, steps: int = 400) -> np.ndarray:
-    """Of each token, (ids,): the gradient of the label's log-odds along the line from a mask to its embedding, by the
-    midpoint rule, times the way. The first and the last token are special.
+    """Return the attribution of each token, (ids,), for two labels; the first and the last token are special.
+
+    It is the gradient of the label's log-odds, averaged along the line from the mask's embedding to the token's by the
+    midpoint rule, times the difference of the two embeddings.
     """
     embed = model.get_input_embeddings()
     ids = torch.tensor(ids)
@@ -42,30 +44,31 @@ def integral(model, ids: list[int], label: int, steps: int = 400) -> np.ndarray:
 def test_against_an_integral_by_hand(finished):
     model, tokenizer = load_classifier()
     text = "a great film , not boring and i loved it"
-    found = explanation(model, tokenizer, text)
+    explanation = explain_label(model, tokenizer, text)
     ((ids,),) = encode([text], tokenizer, **model.config.tokenize)
-    expected = integral(model, ids, model.config.label2id[found.label])[1:-1]
-    assert found.words == text.split()
-    assert found.attributions == pytest.approx(expected.tolist(), abs=0.01 * float(np.abs(expected).max()))
+    expected = integral(model, ids, model.config.label2id[explanation.label])[1:-1]
+    assert explanation.words == text.split()
+    assert explanation.attributions == pytest.approx(expected.tolist(), abs=0.01 * float(np.abs(expected).max()))
 
 
 def test_the_attributions_sum_to_what_they_explain(finished):
     model, tokenizer = load_classifier()
     table = pd.read_parquet(PREDICTIONS)
     for row in table[:10].itertuples():
-        found = explanation(model, tokenizer, row.text)
-        assert found.label == ["negative", "positive"][row.predicted]
-        assert found.confidence == pytest.approx(row.confidence, abs=1e-5)
-        assert sum(found.attributions) == pytest.approx(found.difference, rel=0.01)
-        assert found.gap <= 0.01
-        probability = np.log(found.confidence / (1 - found.confidence))  # the label's log-odds
+        explanation = explain_label(model, tokenizer, row.text)
+        assert explanation.label == ["negative", "positive"][row.predicted]
+        assert explanation.confidence == pytest.approx(row.confidence, abs=1e-5)
+        assert sum(explanation.attributions) == pytest.approx(explanation.difference, rel=0.01)
+        assert explanation.gap <= 0.01
+        label_log_odds = np.log(explanation.confidence / (1 - explanation.confidence))
         with torch.no_grad():
             ((ids,),) = encode([row.text], tokenizer, **model.config.tokenize)
             masked = torch.full((1, len(ids)), tokenizer.mask_token_id)
             masked[0, 0], masked[0, -1] = tokenizer.cls_token_id, tokenizer.sep_token_id
             scores = model(input_ids=masked).logits[0]
-        number = model.config.label2id[found.label]
-        assert found.difference == pytest.approx(probability - (scores[number] - scores[1 - number]).item(), abs=1e-3)
+        number = model.config.label2id[explanation.label]
+        masks_log_odds = (scores[number] - scores[1 - number]).item()
+        assert explanation.difference == pytest.approx(label_log_odds - masks_log_odds, abs=1e-3)
 
 
 def test_words_and_their_tokens_by_hand(finished):
@@ -83,39 +86,39 @@ def test_words_and_their_tokens_by_hand(finished):
             assert encode_words(text, tokenizer, **several)[0] == encode([text], tokenizer, **several)[0]
     _, words, (owners,) = encode_words(" ".join(["good", "bad"] * 30), tokenizer, **settings)
     assert len(words) == 60
-    assert owners == [-1, *range(5), *range(43, 60), -1]  # a quarter of 22 from the beginning
+    assert owners == [-1, *range(5), *range(43, 60), -1]  # a quarter of the 22 tokens is from the beginning
     _, _, owners = encode_words(" ".join(["good", "bad"] * 30), tokenizer, **settings | {"windows": 8})
-    assert owners == [[-1, *range(22), -1], [-1, *range(38, 60), -1]]  # two fit
+    assert owners == [[-1, *range(22), -1], [-1, *range(38, 60), -1]]  # two windows fit
 
 
-def test_words_that_are_not_read_have_no_part(finished):
+def test_words_that_are_not_read_have_no_attribution(finished):
     model, tokenizer = load_classifier()
     text = " ".join(["good"] * 30 + ["bad"] * 30)
-    found = explanation(model, tokenizer, text)
-    assert set(np.flatnonzero(found.attributions)) == {*range(22), *range(38, 60)}
-    assert sum(found.attributions) == pytest.approx(found.difference, rel=0.02)
+    explanation = explain_label(model, tokenizer, text)
+    assert set(np.flatnonzero(explanation.attributions)) == {*range(22), *range(38, 60)}
+    assert sum(explanation.attributions) == pytest.approx(explanation.difference, rel=0.02)
     ((label, confidence),) = predict([text])
-    assert found.label == label
-    assert found.confidence == pytest.approx(confidence, abs=1e-5)
+    assert explanation.label == label
+    assert explanation.confidence == pytest.approx(confidence, abs=1e-5)
     model.config.tokenize["windows"] = 1
-    assert set(np.flatnonzero(explanation(model, tokenizer, text).attributions)) == {*range(5), *range(43, 60)}
+    assert set(np.flatnonzero(explain_label(model, tokenizer, text).attributions)) == {*range(5), *range(43, 60)}
     with pytest.raises(InputError, match="a blank text has no label"):
-        explanation(model, tokenizer, " \n")
+        explain_label(model, tokenizer, " \n")
 
 
 def test_marked_words_in_the_text(finished):
     model, tokenizer = load_classifier()
     text = "the film was great and i loved it and the plot was fun"
-    found = explanation(model, tokenizer, text)
-    sizes = sorted(map(abs, found.attributions), reverse=True)
-    assert [abs(found.attributions[place]) for place in found.marked] == sizes[:5]
+    explanation = explain_label(model, tokenizer, text)
+    sizes = sorted(map(abs, explanation.attributions), reverse=True)
+    assert [abs(explanation.attributions[place]) for place in explanation.marked] == sizes[:5]
     row = infer_command("--explain", text, " ").splitlines()
-    assert row[1].split(maxsplit=2) == [found.label, f"{found.confidence:.1%}", found.text]
+    assert row[1].split(maxsplit=2) == [explanation.label, f"{explanation.confidence:.1%}", explanation.text]
     assert row[1].count("[") == 5
     assert row[2].split() == ["-", "-"]
-    first = found.marked[0]
-    assert f"[{found.words[first]} {found.attributions[first]:+.1f}]" in found.text
-    assert found.summary.startswith(f"{found.words[first]} {found.attributions[first]:+.1f}, ")
+    first = explanation.marked[0]
+    assert f"[{explanation.words[first]} {explanation.attributions[first]:+.1f}]" in explanation.text
+    assert explanation.summary.startswith(f"{explanation.words[first]} {explanation.attributions[first]:+.1f}, ")
     assert "--explain is for texts" in infer_command("--explain", "-", ok=False)
     assert "--explain is for texts" in infer_command("--explain", "--file", "a.csv", ok=False)
 
@@ -132,13 +135,25 @@ def test_evaluate_explains_the_most_confident_mistakes(finished):
     model, tokenizer = load_classifier()
     assert len(mistakes) == 2
     for row in mistakes.itertuples():
-        assert row.decided_by == explanation(model, tokenizer, row.text).summary
+        assert row.decided_by == explain_label(model, tokenizer, row.text).summary
         assert row.decided_by in Path("metrics/report.md").read_text()
+
+
+def test_a_large_network_gets_fewer_steps(finished, monkeypatch):
+    """The gap shows what the missing steps cost."""
+    most_steps = [step_counts(weights)[-1] for weights in (1_000, 10_800_000, 43_000_000, 85_600_000, 10**12)]
+    assert most_steps == [512, 512, 128, 64, 32]
+    model, tokenizer = load_classifier()
+    text = "a great film , not boring and i loved it"
+    precise = explain_label(model, tokenizer, text)
+    monkeypatch.setattr("classifier.predict.explanation.MOST_WORK", 0)
+    coarse = explain_label(model, tokenizer, text)
+    assert precise.gap < 0.01 < coarse.gap == pytest.approx(abs(sum(coarse.attributions) / coarse.difference - 1))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_family(tmp_path, monkeypatch, family):
-    """RoBERTa's positions depend on what is padding; ModernBERT's tokens bear the white space before them."""
+    """RoBERTa's positions depend on the padding; ModernBERT's tokens include the white space before a word."""
     monkeypatch.chdir(tmp_path)
     silence_libraries()
     write_encoder(family)
@@ -152,14 +167,14 @@ def test_each_family(tmp_path, monkeypatch, family):
     save_classifier(model, {"tokenize": settings})
     model, tokenizer = load_classifier()
     for text in ("a great film\n ", "good<br />", "the plot was fun and " * 12):
-        found = explanation(model, tokenizer, text)
-        assert found.words == text.replace("<br />", " ").split()
-        assert sum(found.attributions) == pytest.approx(found.difference, rel=0.02)
+        explanation = explain_label(model, tokenizer, text)
+        assert explanation.words == text.replace("<br />", " ").split()
+        assert sum(explanation.attributions) == pytest.approx(explanation.difference, rel=0.02)
 
 
 def test_methods_that_learn_a_prompt(finished):
     edit_params(finished, **{"method": "prompt", "methods.prompt.peft.num_virtual_tokens": 4, "train.epochs": 1})
     run_stages("train")
     model, tokenizer = load_classifier()
-    found = explanation(model, tokenizer, "a great film , i loved it")
-    assert sum(found.attributions) == pytest.approx(found.difference, rel=0.01)
+    explanation = explain_label(model, tokenizer, "a great film , i loved it")
+    assert sum(explanation.attributions) == pytest.approx(explanation.difference, rel=0.01)

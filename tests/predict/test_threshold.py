@@ -1,4 +1,4 @@
-"""The confidence that an accuracy needs: by hand, and that it keeps what it says, by simulation."""
+"""The confidence threshold: examples by hand, and a simulation of its guarantee."""
 
 import numpy as np
 import pytest
@@ -22,14 +22,14 @@ def test_by_hand():
     assert guaranteed_confidence(confidence, right, 0.8, 0.1) == pytest.approx(confidence[30], abs=1e-4)
 
 
-def test_one_mistake_among_the_most_confident_does_not_end_it():
+def test_one_mistake_among_the_most_confident_rows_does_not_end_the_procedure():
     confidence, right = np.linspace(1, 0.51, 50), np.arange(50) > 0
     # 13 of 14 right have a chance of 0.2; 36 of 37 have one of 0.003, less than 0.05 / 14, and later ones have less.
     assert guaranteed_confidence(confidence, right, 0.8, 0.1) == pytest.approx(0.51, abs=1e-4)
     assert guaranteed_confidence(confidence[:30], right[:30], 0.8, 0.1) is None  # 0.01, above 0.05 / 8
 
 
-def test_what_is_equal_in_four_decimals_stands_or_falls_together():
+def test_rows_of_equal_confidence_in_four_decimals_stay_together():
     confidence = np.array([0.9] * 20 + [0.85439] * 20 + [0.85432] * 20)
     right = np.array([True] * 40 + [False] * 20)
     assert guaranteed_confidence(confidence, right, 0.8, 0.1) == 0.9
@@ -38,7 +38,7 @@ def test_what_is_equal_in_four_decimals_stands_or_falls_together():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_widest_threshold_that_passes_is_taken(seed):
-    """Against scipy's own test at the counts that are fixed beforehand, each at the level that it has by then."""
+    """Compared with scipy's test at the numbers of rows that are fixed beforehand, each at its level by then."""
     rng = np.random.default_rng(seed)
     confidence = np.sort(rng.uniform(0.5, 1, 400))[::-1]
     right = rng.random(400) < confidence - 0.02
@@ -60,40 +60,41 @@ def test_the_widest_threshold_that_passes_is_taken(seed):
     ("labels", "rows", "target", "level", "draws"),
     [
         (2, 200, 0.9, 0.1, 2000),
-        (20, 200, 0.85, 0.05, 300),  # ten rows of a label, which a bias for each can follow
+        (20, 200, 0.85, 0.05, 300),  # ten rows of each label, which the biases of the labels can overfit
         pytest.param(20, 200, 0.85, 0.05, 2000, marks=pytest.mark.scale),
         pytest.param(2, 1000, 0.95, 0.05, 2000, marks=pytest.mark.scale),
     ],
 )
-def test_it_keeps_its_promise(labels, rows, target, level, draws):
-    """Draws of validation rows whose logits are too sure and shifted, the calibration fitted anew in each: the accuracy
-    of all texts above the threshold is below the target in no more of them than the level says.
+def test_the_guarantee_holds(labels, rows, target, level, draws):
+    """In at most a share `level` of the draws, the accuracy of all texts above the threshold is below the target.
+
+    Each draw has its own validation rows, whose logits are too confident and shifted, and its own calibration.
     """
-    rng, missed, found = np.random.default_rng(0), 0, 0
+    rng, missed, thresholds = np.random.default_rng(0), 0, 0
 
     def drawn(count: int) -> np.ndarray:
-        """True log-odds; of two labels such that 81% are right, of twenty 75%."""
+        """Return true log-odds, by which 81% of the answers are right with two labels, and 75% with twenty."""
         scores = rng.normal(0, 2.5 / np.sqrt(2) if labels == 2 else 1, (count, labels))
         scores[np.arange(count), rng.integers(labels, size=count)] += 0 if labels == 2 else 5
         return scores
 
-    def shown(scores: np.ndarray) -> np.ndarray:
-        """The logits of a network that is too sure and prefers a label."""
+    def overconfident(scores: np.ndarray) -> np.ndarray:
+        """Return the logits of a network that is too confident and prefers a label."""
         return 1.8 * scores + 0.4 * (np.arange(labels) == 0)
 
-    everyone = drawn(5000)
-    chances = softmax(everyone, axis=1)
+    all_texts = drawn(5000)
+    chances = softmax(all_texts, axis=1)
     for _ in range(draws):
         scores = drawn(rows)
-        answers = (scores + rng.gumbel(size=scores.shape)).argmax(axis=1)  # each with its probability
-        unseen = prediction_columns(calibrated_by_others(shown(scores), answers), [""] * labels)
+        answers = (scores + rng.gumbel(size=scores.shape)).argmax(axis=1)  # drawn by their probabilities
+        unseen = prediction_columns(calibrated_by_others(overconfident(scores), answers), [""] * labels)
         threshold = guaranteed_confidence(unseen["confidence"], unseen["predicted"] == answers, target, level)
         if threshold is None:
             continue
-        temperature, bias = calibration(shown(scores), answers)
-        of_all = prediction_columns(shown(everyone) / temperature + bias, [""] * labels)
+        temperature, bias = calibration(overconfident(scores), answers)
+        of_all = prediction_columns(overconfident(all_texts) / temperature + bias, [""] * labels)
         above = of_all["confidence"] >= threshold
         missed += chances[np.arange(len(chances)), of_all["predicted"]][above].mean() < target
-        found += 1
-    assert found > draws / 4
+        thresholds += 1
+    assert thresholds > draws / 4
     assert missed / draws <= level + 2 * np.sqrt(level * (1 - level) / draws)

@@ -1,4 +1,4 @@
-"""Scoring files of any size: what comes out, kills, a full disk, memory."""
+"""Scoring of files of any size: the result, kills, a full disk, memory."""
 
 import contextlib
 import json
@@ -22,23 +22,24 @@ from tiny import reviews
 
 from classifier.dataset import tables
 from classifier.dataset.tables import ROWS
+from classifier.distributed.processes import Processes
 from classifier.errors import InputError
 from classifier.predict import Classifier
-from classifier.scoring import arrow
 from classifier.scoring import files as scoring
-from classifier.scoring.arrow import PART
-from classifier.scoring.files import Job, score_file
+from classifier.scoring import parts
+from classifier.scoring.files import Job, score_file, score_share
+from classifier.scoring.parts import Parts
 
 
 def start_scoring() -> Command:
-    """`python -m apps.infer` of many.csv into out.parquet, and what it prints into told.txt."""
-    with Path("told.txt").open("w") as told:
-        return server().start("apps.infer", ["--file", "many.csv", "--out", "out.parquet"], told, told)
+    """Start `python -m apps.infer` on many.csv with the output out.parquet; it prints into printed.txt."""
+    with Path("printed.txt").open("w") as printed:
+        return server().start("apps.infer", ["--file", "many.csv", "--out", "out.parquet"], printed, printed)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_file(finished, suffix):
-    """More than one part; quotes, line breaks, blank and missing texts; other columns stay as they are."""
+    """A file of two parts with quotes, line breaks, blank and missing texts. Other columns keep their values."""
     rows = [(text, number) for number, (text, _) in enumerate(reviews(ROWS + 40, seed=5))]
     rows[3] = ('a "great" film,\nloved it', 3)
     rows[5], rows[ROWS + 1] = ("  ", 5), (None, ROWS + 1)
@@ -65,7 +66,7 @@ def test_file(finished, suffix):
 
 
 def test_text_in_several_columns(finished, monkeypatch):
-    """Joined as the data set's are; what is missing or blank is left out."""
+    """The texts are joined as those of a data set are: missing and blank ones are left out."""
     monkeypatch.setattr(tables, "ROWS", 2)
     rows = [("good film", "i loved it"), ("bad", None), (None, "great fun"), (" ", ""), (None, None)]
     pd.DataFrame(rows, columns=["title", "body"]).to_parquet("a.parquet")
@@ -81,7 +82,7 @@ def test_text_in_several_columns(finished, monkeypatch):
 
 
 def test_json_lines_of_different_keys_and_types(finished, monkeypatch):
-    """What stands in the first table alone says nothing of the rest; texts stay texts, and numbers whole."""
+    """The types are those of all tables together: texts stay texts, and integers stay integers."""
     monkeypatch.setattr(tables, "ROWS", 2)
     rows = [{"text": "good film", "stars": 1, "reply": None, "day": "2020-01-01"} for _ in range(5)]
     rows += [{"text": None}, {"stars": 1.5, "reply": "no", "text": "bad film", "more": {"a": ["2020-01-01"]}}]
@@ -119,19 +120,19 @@ def test_parquet_keeps_its_types(finished, text):
 
 
 def test_row_groups_are_few_and_bounded(finished, monkeypatch):
-    """Of 64k rows or 16 MB, about, and not one for each part."""
+    """A row group has about 64k rows or 16 MB; the parts, which are smaller, are put together."""
     pd.DataFrame({"id": range(6 * ROWS + 1), "text": [""] * 6 * ROWS + ["good"]}).to_csv("a.csv", index=False)
 
     def group_sizes() -> list[int]:
         score_file(Job(Path("a.csv"), Path("out.parquet")), overwrite=True)
         assert pd.read_parquet("out.parquet")["id"].astype(int).tolist() == list(range(6 * ROWS + 1))
-        found = pq.read_metadata("out.parquet")
-        return [found.row_group(number).num_rows for number in range(found.num_row_groups)]
+        metadata = pq.read_metadata("out.parquet")
+        return [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
 
     assert group_sizes() == [6 * ROWS + 1]
-    monkeypatch.setattr(arrow, "GROUP_ROWS", 4 * ROWS)
+    monkeypatch.setattr(parts, "GROUP_ROWS", 4 * ROWS)
     assert group_sizes() == [4 * ROWS, 2 * ROWS + 1]
-    monkeypatch.setattr(arrow, "GROUP_BYTES", 1)
+    monkeypatch.setattr(parts, "GROUP_BYTES", 1)
     assert group_sizes() == [ROWS] * 6 + [1]
 
 
@@ -139,7 +140,7 @@ def test_a_finished_file_is_replaced_only_when_asked(finished):
     Path("a.csv").write_text("text\na good film\n")
     infer_command("--file", "a.csv")
     Path("a.csv").write_text("text\na bad film\n")
-    refused = "infer: scored.parquet: is there already; give another --out, or --overwrite to replace it\n"
+    refused = "infer: scored.parquet: exists already; give another --out, or --overwrite to replace it\n"
     assert infer_command("--file", "a.csv", ok=False) == refused
     assert pd.read_parquet("scored.parquet")["text"].tolist() == ["a good film"]
     infer_command("--file", "a.csv", "--overwrite")
@@ -147,7 +148,7 @@ def test_a_finished_file_is_replaced_only_when_asked(finished):
     assert sorted(Path().glob(".scored*")) == []
 
 
-def test_two_runs_do_not_write_one_file(finished, monkeypatch):
+def test_two_runs_cannot_write_the_same_file(finished, monkeypatch):
     pd.DataFrame({"text": ["a good film"] * 30 * ROWS}).to_csv("many.csv", index=False)
     pd.DataFrame({"text": ["a bad film"] * 3}).to_csv("few.csv", index=False)
     first = start_scoring()
@@ -155,7 +156,7 @@ def test_two_runs_do_not_write_one_file(finished, monkeypatch):
         assert first.poll() is None
         time.sleep(0.01)
     refused = infer_command("--file", "few.csv", "--out", "out.parquet", ok=False)
-    assert refused == "infer: out.parquet: another run is writing it; wait for that or give another --out\n"
+    assert refused == "infer: out.parquet: another run is writing it; wait for that run or give another --out\n"
     out = Path("out.parquet").absolute()
     with monkeypatch.context() as elsewhere:
         elsewhere.chdir("data")  # as from another clone
@@ -170,20 +171,20 @@ def test_two_runs_do_not_write_one_file(finished, monkeypatch):
     "suffix", [".csv", *(pytest.param(name, marks=pytest.mark.scale) for name in (".jsonl", ".parquet"))]
 )
 def test_memory_does_not_grow_with_the_file(finished, suffix):
-    """Rows of 10 kB, of which one in a hundred has a text: the model takes little of the time."""
+    """The rows have 10 kB each, and one in a hundred has a text, so that the model takes little time."""
     code = """if True:
         import sys
         from pathlib import Path
         from classifier.scoring import files as scoring
         from classifier.dataset import tables
-        tables.BLOCK = 2**18  # small files will do
+        tables.BLOCK = 2**18  # so that small files are enough
         scoring.score_file(scoring.Job(Path(sys.argv[1]), Path("out.parquet")), overwrite=True)
     """
     peaks = []
     for rows in (2_000, 12_000):
         texts, payload = (["a good film"] + [""] * 99) * (rows // 100), "x" * 10_000
         path = Path(f"{rows}{suffix}")
-        if suffix == ".parquet":  # one row group: reading it whole is not enough
+        if suffix == ".parquet":  # a single row group, which must be read in pieces
             table = pa.table({"text": texts, "payload": [payload] * rows})
             pq.write_table(table, path, row_group_size=rows, use_dictionary=False, compression="none")
         else:
@@ -225,45 +226,45 @@ def test_killed_run_goes_on(finished, monkeypatch):
     assert Path("out.parquet").read_bytes() == Path("uninterrupted.parquet").read_bytes()
 
 
-def test_a_part_that_is_gone_is_missed(finished, monkeypatch):
+def test_a_lost_part_is_noticed(finished, monkeypatch):
     pd.DataFrame({"text": ["a good film"] * 3 * ROWS}).to_csv("many.csv", index=False)
-    score_parts = scoring.score_parts
+    score_missing_parts = scoring.score_missing_parts
 
-    def lose_one(job, schema, total, folder):
-        score_parts(job, schema, total, folder)
-        (folder / PART.format(1)).unlink()
+    def lose_one(job, schema, row_count, parts):
+        score_missing_parts(job, schema, row_count, parts)
+        parts.part(1).unlink()
 
-    monkeypatch.setattr(scoring, "score_parts", lose_one)
+    monkeypatch.setattr(scoring, "score_missing_parts", lose_one)
     job = Job(Path("many.csv"), Path("out.parquet"))
-    with pytest.raises(InputError, match=rf"parts: holds {2 * ROWS:,} of {3 * ROWS:,} rows; start it again"):
+    with pytest.raises(InputError, match=rf"parts: holds {2 * ROWS:,} of {3 * ROWS:,} rows; start the command again"):
         score_file(job)
-    monkeypatch.setattr(scoring, "score_parts", score_parts)
+    monkeypatch.setattr(scoring, "score_missing_parts", score_missing_parts)
     assert score_file(job) == len(pd.read_parquet("out.parquet")) == 3 * ROWS
 
 
 def test_interrupted_run_goes_on(finished):
     pd.DataFrame({"text": ["a good film"] * 30 * ROWS}).to_csv("many.csv", index=False)
     process = start_scoring()
-    while not (found := list(Path().glob(".out.parquet.*.parts/0000000.parquet"))):
+    while not (finished_parts := list(Path().glob(".out.parquet.*.parts/0000000.parquet"))):
         assert process.poll() is None
         time.sleep(0.01)
-    (first,) = found
+    (first,) = finished_parts
     os.kill(process.pid, signal.SIGINT)
     assert process.wait() == 1
-    assert Path("told.txt").read_text() == "infer: interrupted; with --file the same command goes on where it was\n"
+    assert Path("printed.txt").read_text() == "infer: interrupted; with --file the same command goes on where it was\n"
     written = first.stat().st_mtime_ns
-    process, looked = start_scoring(), 0
+    process, looks = start_scoring(), 0
     while process.poll() is None:
-        with contextlib.suppress(FileNotFoundError):  # removed at the end
+        with contextlib.suppress(FileNotFoundError):  # the parts are removed at the end
             assert first.stat().st_mtime_ns == written
-            looked += 1
+            looks += 1
         time.sleep(0.01)
-    assert looked > 10
+    assert looks > 10
     assert len(pd.read_parquet("out.parquet")) == 30 * ROWS
 
 
 def test_disk_full(finished):
-    """One line, nothing half-written at the name asked for, and the same command succeeds with room."""
+    """The error is one line, no half-written output is left, and the same command succeeds once there is room."""
     pd.DataFrame({"text": ["a good film"] * 3, "noise": [random.Random(0).randbytes(9000).hex()] * 3}).to_csv("a.csv")
     Path("small").mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", "small"], capture_output=True).returncode:
@@ -278,7 +279,7 @@ def test_disk_full(finished):
         subprocess.run(["umount", "small"], check=True)
 
 
-def test_parts_of_another_content_model_or_library_are_not_used(finished, monkeypatch):
+def test_parts_of_another_input_model_or_library_are_not_used(finished, monkeypatch):
     path, out, scored = Path("few.csv"), Path("out.parquet"), []
     batch = Classifier.__call__
 
@@ -291,7 +292,7 @@ def test_parts_of_another_content_model_or_library_are_not_used(finished, monkey
     monkeypatch.setattr(Classifier, "__call__", rows)
 
     def score(text: str) -> list[int]:
-        """The sizes of the parts that are scored for the file ROWS times "good film" and then the text."""
+        """Return the sizes of the parts that are scored of a file with ROWS times "good film" and then the text."""
         scored.clear()
         pd.DataFrame({"text": ["good film"] * ROWS + [text]}).to_csv(path, index=False)
         os.utime(path, (0, 0))
@@ -308,15 +309,15 @@ def test_parts_of_another_content_model_or_library_are_not_used(finished, monkey
     with Path("models/adapter/config.json").open("a") as file:
         file.write("\n")
     assert score("good film , great") == [ROWS, 1]
-    version = scoring.metadata.version
+    version = parts.metadata.version
     for library in ("torch", "transformers", "peft", "tokenizers"):
         with monkeypatch.context() as upgraded:
-            upgraded.setattr(scoring.metadata, "version", lambda name, new=library: version(name) + "1" * (name == new))
+            upgraded.setattr(parts.metadata, "version", lambda name, new=library: version(name) + "1" * (name == new))
             assert score("good film , great") == [ROWS, 1]
     assert score("good film , great") == [ROWS, 1]
     with monkeypatch.context() as broken:  # another file for the same --out
         shutil.copy(path, "other.csv")
-        broken.setattr(scoring, "write_whole", lambda *args: 1 / 0)
+        broken.setattr(scoring, "write_parquet", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             score_file(Job(Path("other.csv"), out))
     interrupted = False
@@ -325,21 +326,32 @@ def test_parts_of_another_content_model_or_library_are_not_used(finished, monkey
 
 
 def test_parts_of_another_file_are_removed(finished, monkeypatch, capsys):
-    """Those that a killed run left of the same --out, once that is written; not those of another."""
+    """Parts that a killed run left for the same --out are removed once it is written; parts for another --out stay."""
     for name in ("few.csv", "other.csv"):
         Path(name).write_text("text\na good film\n")
     with monkeypatch.context() as killed:
-        killed.setattr(scoring, "row_groups", lambda folder: 1 / 0)
+        killed.setattr(Parts, "row_groups", lambda self: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             score_file(Job(Path("other.csv"), Path("out.parquet")))
     (left,) = Path().glob(".out.parquet.*.parts")
-    others = [Path(".out.parquet.b.parquet.01234567.parts"), Path(".out.parquet.mine.parts")]
-    for folder in others:
+    other_outputs = [Path(".out.parquet.b.parquet.01234567.parts"), Path(".out.parquet.mine.parts")]
+    for folder in other_outputs:
         folder.mkdir()
     capsys.readouterr()
     score_file(Job(Path("few.csv"), Path("out.parquet")))
-    told = f"infer: removed {left}: unfinished parts of other files for out.parquet\n"
-    assert capsys.readouterr().err == told
-    assert sorted(Path().glob(".out*")) == sorted(others)
+    message = f"infer: removed {left}: unfinished parts of other files for out.parquet\n"
+    assert capsys.readouterr().err == message
+    assert sorted(Path().glob(".out*")) == sorted(other_outputs)
     score_file(Job(Path("few.csv"), Path("out.parquet")), overwrite=True)
     assert capsys.readouterr().err == ""
+
+
+def test_a_rank_refuses_parts_of_another_model(finished):
+    """A launched process must not mix its parts with those of the process that launched it."""
+    Path("a.csv").write_text("text\na good film\n")
+    job = Job(Path("a.csv"), Path("out.parquet"))
+    job.parts().begin()
+    with Path("models/adapter/config.json").open("a") as file:
+        file.write("\n")
+    with pytest.raises(InputError, match=r"parts: missing, or of another input, model, library or code; start"):
+        score_share(job, Processes(1, 2))

@@ -1,3 +1,5 @@
+"""Metrics compared with examples by hand and with scikit-learn, and what the stage writes."""
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -32,12 +34,12 @@ def test_reliability_by_hand():
 
 
 @pytest.mark.parametrize(("rows", "labels"), [(40, 2), (2000, 3)])
-def test_what_chance_alone_does_to_the_calibration_error(rows, labels):
-    """Against labels drawn from the probabilities, each set of them measured as the real ones are."""
+def test_the_calibration_error_by_chance(rows, labels):
+    """It is exceeded in about 5% of the cases in which the labels are drawn from the probabilities."""
     rng = np.random.default_rng(3)
     probabilities = rng.dirichlet(np.ones(labels), rows)
     drawn = (rng.random((400, rows, 1)) > probabilities.cumsum(axis=1)).sum(axis=2)
-    errors = np.array([expected_calibration_error(reliability(probabilities, each, 10)) for each in drawn])
+    errors = np.array([expected_calibration_error(reliability(probabilities, answers, 10)) for answers in drawn])
     chance = calibration_error_by_chance(probabilities, 10)
     assert 0.92 < (errors <= chance).mean() < 0.98
 
@@ -47,7 +49,7 @@ def test_coverage_by_hand():
     right = np.array([True, False, True, False, True])
     table = coverage_curve(confidence, right)
     assert table["confidence"].tolist() == [0.9, 0.8, 0.7, 0.6]
-    assert table["coverage"].tolist() == [0.2, 0.6, 0.8, 1.0]  # two texts have the same confidence
+    assert table["coverage"].tolist() == [0.2, 0.6, 0.8, 1.0]  # two texts share a confidence
     assert table["accuracy"].tolist() == pytest.approx([1, 2 / 3, 3 / 4, 3 / 5])
     above = metrics_above(0.7, confidence, right)
     assert above["coverage"] == 4 / 5
@@ -69,23 +71,23 @@ def test_coverage_is_thinned():
 
 
 def test_metrics_by_label_by_hand():
-    found = metrics_by_label(np.array([0, 0, 0, 1, 2]), np.array([0, 0, 1, 1, 1]), ["a", "b", "c"])
-    assert found["a"] == {"precision": 1.0, "recall": pytest.approx(2 / 3), "f1": pytest.approx(0.8), "support": 3}
-    assert found["b"] == {"precision": pytest.approx(1 / 3), "recall": 1.0, "f1": pytest.approx(0.5), "support": 1}
-    assert found["c"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1}
+    result = metrics_by_label(np.array([0, 0, 0, 1, 2]), np.array([0, 0, 1, 1, 1]), ["a", "b", "c"])
+    assert result["a"] == {"precision": 1.0, "recall": pytest.approx(2 / 3), "f1": pytest.approx(0.8), "support": 3}
+    assert result["b"] == {"precision": pytest.approx(1 / 3), "recall": 1.0, "f1": pytest.approx(0.5), "support": 1}
+    assert result["c"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1}
 
 
-def test_what_evaluate_says_of_labels_and_of_the_threshold(finished):
-    """Against scikit-learn and against the predictions that train and evaluate have written."""
+def test_metrics_by_label_and_above_the_threshold(finished):
+    """Compared with scikit-learn and with the predictions that train and evaluate have written."""
     result, (table, metadata) = read(METRICS / "evaluate.json"), read_table(PREDICTIONS)
     baseline = read_table(BASELINE)[0]["predicted"]
     for number, name in enumerate(metadata["labels"]):
         shown = result["labels"][name]
         for prefix, predicted in (("", table["predicted"]), ("baseline_", baseline)):
-            of_label = [table["label"] == number, predicted == number]
-            assert shown[f"{prefix}precision"] == pytest.approx(metrics.precision_score(*of_label), abs=5e-5)
-            assert shown[f"{prefix}recall"] == pytest.approx(metrics.recall_score(*of_label), abs=5e-5)
-            assert shown[f"{prefix}f1"] == pytest.approx(metrics.f1_score(*of_label), abs=5e-5)
+            is_label = [table["label"] == number, predicted == number]
+            assert shown[f"{prefix}precision"] == pytest.approx(metrics.precision_score(*is_label), abs=5e-5)
+            assert shown[f"{prefix}recall"] == pytest.approx(metrics.recall_score(*is_label), abs=5e-5)
+            assert shown[f"{prefix}f1"] == pytest.approx(metrics.f1_score(*is_label), abs=5e-5)
         assert shown["support"] == (table["label"] == number).sum()
         assert shown["mean_probability"] == pytest.approx(table[f"probability_{name}"].mean(), abs=5e-5)
     macro = metrics.f1_score(table["label"], baseline, average="macro")
@@ -122,8 +124,8 @@ def test_metrics_of_three_labels_are_means_over_the_labels():
     labels, probabilities = rng.integers(0, 3, 60), rng.dirichlet([1, 1, 1], 60)
     result = classification_metrics(labels, probabilities)
     assert result["f1"] == pytest.approx(metrics.f1_score(labels, probabilities.argmax(axis=1), average="macro"))
-    each = [metrics.roc_auc_score(labels == k, probabilities[:, k]) for k in range(3)]
-    assert result["roc_auc"] == pytest.approx(np.mean(each))
+    areas = [metrics.roc_auc_score(labels == k, probabilities[:, k]) for k in range(3)]
+    assert result["roc_auc"] == pytest.approx(np.mean(areas))
 
 
 def test_confusion_table_has_every_pair():
@@ -147,7 +149,7 @@ def test_curves_are_thinned_and_keep_the_area():
     assert set(three["label"]) == {"a", "b", "c"}
 
 
-def test_texts_that_stand_in_train_are_left_out_of_a_second_accuracy(finished):
+def test_accuracy_without_the_texts_that_stand_in_train(finished):
     settings = EvaluateSettings(bins=15, target_accuracy=0.95, target_level=0.05, explained=0)
     raw, metadata = read_table(RAW / "test.parquet")
     for in_train in (np.arange(len(raw)) < 30, np.full(len(raw), True)):
@@ -157,6 +159,6 @@ def test_texts_that_stand_in_train_are_left_out_of_a_second_accuracy(finished):
         if in_train.all():
             assert "accuracy_without_overlap" not in result
         else:
-            others = predictions[~predictions["in_train"]]
-            expected = metrics.accuracy_score(others["label"], others["predicted"])
+            unseen = predictions[~predictions["in_train"]]
+            expected = metrics.accuracy_score(unseen["label"], unseen["predicted"])
             assert result["accuracy_without_overlap"] == pytest.approx(expected, abs=5e-5)

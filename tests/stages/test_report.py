@@ -1,4 +1,4 @@
-"""The report as a forge would show it, and its pictures."""
+"""The report as GitHub or GitLab would show it, and its pictures."""
 
 import re
 from pathlib import Path
@@ -36,15 +36,15 @@ PARAMS = load_params(ROOT / "params.yaml")
 
 
 def report_again(**changes) -> str:
-    """Another report with other settings than params.yaml's, or with another method or recipe, as HTML."""
-    given = arguments(report, load_params())
-    given |= {name: changes.pop(name) for name in ("method", "train") if name in changes}
-    report(**given | {"settings": given["settings"].model_copy(update=changes)})
+    """Write the report with settings, a method or a recipe that differ from params.yaml's, and return it as HTML."""
+    values = arguments(report, load_params())
+    values |= {name: changes.pop(name) for name in ("method", "train") if name in changes}
+    report(**values | {"settings": values["settings"].model_copy(update=changes)})
     return MARKDOWN.render(Path("metrics/report.md").read_text())
 
 
 def rows(html: str) -> list[list[str]]:
-    """The cells of all table rows."""
+    """Return the cells of each row of all tables."""
     return [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>(.*?)</tr>", html, re.DOTALL)]
 
 
@@ -64,69 +64,71 @@ def test_report_of_a_run(finished):
     for name in pictures:
         assert Path("metrics", name).read_bytes().startswith(b"\x89PNG")
     paragraphs = re.findall(r"<p>(.*?)</p>", html, re.DOTALL)
-    assert [paragraph for paragraph in paragraphs if "\n" in paragraph] == []  # no ragged line breaks
-    assert "| " not in re.sub(r"<table>.*?</table>", "", html, flags=re.DOTALL)  # every table is one
+    assert [paragraph for paragraph in paragraphs if "\n" in paragraph] == []  # a paragraph is one line
+    assert "| " not in re.sub(r"<table>.*?</table>", "", html, flags=re.DOTALL)  # no table is broken
     assert "\n\n\n" not in text
 
 
-@pytest.mark.parametrize(("explained", "told"), [(0, "none"), (1, "the 1 most confident"), (2, None)])
-def test_of_which_mistakes_the_words_were_looked_for(finished, explained, told):
+@pytest.mark.parametrize(
+    ("explained", "mistakes"), [(0, "no mistake"), (1, "the 1 most confident mistakes"), (2, None)]
+)
+def test_which_mistakes_have_deciding_words(finished, explained, mistakes):
     predictions, metadata = read_table(PREDICTIONS)
     predictions["predicted"] = 1 - predictions["label"]
     first = predictions.nlargest(explained, "confidence").index
     predictions["decided_by"] = ["**a** +1.0" if row in first else "" for row in predictions.index]
     write_table(PREDICTIONS, predictions, labels=metadata["labels"])
     html = report_again(mistakes=2)
-    sentence = f"looked for in {told} (<code>evaluate.explained</code>)."
-    assert sentence in html if told else "looked for in" not in html
+    sentence = f"The deciding words were computed for {mistakes} (<code>evaluate.explained</code>)."
+    assert sentence in html if mistakes else "were computed for" not in html
 
 
-def test_where_the_test_texts_are_from(finished):
-    """The source's own test split, whole or a sample of it, or held out of its training split."""
-    own = {"official_test": True, "test": 20_000, "train_texts_in_test_dropped": 7, "test_texts_in_train": 7}
-    sample, whole = (own | {"test_available": count} for count in (400_000, 20_000))
+def test_the_origin_of_the_test_texts(finished):
+    """The test split is the official one, a sample of it, or held out of the training split."""
+    official = {"official_test": True, "test": 20_000, "train_texts_in_test_dropped": 7, "test_texts_in_train": 7}
+    sample, whole = (official | {"test_available": count} for count in (400_000, 20_000))
     data, evaluation = read("metrics/data.json"), read("metrics/evaluate.json")
-    for other, in_report, in_card in (
-        (sample, "is a stratified sample of 20,000 of the 400,000 texts of the data set's official one.",
+    for changes, in_report, in_card in (
+        (sample, "The test texts are a stratified sample of 20,000 of the 400,000 texts of the official test split of",
          "test texts, a stratified sample of the 400,000 texts of the official test split."),
-        (whole, "The test split is the data set's official one.", "test texts, the official test split."),
+        (whole, "The test texts are the official test split of the data set.", "test texts, the official test split."),
         ({}, "not the official test split", "not the official test split"),
     ):  # fmt: skip
-        write_json(Path("metrics/data.json"), data | other)
+        write_json(Path("metrics/data.json"), data | changes)
         report_again()
-        card = model_card(AutoConfig.from_pretrained(ADAPTER), evaluation, data | other)
+        card = model_card(AutoConfig.from_pretrained(ADAPTER), evaluation, data | changes)
         for text, expected in ((Path("metrics/report.md").read_text(), in_report), (card, in_card)):
             assert expected in text
-            assert ("accuracy on new sources can be lower" in text) == (not other)
+            assert ("accuracy on new sources can be lower" in text) == (not changes)
 
 
 def test_settings_of_every_method(finished, monkeypatch):
-    """What tells the catalogue's methods from each other, and nothing that peft leaves unread."""
+    """The report shows what distinguishes the methods of the catalogue, and no setting that peft does not use."""
     for figure in ("training_figure", "reliability_figure", "coverage_figure", "length_figure"):
         monkeypatch.setattr(f"stages.report.{figure}", lambda *args: None)
     path, shown = Path("models/adapter/adapter_config.json"), {}
     for name, method in PARAMS.methods.items():
         path.unlink(missing_ok=True)  # a link into DVC's cache
-        if isinstance(method.peft, dict):  # peft writes down an r for AdaLoRA, too
-            saved = {"modules_to_save": ["classifier", "pooler", "classifier", "score"]}  # as peft writes it
+        if isinstance(method.peft, dict):  # peft also saves an r for AdaLoRA
+            saved = {"modules_to_save": ["classifier", "pooler", "classifier", "score"]}  # as peft saves it
             write_json(path, {"r": 8, "target_modules": ["key", "value"]} | method.peft | saved)
         table = [row for row in rows(report_again(method=method)) if len(row) == 2]
         names = [setting for setting, _ in table]
         shown[name] = dict(table[names.index("method") + 1 : names.index("trainable parameters")])
-        own = {} if isinstance(method.peft, str) else method.peft
-        stated = {key: str(value) for key, value in own.items() if key not in ("peft_type", "modules_to_save")}
+        peft = {} if isinstance(method.peft, str) else method.peft
+        stated = {key: str(value) for key, value in peft.items() if key not in ("peft_type", "modules_to_save")}
         assert stated.items() <= shown[name].items()
         assert shown[name].get("modules_to_save", "classifier, pooler") == "classifier, pooler"
     assert shown["full"] == shown["head"] == {}
     assert len({tuple(settings.items()) for settings in shown.values()}) == len(PARAMS.methods) - 2
-    assert shown["prefix"] == shown["prompt"]  # of one number; told by their type
-    given = {"init_r": "48", "target_r": "32", "lora_alpha": "32", "target_modules": "key, value"}
-    assert shown["adalora"] == given | {"modules_to_save": "classifier, pooler"}
+    assert shown["prefix"] == shown["prompt"]  # both have one setting; the type of the method distinguishes them
+    adalora = {"init_r": "48", "target_r": "32", "lora_alpha": "32", "target_modules": "key, value"}
+    assert shown["adalora"] == adalora | {"modules_to_save": "classifier, pooler"}
     assert shown["loraplus"]["loraplus_lr_ratio"] == "16.0"
 
 
 def test_accuracy_by_length():
-    """Two short reviews, one of them right, and a right one of 300 words."""
+    """Two reviews are short, and one of them is right; a third one has 300 words and is right."""
     table = pd.DataFrame({"text": ["a b", "a", "a " * 300], "label": [0, 1, 1], "predicted": [0, 0, 1]})
     short, long = accuracy_by_length(table).to_dict("records")
     assert (short["words"], short["count"], short["accuracy"]) == ("0-99", 2, 0.5)
@@ -135,7 +137,7 @@ def test_accuracy_by_length():
     assert (long["low"], long["high"]) == wilson_interval(1, 1)
 
 
-def test_mistakes_are_the_most_confident_ones():
+def test_the_most_confident_mistakes_come_first():
     table = pd.DataFrame(
         {
             "text": ["right", "unsure", "word " * 100, "a|b\n<br>"],
@@ -147,7 +149,7 @@ def test_mistakes_are_the_most_confident_ones():
     assert [row["confidence"] for row in confident_mistakes(table, 2)] == [0.9, 0.8]
 
 
-# Letters, and what has a meaning in Markdown or HTML; blanks of all kinds, which become spaces.
+# Letters, characters that have a meaning in Markdown or HTML, and white space of all kinds, which becomes spaces.
 @given(st.text(st.sampled_from("ab1ß好 \n\t\\`*_{}[]()<>#+-.!|~$&;:/@=\"'")))
 @example("![x](https://example.org/x.png) [a](b) <https://example.org> https://example.org www.example.org")
 @example("**a** _b_ __c__ a_b ~~c~~ ``d`` <script>e</script> <!-- f --> &amp; &#42; $5_or_$6")
@@ -161,10 +163,10 @@ def test_any_text_is_shown_verbatim(text):
     assert number.content == "1"
 
 
-def test_what_was_chosen_is_said(finished):
-    """Weights of the labels, the kept step, corrections; nothing of them where they are not used."""
+def test_the_report_names_optional_settings_in_use(finished):
+    """Weights of the labels, the step whose weights are kept, and corrections stand in it only if they are used."""
     text = Path("metrics/report.md").read_text()
-    for word in ("weights of the labels", "weights kept", "chose the step", "corrected by hand"):
+    for word in ("weights of the labels", "weights kept", "chose the step", "By hand"):
         assert word not in text
     params, evaluation = load_params(), read("metrics/evaluate.json")
     recipe = params.train.model_copy(update={"keep": "best", "class_weights": {"positive": 2.0}})
@@ -176,67 +178,70 @@ def test_what_was_chosen_is_said(finished):
     kept = read("metrics/training.json")["kept_step"]
     assert ["weights kept", f"of step {kept}, whose validation loss was lowest"] in table
     assert "The validation texts chose the step" in html
-    assert "3 labels of train texts were corrected by hand, 2 texts dropped" in html
+    assert "By hand, 3 labels of train texts were corrected and 2 train texts were dropped." in html
+    assert "Corrections of texts that are not in train: 1." in html
     above = {"target": 0.95, "level": 0.05, "validation_texts_needed": 60}
     write_json(Path("metrics/evaluate.json"), evaluation | {"above_threshold": above})
     recipe = recipe.model_copy(update={"class_weights": "balanced"})
     table = rows(report_again(train=recipe))
     assert ["weights of the labels in the loss", "balanced"] in table
-    assert "no confidence from which on 95.0% of the answers are right" in Path("metrics/report.md").read_text()
+    assert "no confidence above which 95.0% of the answers are right" in Path("metrics/report.md").read_text()
     for name, row in evaluation["labels"].items():
         shown = [row[key] for key in ("precision", "recall", "f1")]
         shown += [row[f"baseline_{key}"] for key in ("precision", "recall", "f1")]
         assert any(cells[0] == name and cells[4:] == [f"{value:.1%}" for value in shown] for cells in table if cells)
 
 
-def test_what_few_texts_do_not_tell_is_said(finished):
-    texts = ("too few texts to tell it more exactly", "too few to tell whether these are", "at least 72 are needed")
+def test_the_report_names_what_few_texts_cannot_show(finished):
+    sentences = (
+        "too few texts for a narrower interval",
+        "too few to tell whether the probabilities are correct",
+        "at least 72 are needed",
+    )
     evaluation = read("metrics/evaluate.json")
     enough = {"accuracy_low": 0.9, "accuracy_high": 0.93, "ece": 0.01, "ece_by_chance": 0.02}
     few = {"accuracy_low": 0.7, "accuracy_high": 0.9, "ece": 0.05, "ece_by_chance": 0.1}
-    above = {"target": 0.95, "level": 0.05, "validation_texts_needed": 72}  # of the 60 that there are
+    above = {"target": 0.95, "level": 0.05, "validation_texts_needed": 72}  # there are 60
     write_json(Path("metrics/evaluate.json"), evaluation | enough)
     html = report_again()
-    assert [text in html for text in texts] == [False, False, False]
-    assert "up to 0.0200 in 95 of 100 cases: these show no more than that." in html
+    assert [sentence in html for sentence in sentences] == [False, False, False]
+    assert "up to 0.0200 in 95 of 100 cases. The error after the calibration is not larger" in html
     write_json(Path("metrics/evaluate.json"), evaluation | few | {"above_threshold": above})
     html = report_again()
-    assert [text in html for text in texts] == [True, True, True]
+    assert [sentence in html for sentence in sentences] == [True, True, True]
     write_json(Path("metrics/evaluate.json"), evaluation | few | {"ece": 0.2})
-    assert "so they are not quite correct" in report_again()
+    assert "is larger, so the probabilities are not quite correct" in report_again()
 
 
-def test_an_early_end_is_said(finished):
-    """How many epochs there were, and not how many were planned."""
+def test_the_report_of_a_training_that_ended_early(finished):
+    """It has the number of epochs that were trained, not the number that was planned."""
     steps = read("metrics/training.json")["steps"]
     done = {"steps": 7, "short_epochs": 0.7, "epochs": 0.35}
     write_json(Path("metrics/training.json"), read("metrics/training.json") | done)
     recipe = load_params().train.model_copy(update={"short_epoch": 8})
     html = report_again(train=recipe)
-    said = f"0.35, after 0.7 on 8 tokens of each text (7 steps in all, of {steps} that were planned)"
-    assert ["epochs", said] in rows(html)
-    assert "for 0.35 epochs, after a short one," in html
+    epochs = f"0.35, after 0.7 with 8 tokens of each text (7 of {steps} planned steps in all)"
+    assert ["epochs", epochs] in rows(html)
+    assert "for 0.35 epochs after a short one; " in html
     write_json(Path("metrics/training.json"), read("metrics/training.json") | {"short_epochs": 0.7, "epochs": 0})
-    assert "for 0.7 short epochs gives" in report_again(train=recipe)
+    assert "for 0.7 short epochs; " in report_again(train=recipe)
 
 
-def test_texts_with_several_labels_are_said(finished):
+def test_the_report_names_texts_with_several_labels(finished):
     assert "several labels" not in Path("metrics/report.md").read_text()
     data = read("metrics/data.json")
     write_json(Path("metrics/data.json"), data | {"conflicting_texts": 1200})
-    assert (
-        "1,200 texts stand in the source with several labels: of those in train and validation the first row"
-        in report_again()
-    )
+    sentences = "1,200 texts have several labels in the source. In train and validation, the first row of such a text"
+    assert sentences in report_again()
     more = {"conflicting_texts": 3, "conflicting_texts_in_test": 2, "conflicting_rows_dropped": 4}
     write_json(Path("metrics/data.json"), data | more)
     html = report_again()
-    assert "3 texts stand in the source with several labels: 4 rows were left out of train and validation" in html
-    assert "2 of them stand in the official test split" in html
+    assert "3 texts have several labels in the source. 4 rows were left out of train and validation" in html
+    assert "2 of these texts stand in the official test split" in html
 
 
-def test_no_text_reaches_git_if_that_is_asked(finished):
-    """Of the data set, of infer.texts, or a word of them: nothing that a stage writes to metrics/ has one."""
+def test_without_report_texts_no_text_reaches_git(finished):
+    """Then no file in metrics/ has a text of the data set or of infer.texts, or a word that decided a label."""
     edit_params(finished, **{"report.texts": False, "report.doubtful": 50, "report.mistakes": 50})
     shown = "\n".join(path.read_text() for path in Path("metrics").glob("*.*") if path.suffix != ".png")
     raw = pd.concat([pd.read_parquet(path) for path in Path("data/raw").iterdir()])["text"]
@@ -250,9 +255,9 @@ def test_no_text_reaches_git_if_that_is_asked(finished):
     row = {"hash": "0" * 32, "label": "negative", "others_say": "positive", "probability": 0.1, "text": raw.iloc[0]}
     write_csv(DOUBTFUL, pd.DataFrame([row]))
     run_stages("infer", "report")
-    written = [path for path in Path("metrics").rglob("*") if path.suffix != ".png"]
-    assert {path.suffix for path in written} == {".json", ".csv", ".md"}
-    shown = "\n".join(path.read_text() for path in written)
+    files = [path for path in Path("metrics").rglob("*") if path.suffix != ".png"]
+    assert {path.suffix for path in files} == {".json", ".csv", ".md"}
+    shown = "\n".join(path.read_text() for path in files)
     assert [text for text in raw if text in shown] == []
     assert [text for text in load_params().infer.texts if text[:30] in shown] == []
     assert "wonderful" not in shown
@@ -301,9 +306,9 @@ def test_labels_and_texts_are_shown_verbatim(finished):
 
 
 def test_pictures_draw_labels_verbatim(tmp_path, monkeypatch):
-    """Neither refused as a formula nor set as one."""
+    """A dollar sign in a label starts no formula."""
     names, figures = ["$5_or_$6", "$a$"], []
-    monkeypatch.setattr("classifier.evaluation.figures.write", lambda fig, path: figures.append(fig))
+    monkeypatch.setattr("classifier.evaluation.figures.save_figure", lambda fig, path: figures.append(fig))
     scores = pd.DataFrame({"accuracy": 0.5, "confidence": 0.5, "low": 0.1, "high": 0.9, "sum": 1, "count": 2}, [0, 1])
     confusion_figure(np.eye(2, dtype=int), names, tmp_path)
     reliability_figure(scores.assign(calibration=names), tmp_path)
