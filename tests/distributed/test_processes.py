@@ -89,7 +89,7 @@ def test_each_process_scores_its_share(finished, monkeypatch):
     assert np.array_equal(sum(shares), whole)
 
     path, folder = Path("rows.jsonl"), Path("parts")
-    path.write_text('{"text": "a good film"}\n' * (3 * tables.ROWS))
+    path.write_text('{"text": "a good film"}\n' * (3 * tables.ROWS_PER_TABLE))
     folder.mkdir()
     scoring.score_parts(scoring.Job(path), *examined(path, ["text"], ["negative", "positive"]), folder, Processes(1, 2))
     assert [part.name for part in folder.iterdir()] == [PART.format(1)]

@@ -21,7 +21,7 @@ from forking import Command
 from tiny import reviews
 
 from classifier.dataset import tables
-from classifier.dataset.tables import ROWS
+from classifier.dataset.tables import ROWS_PER_TABLE as ROWS
 from classifier.errors import InputError
 from classifier.predict import Classifier
 from classifier.scoring import arrow
@@ -66,7 +66,7 @@ def test_file(finished, suffix):
 
 def test_text_in_several_columns(finished, monkeypatch):
     """Joined as the data set's are; what is missing or blank is left out."""
-    monkeypatch.setattr(tables, "ROWS", 2)
+    monkeypatch.setattr(tables, "ROWS_PER_TABLE", 2)
     rows = [("good film", "i loved it"), ("bad", None), (None, "great fun"), (" ", ""), (None, None)]
     pd.DataFrame(rows, columns=["title", "body"]).to_parquet("a.parquet")
     infer_command("--file", "a.parquet", "--column", "title", "--column", "body", "--separator", " , ")
@@ -82,7 +82,7 @@ def test_text_in_several_columns(finished, monkeypatch):
 
 def test_json_lines_of_different_keys_and_types(finished, monkeypatch):
     """What stands in the first table alone says nothing of the rest; texts stay texts, and numbers whole."""
-    monkeypatch.setattr(tables, "ROWS", 2)
+    monkeypatch.setattr(tables, "ROWS_PER_TABLE", 2)
     rows = [{"text": "good film", "stars": 1, "reply": None, "day": "2020-01-01"} for _ in range(5)]
     rows += [{"text": None}, {"stars": 1.5, "reply": "no", "text": "bad film", "more": {"a": ["2020-01-01"]}}]
     rows += [{"text": "good", "day": "Monday", "more": {"a": []}, "id": 2**60 + 1, "self": "x"}, {}, {}]
@@ -176,7 +176,7 @@ def test_memory_does_not_grow_with_the_file(finished, suffix):
         from pathlib import Path
         from classifier.scoring import files as scoring
         from classifier.dataset import tables
-        tables.BLOCK = 2**18  # small files will do
+        tables.PARQUET_BUFFER_BYTES = 2**18  # small files will do
         scoring.score_file(scoring.Job(Path(sys.argv[1]), Path("out.parquet")), overwrite=True)
     """
     peaks = []
