@@ -41,7 +41,7 @@ def base_model(*, source: Annotated[ModelSource, Param("models.${model}.source")
 
     Raises:
         InputError: A file is missing or has another digest, weights or vocabulary are not among the files, or
-            transformers has no text classifier for the model, at least none without code that comes with the model.
+            transformers itself has no text classifier for the model.
     """
     with replaced(BASE) as folder:
         origin = fetch(source, folder)
@@ -78,7 +78,7 @@ def check_files(folder: Path, origin: str) -> None:
         raise InputError(f"{origin}: no {' or '.join(sorted(VOCABULARIES))} among its files; {fix}")
     config = read_json(folder / "config.json")
     kind = config.get("model_type")
-    # Their classifiers need an end token in each text and do not show their embeddings.
+    # The classifiers of encoder-decoder models need an end token in each text and do not show their embeddings.
     if config.get("is_encoder_decoder"):
         raise InputError(f"{origin}: {kind} has both an encoder and a decoder; choose a model with one of them")
     if kind not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:

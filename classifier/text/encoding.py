@@ -10,7 +10,7 @@ from classifier.text.cleaning import cleaned
 
 Truncation = Literal["head", "tail", "head+tail"]
 Windows = list[list[int]]  # the windows of one text, each a list of token ids
-CHARACTERS_PER_CALL = 4_000_000  # that the tokenizer gets at once: it needs about 33 bytes of memory for each
+CHARACTERS_PER_CALL = 4_000_000  # of the tokenizer, which needs about 33 bytes of memory for each
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def cut_windows(
 
     As many windows of `max_length` as fit into the text side by side are returned, at most `max_windows`. They lie at
     equal distances from the beginning of the text to its end. If fewer than two fit, the truncated text is the only
-    window. The arguments are those of `truncate`.
+    window. The other arguments are those of `truncate`.
 
     >>> cut_windows([101, 1, 2, 3, 4, 5, 6, 7, 102], 2, 5, "head", 1, 1)
     [[101, 1, 2, 3, 102], [101, 5, 6, 7, 102]]
