@@ -28,9 +28,8 @@ from pydantic import BaseModel
 from apps.revisions import losses, predictions, refused
 from benchmarks.record import RESULTS, commit
 from benchmarks.settings import precision
-from classifier.dataset.checking import read_split
-from classifier.dataset.corrections import read_corrections
-from classifier.dataset.splitting import choose, validation_rows, without_overlaps
+from classifier.dataset.selection import read_source
+from classifier.dataset.splitting import choose, validation_size
 from classifier.errors import InputError
 from classifier.evaluation.figures import new_figure, save_figure
 from classifier.evaluation.intervals import wilson_interval
@@ -40,7 +39,6 @@ from classifier.files.places import BASELINE, LOCAL
 from classifier.runner.inputs import code_paths, pipeline
 from classifier.runner.params import PARAMS, arguments, load_params, select, stage_function
 from classifier.runner.versions import VERSIONS
-from classifier.sources.dataset import source_files
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 STAGES = ("data", "base_model", "tokenize", "baseline", "train", "evaluate")  # of a run
@@ -121,16 +119,12 @@ def plan(overrides: list[str], sizes: list[int], draws: int) -> list[Run]:
     check_git()
     params = params_with(overrides)
     dataset, key = select(params, "dataset"), f"datasets.{params.dataset}"
-    files = source_files(dataset)
-    local = [path for paths in files.values() for path in paths if path.is_relative_to(LOCAL)]
-    local += [LOCAL / dataset.corrections] if dataset.corrections else []
+    source = read_source(dataset)
+    local = [path for path in source.mtimes if path.is_relative_to(LOCAL)]
     copied = [
         part for path in local if not git("--literal-pathspecs", "ls-files", str(path)) for part in ("-C", str(path))
     ]
-    rows = {name: read_split(paths, dataset) for name, paths in files.items()}
-    settled = read_corrections(rows["train"], dataset).index if dataset.corrections else []
-    given, _ = without_overlaps(rows, dataset.conflicts, settled)
-    whole = {name: len(split) for name, split in choose(given, dataset, params.data.seed).items()}
+    whole = {name: len(split) for name, split in choose(source.splits, dataset, params.data.seed).items()}
     limit, runs = whole["train"] + whole["validation"], []
     if sizes and max(sizes) > limit:
         raise InputError(
@@ -140,8 +134,8 @@ def plan(overrides: list[str], sizes: list[int], draws: int) -> list[Run]:
     for labels in sorted(set(sizes)) or default_sizes(limit):
         changes, of_size = [*overrides, "evaluate.explained=0"], []
         if labels < limit:
-            held_out = validation_rows(labels, len(dataset.labels))
-            if "validation" in given:  # a file of its own, which may have fewer, as train may
+            held_out = validation_size(labels, len(dataset.labels))
+            if "validation" in source.splits:  # a file of its own, which may have fewer, as train may
                 held_out = min(max(held_out, labels - whole["train"]), whole["validation"])
             changes += [f"{key}.train={labels - held_out}", f"{key}.validation={held_out}"]
         try:
@@ -149,7 +143,7 @@ def plan(overrides: list[str], sizes: list[int], draws: int) -> list[Run]:
                 seed, train_seed = params.data.seed + number, params.train.seed + number
                 of_run = [*changes, f"data.seed={seed}", f"train.seed={train_seed}"]
                 settings = params_with(of_run)
-                splits = choose(given, select(settings, "dataset"), seed)
+                splits = choose(source.splits, select(settings, "dataset"), seed)
                 name = f"labels-{labels}-seed-{seed}-{digest(settings, local)}"
                 options = [*copied, *(part for change in of_run for part in ("-S", change))]
                 of_size.append(Run(name, seed, labels, len(splits["train"]), len(splits["validation"]), options))

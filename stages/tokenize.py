@@ -1,10 +1,10 @@
-"""Texts as token ids.
+"""Encode the texts as token ids.
 
 In:  data/raw/*.parquet and the tokenizer in models/base/.
-Out: data/tokens/{train,validation,test}.arrow with columns input_ids (special tokens included, no padding) and label;
-     same rows in the same order. Of a long text, validation and test have a row for each of its windows, and a column
-     text with the text's number. The settings go with them, and what data/raw says of the texts. The files are Arrow
-     streams, so that training can map them into memory.
+Out: data/tokens/{train,validation,test}.arrow with the columns input_ids (special tokens included, no padding) and
+     label, in the order of data/raw. In train, a row is a text. In validation and test, a row is a window of a text,
+     and a third column, text, has the number of the text. The schema's metadata have the settings of this stage and
+     the metadata of data/raw. The files are Arrow streams, so that training can map them into memory.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
 from classifier.text.encoding import Truncation, encode, special_ids
 
-ROWS = 4096  # to tokenize at a time
+TEXTS_PER_BATCH = 4096
 
 
 class TokenizeSettings(Settings):
@@ -35,65 +35,82 @@ class TokenizeSettings(Settings):
 
 
 def tokenize(*, settings: Annotated[TokenizeSettings, Param("tokenize")]) -> None:
-    """Tokenize all splits."""
-    from transformers import AutoConfig, AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(BASE, local_files_only=True)
-    except (ImportError, ValueError) as error:  # a kind that asks for a package
-        problem = (str(error).strip() or repr(error)).splitlines()[0]
-        raise InputError(f"{BASE}: its tokenizer does not load: {problem}") from error
-    if not tokenizer.is_fast:
-        kind = type(tokenizer).__name__
-        raise InputError(f"{BASE}: its {kind} does not say where in a text a token stands; choose another model")
-    config = AutoConfig.from_pretrained(BASE, local_files_only=True)
-    if getattr(config, "pad_token_id", None) is None:
-        raise InputError(f"{BASE}: its config.json names no pad_token_id, so texts cannot form batches; choose another")
-    limit = getattr(config, "max_position_embeddings", None)
-    if limit is not None and limit < 1:
-        raise InputError(f"{BASE}: its config.json sets no limit on a text's length, as XLNet's; choose another")
-    limit = min(tokenizer.model_max_length, limit or tokenizer.model_max_length)
-    if settings.max_length > limit:
-        setting = f"tokenize.max_length: {settings.max_length}"
-        raise InputError(f"params.yaml: {setting} is above the model's limit of {limit}")
+    """Write data/tokens/. Raises InputError for a tokenizer, settings or a text that the pipeline cannot use."""
+    tokenizer = load_tokenizer(settings.max_length)
     with replaced(TOKENS) as folder:
         for split in ("train", "validation", "test"):
             write_tokens(folder, split, tokenizer, settings.model_dump())
 
 
-def write_tokens(folder: Path, split: str, tokenizer, settings: dict[str, Any]) -> None:
-    """Stream the texts of one split through the tokenizer; memory does not grow with their number.
+def load_tokenizer(max_length: int):
+    """Return the tokenizer in models/base/.
 
-    Raises InputError for a text that is special tokens alone, which a network would answer for all the same.
+    Raises:
+        InputError: The tokenizer does not load or does not report where a token is in the text, the model cannot pad
+            texts or has no limit on their length, or `max_length` is above this limit.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(BASE, local_files_only=True)
+    except (ImportError, ValueError) as error:  # some kinds need a package that is not installed
+        problem = (str(error).strip() or repr(error)).splitlines()[0]
+        raise InputError(f"{BASE}: the tokenizer does not load: {problem}; choose another model") from error
+    if not tokenizer.is_fast:
+        kind = type(tokenizer).__name__
+        raise InputError(f"{BASE}: its {kind} does not report where a token is in the text; choose another model")
+    config = AutoConfig.from_pretrained(BASE, local_files_only=True)
+    if getattr(config, "pad_token_id", None) is None:
+        raise InputError(f"{BASE}: config.json has no pad_token_id, so texts cannot be padded; choose another model")
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is not None and positions < 1:
+        raise InputError(f"{BASE}: config.json sets no limit on a text's length, as XLNet's; choose another model")
+    limit = min(tokenizer.model_max_length, positions or tokenizer.model_max_length)
+    if max_length > limit:
+        problem = f"{max_length} is above the model's limit of {limit} tokens"
+        raise InputError(f"params.yaml: tokenize.max_length: {problem}; lower it")
+    return tokenizer
+
+
+def write_tokens(folder: Path, split: str, tokenizer, settings: dict[str, Any]) -> None:
+    """Write the token ids of one split, batch by batch; memory does not grow with the number of texts.
+
+    Args:
+        folder: The folder to write to.
+        split: train, validation or test.
+        tokenizer: The tokenizer.
+        settings: The section `tokenize` of params.yaml. Each text of train has a single window, whatever they say.
+
+    Raises:
+        InputError: The tokenizer leaves nothing of a text but special tokens. The network would label it all the same.
     """
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
     texts = ParquetFile(RAW / f"{split}.parquet", pre_buffer=False)
-    read = metadata_of(texts.schema_arrow)
-    metadata = {name: read[name] for name in ("name", "labels", "columns", "separator")} | {"tokenize": settings}
-    trained_on = split == "train"
-    own = settings | {"windows": 1} if trained_on else settings
-    columns = {"input_ids": pa.list_(pa.int32()), "label": pa.int64()} | ({} if trained_on else {"text": pa.int64()})
-    schema = pa.schema(columns, metadata_bytes(metadata))
+    of_data = metadata_of(texts.schema_arrow)
+    metadata = {name: of_data[name] for name in ("name", "labels", "columns", "separator")} | {"tokenize": settings}
+    is_train = split == "train"
+    types = {"input_ids": pa.list_(pa.int32()), "label": pa.int64()} | ({} if is_train else {"text": pa.int64()})
+    schema = pa.schema(types, metadata_bytes(metadata))
+    options = settings | {"windows": 1} if is_train else settings
     done, special = 0, special_ids(tokenizer)
     with (
         pa.ipc.new_stream(folder / f"{split}.arrow", schema) as out,
         tqdm(total=texts.metadata.num_rows, desc=f"tokenize {split}", unit="text", disable=None) as bar,
     ):
-        for batch in texts.iter_batches(ROWS, columns=["text", "label"]):
-            part = batch["text"].to_pylist()
-            windows = encode(part, tokenizer, **own)
-            for number, of_text in enumerate(windows):
-                if special.issuperset(of_text[0]):
-                    raise InputError(
-                        f"{RAW}: {split}, row {done + number + 1}: the tokenizer finds nothing to read in "
-                        f"{part[number]!r:.40}; drop this text from the data set, or choose another model"
-                    )
-            place = np.repeat(np.arange(batch.num_rows), [len(of_text) for of_text in windows])
-            rows = {"input_ids": [ids for of_text in windows for ids in of_text]}
-            rows |= {"label": batch["label"].to_numpy()[place], "text": done + place}
-            out.write_batch(pa.record_batch([pa.array(rows[name], columns[name]) for name in columns], schema))
+        for batch in texts.iter_batches(TEXTS_PER_BATCH, columns=["text", "label"]):
+            batch_texts = batch["text"].to_pylist()
+            encoded = encode(batch_texts, tokenizer, **options)
+            for number, windows in enumerate(encoded):
+                if special.issuperset(windows[0]):
+                    place = f"{RAW / split}.parquet: row {done + number + 1}"
+                    problem = f"the tokenizer finds nothing to read in {batch_texts[number]!r:.40}"
+                    raise InputError(f"{place}: {problem}; remove the text from the data set or choose another model")
+            positions = np.repeat(np.arange(batch.num_rows), [len(windows) for windows in encoded])
+            input_ids = [ids for windows in encoded for ids in windows]
+            columns = {"input_ids": input_ids, "label": batch["label"].to_numpy()[positions], "text": done + positions}
+            out.write_batch(pa.record_batch([pa.array(columns[name], types[name]) for name in types], schema))
             done += batch.num_rows
             bar.update(batch.num_rows)
 

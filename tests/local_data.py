@@ -1,4 +1,4 @@
-"""A data set in data/local/ of the current folder, its entry of `datasets:`, and the stages that read it."""
+"""Make a data set in data/local/ of the current folder, and run the stages that read it."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def write_csv(name: str, rows, columns=("text", "label")) -> Path:
 
 
 def write_frame(name: str, frame: pd.DataFrame) -> Path:
-    """As .csv, .jsonl, or .parquet of one row group: that of any size must be read in pieces."""
+    """Write a .csv, .jsonl or .parquet file. The .parquet file has one row group, which must be read in pieces."""
     path = write(name, "")
     if path.suffix == ".csv":
         frame.to_csv(path, index=False)

@@ -1,4 +1,4 @@
-"""A Hub on loopback for the tests: the read API that huggingface_hub uses, for files in memory, and its failures."""
+"""A Hub on loopback for the tests. It has the read API that huggingface_hub uses, files in memory, and failures."""
 
 import hashlib
 import json
@@ -15,10 +15,11 @@ class LoopbackHub:
     def __init__(self, repositories: dict[str, dict[str, bytes]]):
         self.repositories = repositories
         self.requests = []  # "METHOD path", or "METHOD path bytes=N-", about the repositories
-        self.busy = 0  # that many next requests are answered 503
-        self.cut = 0  # bytes after which the first download of each file breaks off
+        self.busy = 0  # this many of the next requests are answered 503
+        self.busy_first = False  # the first request of each method and path is answered 503
+        self.cut = 0  # bytes after which the first download of each file ends
         self.corrupt = None  # the file that arrives with its last byte changed
-        self.locked = False  # 401 to everything
+        self.locked = False  # all requests are answered 401
         self.broken = set()
 
     def __enter__(self):
@@ -46,11 +47,11 @@ class LoopbackHub:
 
     def answer(self, request) -> None:
         path, wanted = request.path.partition("?")[0], request.headers.get("Range")
-        if REVISION not in path:  # what huggingface_hub asks on its own account
+        if REVISION not in path:  # a request of huggingface_hub about itself
             return self.send(request, 404)
         self.requests.append(" ".join(filter(None, (request.command, path, wanted))))
-        if self.busy:
-            self.busy -= 1
+        if self.busy or (self.busy_first and self.requests.count(self.requests[-1]) == 1):
+            self.busy = max(0, self.busy - 1)
             return self.send(request, 503)
         if self.locked:
             return self.send(request, 401)

@@ -1,9 +1,14 @@
-"""A data set's rows, checked, and known by numbers from then on: no text is kept beyond the table at hand."""
+"""Check the rows of a data set and describe each row by numbers.
+
+A file is read in four phases: read its rows in tables (`selected_rows`), record what is wrong with each row
+(`row_records`), refuse the first faulty row (`refuse_first`), and map the labels to numbers (`label_numbers`). The last
+two phases need all rows of the file, but not its texts, which are kept no longer than their table.
+"""
 
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -16,81 +21,84 @@ from classifier.errors import InputError
 from classifier.params.catalogue import Dataset
 from classifier.text.cleaning import blank
 
-FAULTS = [  # of a row, in the order in which they are told: the column, and what is wrong with it
-    ("text", "no text; fill it or drop the row"),
-    ("text", "not a text; put it in quotes"),
-    ("text", "empty text; fill it or drop the row"),
-    ("label", "missing label; fill it or drop the row"),
+FAULTS = [  # of a row, in the order of their report: the column, the problem, and how to fix it
+    ("text", "no text", "fill it in or remove the row"),
+    ("text", "not a text", "write it as a string in quotes"),
+    ("text", "empty text, or only white space, HTML tags and invisible characters", "fill it in or remove the row"),
+    ("label", "missing label", "fill it in or remove the row"),
 ]
 
 
 def read_split(paths: list[Path], dataset: Dataset) -> pd.DataFrame:
-    """The rows of all files, some 40 bytes each, numbered from 0: label (a number), words (how many the text has),
-    high and low (the halves of digest(text)).
+    """Return a row of about 40 bytes for each row of the files of one split, numbered from 0.
 
-    Raises InputError that names the file, the row and the column.
+    The columns are label (the label's number), words (how many the text has), and high and low, the halves of
+    `digest(text)`.
+
+    Raises:
+        InputError: A file or a row is faulty, with its line and column, or no row has one of the labels.
     """
-    rows = pd.concat([check_file(path, dataset) for path in paths], ignore_index=True)
+    rows = pd.concat([read_file(path, dataset) for path in paths], ignore_index=True)
     if missing := set(range(len(dataset.labels))) - set(rows["label"].unique()):
         name = dataset.labels[min(missing)]
-        raise InputError(
-            f"{paths[0]}: column {dataset.label!r}: no row has the label {name!r}; fix the file or `labels`"
-        )
+        fix = "add rows with this label or remove it from `labels` in params.yaml"
+        raise InputError(f"{paths[0]}: column {dataset.label!r}: no row has the label {name!r}; {fix}")
     return rows
 
 
-def check_file(path: Path, dataset: Dataset) -> pd.DataFrame:
-    """What read_split returns, of one file, whose labels are understood once all have been seen."""
-    seen: dict[str, int] = {}  # the different labels, as they stand in the file -> their place in this dict
-    rows = pd.concat([numbers_of(table, seen) for table in selected_rows(path, dataset)])
-
-    def refuse(bad: pd.Series, column: str, problem: str) -> None:
-        if bad.any():
-            place = f"{rows.index.name} {bad.idxmax()}, column {column}"
-            raise InputError(f"{path}: {place}: {problem} (such rows: {int(bad.sum())})")
-
-    named = names_in_file(path, dataset) if path.suffix == ".parquet" else None
-    for number, (column, problem) in enumerate(FAULTS):
-        names = dataset.text if column == "text" else [dataset.label]
-        refuse(rows["fault"] == number, " and ".join(map(repr, names)), problem)
-    words, numbers = understood(list(seen), dataset.labels, are_numbers=named is not None)
-    unknown = pd.Series(numbers[rows["seen"]] < 0, rows.index)
-    what = f"unknown label {words[rows['seen'][unknown].iloc[0]]!r:.40}" if unknown.any() else ""
-    refuse(unknown, repr(dataset.label), f"{what}; the labels are {', '.join(dataset.labels)}")
-    return rows.assign(label=numbers[rows["seen"]])[["label", "words", "high", "low"]]
+def read_file(path: Path, dataset: Dataset) -> pd.DataFrame:
+    """Return the rows of one file as `read_split` does, indexed by their line in the file."""
+    spellings: dict[str, int] = {}  # each label, as the file writes it, and its place in the order of appearance
+    rows = pd.concat([row_records(table, spellings) for table in selected_rows(path, dataset)])
+    are_numbers = path.suffix == ".parquet" and has_named_numbers(path, dataset)
+    columns = {"text": dataset.text, "label": [dataset.label]}
+    for number, (kind, problem, fix) in enumerate(FAULTS):
+        refuse_first(path, rows["fault"] == number, columns[kind], problem, fix)
+    numbers = pd.Series(label_numbers(list(spellings), dataset.labels, are_numbers)[rows["spelling"]], rows.index)
+    if (unknown := numbers < 0).any():
+        spelling = list(spellings)[rows["spelling"][unknown].iloc[0]]
+        names = f"the names {', '.join(dataset.labels)}, or in all rows their numbers 0 to {len(dataset.labels) - 1}"
+        fix = f"use {names}, or change `labels` in params.yaml"
+        refuse_first(path, unknown, columns["label"], f"unknown label {spelling!r:.40}", fix)
+    return rows.assign(label=numbers)[["label", "words", "high", "low"]]
 
 
 def selected_rows(path: Path, dataset: Dataset) -> Iterator[pd.DataFrame]:
-    """The columns text and label of one file, in tables; rows that `where` leaves out are not looked at.
+    """Yield the columns text and label of one file in tables, without the rows that `where` leaves out.
 
-    Raises InputError, at the end, if a column or all rows are missing.
+    Raises:
+        InputError: A column is missing or no rows are left, which shows at the end of the file only.
     """
     where = getattr(dataset.source, "where", {})
-    needed = list(dict.fromkeys([*where, *dataset.text, dataset.label]))
+    settings = dict.fromkeys(where, "where") | dict.fromkeys(dataset.text, "text") | {dataset.label: "label"}
     columns, count = {}, 0
     for table in read_rows(path):
         columns |= dict.fromkeys(table.columns)
         if path.suffix == ".csv" and dataset.label in table:
-            known = {*table[dataset.label].str.strip()}
-            refuse_swallowed_rows(path, table, dataset.label, partial(are_labels, *known, names=dataset.labels))
-        # None where a table has no such column: a row of JSON may leave out what others have.
-        values = {column: [*table[column]] if column in table else None for column in needed}
+            labels = {*table[dataset.label].str.strip()}
+            refuse_swallowed_rows(path, table, dataset.label, partial(are_labels, *labels, names=dataset.labels))
+        # A table lacks a column if all its rows of JSON leave out the key. Tables before or after may have it.
+        values = {column: [*table[column]] if column in table else None for column in settings}
         table = pd.DataFrame(values, index=table.index, dtype=object)
         for column, value in where.items():
             table = table[table[column] == value]
         count += len(table)
         yield pd.DataFrame({"text": joined(table, dataset.text, dataset.separator), "label": table[dataset.label]})
-    for column in needed:
+    for column, setting in settings.items():
         if column not in columns:
-            raise InputError(f"{path}: no column {column!r}; it has {', '.join(map(repr, columns))}")
+            fix = f"set `{setting}` in params.yaml to a column of the file: {', '.join(map(repr, columns))}"
+            raise InputError(f"{path}: no column {column!r}; {fix}")
     if not count:
-        raise InputError(f"{path}: no rows; fix the file or `source` in params.yaml")
+        conditions = " and ".join(f"{value!r} in column {column!r}" for column, value in where.items())
+        rows = f"no rows with {conditions}" if where else "no rows"
+        raise InputError(f"{path}: {rows}; fix the file or `source` in params.yaml")
 
 
-def names_in_file(path: Path, dataset: Dataset) -> list[str] | None:
-    """What a Parquet file's own metadata, as `datasets` writes them, call the numbers in its column of labels.
+def has_named_numbers(path: Path, dataset: Dataset) -> bool:
+    """Return whether a Parquet file has numbers as labels and names them in its metadata, as `datasets` writes them.
 
-    Raises InputError if the data set's entry has one of these names for another number. Other names are a renaming.
+    Raises:
+        InputError: The data set's entry gives one of these names to another number. Other names are a renaming.
     """
     from pyarrow import types
     from pyarrow.parquet import read_schema
@@ -98,38 +106,37 @@ def names_in_file(path: Path, dataset: Dataset) -> list[str] | None:
     schema = read_schema(path)
     try:
         features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
-        named = [name.strip() for name in features[dataset.label]["names"]]
-    except (ValueError, LookupError, TypeError, AttributeError):  # the file says nothing of them
-        return None
+        names = [name.strip() for name in features[dataset.label]["names"]]
+    except (ValueError, LookupError, TypeError, AttributeError):  # the metadata do not name the labels
+        return False
     if not types.is_integer(schema.field(dataset.label).type):
-        return None
-    own, wanted = named, [name.strip() for name in dataset.labels]
-    if len({name.casefold() for name in named}) == len(named):
-        own, wanted = ([name.casefold() for name in names] for names in (own, wanted))
-    if any(name in wanted and wanted.index(name) != number for number, name in enumerate(own)):
-        numbers = ", ".join(f"{number} {name}" for number, name in enumerate(named))
-        raise InputError(
-            f"{path}: column {dataset.label!r}: its numbers are {numbers} by the file's own names; write `labels` in "
-            "that order"
-        )
-    return named
+        return False
+    in_file, in_params = names, [name.strip() for name in dataset.labels]
+    if len({name.casefold() for name in names}) == len(names):
+        in_file, in_params = ([name.casefold() for name in listed] for listed in (in_file, in_params))
+    if any(name in in_params and in_params.index(name) != number for number, name in enumerate(in_file)):
+        numbers = ", ".join(f"{number} {name}" for number, name in enumerate(names))
+        problem = f"the file's own metadata name the labels {numbers}"
+        raise InputError(f"{path}: column {dataset.label!r}: {problem}; write `labels` in params.yaml in this order")
+    return True
 
 
-def numbers_of(table: pd.DataFrame, seen: dict[str, int]) -> pd.DataFrame:
-    """What is remembered of some rows: fault (an index into FAULTS or their number), seen, words, high and low.
+def row_records(table: pd.DataFrame, spellings: dict[str, int]) -> pd.DataFrame:
+    """Return the numbers that describe each row of a table: fault, spelling, words, high and low.
 
-    seen: grows by the labels that are new.
+    fault is an index into FAULTS, or their number for a sound row. spelling is the number of the label in `spellings`,
+    to which new labels are added.
     """
     text, label = table["text"], table["label"]
     is_text = text.map(lambda value: isinstance(value, str)).astype(bool)
     texts = text.where(is_text, "")
-    names = label.astype(str).str.strip().where(label.notna(), "")
-    faults = [text.isna(), ~is_text, texts.map(blank).astype(bool), names == ""]
+    labels = label.astype(str).str.strip().where(label.notna(), "")
+    faults = [text.isna(), ~is_text, texts.map(blank).astype(bool), labels == ""]  # in the order of FAULTS
     halves = np.frombuffer(b"".join(map(digest, texts)), dtype=np.uint64).reshape(-1, 2)
     return pd.DataFrame(
         {
             "fault": np.select(faults, range(len(FAULTS)), len(FAULTS)).astype(np.int8),
-            "seen": np.array([seen.setdefault(name, len(seen)) for name in names], dtype=np.int32),
+            "spelling": np.array([spellings.setdefault(name, len(spellings)) for name in labels], dtype=np.int32),
             "words": np.array([len(value.split()) for value in texts], dtype=np.int32),
             "high": halves[:, 0],
             "low": halves[:, 1],
@@ -138,36 +145,48 @@ def numbers_of(table: pd.DataFrame, seen: dict[str, int]) -> pd.DataFrame:
     )
 
 
+def refuse_first(path: Path, is_faulty: pd.Series, columns: list[str], problem: str, fix: str) -> None:
+    """Raise InputError for the first faulty row, if there is one. The index of `is_faulty` is the place in the file."""
+    if is_faulty.any():
+        place = f"{is_faulty.index.name} {is_faulty.idxmax()}, column {' and '.join(map(repr, columns))}"
+        raise InputError(f"{path}: {place}: {problem} (rows like this: {int(is_faulty.sum())}); {fix}")
+
+
 def normalize(text: str) -> str:
-    """The text by which duplicates are found: `"A  Film\n"` and `"a film"` are equal, and so are the two ways in which
-    Unicode writes a letter with an accent.
+    r"""Return the text by which duplicates are found.
+
+    `"A  Film\n"` and `"a film"` are equal, and so are the two ways in which Unicode writes a letter with an accent.
     """
     folded = unicodedata.normalize("NFD", text).casefold()
     return " ".join(unicodedata.normalize("NFC", folded).split())
 
 
 def digest(text: str) -> bytes:
-    """16 bytes that are equal for equal texts, and for no others: 128 bits leave no room for chance."""
+    """Return 16 bytes that are equal for duplicates and differ for other texts: 128 bits leave no room for chance."""
     return hashlib.blake2b(normalize(text).encode(), digest_size=16).digest()
 
 
-def understood(values: Iterable[str], labels: list[str], are_numbers: bool = False) -> tuple[pd.Series, np.ndarray]:
-    """(the different labels of a file as they are meant, their numbers or -1).
+def label_numbers(spellings: list[str], labels: list[str], are_numbers: bool = False) -> np.ndarray:
+    """Return the number of each label of a file, -1 for an unknown label.
 
-    They are names, or else numbers, whatever type the file gave them: 1, "1" or 1.0. are_numbers: they are no names,
-    even if they look like some.
+    A file has names in all rows or numbers in all rows, whatever their type: 1, "1" or 1.0. If it has only true and
+    false, they may be names or stand for 1 and 0.
+
+    Args:
+        spellings: The different labels, as the file writes them.
+        labels: The names of the labels in the order of their numbers.
+        are_numbers: Whether the labels of the file are numbers, even if they look like names.
     """
-    words = pd.Series(list(values), dtype=str)
-    if (lower := words.str.lower()).isin(("false", "true")).all():  # as one program or another writes them
+    words = pd.Series(spellings, dtype=str)
+    if (lower := words.str.lower()).isin(("false", "true")).all():  # programs write them in upper or lower case
         names = {name.lower(): name for name in labels}
         words = lower.map({"false": names.get("false", "0"), "true": names.get("true", "1")})
-    by_name = words.isin(labels) & (not are_numbers)
-    words = words.str.replace(r"^(-?\d+)\.0$", r"\1", regex=True).where(~by_name, words)
-    by_name = words.isin(labels).any() and not are_numbers
-    known = labels if by_name else [str(number) for number in range(len(labels))]
-    return words, pd.Index(known).get_indexer(words)
+    is_name = words.isin(labels) & (not are_numbers)
+    words = words.str.replace(r"^(-?\d+)\.0$", r"\1", regex=True).where(~is_name, words)
+    has_names = words.isin(labels).any() and not are_numbers
+    return pd.Index(labels if has_names else [str(number) for number in range(len(labels))]).get_indexer(words)
 
 
 def are_labels(*values: str, names: list[str]) -> bool:
-    """Whether these values of a column are all understood as labels, side by side."""
-    return bool((understood(values, names)[1] >= 0).all())
+    """Return whether all these values, as those of one file, are labels."""
+    return bool((label_numbers(list(values), names) >= 0).all())

@@ -1,9 +1,11 @@
-"""Labels put right by hand, by a table in data/local/ with the columns hash and label.
+"""Correct labels by hand, with a table in data/local/ that has the columns hash and label.
 
-A hash is what hexadecimal() makes of a text; it stands in data/doubtful_labels.csv beside each doubtful one. The label
-is one of the data set's names, or `drop` to leave the text out. Only what is trained on is corrected: which texts
-validation and test hold, and their labels, stay as they were.
+A hash is what `hexadecimal` returns for a text; data/doubtful_labels.csv has the hash of each doubtful text. A label is
+a name of the data set, or `drop` to leave the text out. Corrections change train alone: the texts and the labels of
+validation and test stay as they are.
 """
+
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,70 +13,90 @@ import pandas as pd
 from classifier.dataset.checking import digest
 from classifier.dataset.tables import read_rows
 from classifier.errors import InputError
-from classifier.files.places import LOCAL
+from classifier.files.places import DOUBTFUL, LOCAL
 from classifier.params.catalogue import Dataset
 
 DROP = "drop"
 
 
 def hexadecimal(text: str) -> str:
-    """32 digits, equal for texts that are duplicates of each other."""
+    """Return the hash of a text: 32 hexadecimal digits, equal for duplicates."""
     return digest(text).hex()
 
 
-def read_corrections(rows: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
-    """What is corrected, by number of the row: columns new, the label's number or -1 to drop the text, and correction,
-    a number for each, since duplicates of a text have one in common.
+def read_corrections(train: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
+    """Return the corrections of the source's train split, indexed by the number of the row.
 
-    rows: what read_split returned for the source's train split. Raises InputError, with its place, for a hash that none
-    of them has or that came before, and for a label that the data set has not.
+    The column new is the number of the new label, or -1 to drop the text. The column correction is the number of the
+    correction: duplicates of a text share one.
+
+    Args:
+        train: The rows of the train split, as `read_split` returns them.
+        dataset: The data set's entry, whose `corrections` names the table.
+
+    Raises:
+        InputError: The table is faulty, or a hash is of no text in train.
     """
     path = LOCAL / dataset.corrections
-    if DROP in dataset.labels:
-        raise InputError(f"{path}: the data set has a label {DROP!r} of its own; rename it in `labels`")
-    numbers = {DROP: -1} | {name: number for number, name in enumerate(dataset.labels)}
-    wanted: dict[bytes, int] = {}
+    new_labels = read_new_labels(path, dataset.labels)
+    halves = np.frombuffer(b"".join(new_labels), dtype=np.uint64).reshape(-1, 2)
+    table = pd.DataFrame({"high": halves[:, 0], "low": halves[:, 1], "new": list(new_labels.values())})
+    table["correction"] = range(len(table))
+    candidates = train[train["low"].isin(table["low"])].reset_index(names="row")  # few, which makes the merge cheap
+    matches = candidates.merge(table, on=["high", "low"])
+    if unmatched := table.index.difference(matches["correction"]).tolist():
+        name = min(list(new_labels)[number] for number in unmatched).hex()
+        raise InputError(f"{path}: no text of train has the hash {name}; remove its row or copy the hash again")
+    return matches.set_index("row")[["new", "correction"]]
+
+
+def read_new_labels(path: Path, labels: list[str]) -> dict[bytes, int]:
+    """Return digest -> number of the new label, -1 to drop the text.
+
+    Raises:
+        InputError: A column is missing, or a row has an unknown label, a malformed hash or one that came before.
+    """
+    if DROP in labels:
+        raise InputError(f"{path}: {DROP!r} is a label of the data set, but drops a text here; rename it in `labels`")
+    numbers = {DROP: -1} | {name: number for number, name in enumerate(labels)}
+    new_labels: dict[bytes, int] = {}
     for table in read_rows(path):
         if missing := {"hash", "label"} - set(table.columns):
-            raise InputError(f"{path}: no column {min(missing)!r}; hash and label are needed")
+            raise InputError(f"{path}: no column {min(missing)!r}; add it: the columns are hash and label")
         for place, name, label in zip(table.index, table["hash"], table["label"], strict=True):
             where = f"{path}: {table.index.name} {place}"
             if not isinstance(label, str) or label not in numbers:
                 raise InputError(f"{where}: unknown label {label!r:.40}; use {', '.join(numbers)}")
-            if (key := digits(name, where)) in wanted:
-                raise InputError(f"{where}: the hash {name} stands there twice; remove one")
-            wanted[key] = numbers[label]
-    keys = np.frombuffer(b"".join(wanted), dtype=np.uint64).reshape(-1, 2)
-    table = pd.DataFrame({"high": keys[:, 0], "low": keys[:, 1], "new": list(wanted.values())})
-    table["correction"] = range(len(table))
-    found = rows[rows["low"].isin(table["low"])].reset_index(names="row").merge(table, on=["high", "low"])
-    if unknown := set(wanted) - {digest_of(high, low) for high, low in zip(found["high"], found["low"], strict=True)}:
-        raise InputError(f"{path}: no text of train has the hash {min(unknown).hex()}; remove its row")
-    return found.set_index("row")[["new", "correction"]]
+            if (key := parse_hash(name, where)) in new_labels:
+                raise InputError(f"{where}: the hash {name} occurs twice; remove one of its rows")
+            new_labels[key] = numbers[label]
+    return new_labels
 
 
-def digits(name: object, where: str) -> bytes:
+def parse_hash(name: object, where: str) -> bytes:
+    """Return the digest that a hash stands for. Raises InputError, with the place, for a malformed hash."""
     try:
         key = bytes.fromhex(name)
     except (TypeError, ValueError):
         key = b""
     if len(key) != 16:
-        raise InputError(f"{where}: hash {name!r:.40}: 32 hexadecimal digits are needed")
+        raise InputError(f"{where}: {name!r:.40} is not 32 hexadecimal digits; copy the hash from {DOUBTFUL}")
     return key
 
 
-def digest_of(high: int, low: int) -> bytes:
-    return np.array([high, low], dtype=np.uint64).tobytes()
-
-
 def correct(train: pd.DataFrame, corrections: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
-    """(the chosen train rows as the corrections want them, counts of what was done)."""
-    own = corrections[corrections.index.isin(train.index)]
-    dropped, relabelled = own.index[own["new"] < 0], own["new"][own["new"] >= 0]
+    """Return (the corrected rows, counts of the changes).
+
+    Args:
+        train: The rows chosen for train.
+        corrections: The corrections of the source's train split, as `read_corrections` returns them.
+    """
+    applied = corrections[corrections.index.isin(train.index)]
+    dropped, relabelled = applied.index[applied["new"] < 0], applied["new"][applied["new"] >= 0]
     changed = int((train["label"][relabelled.index] != relabelled).sum())
     train = train.assign(label=relabelled.reindex(train.index).fillna(train["label"]).astype(int)).drop(dropped)
     return train, {
         "labels_corrected": changed,
         "texts_dropped_by_hand": len(dropped),
-        "corrections_of_texts_not_in_train": corrections["correction"].nunique() - len(own),
+        "corrections_of_texts_not_in_train": corrections["correction"].nunique() - len(applied),
     }

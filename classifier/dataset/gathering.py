@@ -1,8 +1,9 @@
-"""The chosen rows' texts, fetched from the source in its order and written in the splits'."""
+"""Read the texts of the chosen rows from the source, in its order, and write them in the order of the splits."""
 
 import json
 import tempfile
-from collections.abc import Callable
+from array import array
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,83 +11,102 @@ import numpy as np
 import pandas as pd
 
 from classifier.dataset.checking import selected_rows
+from classifier.dataset.selection import Source
 from classifier.files.formats import metadata_bytes
 from classifier.files.places import RAW
 from classifier.files.writing import replaced
 from classifier.params.catalogue import Dataset
 
-CHUNK = 10_000  # rows at most that are held at a time while a split is written: a row group of its file
-CHUNK_BYTES = 2**26  # of their texts, about
+# The largest row group of a split's file. A row group is in memory while it is written.
+ROWS_PER_GROUP = 10_000
+BYTES_PER_GROUP = 2**26  # of texts, if they have the split's mean length
 
 
-def write_splits(
-    files: dict[str, list[Path]], splits: dict[str, pd.DataFrame], dataset: Dataset, check_unchanged: Callable
-) -> None:
-    """data/raw/{train,validation,test}.parquet: text, label, and in_train where the split has it.
+class TextSpool:
+    """Texts in a file, fetched by number. Memory grows by 8 bytes a text, for its end in the file."""
 
-    files: of each of the source's splits, as read_split read them; splits: what choose returns. check_unchanged: raises
-    if the source is no longer what it was then; called before its texts are used, and at the end.
-    The texts wait on the disk in a file without a name, which no end of this process, however sudden, leaves behind.
+    def __init__(self, file: BinaryIO):
+        self.file = file
+        self.ends = array("q", [0])  # where each text ends, in bytes; a 0 for the beginning of the first
+
+    def append(self, text: str) -> None:
+        self.ends.append(self.ends[-1] + self.file.write(text.encode()))
+
+    def get(self, number: int) -> str:
+        # The pages of a memory map would count as memory of this process.
+        self.file.seek(self.ends[number])
+        return self.file.read(self.ends[number + 1] - self.ends[number]).decode()
+
+
+def write_splits(source: Source, splits: dict[str, pd.DataFrame], dataset: Dataset) -> None:
+    """Write data/raw/{train,validation,test}.parquet with the columns text, label and, if the split has it, in_train.
+
+    The texts wait in a temporary file without a name, which vanishes with this process, however suddenly it ends.
+
+    Args:
+        source: The source, whose files are read again.
+        splits: The chosen rows of each split, as `choose` returns them.
+        dataset: The data set's entry.
+
+    Raises:
+        InputError: A file has changed since the source was read.
     """
     with replaced(RAW) as folder:
-        for source, paths in files.items():
-            own = {name: split for name, split in splits.items() if (name if name in files else "train") == source}
-            chosen = np.unique(np.concatenate([split.index for split in own.values()]))
+        for origin, paths in source.files.items():
+            # A split that the source lacks was held out of train.
+            taken = {name: splits[name] for name in splits if (name if name in source.files else "train") == origin}
+            chosen = np.unique(np.concatenate([rows.index for rows in taken.values()]))
             with tempfile.TemporaryFile(dir=folder) as file:
+                spool = TextSpool(file)
                 try:
-                    ends = store_texts(paths, dataset, chosen, file)
-                finally:
-                    check_unchanged()
-                for name, split in own.items():
-                    places = np.searchsorted(chosen, split.index)
-                    write_split(folder / f"{name}.parquet", split, places, ends, file, dataset)
-        check_unchanged()
+                    for text in chosen_texts(paths, dataset, chosen):
+                        spool.append(text)
+                finally:  # a changed file may be the cause of an error above
+                    source.check_unchanged()
+                for name, rows in taken.items():
+                    numbers = np.searchsorted(chosen, rows.index)
+                    write_split(folder / f"{name}.parquet", rows, numbers, spool, dataset)
+        source.check_unchanged()
 
 
-def store_texts(paths: list[Path], dataset: Dataset, chosen: np.ndarray, file: BinaryIO) -> np.ndarray:
-    """Write the chosen rows' texts one after the other; returns where each ends, in bytes, after a 0 for the first.
-
-    chosen: row numbers, sorted.
-    """
-    lengths, start = [np.zeros(1, dtype=np.int64)], 0
+def chosen_texts(paths: list[Path], dataset: Dataset, chosen: np.ndarray) -> Iterator[str]:
+    """Yield the texts of some rows of the files. chosen: the numbers of the rows, sorted."""
+    start = 0
     for table in (table for path in paths for table in selected_rows(path, dataset)):
         first, last = np.searchsorted(chosen, (start, start + len(table)))
-        texts = [str(text).encode() for text in table["text"].iloc[chosen[first:last] - start]]
-        file.write(b"".join(texts))
-        lengths.append(np.array(list(map(len, texts)), dtype=np.int64))
+        yield from map(str, table["text"].iloc[chosen[first:last] - start])
         start += len(table)
-    return np.cumsum(np.concatenate(lengths))
 
 
-def write_split(
-    path: Path, split: pd.DataFrame, places: np.ndarray, ends: np.ndarray, file: BinaryIO, dataset: Dataset
-) -> None:
-    """One split as Parquet; its metadata have the data set's name, its labels, and what the texts were read from.
+def write_split(path: Path, rows: pd.DataFrame, numbers: np.ndarray, spool: TextSpool, dataset: Dataset) -> None:
+    """Write one split as Parquet, with the data set's name, labels, text columns and separator as metadata.
 
-    places: of the rows' texts among those stored; ends: as store_texts returns them.
+    Args:
+        path: The file to write.
+        rows: The label of each row and, in test, whether the text is in train as well (in_train).
+        numbers: The number of each row's text in the spool.
+        spool: The texts.
+        dataset: The data set's entry.
     """
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 
-    def text_at(place: int) -> bytes:
-        file.seek(ends[place])  # mapped into memory, what was read would count as this process's
-        return file.read(ends[place + 1] - ends[place])
-
     types = {"text": pa.large_string(), "label": pa.int64(), "in_train": pa.bool_()}
-    columns = [name for name in types if name == "text" or name in split]
-    read = {name: getattr(dataset, name) for name in ("name", "labels", "separator")} | {"columns": dataset.text}
-    metadata = metadata_bytes(read | {"huggingface": features(columns, dataset.labels)})
+    columns = [name for name in types if name == "text" or name in rows]
+    entry = {name: getattr(dataset, name) for name in ("name", "labels", "separator")} | {"columns": dataset.text}
+    metadata = metadata_bytes(entry | {"huggingface": features(columns, dataset.labels)})
     schema = pa.schema({name: types[name] for name in columns}, metadata)
-    rows = min(CHUNK, 1 + CHUNK_BYTES // int(np.diff(ends)[places].mean()))
+    mean_bytes = int(np.diff(spool.ends)[numbers].mean())
+    group_rows = min(ROWS_PER_GROUP, 1 + BYTES_PER_GROUP // mean_bytes)
     with ParquetWriter(path, schema) as writer:
-        for start in range(0, len(split), rows):
-            texts = pa.array(map(text_at, places[start : start + rows]), types["text"])
-            others = split.iloc[start : start + rows]
-            writer.write_table(pa.table([texts, *(others[name] for name in columns[1:])], schema=schema))
+        for start in range(0, len(rows), group_rows):
+            group = slice(start, start + group_rows)
+            texts = pa.array(map(spool.get, numbers[group]), types["text"])
+            writer.write_table(pa.table([texts, *(rows[name].iloc[group] for name in columns[1:])], schema=schema))
 
 
 def features(columns: list[str], labels: list[str]) -> dict:
-    """What `datasets.load_dataset("parquet", data_files=...)` reads the label names from."""
+    """Return the metadata from which `datasets.load_dataset("parquet", ...)` takes the names of the labels."""
     from datasets import ClassLabel, Features, Value
 
     types = {"text": Value("string"), "label": ClassLabel(names=labels), "in_train": Value("bool")}

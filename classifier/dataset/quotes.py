@@ -1,4 +1,4 @@
-"""Find a stray quote in a .csv, which makes one text of all rows up to the next quote."""
+"""Find a stray quote in a .csv file. Without an error, all rows up to the next quote would become one text."""
 
 import csv
 import re
@@ -9,37 +9,42 @@ import pandas as pd
 
 from classifier.errors import InputError
 
-END = re.compile(r"\r\n|\r|\n")  # of a line
+LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 def refuse_swallowed_rows(path: Path, table: pd.DataFrame, column: str, is_label: Callable[[str], bool]) -> None:
-    """Raises InputError, with the line, for a quoted field that holds whole rows of the table.
+    """Raise InputError, with the line, for a quoted field that holds whole rows of the table.
 
-    table: of read_rows, of a .csv; column: of the labels; is_label: whether a value of that column is one.
+    Args:
+        path: The .csv file.
+        table: Some of its rows, as `read_rows` returns them.
+        column: The column of the labels.
+        is_label: Whether a value of that column is a label.
     """
-    at = list(table.columns).index(column)
-    several = table.apply(lambda values: values.str.contains(END)).any(axis=1)
-    for line, fields in zip(table.index[several], table[several].itertuples(index=False), strict=True):
-        for place in range(len(fields)):
-            rows = rows_within(fields, place)
-            if rows and all(len(row) == len(fields) and is_label(row[at].strip()) for row in rows):
-                line += sum(len(END.findall(before)) for before in fields[:place])
+    label_position = list(table.columns).index(column)
+    has_lines = table.apply(lambda values: values.str.contains(LINE_END)).any(axis=1)
+    for line, fields in zip(table.index[has_lines], table[has_lines].itertuples(index=False), strict=True):
+        for position in range(len(fields)):
+            rows = rows_within(fields, position)
+            if rows and all(len(row) == len(fields) and is_label(row[label_position].strip()) for row in rows):
+                line += sum(len(LINE_END.findall(field)) for field in fields[:position])
                 raise InputError(
-                    f"{path}: line {line}: a quoted field that begins here holds {len(rows)} rows of the table; remove "
-                    "the stray quote, or double it; if the field is meant so, save the table as .jsonl"
+                    f"{path}: line {line}: the quoted field that begins here holds {len(rows)} whole rows of the "
+                    "table; remove the stray quote or double it, or save the table as .jsonl if the field is right"
                 )
 
 
-def rows_within(fields: Sequence[str], place: int) -> list[list[str]]:
-    """The rows that one field would be if its quotes were not there: its lines, the first with the fields before it,
-    the last with those after it. None of a field of one line.
+def rows_within(fields: Sequence[str], position: int) -> list[list[str]]:
+    """Return the rows that one field of a row would be without its quotes; none if the field has a single line.
+
+    The first line continues the fields before it, and the fields after it continue the last line.
 
     >>> rows_within(["good,1\\nbad,0\\nfine", "1"], 0)
     [['good', '1'], ['bad', '0'], ['fine', '1']]
     """
-    lines = END.split(fields[place])
+    lines = LINE_END.split(fields[position])
     if len(lines) == 1:
         return []
-    lines = [lines[0], *filter(None, lines[1:-1]), lines[-1]]  # blank ones are no rows
+    lines = [lines[0], *filter(None, lines[1:-1]), lines[-1]]  # a blank line is no row
     first, *between, last = (next(csv.reader([line])) or [""] for line in lines)
-    return [[*fields[:place], *first], *between, [*last, *fields[place + 1 :]]]
+    return [[*fields[:position], *first], *between, [*last, *fields[position + 1 :]]]

@@ -1,4 +1,7 @@
-"""Which rows go into which split. Rows are tables without texts; their index is their number in the source's split."""
+"""Choose which rows go into which split.
+
+A split is a table without texts, whose index is the number of each row in the source's split.
+"""
 
 import math
 from collections.abc import Sequence
@@ -12,8 +15,9 @@ from classifier.errors import InputError
 from classifier.params.catalogue import Dataset
 
 
-def text_numbers(splits: dict[str, pd.DataFrame]) -> dict[str, pd.Series]:
-    """A number for each row's text, equal for equal texts of all splits."""
+def number_texts(splits: dict[str, pd.DataFrame]) -> dict[str, pd.Series]:
+    """Return a number for each row's text, equal for duplicates in all splits."""
+    # Viewed as values of 16 bytes, both halves of a digest are compared at once.
     halves = np.concatenate([split[["high", "low"]].to_numpy() for split in splits.values()])
     _, numbers = np.unique(np.ascontiguousarray(halves).view("V16")[:, 0], return_inverse=True)
     ends = np.cumsum([len(split) for split in splits.values()])
@@ -21,125 +25,163 @@ def text_numbers(splits: dict[str, pd.DataFrame]) -> dict[str, pd.Series]:
 
 
 def conflicting_texts(splits: dict[str, pd.DataFrame], texts: dict[str, pd.Series]) -> np.ndarray:
-    """The numbers of the texts that stand in the splits with several labels. texts: what text_numbers returns."""
+    """Return the numbers of the texts that have several labels in the splits. texts: see `number_texts`."""
     labels = np.concatenate([split["label"] for split in splits.values()])
     numbers = np.concatenate([texts[name] for name in splits])
-    first = np.zeros(numbers.max() + 1, dtype=labels.dtype)
-    first[numbers[::-1]] = labels[::-1]
-    return np.unique(numbers[labels != first[numbers]])
+    first_labels = np.zeros(numbers.max() + 1, dtype=labels.dtype)
+    first_labels[numbers[::-1]] = labels[::-1]  # the first row of a text is assigned last
+    return np.unique(numbers[labels != first_labels[numbers]])
 
 
 def without_overlaps(
     splits: dict[str, pd.DataFrame], conflicts: Literal["first", "drop"] = "first", settled: Sequence[int] = ()
 ) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
-    """(the source's splits without duplicates and shared texts, counts of what was dropped).
+    """Drop duplicates, and texts that are in another split as well.
 
-    test stays as it was published. A text of validation must not stand in test, one of train in neither.
-    splits: what read_split returns; what comes back has the columns label and words, and of test in_train.
-    conflicts: of the rows of a text with several labels keep the first, or drop all; but not those of train that are
-    settled, numbers of rows whose label is corrected by hand.
+    test stays as it was published. A text of validation must not be in test, and a text of train in neither.
+
+    Args:
+        splits: The source's splits, as `read_split` returns them.
+        conflicts: For a text with several labels, keep its first row or drop all its rows in train and validation.
+        settled: The numbers of train rows whose label is corrected by hand, which "drop" does not drop.
+
+    Returns:
+        The splits with the columns label and words, and in test in_train (whether the text is in train as well); and
+        the counts of the rows that were dropped.
     """
-    texts = text_numbers(splits)
+    texts = number_texts(splits)
     conflicting = conflicting_texts(splits, texts)
     kept, counts = {}, {"official_test": "test" in splits, "conflicting_texts": len(conflicting)}
     if "test" in splits:
         counts["conflicting_texts_in_test"] = int(np.isin(conflicting, texts["test"]).sum())
+        kept["test"] = splits["test"][["label", "words"]].assign(in_train=texts["test"].isin(texts["train"]))
     counts |= {"conflicting_rows_dropped": 0} if conflicts == "drop" else {}
     counts["duplicates_dropped"] = 0
-    if "test" in splits:
-        kept["test"] = splits["test"][["label", "words"]].assign(in_train=texts["test"].isin(texts["train"]))
     for name in ("validation", "train"):
         if name not in splits:
             continue
-        shared = pd.Series(False, index=splits[name].index)
+        dropped = pd.Series(False, index=splits[name].index)
         for other in kept:
             in_other = texts[name].isin(texts[other])
             counts[f"{name}_texts_in_{other}_dropped"] = int(in_other.sum())
-            shared |= in_other
+            dropped |= in_other
         if conflicts == "drop":
-            several = texts[name].isin(conflicting) & ~shared
+            in_conflict = texts[name].isin(conflicting) & ~dropped
             if name == "train":
-                several &= ~several.index.isin(settled)
-            counts["conflicting_rows_dropped"] += int(several.sum())
-            shared |= several
-        duplicated = texts[name].duplicated() & ~shared
+                in_conflict &= ~in_conflict.index.isin(settled)
+            counts["conflicting_rows_dropped"] += int(in_conflict.sum())
+            dropped |= in_conflict
+        duplicated = texts[name].duplicated() & ~dropped
         counts["duplicates_dropped"] += int(duplicated.sum())
-        kept[name] = splits[name].loc[~shared & ~duplicated, ["label", "words"]]
+        kept[name] = splits[name].loc[~dropped & ~duplicated, ["label", "words"]]
     if "test" in splits:
         counts["test_texts_in_train"] = int(kept["test"]["in_train"].sum())
-        counts["test_available"] = len(kept["test"])  # of which test may be a sample
+        counts["test_available"] = len(kept["test"])  # test may be a sample of them
     return kept, counts
 
 
-def check_every_label(labels: pd.Series, dataset: Dataset, path: Path, needed: int, beside: str = "") -> None:
-    """Raises InputError if a label has fewer rows than there are splits to be made of them. beside: more to say."""
+def check_every_label(labels: pd.Series, dataset: Dataset, path: Path, needed: int, note: str = "") -> None:
+    """Raise InputError if a label has fewer rows than needed.
+
+    Args:
+        labels: The labels of the rows.
+        dataset: The data set's entry.
+        path: The file of the rows, for the message.
+        needed: The number of rows that each label needs: one for each split that is made of the rows.
+        note: An addition to the message.
+    """
     counts = labels.value_counts()
     for number, name in enumerate(dataset.labels):
         if (count := counts.get(number, 0)) < needed:
-            raise InputError(
-                f"{path}: column {dataset.label!r}: {count} different texts, apart from those in other splits, have "
-                f"the label {name!r}, and {needed} are needed{beside}; add rows"
-            )
+            problem = f"the label {name!r} has {count} different texts that are in no other split, but needs {needed}"
+            raise InputError(f"{path}: column {dataset.label!r}: {problem}{note}; add rows with this label")
 
 
-def choose(given: dict[str, pd.DataFrame], dataset: Dataset, seed: int) -> dict[str, pd.DataFrame]:
-    """The rows of train, validation and test, in the order in which they are written.
+def choose(source_splits: dict[str, pd.DataFrame], dataset: Dataset, seed: int) -> dict[str, pd.DataFrame]:
+    """Return the rows of train, validation and test, in the order in which they are written.
 
-    given: the source's splits, of which train is there; a split that is not is held out of train, of validation as many
-    rows as validation_rows() says if its size is not set. Raises InputError for sizes that do not fit.
+    A split that the source lacks is held out of train: first test, then validation.
+
+    Args:
+        source_splits: The source's splits, as `without_overlaps` returns them; train is one of them.
+        dataset: The data set's entry, with the size of each split.
+        seed: The seed of the random samples.
+
+    Raises:
+        InputError: The sizes do not fit the source, or a split has no row with one of the labels.
     """
-    rest, splits = given["train"], {}
+    rest, splits = source_splits["train"], {}
     names = ("test", "validation", "train")
-    sizes = {name: rows_of(getattr(dataset, name), len(given.get(name, rest))) for name in names}
+    sizes = {name: size_in_rows(getattr(dataset, name), len(source_splits.get(name, rest))) for name in names}
     for name, size in sizes.items():
-        whole = given.get(name, given["train"])
-        if size is None and name == "validation" and name not in given:
-            rows = len(rest) if sizes["train"] is None else sizes["train"] * 5 // 4  # of which validation is a fifth
-            size = validation_rows(rows, len(dataset.labels))
-            if sizes["train"] is not None:  # it is set, and goes first
-                size = max(1, min(size, len(rest) - sizes["train"]))
-        if name == "train" and rest.empty:
-            raise InputError("params.yaml: no rows are left for train; lower test or validation")
-        if name == "train" or name not in given:
-            splits[name], rest = stratified_sample(rest, size, seed, name)
-        else:
+        setting = f"params.yaml: datasets.{dataset.name}.{name}"
+        if name in source_splits and name != "train":
             as_published = name == "test" and size is None
-            splits[name] = whole if as_published else stratified_sample(whole, size, seed, name)[0]
+            rows = source_splits[name]
+            splits[name] = rows if as_published else stratified_sample(rows, size, seed, setting)[0]
+            continue
+        if name == "validation" and size is None:
+            size = default_validation_size(len(rest), sizes["train"], len(dataset.labels))
+        if name == "train" and rest.empty:
+            raise InputError(f"{setting}: no rows are left for train; lower test or validation")
+        splits[name], rest = stratified_sample(rest, size, seed, setting)
     for name, split in splits.items():
         if missing := set(range(len(dataset.labels))) - set(split["label"].unique()):
-            label = dataset.labels[min(missing)]
-            raise InputError(
-                f"params.yaml: {name}: none of its {len(split):,} rows has the label {label!r}; give {name} more rows"
-            )
+            problem = f"none of its {len(split):,} rows has the label {dataset.labels[min(missing)]!r}"
+            raise InputError(f"params.yaml: datasets.{dataset.name}.{name}: {problem}; give {name} more rows")
     return {name: splits[name] for name in ("train", "validation", "test")}
 
 
-def rows_of(size: int | float | None, whole: int) -> int | None:
-    """A split's size in rows, which may be given as a share of the whole."""
+def size_in_rows(size: int | float | None, available: int) -> int | None:
+    """Return a split's size in rows, which may be a share (below 1) of the available rows; None takes all rows."""
     if size is None or size >= 1:
         return size
-    return math.floor(size * whole + 1e-6)  # down, so that shares of 1 in all fit
+    return math.floor(size * available + 1e-6)  # rounded down, so that shares with the sum 1 fit
 
 
-def validation_rows(rows: int, labels: int) -> int:
-    """How many of so many rows with so many different labels are for validation: a fifth, at least 20 and at most
-    1,000, but not more than half; and at least one row for each label.
+def default_validation_size(available: int, train_size: int | None, labels: int) -> int:
+    """Return the number of validation rows that are held out if the data set's entry sets none.
+
+    Args:
+        available: The number of rows for train and validation.
+        train_size: The number of train rows, or None. If it is set, validation is a fifth of both together, and takes
+            none of the train rows.
+        labels: The number of labels.
+    """
+    if train_size is None:
+        return validation_size(available, labels)
+    return max(1, min(validation_size(train_size * 5 // 4, labels), available - train_size))
+
+
+def validation_size(rows: int, labels: int) -> int:
+    """Return how many of the rows for train and validation are for validation.
+
+    A fifth of the rows, at least 20 and at most 1,000 rows, but not more than half; and at least a row for each label.
     """
     return max(min(max(20, rows // 5), 1000, rows // 2), labels)
 
 
-def stratified_sample(frame: pd.DataFrame, size: int | None, seed: int, what: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """A stratified random sample of `size` rows (all if None), shuffled, and the rest."""
+def stratified_sample(rows: pd.DataFrame, size: int | None, seed: int, setting: str) -> list[pd.DataFrame]:
+    """Return a random sample, shuffled, in which the labels have the shares that they have in all rows; and the rest.
+
+    Args:
+        rows: The rows to draw from.
+        size: The number of rows to draw; None draws all.
+        seed: The seed of the draw.
+        setting: The place of the size in params.yaml, for messages.
+
+    Raises:
+        InputError: The sample is larger than the rows, or too small to have each label.
+    """
     from sklearn.model_selection import train_test_split
 
-    size = len(frame) if size is None else size
-    if size > len(frame):
-        raise InputError(f"params.yaml: {what} of {size} rows asked for, but only {len(frame)} are left; lower it")
-    if len(frame) - size < frame["label"].nunique():  # a rest that cannot hold each label: any rows
-        part = frame.sample(size, random_state=seed)
-        return part, frame.drop(part.index)
+    size = len(rows) if size is None else size
+    if size > len(rows):
+        raise InputError(f"{setting}: {size} rows are asked for, but only {len(rows)} are left; lower it")
+    if len(rows) - size < rows["label"].nunique():  # the rest cannot have each label, so the sample is not stratified
+        sample = rows.sample(size, random_state=seed)
+        return [sample, rows.drop(sample.index)]
     try:
-        part, rest = train_test_split(frame, train_size=size, random_state=seed, stratify=frame["label"])
+        return train_test_split(rows, train_size=size, random_state=seed, stratify=rows["label"])
     except ValueError as error:
-        raise InputError(f"params.yaml: {what} of {size} rows: {error}; change the size") from None
-    return part, rest
+        raise InputError(f"{setting}: a sample of {size} cannot have each label: {error}; change the size") from None

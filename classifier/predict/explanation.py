@@ -83,7 +83,8 @@ def explain_label(model, tokenizer, text: str) -> Explanation:
 
     if blank(text):
         raise InputError("a blank text has no label and no words that decided it")
-    windows, words, word_numbers = encode_words(text, tokenizer, **model.config.tokenize)
+    encoded = encode_words(text, tokenizer, **model.config.tokenize)
+    windows, words, word_numbers = encoded.windows, encoded.words, encoded.word_numbers
     scores = logits(model.requires_grad_(False), [np.array(ids) for ids in windows]).mean(axis=0)
     probabilities = softmax(scores.astype(np.float64))
     label = int(probabilities.argmax())

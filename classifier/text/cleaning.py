@@ -1,9 +1,9 @@
-"""HTML tags in texts, and texts that show nothing. Encoder and baseline clean alike."""
+"""Clean texts of HTML tags, and recognize blank texts. The encoder and the baseline read the same cleaned texts."""
 
 import re
 import unicodedata
 
-# HTML's elements, obsolete ones among them.
+# All elements of HTML, including obsolete elements.
 ELEMENTS = """
 a abbr acronym address applet area article aside audio b base basefont bdi bdo bgsound big blink blockquote body br
 button canvas caption center cite code col colgroup data datalist dd del details dfn dialog dir div dl dt em embed
@@ -13,19 +13,20 @@ noscript object ol optgroup option output p param picture plaintext pre progress
 search section select slot small source span strike strong style sub summary sup svg table tbody td template
 textarea tfoot th thead time title tr track tt u ul var video wbr xmp
 """
-# <br />, </i>, <A HREF="x">; but not "<3", "x<y, but z>w", <user>, <url>, List<String> or Set<Object>.
+# A tag of HTML, such as <br />, </i> or <A HREF="x">. Words to a reader do not match: "<3", "x<y, but z>w", <user>,
+# <url>, List<String>, Set<Object>.
 MARKUP = re.compile(
     rf"""(?i)<(?!/?(?-i:[A-Z][a-z]))/?(?:{"|".join(ELEMENTS.split())})(?:\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'=<>`]+))*\s*/?>"""
 )
 
 
 def blank(text: str) -> bool:
-    """Whether a text shows nothing: without HTML tags it is white space, control and format characters alone.
+    """Return whether a text shows nothing: no more than HTML tags, white space, control and format characters.
 
     >>> [blank(text) for text in ("", "<br />", "\\u200b", "!", "<3")]
     [True, True, True, False, False]
     """
-    if text.lstrip()[:1].isalnum():  # of nearly all texts, without a search for tags
+    if text.lstrip()[:1].isalnum():  # holds for nearly all texts and saves the search for tags
         return False
     shown = (c for c in MARKUP.sub("", text) if not c.isspace() and unicodedata.category(c) not in ("Cc", "Cf"))
     return next(shown, None) is None
@@ -41,5 +42,5 @@ def is_encodable(text: str) -> bool:
 
 
 def cleaned(texts: list[str], strip_markup: bool) -> list[str]:
-    """The texts, with a space for each HTML tag if `strip_markup`."""
+    """Return the texts with a space in place of each HTML tag; unchanged if `strip_markup` is False."""
     return [MARKUP.sub(" ", text) for text in texts] if strip_markup else texts

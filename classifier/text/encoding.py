@@ -1,22 +1,44 @@
-"""A text as token ids: cleaned, tokenized, and the middle of a long one cut out."""
+"""Encode texts as token ids: clean a text, tokenize it, and cut a long text to one or several windows."""
 
 import bisect
 import itertools
 import re
+from dataclasses import dataclass
 from typing import Literal
 
 from classifier.text.cleaning import cleaned
 
 Truncation = Literal["head", "tail", "head+tail"]
-CHARACTERS = 4_000_000  # to tokenize at once; of each the tokenizer needs some 33 bytes
+Windows = list[list[int]]  # the windows of one text, each a list of token ids
+CHARACTERS_PER_CALL = 4_000_000  # of the tokenizer, which needs about 33 bytes of memory for each
+
+
+@dataclass(frozen=True)
+class WordEncoding:
+    """One text as token ids, with the word that each token belongs to.
+
+    Attributes:
+        words: The words of the cleaned text, in their order. A word is what stands between white space.
+        windows: The windows of the text, as `encode` returns them.
+        word_numbers: For each window, the index in `words` of each token's word; -1 for a token without a word.
+    """
+
+    words: list[str]
+    windows: Windows
+    word_numbers: list[list[int]]
 
 
 def truncate(ids: list[int], max_length: int, truncation: Truncation, prefix: int, suffix: int) -> list[int]:
-    """Cut the middle (head+tail), the end (head) or the beginning (tail) out of one text's token ids.
+    """Return the token ids of one text, cut to `max_length`; the special tokens stay.
 
-    ids: with `prefix` special tokens before and `suffix` after the text; these stay. head+tail keeps a quarter
-    of the room for the beginning and the rest for the end, the proportion of Sun et al. 2019, "How to
-    Fine-Tune BERT for Text Classification?", where it did best on IMDb.
+    Args:
+        ids: The token ids, special tokens included.
+        max_length: The number of ids to return at most.
+        truncation: The part of the text to keep. "head" keeps the beginning and "tail" the end. "head+tail" keeps a
+            quarter of the ids from the beginning and the rest from the end. In this proportion head+tail did best on
+            IMDb in Sun et al. 2019, "How to Fine-Tune BERT for Text Classification?".
+        prefix: The number of special tokens before the text.
+        suffix: The number of special tokens after the text.
 
     >>> truncate([101, 1, 2, 3, 4, 5, 6, 102], 6, "head+tail", 1, 1)
     [101, 1, 4, 5, 6, 102]
@@ -28,56 +50,69 @@ def truncate(ids: list[int], max_length: int, truncation: Truncation, prefix: in
     return ids[:head] + ids[len(ids) - (max_length - head) :]
 
 
-def windows_of(
-    ids: list[int], windows: int, max_length: int, truncation: Truncation, prefix: int, suffix: int
-) -> list[list[int]]:
-    """The parts of one text whose scores are averaged: as many of max_length as fit beside each other, at most
-    `windows`, from its beginning to its end at equal distances; of a text in which fewer than two fit, what truncate
-    leaves.
+def cut_windows(
+    ids: list[int], max_windows: int, max_length: int, truncation: Truncation, prefix: int, suffix: int
+) -> Windows:
+    """Return the windows of one text, whose scores are averaged.
 
-    >>> windows_of([101, 1, 2, 3, 4, 5, 6, 7, 102], 2, 5, "head", 1, 1)
+    As many windows of `max_length` as fit into the text side by side are returned, at most `max_windows`. They lie at
+    equal distances from the beginning of the text to its end. If fewer than two fit, the truncated text is the only
+    window. The other arguments are those of `truncate`.
+
+    >>> cut_windows([101, 1, 2, 3, 4, 5, 6, 7, 102], 2, 5, "head", 1, 1)
     [[101, 1, 2, 3, 102], [101, 5, 6, 7, 102]]
     """
     room, body = max_length - prefix - suffix, len(ids) - prefix - suffix
-    if (count := min(windows, body // room)) < 2:
+    if (count := min(max_windows, body // room)) < 2:
         return [truncate(ids, max_length, truncation, prefix, suffix)]
     starts = [prefix + round(number * (body - room) / (count - 1)) for number in range(count)]
     return [ids[:prefix] + ids[start : start + room] + ids[len(ids) - suffix :] for start in starts]
 
 
-def special_tokens(tokenizer) -> tuple[int, int]:
-    """How many stand before and after each text."""
+def count_special_tokens(tokenizer) -> tuple[int, int]:
+    """Return how many special tokens the tokenizer puts before and after a text."""
     mask = tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
     return mask.index(0), mask[::-1].index(0)
 
 
 def special_ids(tokenizer) -> set[int]:
-    """The ids that stand for no text. Of a text that has no others a network would make an answer all the same."""
+    """Return the ids of the special tokens, except the token for unknown words.
+
+    A text with no other ids has nothing to read, but the network would give it a label all the same.
+    """
     return {*tokenizer.all_special_ids} - {tokenizer.unk_token_id}
 
 
-def encode(texts: list[str], tokenizer, max_length: int, truncation: Truncation, strip_markup: bool, windows: int = 1):
-    """Token ids of each text: a list of its windows, one if not told otherwise, each a list of ints of at most
-    max_length.
+def encode(
+    texts: list[str], tokenizer, max_length: int, truncation: Truncation, strip_markup: bool, windows: int = 1
+) -> list[Windows]:
+    """Return the windows of each text: at most `windows` lists of at most `max_length` token ids.
+
+    The settings are those of the section `tokenize` of params.yaml.
     """
-    texts, special, encoded = cleaned(texts, strip_markup), special_tokens(tokenizer), []
+    texts, counts, encoded = cleaned(texts, strip_markup), count_special_tokens(tokenizer), []
     ends = itertools.accumulate(map(len, texts))
-    for _, part in itertools.groupby(zip(ends, texts, strict=True), key=lambda pair: pair[0] // CHARACTERS):
-        found = tokenizer([text for _, text in part], add_special_tokens=True, truncation=False, verbose=False)
-        encoded += [windows_of(ids, windows, max_length, truncation, *special) for ids in found["input_ids"]]
+    for _, group in itertools.groupby(zip(ends, texts, strict=True), key=lambda pair: pair[0] // CHARACTERS_PER_CALL):
+        tokenized = tokenizer([text for _, text in group], add_special_tokens=True, truncation=False, verbose=False)
+        encoded += [cut_windows(ids, windows, max_length, truncation, *counts) for ids in tokenized["input_ids"]]
     return encoded
 
 
-def encode_words(text: str, tokenizer, max_length: int, truncation: Truncation, strip_markup: bool, windows: int = 1):
-    """(windows of one text, as encode makes them; its words; and for each window the number of each token's
-    word, -1 for a special token).
-    """
+def encode_words(
+    text: str, tokenizer, max_length: int, truncation: Truncation, strip_markup: bool, windows: int = 1
+) -> WordEncoding:
+    """Return one text's windows, as `encode` makes them, with the word of each token."""
     (text,) = cleaned([text], strip_markup)
-    encoded = tokenizer(text, return_offsets_mapping=True, truncation=False, verbose=False)
+    tokenized = tokenizer(text, return_offsets_mapping=True, truncation=False, verbose=False)
     words = list(re.finditer(r"\S+", text))
     ends = [word.end() for word in words]
-    owners = [bisect.bisect_left(ends, end) if end > start else -1 for start, end in encoded["offset_mapping"]]
-    owners = [-1 if owner == len(words) else owner for owner in owners]  # white space at the end, where it is a token
-    kept = windows_of(list(range(len(owners))), windows, max_length, truncation, *special_tokens(tokenizer))
-    ids, owned = ([[values[i] for i in places] for places in kept] for values in (encoded["input_ids"], owners))
-    return ids, [word[0] for word in words], owned
+    numbers = [bisect.bisect_left(ends, end) if end > start else -1 for start, end in tokenized["offset_mapping"]]
+    numbers = [-1 if number == len(words) else number for number in numbers]  # white space at the end may be a token
+    positions = list(range(len(numbers)))
+    kept = cut_windows(positions, windows, max_length, truncation, *count_special_tokens(tokenizer))
+
+    def at_kept_positions(values: list[int]) -> list[list[int]]:
+        return [[values[position] for position in window] for window in kept]
+
+    ids = tokenized["input_ids"]
+    return WordEncoding([word[0] for word in words], at_kept_positions(ids), at_kept_positions(numbers))

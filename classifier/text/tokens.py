@@ -1,4 +1,4 @@
-"""The rows of a split as token ids, mapped into memory: what stage tokenize has written, and not a copy of it."""
+"""Open the token ids that the stage `tokenize` wrote. The files are mapped into memory, not read into it."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,52 +12,64 @@ from classifier.files.places import TOKENS
 
 @dataclass(frozen=True)
 class Tokens:
-    """`tokens[rows]` are the ids of some rows, (ids,) int64 arrays; only these are read from the disk."""
+    """The rows of one split. `tokens[rows]` reads the token ids of some rows, and nothing else, from the disk.
 
-    ids: Any  # a datasets.Dataset with the column input_ids, in numpy's format
-    lengths: np.ndarray  # (rows,) int32
-    row_labels: np.ndarray  # (rows,) int64
-    metadata: dict[str, Any]  # name, labels, columns and separator of the data set, and the settings of tokenize
-    texts: np.ndarray | None = None  # (rows,) the number of each row's text, rising; None: a row is a text
-    longest: int | None = None  # of longer rows the middle is left out
+    In train, a row is a text. In validation and test, a row is a window of a text.
+
+    Attributes:
+        ids: A datasets.Dataset with the column input_ids, in numpy's format.
+        lengths: (rows,) int32, the number of token ids of each row.
+        row_labels: (rows,) int64, the label of each row's text.
+        metadata: The name, labels, columns and separator of the data set, and the settings of the stage `tokenize`.
+        texts: (rows,) int64, the number of each row's text, in rising order; None if each row is a text.
+        longest: The length to which longer rows are cut in the middle; None to cut no row.
+    """
+
+    ids: Any
+    lengths: np.ndarray
+    row_labels: np.ndarray
+    metadata: dict[str, Any]
+    texts: np.ndarray | None = None
+    longest: int | None = None
 
     @property
     def labels(self) -> np.ndarray:
-        """(texts,) int64."""
+        """The label of each text, (texts,) int64."""
         return self.row_labels if self.texts is None else self.row_labels[np.unique(self.texts, return_index=True)[1]]
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def __getitem__(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Return the token ids of some rows, an int64 array for each."""
         sequences = list(self.ids[rows]["input_ids"])
         return sequences if self.longest is None else [without_middle(ids, self.longest) for ids in sequences]
 
     def shortened(self, longest: int) -> "Tokens":
-        """The same rows, of which none is longer than that."""
+        """Return the same rows, with the middle of rows longer than `longest` left out."""
         return replace(self, lengths=np.minimum(self.lengths, longest), longest=longest)
 
     def texts_within(self, tokens: float) -> int:
-        """How many texts, from the first one on, have no more than so many tokens together, in all their windows."""
+        """Return how many texts, counted from the first, have at most so many tokens in all their windows together."""
         rows = int(np.searchsorted(self.lengths.cumsum(dtype=np.int64), tokens, side="right"))
-        return len(self.labels) if rows == len(self) else rows if self.texts is None else int(self.texts[rows])
+        if rows == len(self):
+            return len(self.labels)
+        return rows if self.texts is None else int(self.texts[rows])
 
     def head(self, count: int | None) -> "Tokens":
-        """The rows of the first `count` texts, or all."""
+        """Return the rows of the first `count` texts, or all rows if `count` is None."""
         rows = count if count is None or self.texts is None else int(np.searchsorted(self.texts, count))
         if rows is None or rows >= len(self):
             return self
-        return replace(
-            self,
-            ids=self.ids.select(range(rows)),
-            lengths=self.lengths[:rows],
-            row_labels=self.row_labels[:rows],
-            texts=None if self.texts is None else self.texts[:rows],
-        )
+        texts = None if self.texts is None else self.texts[:rows]
+        lengths, row_labels = self.lengths[:rows], self.row_labels[:rows]
+        return replace(self, ids=self.ids.select(range(rows)), lengths=lengths, row_labels=row_labels, texts=texts)
 
 
 def without_middle(ids: np.ndarray, longest: int) -> np.ndarray:
-    """At most so many ids, special ones among them: a quarter from the beginning and the rest from the end.
+    """Return at most `longest` token ids, a quarter of them from the beginning and the rest from the end.
+
+    Special tokens count like others.
 
     >>> without_middle(np.array([101, 1, 2, 3, 4, 5, 6, 102]), 4)
     array([101,   5,   6, 102])
@@ -69,9 +81,12 @@ def without_middle(ids: np.ndarray, longest: int) -> np.ndarray:
 
 
 def open_tokens(split: str) -> Tokens:
-    """train, validation or test. Memory: 12 bytes a row, for its length and label, and 8 for its text's number.
+    """Open the rows of train, validation or test.
 
-    Raises InputError if the file is missing.
+    Memory grows by 12 bytes a row for its length and label, and in validation and test by 8 for the number of its text.
+
+    Raises:
+        InputError: The file is missing.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -80,7 +95,7 @@ def open_tokens(split: str) -> Tokens:
     path = TOKENS / f"{split}.arrow"
     if not path.is_file():
         raise InputError(f"{path}: not found; make it with `dvc repro tokenize` or `dvc checkout {TOKENS}`")
-    with pa.ipc.open_stream(pa.memory_map(str(path))) as stream:  # datasets keeps no metadata but its own
+    with pa.ipc.open_stream(pa.memory_map(str(path))) as stream:  # datasets drops metadata that are not its own
         metadata = metadata_of(stream.schema)
     rows = Dataset.from_file(str(path))
     return Tokens(

@@ -1,4 +1,4 @@
-"""The data stage's rows: which labels and texts are taken, and which are refused, with their place."""
+"""Which labels and texts are accepted, and which are refused, with their place in the file."""
 
 import json
 import re
@@ -38,13 +38,13 @@ def test_text_in_several_columns(suffix):
     place = "row 5" if suffix == "parquet" else "line 5" if suffix == "jsonl" else "line 6"
     with pytest.raises(InputError, match=f"{place}, column 'title' and 'body': empty text"):
         read_split([path], dataset)
-    with pytest.raises(InputError, match="no column 'text'; it has 'title', 'body', 'label'"):
+    with pytest.raises(InputError, match=r"no column 'text'; set `text` .* of the file: 'title', 'body', 'label'"):
         read_split([path], local(text=["title", "text"]))
 
 
-def test_of_several_columns_one_without_text_is_refused():
+def test_a_value_that_is_no_text_in_one_of_several_columns_is_refused():
     path = write("a.jsonl", '{"title": "good", "body": 5, "label": 1}\n{"title": "bad", "body": ["a"], "label": 0}\n')
-    with pytest.raises(InputError, match=r"line 1, column 'title' and 'body': not a text; .*such rows: 2"):
+    with pytest.raises(InputError, match=r"line 1, column 'title' and 'body': not a text .*rows like this: 2"):
         read_split([path], local(text=["title", "body"]))
     path = write("a.jsonl", '{"title": "good", "body": "", "label": 1}\n{"label": 0}\n')
     with pytest.raises(InputError, match="line 2, column 'title' and 'body': no text"):
@@ -67,7 +67,7 @@ def test_names_that_look_like_numbers_are_names():
     path = write_csv("a.csv", [("poor", 1), ("fair", 2), ("fine", 3)])
     assert list(read_split([path], local(labels=["1", "2", "3"]))["label"]) == [0, 1, 2]
     path = write_csv("a.csv", [("poor", 0), ("fair", 1), ("fine", 2)])
-    with pytest.raises(InputError, match="line 2, column 'label': unknown label '0'; the labels are 1, 2, 3"):
+    with pytest.raises(InputError, match=r"line 2, column 'label': unknown label '0' .* use the names 1, 2, 3, or"):
         read_split([path], local(labels=["1", "2", "3"]))
 
 
@@ -78,13 +78,13 @@ def test_na_is_a_text_and_a_label():
     assert list(read_split([path], named)["label"]) == [0, 1, 0]
 
 
-def test_where_selects_and_rows_elsewhere_are_not_looked_at():
+def test_rows_that_where_leaves_out_are_not_checked():
     path = write_csv("a.csv", [("good", 1, "x"), ("", 7, "y"), ("bad", 0, "x")], ("text", "label", "kind"))
     wheel = {"wheel": "a==1", "file": "a.csv", "sha256": "0" * 64, "where": {"kind": "x"}}
     assert texts(path, local(source=wheel)) == ["good", "bad"]
     assert list(read_split([path], local(source=wheel))["label"]) == [1, 0]
     wheel["where"] = {"kind": "z"}
-    with pytest.raises(InputError, match=r"a.csv: no rows"):
+    with pytest.raises(InputError, match=r"a.csv: no rows with 'z' in column 'kind'; fix"):
         read_split([path], local(source=wheel))
 
 
@@ -106,10 +106,10 @@ def test_true_and_false_are_labels(labels):
         ("a.csv", 'text,label\ngood,1\n\u200b \ufeff,0\n', "line 3, column 'text': empty text"),
         ("a.jsonl", '{"text": "\\u2060", "label": 1}\n{"text": "bad", "label": 0}\n', "line 1, column 'text': empty"),
         ("a.csv", "text,label\ngood,1\nbad,\n", "line 3, column 'label': missing label"),
-        ("a.csv", "text,label\ngood,1\n\nbad,2\n", "line 4, column 'label': unknown label '2'; the labels are"),
+        ("a.csv", "text,label\ngood,1\n\nbad,2\n", "line 4, column 'label': unknown label '2' (rows like this: 1)"),
         ("a.csv", "text,label\ngood,positive\nbad,0\n", "line 3, column 'label': unknown label '0'"),
-        ("a.csv", "review,label\ngood,1\n", "no column 'text'; it has 'review', 'label'"),
-        ("a.csv", "text,label\n", "no rows"),
+        ("a.csv", "review,label\ngood,1\n", "no column 'text'; set `text` in params.yaml to a column of"),
+        ("a.csv", "text,label\n", "no rows; fix"),
         ("a.csv", "text,label\ngood,1\nfine,1\n", "column 'label': no row has the label 'negative'"),
         ("a.jsonl", '{"text": "good", "label": 1}\n{"text": null, "label": 0}\n', "line 2, column 'text': no text"),
         ("a.jsonl", '{"text": "good", "label": 1}\n{"label": 0}\n', "line 2, column 'text': no text"),
@@ -146,16 +146,16 @@ def test_bad_rows_are_refused(name, content, problem):
 )
 def test_quotes_that_swallow_rows_are_refused(lines, line):
     path = write("a.csv", lines.replace("|", "\n") + "\n")
-    with pytest.raises(InputError, match=f"^{path}: line {line}: a quoted field that begins here holds . rows of"):
+    with pytest.raises(InputError, match=f"^{path}: line {line}: the quoted field that begins here holds . whole rows"):
         read_split([path], local())
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_texts_of_several_lines_are_texts(end):
-    """With commas, numbers and words of the labels in them."""
+    """Even with commas, numbers and names of labels in them."""
     texts_ = ["one, two\nthree", "good\n\nbad, 2", "a, b, c\n1, d", "0\n1\n", "positive\nnegative", "x,\n,y", ",\n,"]
     texts_ += ["Look:\nAll in all, 1\nbut long", "Halves:\nArsenal, 1\nChelsea, 0", "one\x0btwo,1\x0bthree\nfour"]
-    texts_ += ["x, positive\ny, negative\nz"]  # names, where the column has numbers
+    texts_ += ["x, positive\ny, negative\nz"]  # names of labels, but the column has numbers
     rows = "".join(f'"{text}",{number % 2}\n' for number, text in enumerate(texts_))
     path = write("a.csv", f"text,label\n{rows}".replace("\n", end))
     assert texts(path, local()) == [text.replace("\n", end) for text in texts_]
@@ -165,7 +165,7 @@ def test_texts_of_several_lines_are_texts(end):
 
 
 def named_parquet(names: list[str], labels: list):
-    """A file whose metadata name its labels, as datasets writes them."""
+    """Write a file whose metadata name the labels, as datasets does."""
     LOCAL.mkdir(parents=True, exist_ok=True)
     features = Features({"text": Value("string"), "label": ClassLabel(names=names)})
     texts_ = [f"text {number}" for number in range(len(labels))]
@@ -178,7 +178,7 @@ def named_parquet(names: list[str], labels: list):
     [
         (["negative", "positive"], ["positive", "negative"]),
         (["Negative", "Positive"], ["positive", "negative"]),
-        (["neg", "neutral", "pos"], ["neutral", "negative", "positive"]),  # one name, in another place
+        (["neg", "neutral", "pos"], ["neutral", "negative", "positive"]),  # the only common name has another place
         (["a", "b", "c"], ["a", "c", "b"]),
         (["1", "0"], ["0", "1"]),
         (["0", "1", "10", "2"], ["0", "1", "2", "10"]),
@@ -187,19 +187,19 @@ def named_parquet(names: list[str], labels: list):
 def test_labels_in_another_order_than_the_files_own_are_refused(names, labels):
     path = named_parquet(names, list(range(len(names))))
     numbers = ", ".join(f"{number} {name}" for number, name in enumerate(names))
-    with pytest.raises(InputError, match=f"^{path}: column 'label': its numbers are {numbers} by the file's own names"):
+    with pytest.raises(InputError, match=f"^{path}: column 'label': the file's own metadata .* {numbers}; write"):
         read_split([path], local(labels=labels))
 
 
 @pytest.mark.parametrize(
     ("names", "labels"),
     [
-        (["neg", "pos"], ["negative", "positive"]),  # another name is none of another order
+        (["neg", "pos"], ["negative", "positive"]),  # new names are no other order
         (["negative", "positive"], ["negative", "positive"]),
         (["NEGATIVE", " positive"], ["negative", "positive"]),
         (["a", "b", "c"], ["a", "x", "c"]),
         (["POS", "pos"], ["POS", "pos"]),
-        (["0", "1", "10", "2"], ["0", "1", "10", "2"]),  # numbers of names that look like other numbers
+        (["0", "1", "10", "2"], ["0", "1", "10", "2"]),  # the names look like numbers
         (["1", "2", "3"], ["1", "2", "3"]),
         (["-1", "1"], ["-1", "1"]),
     ],
@@ -209,8 +209,8 @@ def test_labels_in_the_files_own_order_may_have_other_names(names, labels):
     assert list(read_split([path], local(labels=labels))["label"]) == list(range(len(names)))
 
 
-def test_names_in_a_column_have_no_order(tmp_path):
-    """pandas writes such a column as it is, whatever metadata of the file says."""
+def test_labels_that_are_names_have_no_order(tmp_path):
+    """The metadata name numbers, but the column has names. pandas writes such files."""
     path = named_parquet(["negative", "positive"], [0, 1])
     table = pq.read_table(path)
     table = table.set_column(1, "label", [["negative", "positive"]])
@@ -236,9 +236,9 @@ def test_bad_rows_of_parquet():
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-def test_what_is_said_of_a_file_holds_for_all_of_its_tables(suffix, monkeypatch):
-    """Labels are understood, and bad rows counted, over the whole file, of which one table holds two rows."""
-    monkeypatch.setattr(tables, "ROWS", 2)
+def test_labels_and_faults_of_a_file_in_several_tables(suffix, monkeypatch):
+    """Labels are mapped and faulty rows are counted over the whole file, here in tables of two rows."""
+    monkeypatch.setattr(tables, "ROWS_PER_TABLE", 2)
 
     def path_of(rows: list[tuple]):
         return write_frame(f"a.{suffix}", pd.DataFrame(rows, columns=["text", "label"]))
@@ -247,25 +247,25 @@ def test_what_is_said_of_a_file_holds_for_all_of_its_tables(suffix, monkeypatch)
     path = path_of([(f"text {n}", word) for n, word in enumerate(words)])
     assert list(read_split([path], local())["label"]) == [1, 0, 1, 1, 1]
     path = path_of([(f"text {n}", word) for n, word in enumerate([*words, "1"])])
-    with pytest.raises(InputError, match=r"column 'label': unknown label 'true'; .* \(such rows: 4\)$"):
+    with pytest.raises(InputError, match=r"column 'label': unknown label 'true' \(rows like this: 4\); use"):
         read_split([path], local(labels=["FALSE", "1"]))
     first = {"csv": "line 4", "jsonl": "line 3", "parquet": "row 3"}[suffix]
     names = ["1", "0", "bad", "0", "worse", "1", "bad"]
     path = path_of([(f"text {n}", name) for n, name in enumerate(names)])
-    with pytest.raises(InputError, match=f"{first}, column 'label': unknown label 'bad'; .*such rows: 3"):
+    with pytest.raises(InputError, match=f"{first}, column 'label': unknown label 'bad' .*rows like this: 3"):
         read_split([path], local())
     path = path_of([("good", "1"), ("bad", "0"), ("", "1"), ("fine", ""), (" ", "0"), ("good", "bad")])
-    with pytest.raises(InputError, match=f"{first}, column 'text': empty text; .*such rows: 2"):
+    with pytest.raises(InputError, match=f"{first}, column 'text': empty text, .*rows like this: 2"):
         read_split([path], local())
     path = path_of([("good", "1"), ("bad", "0"), ("fine", ""), ("good", "bad")])
-    with pytest.raises(InputError, match=f"{first}, column 'label': missing label; .*such rows: 1"):
+    with pytest.raises(InputError, match=f"{first}, column 'label': missing label .*rows like this: 1"):
         read_split([path], local())
 
 
-def test_keys_that_rows_of_json_leave_out(monkeypatch):
-    monkeypatch.setattr(tables, "ROWS", 1)
+def test_missing_keys_in_rows_of_json(monkeypatch):
+    monkeypatch.setattr(tables, "ROWS_PER_TABLE", 1)
     path = write("a.jsonl", '{"label": 1, "text": "good"}\n{"label": 0, "more": 1, "text": "bad"}\n{"label": 1}\n')
     with pytest.raises(InputError, match="line 3, column 'text': no text"):
         read_split([path], local())
-    with pytest.raises(InputError, match=r"no column 'body'; it has 'label', 'text', 'more'$"):
+    with pytest.raises(InputError, match=r"no column 'body'; set `text` .* file: 'label', 'text', 'more'$"):
         read_split([path], local(text="body"))

@@ -1,4 +1,4 @@
-"""Doubtful labels found, and labels put right by hand."""
+"""The list of doubtful labels, and labels corrected by hand."""
 
 import numpy as np
 import pandas as pd
@@ -30,21 +30,21 @@ def split(name: str) -> pd.DataFrame:
 
 
 def correct(rows: list[tuple[str, str]], seed: int = 1, **changes) -> dict:
-    """What data.json says after a run with the (hash, label) rows as corrections."""
+    """Run the stage `data` with (hash, label) rows as corrections, and return metrics/data.json."""
     write_csv("corrections.csv", rows, columns=("hash", "label"))
     run_data(dataset=local(corrections="corrections.csv", **changes), seed=seed)
     return read("metrics/data.json")
 
 
-def test_train_alone_is_corrected():
+def test_only_train_is_corrected():
     write_csv("a.csv", reviews(100))
     run_data(dataset=local(), seed=1)
     train, validation, test = split("train"), split("validation"), split("test")
     wrong, right, gone = train["text"][3], train["text"][4], train["text"][5]
     rows = [
         (hexadecimal(wrong), NAMES[1 - train["label"][3]]),
-        (hexadecimal(right), NAMES[train["label"][4]]),  # as it is already
-        (hexadecimal(gone.upper() + "\n"), "drop"),  # a duplicate of it
+        (hexadecimal(right), NAMES[train["label"][4]]),  # the label that it has already
+        (hexadecimal(gone.upper() + "\n"), "drop"),  # the hash of a duplicate
         (hexadecimal(test["text"][0]), "drop"),
         (hexadecimal(validation["text"][0]), NAMES[1 - validation["label"][0]]),
     ]
@@ -58,7 +58,7 @@ def test_train_alone_is_corrected():
     pd.testing.assert_frame_equal(split("train"), train.drop(5).reset_index(drop=True))
 
 
-def test_duplicates_are_corrected_as_the_one_that_is_kept():
+def test_a_correction_of_a_duplicate_applies_to_the_kept_row():
     rows = reviews(100)
     write_csv("a.csv", [*rows, *[(text, 1 - label) for text, label in rows[:50]]])
     run_data(dataset=local(), seed=1)
@@ -73,15 +73,15 @@ def test_duplicates_are_corrected_as_the_one_that_is_kept():
     [
         ("hash,label\n{0},postive\n", "line 2: unknown label 'postive'; use drop, negative, positive"),
         ("hash,label\n{0},\n", "line 2: unknown label ''"),
-        ("hash,label\n{0},drop\n{0},positive\n", "line 3: the hash {0} stands there twice"),
-        ("hash,label\nabc,drop\n", "line 2: hash 'abc': 32 hexadecimal digits are needed"),
-        ("hash,label\n,drop\n", "line 2: hash '': 32 hexadecimal digits are needed"),
-        ("hash,text\n{0},a\n", "no column 'label'; hash and label are needed"),
+        ("hash,label\n{0},drop\n{0},positive\n", "line 3: the hash {0} occurs twice"),
+        ("hash,label\nabc,drop\n", "line 2: 'abc' is not 32 hexadecimal digits; copy"),
+        ("hash,label\n,drop\n", "line 2: '' is not 32 hexadecimal digits; copy"),
+        ("hash,text\n{0},a\n", "no column 'label'; add it: the columns are hash and label"),
         ("hash,label\n{0},drop\n" + "0" * 32 + ",drop\n", f"no text of train has the hash {'0' * 32}; remove its row"),
         (None, "no such file"),
     ],
 )
-def test_what_cannot_be_applied_is_refused(content, problem):
+def test_faulty_corrections_are_refused(content, problem):
     write_csv("a.csv", rows := reviews(100))
     name = hexadecimal(rows[0][0])
     if content is not None:
@@ -95,7 +95,7 @@ def test_what_cannot_be_applied_is_refused(content, problem):
 
 def test_a_label_must_not_lose_all_its_texts():
     write_csv("a.csv", rows := reviews(100))
-    with pytest.raises(InputError, match=r"0 different texts, .*have the label 'negative'"):
+    with pytest.raises(InputError, match=r"the label 'negative' has 0 different texts"):
         correct([(hexadecimal(text), "drop") for text, label in rows if label == 0])
 
 
@@ -107,8 +107,8 @@ def test_an_empty_table_changes_nothing():
     pd.testing.assert_frame_equal(split("train"), train)
 
 
-def test_doubtful_labels_are_those_that_the_other_folds_deny():
-    """Against folds put together by hand."""
+def test_doubtful_labels_are_those_that_the_other_folds_do_not_predict():
+    """The folds are put together here by hand."""
     rows = pd.DataFrame(reviews(100), columns=["text", "label"])
     rows.loc[[7, 30], "label"] = 1 - rows["label"]
     for name in ("train", "validation", "test"):
@@ -119,18 +119,18 @@ def test_doubtful_labels_are_those_that_the_other_folds_deny():
     for fit, rest in StratifiedKFold(5).split(terms, rows["label"]):
         model = LogisticRegression(C=1.0).fit(terms[fit], rows["label"][fit])
         probability[rest] = model.predict_proba(terms[rest])[np.arange(len(rest)), rows["label"].to_numpy()[rest]]
-    found = pd.read_csv(DOUBTFUL)
+    doubtful = pd.read_csv(DOUBTFUL)
     expected = rows.assign(probability=probability)[probability < 0.5].sort_values("probability")
-    assert found["text"].tolist() == expected["text"].tolist()
-    assert found["probability"].tolist() == pytest.approx(expected["probability"].tolist(), abs=1e-3)
-    assert found["hash"].tolist() == [hexadecimal(text) for text in expected["text"]]
-    assert found["label"].tolist() == [NAMES[label] for label in expected["label"]]
-    assert found["others_say"].tolist() == [NAMES[1 - label] for label in expected["label"]]
-    assert set(found["text"][:2]) == set(rows["text"][[7, 30]])
-    assert read("metrics/baseline.json")["doubtful_labels"] == len(found)
+    assert doubtful["text"].tolist() == expected["text"].tolist()
+    assert doubtful["probability"].tolist() == pytest.approx(expected["probability"].tolist(), abs=1e-3)
+    assert doubtful["hash"].tolist() == [hexadecimal(text) for text in expected["text"]]
+    assert doubtful["label"].tolist() == [NAMES[label] for label in expected["label"]]
+    assert doubtful["others_say"].tolist() == [NAMES[1 - label] for label in expected["label"]]
+    assert set(doubtful["text"][:2]) == set(rows["text"][[7, 30]])
+    assert read("metrics/baseline.json")["doubtful_labels"] == len(doubtful)
 
 
-def test_of_a_label_with_few_texts_nothing_is_said():
+def test_labels_with_few_texts_are_not_listed():
     for rare, expected in ((4, set()), (5, {"rare"})):
         rows = pd.DataFrame(reviews(100), columns=["text", "label"])
         rows.loc[:1, "label"] = 1 - rows["label"]
@@ -138,10 +138,10 @@ def test_of_a_label_with_few_texts_nothing_is_said():
         for name in ("train", "validation", "test"):
             write_table(RAW / f"{name}.parquet", rows, labels=[*NAMES, "rare"])
         run_baseline(**BASELINE)
-        found = pd.read_csv(DOUBTFUL)
-        assert set(found["text"]) >= set(rows["text"][:2])
-        assert set(found["label"]) == {*NAMES} | expected
-        assert set(found["others_say"]) <= {*NAMES}
+        doubtful = pd.read_csv(DOUBTFUL)
+        assert set(doubtful["text"]) >= set(rows["text"][:2])
+        assert set(doubtful["label"]) == {*NAMES} | expected
+        assert set(doubtful["others_say"]) <= {*NAMES}
     only = rows[rows["label"] == 0].head(10)
     rows = pd.concat([only, rows[rows["label"] == 1].head(1)])
     for name in ("train", "validation", "test"):
@@ -150,7 +150,7 @@ def test_of_a_label_with_few_texts_nothing_is_said():
     assert pd.read_csv(DOUBTFUL).empty
 
 
-def test_a_text_with_a_lone_carriage_return_is_read_as_it_was_written():
+def test_a_lone_carriage_return_in_a_text_is_kept():
     rows = pd.DataFrame(reviews(100), columns=["text", "label"])
     rows.loc[0, "text"] = rows["text"][0].replace(" ", "\r", 2)
     rows.loc[0, "label"] = 1 - rows["label"][0]
@@ -162,21 +162,19 @@ def test_a_text_with_a_lone_carriage_return_is_read_as_it_was_written():
     assert (found["probability"] < 0.5).all()
 
 
-def test_a_label_that_is_none_is_refused():
+def test_unusable_labels_are_refused():
     write_csv("a.csv", rows := reviews(100))
     write("corrections.jsonl", f'{{"hash": "{hexadecimal(rows[0][0])}", "label": ["drop"]}}\n')
     with pytest.raises(InputError, match=r"line 1: unknown label \['drop'\]; use"):
         run_data(dataset=local(corrections="corrections.jsonl"), seed=1)
     write_csv("a.csv", [(text, ("drop", "keep")[label]) for text, label in rows])
     write_csv("corrections.csv", [], columns=("hash", "label"))
-    with pytest.raises(InputError, match="a label 'drop' of its own"):
+    with pytest.raises(InputError, match="'drop' is a label of the data set"):
         run_data(dataset=local(corrections="corrections.csv", labels=["drop", "keep"]), seed=1)
 
 
 def test_planted_errors_are_found_and_correcting_them_helps():
-    """One label in ten turned round, of reviews of which each word tells a little: data, baseline, and by its file data
-    and baseline again.
-    """
+    """Run data and baseline with one wrong label in ten, correct the listed ones, and run both again."""
     rng = np.random.default_rng(0)
     words, rows = [*NEGATIVE, *POSITIVE, *NEUTRAL], {}
     while len(rows) < 600:
@@ -192,16 +190,16 @@ def test_planted_errors_are_found_and_correcting_them_helps():
     planted = flipped & set(split("train")["text"])
 
     def accuracy() -> float:
-        """On the test texts, with the labels that they had before."""
+        """Return the baseline's accuracy on the test texts, with their labels from before the errors."""
         run_baseline(**BASELINE)
         predicted = pd.read_parquet("data/baseline.parquet")["predicted"]
         return (predicted == split("test")["text"].map(rows)).mean()
 
     before = accuracy()
-    found = pd.read_csv(DOUBTFUL)
-    first = found[: len(planted)]
-    assert first["text"].isin(planted).mean() > 0.5  # one in ten, if they were drawn
-    wrong = found[found["text"].isin(planted)]  # as a person would find, who reads them
+    doubtful = pd.read_csv(DOUBTFUL)
+    first = doubtful[: len(planted)]
+    assert first["text"].isin(planted).mean() > 0.5  # a random list would have one in ten
+    wrong = doubtful[doubtful["text"].isin(planted)]  # a reader would find them
     assert len(wrong) > 0.7 * len(planted)
     counts = correct(list(zip(wrong["hash"], wrong["others_say"], strict=True)), **sizes)
     assert counts["labels_corrected"] == len(wrong)

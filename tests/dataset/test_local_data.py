@@ -1,4 +1,4 @@
-"""data/local/: what `dvc add` tracks there, Git and DVC both see; what nothing tracks, Git ignores."""
+"""data/local/: Git has the .dvc files of what `dvc add` tracks, and ignores all other files of the user."""
 
 import shutil
 import subprocess
@@ -29,13 +29,14 @@ RECORDS = {f"{target}.dvc" for target in [*TARGETS, "imported.csv"]} | {".gitign
 
 
 def ignored(paths: list[str]) -> set[str]:
-    """Those that Git ignores. DVC ignores the same."""
-    given = "\0".join(paths)
+    """Return the paths that Git ignores, after checking that DVC ignores the same."""
     command = ["git", "check-ignore", "-z", "--stdin", "--no-index"]
-    by_git = set(filter(None, subprocess.run(command, input=given, capture_output=True, text=True).stdout.split("\0")))
+    output = subprocess.run(command, input="\0".join(paths), capture_output=True, text=True).stdout
+    by_git = set(filter(None, output.split("\0")))
     scm = Git(".")
     assert {path for path in paths if scm.is_ignored(path)} == by_git
-    assert not any(scm.is_ignored(f"{folder}/") for path in paths for folder in Path(path).parents)  # else not entered
+    # DVC does not enter an ignored folder.
+    assert not any(scm.is_ignored(f"{folder}/") for path in paths for folder in Path(path).parents)
     scm.close()
     return by_git
 
@@ -52,7 +53,7 @@ def test_git_and_dvc_ignore_the_same(project):
 
 
 def fill() -> None:
-    """The files and folders of TARGETS, and one that nothing tracks."""
+    """Write the files and folders of TARGETS, and two files that nothing tracks."""
     rows = [(text, ["bad", "good"][label]) for text, label in reviews(100)]
     for number, target in enumerate([*TARGETS, "raw.csv", "sub/raw/raw.csv"]):
         path = target if target.endswith(".csv") else f"{target}/a.csv"
@@ -62,20 +63,20 @@ def fill() -> None:
 
 
 def tracked_files() -> dict[str, bytes]:
-    """What stands in data/local/, without what nothing tracks."""
+    """Return the contents of the files in data/local/, except the files that nothing tracks."""
     files = sorted(path for path in LOCAL.rglob("*") if path.is_file() and "raw" not in str(path))
     return {str(path.relative_to(LOCAL)): path.read_bytes() for path in files}
 
 
 def forget() -> None:
-    """Remove what DVC has put there."""
+    """Remove the files that DVC tracks."""
     for name in [*TARGETS, "imported.csv"]:
         path = LOCAL / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def run_queue(name: str) -> None:
-    """Until the experiment of this name has run."""
+    """Run the queue until the experiment of this name has ended."""
     dvc("queue", "start")
     deadline = time.monotonic() + 300
     while not git("for-each-ref", f"refs/exps/*/*/{name}"):

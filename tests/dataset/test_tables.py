@@ -1,4 +1,4 @@
-"""What the readers of local files keep, and what they refuse."""
+"""Reading tables: what is kept as it is, and what is refused."""
 
 import re
 from pathlib import Path
@@ -32,12 +32,12 @@ def test_jsonl_keeps_texts_and_lines(tmp_path):
 def test_parquet_rows_are_counted_from_one(tmp_path):
     pd.DataFrame({"text": ["a", "b"], "label": [0, 1]}).set_index("text").to_parquet(tmp_path / "a.parquet")
     frame = pd.concat(read_rows(tmp_path / "a.parquet"))
-    assert frame.to_dict("list") == {"label": [0, 1], "text": ["a", "b"]}  # an index in pandas is a column like others
+    assert frame.to_dict("list") == {"label": [0, 1], "text": ["a", "b"]}  # pandas' index is a column
     assert list(frame.index) == [1, 2]
 
 
 def test_values_keep_their_types(tmp_path):
-    large = 2**60 + 1  # which no float has
+    large = 2**60 + 1  # no float has this value
     (tmp_path / "a.jsonl").write_text(f'{{"id": {large}, "stars": 1}}\n{{"stars": 1.5}}\n{{"stars": true}}\n')
     frame = pd.concat(read_rows(tmp_path / "a.jsonl"))
     assert list(map(repr, frame["stars"])) == ["1", "1.5", "True"]
@@ -46,21 +46,21 @@ def test_values_keep_their_types(tmp_path):
     assert list(pd.concat(read_rows(tmp_path / "a.parquet"))["id"]) == [large, pd.NA]
 
 
-def test_doubled_names_in_parquet(tmp_path):
+def test_repeated_names_in_parquet(tmp_path):
     pq.write_table(pa.table([["a"], ["b"]], ["text", "text"]), tmp_path / "a.parquet")
-    with pytest.raises(InputError, match=r"a.parquet: several columns 'text'; rename all but one"):
+    with pytest.raises(InputError, match=r"a.parquet: several columns are named 'text'; rename all but one$"):
         list(read_rows(tmp_path / "a.parquet"))
 
 
 def test_broken_utf8_in_parquet(tmp_path):
     texts = pa.array([b"good", b"b\xe9d"]).view(pa.string())
     pq.write_table(pa.table({"text": texts, "label": [1, 0]}), tmp_path / "a.parquet")
-    with pytest.raises(InputError, match=r"a.parquet: not a sound Parquet file: .*Invalid UTF8"):
+    with pytest.raises(InputError, match=r"a.parquet: not a valid Parquet file: .*Invalid UTF8"):
         list(read_rows(tmp_path / "a.parquet"))
     pq.write_table(pa.table({"text": ["good"], "zzzz": [1]}), tmp_path / "b.parquet", store_schema=False)
     content = (tmp_path / "b.parquet").read_bytes()
     (tmp_path / "b.parquet").write_bytes(content.replace(b"zzzz", b"\xff" * 4))
-    with pytest.raises(InputError, match=r"b.parquet: not a sound Parquet file: .*utf-8"):
+    with pytest.raises(InputError, match=r"b.parquet: not a valid Parquet file: .*utf-8"):
         list(read_rows(tmp_path / "b.parquet"))
 
 
@@ -68,25 +68,25 @@ def test_broken_utf8_in_parquet(tmp_path):
     ("name", "content", "problem"),
     [
         ("a.csv", b"text,label\ngood,1\nb\xe9d,0\n", "line 3, byte 2: not UTF-8"),
-        ("a.csv", b"text,label\ngood,1\nbad\n", "line 3: 1 fields where the header has 2"),
-        ("a.csv", b'text,label\n"two\nlines",1\nbad,0,0\n', "line 4: 3 fields where the header has 2"),
-        ("a.csv", b'text,label\n"good,1\nbad,0\n', "line 2: unexpected end of data"),
-        ("a.csv", b"", "line 1: a header with a different name for each column is needed"),
-        ("a.csv", b"text,text\na,b\n", "line 1: a header with a different name for each column is needed"),
+        ("a.csv", b"text,label\ngood,1\nbad\n", "line 3: 1 field(s), but 2 in the header; complete the row"),
+        ("a.csv", b'text,label\n"two\nlines",1\nbad,0,0\n', "line 4: 3 field(s), but 2 in the header"),
+        ("a.csv", b'text,label\n"good,1\nbad,0\n', "line 2: unexpected end of data; close each quote"),
+        ("a.csv", b"", "line 1: no header; write the names of the columns"),
+        ("a.csv", b"text,text\na,b\n", "line 1: several columns are named 'text'; rename all but one"),
         ("a.jsonl", b'{"text": "good"}\n{"text": "bad" 1}\n', "line 2, character 16: not JSON"),
         ("a.jsonl", b'{"text": "good"}\n["bad"]\n', "line 2: not a JSON object"),
-        ("a.jsonl", b'{"text": "good", "n": 1, "text": ""}\n', "line 1: the key 'text' stands there twice; remove one"),
-        ("a.jsonl", b'{"meta": {"n": 1, "n": 1}}\n', "line 1: the key 'n' stands there twice; remove one"),
+        ("a.jsonl", b'{"text": "good", "n": 1, "text": ""}\n', "line 1: the key 'text' occurs twice; remove one"),
+        ("a.jsonl", b'{"meta": {"n": 1, "n": 1}}\n', "line 1: the key 'n' occurs twice; remove one"),
         (
             "a.jsonl",
             b'{"text": "good"}\n{"text": ' + b"[" * 100_000,
-            "line 2: lists or objects in each other, too deep",
+            "line 2: lists or objects are nested too deeply; flatten them",
         ),
-        ("a.jsonl", b'{"text": "good"}\n{"n": ' + b"1" * 5000 + b"}\n", "line 2: Exceeds the limit"),
+        ("a.jsonl", b'{"text": "good"}\n{"n": ' + b"1" * 5000 + b"}\n", "has 5000 digits; write it as a string"),
         ("a.jsonl", b'{"text": "g\xff"}\n', "line 1, byte 12: not UTF-8"),
         ("a.jsonl", b'{"text": "\\ud83d\\ude00"}\n{"text": "\\uD83D"}\n', "line 2: half of a character"),
         ("a.parquet", b"text,label\n", "Parquet magic bytes not found"),
-        ("a.xlsx", b"", "cannot read .xlsx; use .csv, .jsonl, .parquet"),
+        ("a.xlsx", b"", "cannot read .xlsx files; save the table as .csv, .jsonl, .parquet"),
         ("missing.csv", None, "no such file; put it there"),
         ("test_tables.py/missing.csv", None, "no such file; put it there"),
     ],

@@ -90,7 +90,7 @@ def test_each_process_scores_its_share(finished, monkeypatch):
     assert np.array_equal(sum(shares), whole)
 
     path, parts = Path("rows.jsonl"), Parts(Path("parts"), Path("parts/key"))
-    path.write_text('{"text": "a good film"}\n' * (3 * tables.ROWS))
+    path.write_text('{"text": "a good film"}\n' * (3 * tables.ROWS_PER_TABLE))
     parts.begin()
     rows = examine(path, ["text"], ["negative", "positive"])
     scoring.score_missing_parts(scoring.Job(path), *rows, parts, Processes(1, 2))

@@ -74,21 +74,21 @@ def test_the_attributions_sum_to_what_they_explain(finished):
 def test_words_and_their_tokens_by_hand(finished):
     tokenizer = AutoTokenizer.from_pretrained("models/base")
     settings = {"windows": 1, "max_length": 24, "truncation": "head+tail", "strip_markup": True}
-    (ids,), words, (owners,) = encode_words("a great<br />film, loved  it!", tokenizer, **settings)
-    assert words == ["a", "great", "film,", "loved", "it!"]
-    assert tokenizer.convert_ids_to_tokens(ids) == [
+    encoded = encode_words("a great<br />film, loved  it!", tokenizer, **settings)
+    assert encoded.words == ["a", "great", "film,", "loved", "it!"]
+    assert tokenizer.convert_ids_to_tokens(encoded.windows[0]) == [
         *("[CLS]", "a", "great", "film", "[UNK]", "loved", "it", "[UNK]", "[SEP]")
     ]
-    assert owners == [-1, 0, 1, 2, 2, 3, 4, 4, -1]
+    assert encoded.word_numbers == [[-1, 0, 1, 2, 2, 3, 4, 4, -1]]
     for windows in (1, 3):
         for text in ("good " * 60 + "bad", "", "i loved it"):
             several = settings | {"windows": windows}
-            assert encode_words(text, tokenizer, **several)[0] == encode([text], tokenizer, **several)[0]
-    _, words, (owners,) = encode_words(" ".join(["good", "bad"] * 30), tokenizer, **settings)
-    assert len(words) == 60
-    assert owners == [-1, *range(5), *range(43, 60), -1]  # a quarter of the 22 tokens is from the beginning
-    _, _, owners = encode_words(" ".join(["good", "bad"] * 30), tokenizer, **settings | {"windows": 8})
-    assert owners == [[-1, *range(22), -1], [-1, *range(38, 60), -1]]  # two windows fit
+            assert encode_words(text, tokenizer, **several).windows == encode([text], tokenizer, **several)[0]
+    encoded = encode_words(" ".join(["good", "bad"] * 30), tokenizer, **settings)
+    assert len(encoded.words) == 60
+    assert encoded.word_numbers == [[-1, *range(5), *range(43, 60), -1]]  # a quarter of 22 from the beginning
+    encoded = encode_words(" ".join(["good", "bad"] * 30), tokenizer, **settings | {"windows": 8})
+    assert encoded.word_numbers == [[-1, *range(22), -1], [-1, *range(38, 60), -1]]  # two fit
 
 
 def test_words_that_are_not_read_have_no_attribution(finished):

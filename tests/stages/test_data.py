@@ -1,4 +1,4 @@
-"""The data stage: duplicates dropped, splits; and other data sets end to end, by params alone."""
+"""The stage `data`: duplicates and splits; and other data sets through the whole pipeline."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def test_normalize():
     assert [normalize(text) for text in ("A  Film\n", "a film")] == ["a film"] * 2
     assert [normalize(text) for text in ("STRASSE", "straße")] == ["strasse"] * 2
     assert [normalize(text) for text in ("Café", "Cafe\u0301", "CAFÉ", "CAFE\u0301")] == ["café"] * 4
-    for text in ("\u039c\u03b1\u0390\u03bf\u03c5", "\u1fb7"):  # whose capitals have other marks
+    for text in ("\u039c\u03b1\u0390\u03bf\u03c5", "\u1fb7"):  # their capitals have other marks
         assert normalize(text.upper()) == normalize(text)
 
 
@@ -54,11 +54,11 @@ def test_stratified_sample_keeps_the_balance_and_every_row():
     everything, nothing = stratified_sample(frame, None, 1, "train")
     assert sorted(everything["text"], key=int) == list(frame["text"])
     assert nothing.empty
-    with pytest.raises(InputError, match="test of 101 rows asked for, but only 100 are left"):
+    with pytest.raises(InputError, match="test: 101 rows are asked for, but only 100 are left"):
         stratified_sample(frame, 101, 1, "test")
 
 
-def test_hold_out():
+def test_splits_are_held_out_of_train():
     rows = reviews(100)
     write_csv("a.csv", [*rows, (rows[0][0].upper(), rows[0][1]), (f" {rows[1][0]}\n", rows[1][1])])
     run_data(dataset=local(), seed=1)
@@ -80,7 +80,7 @@ def test_hold_out():
 
 
 def test_texts_with_several_labels():
-    """They are counted, and one is kept, or none of them."""
+    """They are counted, and the first row is kept or none."""
     rows = reviews(100)
     other = [(text.upper(), 1 - label) for text, label in rows[:10]]
     write_csv("a.csv", [*rows, *other, *other[:3], rows[50], ("Cafe\u0301 film", 0), ("Caf\u00e9 film", 1)])
@@ -91,19 +91,19 @@ def test_texts_with_several_labels():
     assert "conflicting_rows_dropped" not in summary
     kept = pd.concat(splits().values())
     assert len(kept) == 101
-    assert dict(kept[["text", "label"]].to_numpy())["Cafe\u0301 film"] == 0  # the first
+    assert dict(kept[["text", "label"]].to_numpy())["Cafe\u0301 film"] == 0  # the first label
     write_csv("b.csv", [*rows[:20], *((text, 1 - label) for text, label in rows[:20])])
-    with pytest.raises(InputError, match=r"and 3 are needed \(20 texts have several labels\); add rows"):
+    with pytest.raises(InputError, match=r"but needs 3 \(20 texts have several labels\); add rows"):
         run_data(dataset=local(source={"train": "b.csv"}, conflicts="drop"), seed=1)
     run_data(dataset=local(conflicts="drop"), seed=1)
     summary = read("metrics/data.json")
     assert (summary["conflicting_texts"], summary["conflicting_rows_dropped"]) == (11, 25)
-    assert summary["duplicates_dropped"] == 1  # of rows[50]
+    assert summary["duplicates_dropped"] == 1  # a duplicate of rows[50]
     kept = pd.concat(splits().values())
     assert sorted(kept["text"]) == sorted(text for text, _ in rows[10:])
 
 
-def test_a_text_with_several_labels_that_is_settled_by_hand_stays():
+def test_a_text_with_several_labels_stays_if_it_is_corrected_by_hand():
     rows = reviews(60)
     write_csv("a.csv", [*rows, *((text, 1 - label) for text, label in rows[:10])])
     settled = "".join(f"{hexadecimal(text)},positive\n" for text, _ in rows[:4])
@@ -119,7 +119,7 @@ def test_a_text_with_several_labels_that_is_settled_by_hand_stays():
 
 
 def test_texts_with_several_labels_beside_an_official_test_split():
-    """The test split keeps its rows; a text of train that stands in it goes in any case."""
+    """The test split keeps its rows. A text of train that is also in test is dropped in any case."""
     rows = reviews(100)
     turned = [(text, 1 - label) for text, label in rows]
     write_csv("a.csv", [*rows[:80], turned[0], turned[90]])
@@ -137,7 +137,7 @@ def test_texts_with_several_labels_beside_an_official_test_split():
 
 def test_official_test_split():
     rows = reviews(100)
-    # In train: 80 texts, one of them twice, and one of the test texts twice. In test: 23 texts, two of train's.
+    # train has 80 texts, one of them twice, and a text of test twice. test has 23 texts, two of them from train.
     write_csv("a.csv", [*rows[:80], rows[5], (rows[2][0].upper(), rows[2][1])])
     write_csv("b.csv", [*rows[80:], rows[2], (rows[3][0].title(), rows[3][1]), rows[90]])
     both = {"train": "a.csv", "test": "b.csv"}
@@ -145,16 +145,16 @@ def test_official_test_split():
     parts = splits()
     summary = read("metrics/data.json")
     assert summary["official_test"] is True
-    assert summary["duplicates_dropped"] == 1  # of rows[5]
+    assert summary["duplicates_dropped"] == 1  # a duplicate of rows[5]
     assert summary["train_texts_in_test_dropped"] == 3  # rows[2] twice and rows[3]
     assert summary["test_texts_in_train"] == 2
     assert summary["test"] == summary["test_available"] == 23
-    assert len(parts["test"]) == 23  # never dropped from, its own duplicate neither
+    assert len(parts["test"]) == 23  # nothing is dropped from test, not even a duplicate
     assert set(parts["test"].loc[parts["test"]["in_train"], "text"]) == {rows[2][0], rows[3][0].title()}
     learned = pd.concat([parts["train"], parts["validation"]])
     assert len(learned) == 78
     assert not set(map(normalize, learned["text"])) & set(map(normalize, parts["test"]["text"]))
-    run_data(dataset=local(source=both, test=10), seed=1)  # a sample of the official split
+    run_data(dataset=local(source=both, test=10), seed=1)  # a sample of the source's test split
     assert len(read_table(RAW / "test.parquet")[0]) == 10
     summary = read("metrics/data.json")
     assert (summary["test"], summary["test_available"]) == (10, 23)
@@ -162,17 +162,18 @@ def test_official_test_split():
 
 
 def test_validation_and_test_splits_of_the_source():
-    """Of equal texts test keeps its own, validation those that test has not, train the rest."""
+    """A text in several splits stays in test, or else in validation."""
     rows = reviews(100)
     write_csv("a.csv", rows[:60])
-    write_csv("b.csv", [*rows[55:80], rows[79]])  # five of train's, one of them twice
-    write_csv("c.csv", [*rows[75:], rows[0]])  # five of validation's, one of train's
+    write_csv("b.csv", [*rows[55:80], rows[79]])  # five texts of train, and one text twice
+    write_csv("c.csv", [*rows[75:], rows[0]])  # five texts of validation and one of train
     source = {"train": "a.csv", "validation": "b.csv", "test": "c.csv"}
     run_data(dataset=local(source=source, validation=None, test=None), seed=1)
     parts, summary = splits(), read("metrics/data.json")
     assert set(parts["test"]["text"]) == {text for text, _ in [*rows[75:], rows[0]]}
     assert sorted(parts["validation"]["text"]) == sorted(text for text, _ in rows[55:75])
-    assert list(parts["validation"]["text"]) != [text for text, _ in rows[55:75]]  # train looks at the first ones
+    # Shuffled, since training validates on the first ones.
+    assert list(parts["validation"]["text"]) != [text for text, _ in rows[55:75]]
     assert set(parts["train"]["text"]) == {text for text, _ in rows[1:55]}
     assert summary["validation_texts_in_test_dropped"] == 6
     assert summary["train_texts_in_validation_dropped"] == 5
@@ -185,7 +186,7 @@ def test_validation_and_test_splits_of_the_source():
 
 
 def with_duplicates(rows: list[tuple]) -> pd.DataFrame:
-    """The rows, shuffled, and 40 of them again in other case and white space."""
+    """Return the rows, shuffled, with 40 of them repeated in other case and white space."""
     rng = random.Random(3)
     again = [(f" {text.upper()}  ", label) for text, label in rng.choices(rows, k=40)]
     mixed = [*rows, *again]
@@ -196,9 +197,9 @@ def with_duplicates(rows: list[tuple]) -> pd.DataFrame:
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 @pytest.mark.parametrize("official", [False, True])
 def test_the_splits_are_those_of_a_table_in_memory(suffix, official, monkeypatch):
-    """Read, stored and written a few rows at a time, and put together here with pandas alone."""
-    monkeypatch.setattr(tables, "ROWS", 7)
-    monkeypatch.setattr(gathering, "CHUNK", 50)
+    """The stage reads and writes a few rows at a time. Here, pandas makes the splits in memory."""
+    monkeypatch.setattr(tables, "ROWS_PER_TABLE", 7)
+    monkeypatch.setattr(gathering, "ROWS_PER_GROUP", 50)
     frames = {"train": with_duplicates(reviews(400))}
     if official:
         frames["test"] = pd.concat([with_duplicates(reviews(50, seed=9)), frames["train"][:30]], ignore_index=True)
@@ -227,7 +228,7 @@ def test_the_splits_are_those_of_a_table_in_memory(suffix, official, monkeypatch
 @pytest.mark.parametrize(
     ("moment", "change"),
     [
-        ("store_texts", lambda path, _: path.write_text("text,label\n")),  # fewer rows than were chosen
+        ("chosen_texts", lambda path, _: path.write_text("text,label\n")),  # fewer rows than were chosen
         ("write_split", lambda path, _: os.utime(path, (0, 0))),
         ("write_split", lambda _, corrections: os.utime(corrections, (0, 0))),
     ],
@@ -251,12 +252,12 @@ def test_a_file_that_changes_while_it_is_read_is_refused(monkeypatch, moment, ch
     "suffix", ["csv", *(pytest.param(name, marks=pytest.mark.scale) for name in ("jsonl", "parquet"))]
 )
 def test_memory_does_not_grow_with_the_texts(suffix):
-    """Six times the rows, of 2 kB: all are read and written."""
+    """Six times as many rows of 2 kB need no more memory. All are read and written."""
     code = """if True:
         import sys
         from local_data import local, run_data
         from classifier.dataset import gathering
-        gathering.CHUNK_BYTES = 2**22  # small files will do
+        gathering.BYTES_PER_GROUP = 2**22  # small files will do
         run_data(dataset=local(source={"train": sys.argv[1]}, validation=100, test=100), seed=1)
     """
     peaks = []
@@ -273,13 +274,13 @@ def test_memory_does_not_grow_with_the_texts(suffix):
 
 
 def test_a_size_may_be_a_share_of_the_source():
-    write_csv("a.csv", [*reviews(100), reviews(1)[0]])  # 100 different ones
+    write_csv("a.csv", [*reviews(100), reviews(1)[0]])  # 100 different texts
     run_data(dataset=local(train=0.5, validation=0.1, test=0.2), seed=1)
     assert {name: len(part) for name, part in splits().items()} == {"train": 50, "validation": 10, "test": 20}
     by_share = {name: part["text"].tolist() for name, part in splits().items()}
     run_data(dataset=local(train=50, validation=10, test=20), seed=1)
     assert {name: part["text"].tolist() for name, part in splits().items()} == by_share
-    for count in range(20, 30):  # whatever the rounding, what adds up to all fits
+    for count in range(20, 30):  # shares with the sum 1 fit, however they are rounded
         write_csv("a.csv", reviews(count))
         run_data(dataset=local(train=0.8, validation=0.1, test=0.1), seed=1)
 
@@ -290,7 +291,7 @@ def test_a_size_may_be_a_share_of_the_source():
         (300, None, 100, (160, 40, 100)),  # a fifth of 200
         (300, None, 0.8, (40, 20, 240)),  # at least 20
         (60, None, 0.5, (15, 15, 30)),  # but not more than half
-        (300, 80, 100, (80, 20, 100)),  # a fifth of what both have
+        (300, 80, 100, (80, 20, 100)),  # a fifth of train and validation together
         (300, 0.5, 50, (150, 37, 50)),
         (7000, None, 1000, (5000, 1000, 1000)),  # at most 1,000
     ],
@@ -310,7 +311,7 @@ def test_a_validation_split_without_a_size_is_a_fifth(rows, train, test, expecte
         ({"train": 0}, "greater than 0"),
     ],
 )
-def test_sizes_that_mean_nothing(changes, problem):
+def test_invalid_sizes(changes, problem):
     with pytest.raises(ValidationError, match=problem):
         local(**changes)
 
@@ -318,29 +319,29 @@ def test_sizes_that_mean_nothing(changes, problem):
 def test_a_label_needs_a_row_for_each_split():
     write_csv("a.csv", [*reviews(40), ("odd", "x"), ("Odd", "x"), ("strange", "x")])
     names = ["0", "1", "x"]
-    told = "a.csv: column 'label': 2 different texts, apart from those in other splits, have the label 'x', and 3 are"
-    with pytest.raises(InputError, match=re.escape(told)):
+    problem = "a.csv: column 'label': the label 'x' has 2 different texts that are in no other split, but needs 3; add"
+    with pytest.raises(InputError, match=re.escape(problem)):
         run_data(dataset=local(labels=names), seed=1)
     write_csv("b.csv", [("fine", 1), ("poor", 0), ("queer", "x")])
     run_data(dataset=local(labels=names, source={"train": "a.csv", "test": "b.csv"}, test=None, validation=0.5), seed=1)
     both = {"train": "a.csv", "validation": "b.csv", "test": "b.csv"}
-    with pytest.raises(InputError, match=re.escape("b.csv: column 'label': 0 different texts, apart from")):
+    with pytest.raises(InputError, match=re.escape("b.csv: column 'label': the label '0' has 0 different texts")):
         run_data(dataset=local(labels=names, source=both, test=None, validation=None), seed=1)
 
 
 @pytest.mark.parametrize(
     ("sizes", "problem"),
     [
-        ({"test": 101}, "test of 101 rows asked for, but only 100 are left; lower it"),
-        ({"validation": 90}, "validation of 90 rows asked for, but only 80 are left; lower it"),
-        ({"validation": 80}, "no rows are left for train; lower test or validation"),
-        ({"train": 61}, "train of 61 rows asked for, but only 60 are left; lower it"),
-        ({"validation": 1}, "validation of 1 rows: "),
+        ({"test": 101}, "test: 101 rows are asked for, but only 100 are left; lower it"),
+        ({"validation": 90}, "validation: 90 rows are asked for, but only 80 are left; lower it"),
+        ({"validation": 80}, "train: no rows are left for train; lower test or validation"),
+        ({"train": 61}, "train: 61 rows are asked for, but only 60 are left; lower it"),
+        ({"validation": 1}, "validation: a sample of 1 cannot have each label: "),
     ],
 )
 def test_sizes_that_do_not_fit(sizes, problem):
     write_csv("a.csv", reviews(100))
-    with pytest.raises(InputError, match=re.escape(f"params.yaml: {problem}")):
+    with pytest.raises(InputError, match=re.escape(problem)):
         run_data(dataset=local(**sizes), seed=1)
     assert not RAW.exists()
 
@@ -360,7 +361,7 @@ def test_sizes_that_do_not_fit(sizes, problem):
         ("x.csv", None, "value_error"),
     ],
 )
-def test_an_error_in_a_source_speaks_of_the_source_that_was_meant(source, key, problem):
+def test_an_error_in_a_source_is_about_the_kind_of_source_that_fits_best(source, key, problem):
     with pytest.raises(ValidationError) as error:
         local(source=source)
     (only,) = error.value.errors()
@@ -374,7 +375,7 @@ def test_other_data_sets_train_end_to_end(project, kind):
         entry = {"text": "body", "label": "stars", "labels": ["bad", "good"]}
     else:
         groups, rng = [POSITIVE, NEGATIVE, NEUTRAL[:5], NEUTRAL[5:10]], random.Random(0)
-        names = ["praise", "2", "NA", "True"]  # texts, whatever else a reader of CSV might take them for
+        names = ["praise", "2", "NA", "True"]  # a reader of CSV might take them for other types
         rows = [{"text": " ".join(rng.choices(groups[n % 4], k=8)), "label": names[n % 4]} for n in range(280)]
         write("a.jsonl", "".join(f"{json.dumps(row)}\n" for row in rows))
         entry = {"labels": names}
@@ -384,13 +385,13 @@ def test_other_data_sets_train_end_to_end(project, kind):
         **{
             "datasets.mine": entry,
             "dataset": "mine",
-            "train.learning_rate": 0.001,  # at a higher one, and at some seeds, the tiny random encoder learns little
+            "train.learning_rate": 0.001,  # at a higher rate, or with some seeds, the tiny random encoder learns little
             "train.seed": 1,
             "train.epochs": 12,
         },
     )
-    if kind == "csv":  # elsewhere, the files that Git does not know are missing
-        assert "by --queue or --temp, needs -C data/local/a.csv" in dvc("exp", "run", "--temp", "data", ok=False)
+    if kind == "csv":  # another folder lacks the files that Git does not track
+        assert "of its own, also needs -C data/local/a.csv" in dvc("exp", "run", "--temp", "data", ok=False)
         assert "Ran experiment" in dvc("exp", "run", "--temp", "-C", "data/local/a.csv", "data")
     dvc("add", f"data/local/a.{kind}")
     git("add", f"data/local/a.{kind}.dvc")  # not ignored

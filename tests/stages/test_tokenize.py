@@ -1,3 +1,5 @@
+"""The stage `tokenize`, and the cleaning and encoding of texts."""
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +15,7 @@ from classifier.model.build import check_length
 from classifier.model.forward import logits
 from classifier.model.loading import load_classifier
 from classifier.text.cleaning import blank, cleaned
-from classifier.text.encoding import encode, special_tokens, truncate, windows_of
+from classifier.text.encoding import count_special_tokens, cut_windows, encode, truncate
 from classifier.text.tokens import open_tokens
 from stages.tokenize import tokenize
 
@@ -34,7 +36,7 @@ def tokenizer(tmp_path_factory):
     [
         ("head", [101, 1, 2, 3, 4, 102]),
         ("tail", [101, 5, 6, 7, 8, 102]),
-        ("head+tail", [101, 1, 6, 7, 8, 102]),  # a quarter of the four places, then three quarters
+        ("head+tail", [101, 1, 6, 7, 8, 102]),  # one of the four places for the beginning, three for the end
     ],
 )
 def test_truncate_by_hand(truncation, expected):
@@ -54,31 +56,31 @@ def test_truncate_without_a_token_before_the_text():
     [("[CLS] $A [SEP]", (1, 1)), ("$A [SEP]", (0, 1)), ("$A [SEP] [CLS]", (0, 2)), ("$A", (0, 0))],
 )
 def test_special_tokens_of_a_template(tmp_path, template, expected):
-    """mBART, for one, has two after the text and none before."""
+    """mBART, for example, has two special tokens after the text and none before it."""
     from tokenizers.processors import TemplateProcessing
     from transformers import AutoTokenizer
 
     write_bert(tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
-    own = tokenizer.backend_tokenizer
-    special = [(name, own.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
-    own.post_processor = TemplateProcessing(single=template, special_tokens=special)
-    assert special_tokens(tokenizer) == expected
+    backend = tokenizer.backend_tokenizer
+    special = [(name, backend.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
+    backend.post_processor = TemplateProcessing(single=template, special_tokens=special)
+    assert count_special_tokens(tokenizer) == expected
 
 
 def test_windows_by_hand():
     ids = [101, *range(1, 11), 102]
-    assert windows_of(ids, 8, 5, "head", 1, 1) == [[101, 1, 2, 3, 102], [101, 5, 6, 7, 102], [101, 8, 9, 10, 102]]
-    assert windows_of(ids, 2, 5, "head", 1, 1) == [[101, 1, 2, 3, 102], [101, 8, 9, 10, 102]]
-    assert windows_of(ids, 1, 5, "tail", 1, 1) == [[101, 8, 9, 10, 102]]
-    assert windows_of(ids, 8, 8, "head+tail", 1, 1) == [[101, 1, 6, 7, 8, 9, 10, 102]]  # two of six do not fit
-    assert windows_of(ids, 8, 12, "head", 1, 1) == [ids]
-    assert windows_of([*ids[1:]], 8, 6, "head", 0, 1) == [[1, 2, 3, 4, 5, 102], [6, 7, 8, 9, 10, 102]]
-    assert windows_of(ids[:-1], 8, 6, "head", 1, 0) == [[101, 1, 2, 3, 4, 5], [101, 6, 7, 8, 9, 10]]
+    assert cut_windows(ids, 8, 5, "head", 1, 1) == [[101, 1, 2, 3, 102], [101, 5, 6, 7, 102], [101, 8, 9, 10, 102]]
+    assert cut_windows(ids, 2, 5, "head", 1, 1) == [[101, 1, 2, 3, 102], [101, 8, 9, 10, 102]]
+    assert cut_windows(ids, 1, 5, "tail", 1, 1) == [[101, 8, 9, 10, 102]]
+    assert cut_windows(ids, 8, 8, "head+tail", 1, 1) == [[101, 1, 6, 7, 8, 9, 10, 102]]  # two of six do not fit
+    assert cut_windows(ids, 8, 12, "head", 1, 1) == [ids]
+    assert cut_windows([*ids[1:]], 8, 6, "head", 0, 1) == [[1, 2, 3, 4, 5, 102], [6, 7, 8, 9, 10, 102]]
+    assert cut_windows(ids[:-1], 8, 6, "head", 1, 0) == [[101, 1, 2, 3, 4, 5], [101, 6, 7, 8, 9, 10]]
 
 
 def test_long_texts_are_scored_by_windows_and_trained_on_as_one(finished):
-    """Of a text as long as two, two windows, in validation and test; their order is that of the texts."""
+    """In validation and test, a text as long as two windows has two rows, in the order of the texts."""
     long = ["good " * 50, "a bad film", "fun " * 25, "dull " * 90]
     for name in ("train", "validation", "test"):
         rows = pd.DataFrame({"text": long, "label": [1, 0, 1, 0]})
@@ -88,7 +90,7 @@ def test_long_texts_are_scored_by_windows_and_trained_on_as_one(finished):
     assert open_tokens("train").texts is None
     for name in ("validation", "test"):
         tokens = open_tokens(name)
-        assert tokens.texts.tolist() == [0, 0, 1, 2, 3, 3, 3, 3]  # 22 places: 2, 1, 1 and 4 fit
+        assert tokens.texts.tolist() == [0, 0, 1, 2, 3, 3, 3, 3]  # windows of 22 tokens without the special ones
         assert tokens.lengths.tolist() == [24, 24, 5, 24, 24, 24, 24, 24]
         assert tokens.labels.tolist() == [1, 0, 1, 0]
         head = tokens.head(3)
@@ -114,7 +116,7 @@ def test_markup_is_stripped_if_asked(tokenizer):
     [
         ("good<br/>film", "good film"),
         ("a <a class=x href='y>z'>link</a>", "a  link "),
-        ("good <3 film", "good <3 film"),  # signs that are no tags stay: they are words to the reader
+        ("good <3 film", "good <3 film"),  # signs that are not tags stay, since a reader reads them
         ("if x<y then fine, but z>w", "if x<y then fine, but z>w"),
         ("a < b > c", "a < b > c"),
         ("if a <b and c> d", "if a <b and c> d"),
@@ -130,18 +132,18 @@ def test_what_is_markup(text, expected):
     assert cleaned([text], False) == [text]
 
 
-def test_texts_are_tokenized_some_characters_at_once(tokenizer, monkeypatch):
-    texts, seen = ["good film", "bad", "fun " * 30, "", "dull plot"], []
+def test_texts_are_tokenized_in_groups_of_limited_length(tokenizer, monkeypatch):
+    texts, calls = ["good film", "bad", "fun " * 30, "", "dull plot"], []
     settings = {"max_length": 10, "truncation": "head", "strip_markup": True, "windows": 3}
     expected = encode(texts, tokenizer, **settings)
 
     def counted(part, **options):
-        seen.append(part)
+        calls.append(part)
         return tokenizer(part, **options)
 
-    monkeypatch.setattr("classifier.text.encoding.CHARACTERS", 100)
+    monkeypatch.setattr("classifier.text.encoding.CHARACTERS_PER_CALL", 100)
     assert encode(texts, counted, **settings) == expected
-    assert seen[1:] == [texts[:2], texts[2:]]  # the first asks for the special tokens
+    assert calls[1:] == [texts[:2], texts[2:]]  # the first call counts the special tokens
 
 
 def test_an_empty_text_is_its_special_tokens(tokenizer):
@@ -152,8 +154,8 @@ def test_an_empty_text_is_its_special_tokens(tokenizer):
     ("kind", "limit"),
     [("bert", 20), ("distilbert", 20), ("roberta", 18), ("xmod", 18), ("mpnet", 18), ("esm", 18), ("longformer", 18)],
 )
-def test_an_encoder_is_tried_at_the_longest_text(kind, limit):
-    """Of 20 positions two are not used where they count from the padding, whose id is 1; a config does not tell."""
+def test_an_encoder_is_tried_at_the_maximum_length(kind, limit):
+    """Some kinds count positions from the padding id, here 1, and so cannot use two of 20. No config says so."""
     sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     if kind == "distilbert":
         sizes = {"dim": 32, "n_layers": 1, "n_heads": 2, "hidden_dim": 32}
@@ -169,13 +171,13 @@ def test_an_encoder_is_tried_at_the_longest_text(kind, limit):
 
 
 def test_a_text_without_a_token_is_refused(finished, capfd):
-    """The tokenizer drops what it does not know to be a letter, a sign or a space."""
+    """The tokenizer drops characters that are no letter, sign or space."""
     rows = pd.DataFrame({"text": ["good film", "\ufffd\ufffd", "bad"], "label": [1, 0, 0]})
     for name in ("train", "validation", "test"):
         write_table(RAW / f"{name}.parquet", rows if name == "validation" else rows[::2], **METADATA)
     before = (finished / "data/tokens/train.arrow").read_bytes()
-    told = refusal(tokenize, capfd)
-    assert told.startswith("data/raw: validation, row 2: the tokenizer finds nothing to read in '\ufffd\ufffd'; drop")
+    problem = "row 2: the tokenizer finds nothing to read in '\ufffd\ufffd'; remove the text"
+    assert refusal(tokenize, capfd).startswith(f"data/raw/validation.parquet: {problem}")
     assert (finished / "data/tokens/train.arrow").read_bytes() == before
 
 
@@ -190,7 +192,7 @@ def test_a_text_without_a_token_is_refused(finished, capfd):
         ("\u2060\u200d", True),
         ("\x00", True),
         ("\u00a0\u3000", True),
-        ("<user>", False),  # no element of HTML
+        ("<user>", False),  # not an element of HTML
         ("<br /> a", False),
         ("\u200b!", False),
         ("<3", False),

@@ -1,4 +1,4 @@
-"""Tokens: what stage tokenize wrote, by row, and not read into memory."""
+"""Reading the rows that the stage `tokenize` wrote, without reading the file into memory."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from classifier.files.formats import metadata_bytes
 from classifier.files.places import TOKENS
 from classifier.text.tokens import Tokens, open_tokens
 
-# Opens a split, touches a batch of it, and prints by how many bytes that raised the peak of memory.
+# Open a split, read a batch of it, and print by how many bytes the peak of memory rose.
 OPEN = """
 import resource
 import numpy as np, pyarrow, pyarrow.compute, datasets
@@ -28,7 +28,7 @@ print(peak() - before)
 
 
 def write(rows: list[list[int]], labels: list[int], chunk: int) -> None:
-    """data/tokens/train.arrow, `chunk` rows to a record batch."""
+    """Write data/tokens/train.arrow with `chunk` rows in each record batch."""
     TOKENS.mkdir(parents=True)
     schema = pa.schema({"input_ids": pa.list_(pa.int32()), "label": pa.int64()}, metadata_bytes({"labels": ["a", "b"]}))
     with pa.ipc.new_stream(TOKENS / "train.arrow", schema) as out:
@@ -40,7 +40,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_rows_in_any_order_and_the_head():
+def test_rows_are_read_in_any_order():
     write([[2, 5, 3], [2, 3], [2, 7, 8, 3]], [1, 0, 1], chunk=2)
     tokens = open_tokens("train")
     assert [ids.tolist() for ids in tokens[np.array([2, 0])]] == [[2, 7, 8, 3], [2, 5, 3]]
@@ -51,14 +51,14 @@ def test_rows_in_any_order_and_the_head():
     assert (len(tokens), len(tokens.head(2)), len(tokens.head(None))) == (3, 2, 3)
 
 
-def test_how_many_texts_have_so_many_tokens():
+def test_texts_within_a_number_of_tokens():
     rows = Tokens(ids=None, lengths=np.array([3, 5, 5, 2]), row_labels=np.zeros(4), metadata={})
     assert [rows.texts_within(tokens) for tokens in (2, 3, 12.5, 13, 15, 99)] == [0, 1, 2, 3, 4, 4]
     windows = replace(rows, texts=np.array([0, 1, 1, 2]))
     assert [windows.texts_within(tokens) for tokens in (2, 3, 12, 13, 15)] == [0, 1, 1, 2, 3]
 
 
-def test_the_middle_of_longer_rows_is_left_out():
+def test_shortened_rows_lose_their_middle():
     write([[2, *range(10, 20), 3], [2, 7, 3]], [1, 0], chunk=2)
     tokens = open_tokens("train").shortened(8)
     assert [ids.tolist() for ids in tokens[np.array([1, 0])]] == [[2, 7, 3], [2, 10, 15, 16, 17, 18, 19, 3]]
@@ -75,6 +75,6 @@ def test_tokens_are_not_read_into_memory():
     write(pa.ListArray.from_arrays(np.arange(0, ids.size + 1, 128, dtype=np.int32), ids.ravel()), [1] * len(ids), 4096)
     size = (TOKENS / "train.arrow").stat().st_size
     assert size > 150e6
-    told = subprocess.run([sys.executable, "-c", OPEN], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
-    assert told.returncode == 0, told.stderr
-    assert int(told.stdout) < 0.25 * size  # lengths and labels, 12 bytes a row, and a chunk for each row touched
+    command, environment = [sys.executable, "-c", OPEN], {"PYTHONPATH": str(ROOT)}
+    # Memory is needed for the length and the label of each row, 12 bytes, and for a chunk for each row that is read.
+    assert int(subprocess.check_output(command, env=environment)) < 0.25 * size
