@@ -146,6 +146,10 @@ def step_counts(weights: int) -> list[int]:
     the default encoder with 6 small layers, and 64 steps for an encoder of BERT's size with 12 layers. A window then
     takes at most about as long with the one as with the other.
 
+    More steps would help such an encoder little. With mpnet, trained on 160 reviews, six windows of 64 tokens had a gap
+    of 3 to 85% at 64 steps and of 2 to 354% at 256, so never within TOLERANCE. In four of these windows, the five
+    largest attributions belonged to the same tokens at both numbers of steps.
+
     >>> [step_counts(weights)[-1] for weights in (10_800_000, 43_000_000, 85_600_000)]
     [512, 128, 64]
     """

@@ -64,9 +64,8 @@ def check_columns(path: Path, columns: Sequence[str], names: list[str]) -> None:
                 f"{path}: no column {column!r}; the texts are read from {', '.join(columns)}, and the file has "
                 f"{', '.join(names)}; name the columns of its texts with --column"
             )
-    for column in ADDED:
-        if column in names:
-            raise InputError(f"{path}: has a column {column!r} already; rename it")
+    if taken := [column for column in ADDED if column in names]:
+        raise InputError(f"{path}: has a column {taken[0]!r} already; rename it")
 
 
 def check_types(path: Path, columns: Sequence[str], schema) -> None:

@@ -57,10 +57,7 @@ class Parts:
     def check_begun(self) -> None:
         """Raise InputError unless the folder is ready."""
         if not self.key.is_file():
-            raise InputError(
-                f"{self.folder}: missing, or of another input, model, library or code; start the command again, on "
-                "several hosts with all files on a shared disk"
-            )
+            raise InputError(f"{self.folder}: missing, or of other inputs or code; start the command again")
 
     def part(self, number: int) -> Path:
         """Return the path of the part of a table, whose number counts from 0."""

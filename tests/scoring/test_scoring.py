@@ -353,5 +353,5 @@ def test_a_rank_refuses_parts_of_another_model(finished):
     job.parts().begin()
     with Path("models/adapter/config.json").open("a") as file:
         file.write("\n")
-    with pytest.raises(InputError, match=r"parts: missing, or of another input, model, library or code; start"):
+    with pytest.raises(InputError, match=r"parts: missing, or of other inputs or code; start the command again"):
         score_share(job, Processes(1, 2))
