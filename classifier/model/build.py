@@ -4,7 +4,7 @@ import bisect
 
 from classifier.errors import InputError, out_of_memory
 from classifier.files.places import BASE
-from classifier.model.checking import check_files
+from classifier.model.integrity import check_files
 
 
 def build_classifier(labels: list[str], dropout: float | None, bf16_on_cpu: bool = False):

@@ -8,8 +8,8 @@ from classifier.errors import InputError
 from classifier.files.digests import digest_of
 from classifier.files.formats import read_json
 from classifier.files.places import ADAPTER, BASE
-from classifier.model.checking import check_files, check_folders
 from classifier.model.forward import silence_libraries
+from classifier.model.integrity import check_files, check_folders
 
 
 def load_classifier():

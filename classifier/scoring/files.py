@@ -17,7 +17,7 @@ from classifier.dataset.tables import joined, read_rows
 from classifier.distributed.processes import ALONE, Processes
 from classifier.errors import InputError
 from classifier.files.places import ADAPTER
-from classifier.model.checking import check_folders
+from classifier.model.integrity import check_folders
 from classifier.model.loading import trained_settings
 from classifier.predict.classifier import Classifier
 from classifier.runner.launch import launch

@@ -230,7 +230,7 @@ def test_a_quote_that_swallows_rows_of_a_file_is_refused(finished):
     """Such rows are recognized if the file has a column of labels."""
     Path("a.csv").write_text('text,label\ngood,positive\n"bad,negative\nfun,positive\ngreat",positive\nend,negative\n')
     refused = infer_command("--file", "a.csv", ok=False)
-    assert refused.startswith("infer: a.csv: line 3: a quoted field that begins here holds 3 rows of the table")
+    assert refused.startswith("infer: a.csv: line 3: the quoted field that begins here holds 3 whole rows of the table")
     Path("a.csv").write_text('text,more\ngood,x\n"bad,y\nfun,z\ngreat",positive\nend,w\n')
     infer_command("--file", "a.csv")
     assert len(pd.read_parquet("scored.parquet")) == 3
@@ -296,16 +296,16 @@ def test_texts_that_begin_with_a_dash(finished):
     ("name", "content", "message"),
     [
         ("none.csv", None, "none.csv: no such file"),
-        ("a.txt", "good", "a.txt: cannot read .txt; use .csv, .jsonl, .parquet"),
+        ("a.txt", "good", "a.txt: cannot read .txt files; save the table as .csv, .jsonl, .parquet"),
         (
             "a.csv",
             "review\ngood\n",
             "a.csv: no column 'text'; the texts are read from text, and the file has review",
         ),
         ("a.csv", "text\n", "a.csv: has no rows"),
-        ("a.csv", "text,text\na,b\n", "a.csv: line 1: a header with a different name for each column is needed"),
+        ("a.csv", "text,text\na,b\n", "a.csv: line 1: several columns are named 'text'; rename all but one"),
         ("a.csv", "text,predicted\na,b\n", "a.csv: has a column 'predicted' already; rename it"),
-        ("a.csv", "id,text\n1,a\n2,b,c\n", "a.csv: line 3: 3 fields where the header has 2"),
+        ("a.csv", "id,text\n1,a\n2,b,c\n", "a.csv: line 3: 3 field(s), but 2 in the header; complete the row"),
         ("a.csv", b"text\ngood\ng\xff\n", "a.csv: line 3, byte 2: not UTF-8"),
         ("a.csv", b"text,caf\xe9\ngood,1\n", "a.csv: line 1, byte 9: not UTF-8"),
         ("a.jsonl", '{"text": 1}\n', "a.jsonl: column 'text' holds int64, not text"),
@@ -313,7 +313,7 @@ def test_texts_that_begin_with_a_dash(finished):
         ("a.jsonl", '{"text": "a", "n": 1}\n{"n": "b"}\n', "a.jsonl: lines 1 to 2: Could not convert 'b'"),
         ("a.jsonl", b'{"text": "g\xff"}\n', "a.jsonl: line 1, byte 12: not UTF-8"),
         ("a.jsonl", '{"text": "a", "meta": {}}\n', "a.jsonl: Cannot write struct type 'meta' with no child field"),
-        ("a.parquet", "no", "a.parquet: not a sound Parquet file: "),
+        ("a.parquet", "no", "a.parquet: not a valid Parquet file: "),
     ],
 )
 def test_mistakes(finished, name, content, message):

@@ -100,7 +100,7 @@ VERSIONS = {
     "pillow": {"evaluate", "report"},
     "peft": {"train", "evaluate", "infer"},
     "pyarrow": {"data", "tokenize", "baseline", "train", "evaluate"},
-    "safetensors": {"train"},
+    "safetensors": {"train", "evaluate", "infer"},
     "scikit-learn": {"data", "baseline", "evaluate"},
     "scipy": {"baseline", "train", "evaluate", "infer", "report"},
     "tokenizers": {"tokenize", "train", "evaluate", "infer"},

@@ -119,8 +119,8 @@ def test_marked_words_in_the_text(finished):
     first = explanation.marked[0]
     assert f"[{explanation.words[first]} {explanation.attributions[first]:+.1f}]" in explanation.text
     assert explanation.summary.startswith(f"{explanation.words[first]} {explanation.attributions[first]:+.1f}, ")
-    assert "--explain is for texts" in infer_command("--explain", "-", ok=False)
-    assert "--explain is for texts" in infer_command("--explain", "--file", "a.csv", ok=False)
+    assert "--explain: give it with texts" in infer_command("--explain", "-", ok=False)
+    assert "--explain: give it with texts" in infer_command("--explain", "--file", "a.csv", ok=False)
 
 
 def test_evaluate_explains_the_most_confident_mistakes(finished):
