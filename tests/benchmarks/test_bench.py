@@ -13,7 +13,9 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import dvc, git, predict, rows_of, server, shows, stages_run
+from conftest import dvc, git, predict, stages_run
+from forking import run_module
+from markdown_tables import rows_of, shows
 from tiny import ROOT, edit_params, reviews
 from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
@@ -223,7 +225,7 @@ def test_growth_is_of_the_same_texts_and_more(finished, capsys, monkeypatch):
     def measure(command, folder):
         module, *args = command[2:]
         with chdir(folder):
-            status, _, told = server().stage(module, args)
+            status, _, told = run_module(module, args)
             assert status == 0, told
             test = pd.read_parquet("data/raw/test.parquet")["text"].tolist()
             scored = pd.read_parquet("scored.parquet")["text"].tolist() if "--file" in args else test

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import git, run_stages, shows
+from conftest import git, run_stages
 from dvc.utils.hydra import apply_overrides
+from markdown_tables import shows
 from scipy import stats
 from tiny import ROOT, edit_params, reviews
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import git, read, rows_of, shows
+from conftest import git, read
+from markdown_tables import rows_of, shows
 from matplotlib.testing.compare import compare_images
 from ruamel.yaml import YAML
 from tiny import ROOT, edit_params

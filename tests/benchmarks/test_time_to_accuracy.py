@@ -2,7 +2,8 @@
 
 import pandas as pd
 import pytest
-from conftest import predict, rows_of
+from conftest import predict
+from markdown_tables import rows_of
 
 from benchmarks import time_to_accuracy
 from benchmarks.time_to_accuracy import Run

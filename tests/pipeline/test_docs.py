@@ -8,10 +8,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from conftest import rows_of
 from dvc.cli import DvcParserError
 from dvc.cli.parser import get_main_parser
 from markdown_it import MarkdownIt
+from markdown_tables import rows_of
 from ruamel.yaml import YAML
 from tiny import ROOT
 

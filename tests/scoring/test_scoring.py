@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import infer_command, peak_memory, predict, server
-from forking import Command
+from conftest import infer_command, peak_memory, predict
+from forking import Command, start
 from tiny import reviews
 
 from classifier.dataset import tables
@@ -33,7 +33,7 @@ from classifier.scoring.files import Job, score_file
 def start_scoring() -> Command:
     """`python -m apps.infer` of many.csv into out.parquet, and what it prints into told.txt."""
     with Path("told.txt").open("w") as told:
-        return server().start("apps.infer", ["--file", "many.csv", "--out", "out.parquet"], told, told)
+        return start("apps.infer", ["--file", "many.csv", "--out", "out.parquet"], told, told)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import read, server
+from conftest import read
+from forking import run_module
 from loopback_hub import REVISION, LoopbackHub
 from tiny import edit_params, reviews
 
@@ -71,14 +72,14 @@ def hub(project, repositories, tmp_path, monkeypatch):
 
 def run(stage: str) -> str:
     """Run a stage that must succeed; what it printed."""
-    status, _, told = server().stage(f"stages.{stage}", [])
+    status, _, told = run_module(f"stages.{stage}")
     assert status == 0, told
     return told
 
 
 def refused(stage: str) -> str:
     """Run a stage that must refuse; its one line."""
-    status, _, told = server().stage(f"stages.{stage}", [])
+    status, _, told = run_module(f"stages.{stage}")
     assert status == 1, told
     assert "Traceback" not in told
     (line,) = [line for line in told.splitlines() if line.startswith(f"{stage}: ")]
