@@ -1,4 +1,4 @@
-"""A Hub on loopback for the tests: the read API that huggingface_hub uses, for files in memory, and its failures."""
+"""A Hub on the loopback address: the read API that huggingface_hub uses, for files in memory, with chosen failures."""
 
 import hashlib
 import json
@@ -10,15 +10,24 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
 class LoopbackHub:
-    """`with LoopbackHub({"models/org/name": {"config.json": b"..."}}) as hub:` serves on hub.endpoint."""
+    """A server on hub.endpoint: `with LoopbackHub({"models/org/name": {"config.json": b"..."}}) as hub:`.
+
+    Attributes:
+        repositories: the files of each repository.
+        requests: the requests about repositories: "METHOD path", or "METHOD path bytes=N-".
+        unavailable: number of next requests to answer with status 503.
+        cut: number of bytes after which the first download of each file breaks off; 0: never.
+        corrupt: name of the file that arrives with its last byte changed.
+        locked: answer every request with status 401.
+        broken: the files whose first download has broken off.
+    """
 
     def __init__(self, repositories: dict[str, dict[str, bytes]]):
         self.repositories = repositories
-        self.requests = []  # "METHOD path", or "METHOD path bytes=N-", about the repositories
-        self.busy = 0  # that many next requests are answered 503
-        self.cut = 0  # bytes after which the first download of each file breaks off
-        self.corrupt = None  # the file that arrives with its last byte changed
-        self.locked = False  # 401 to everything
+        self.requests = []
+        self.unavailable = self.cut = 0
+        self.corrupt = None
+        self.locked = False
         self.broken = set()
 
     def __enter__(self):
@@ -45,25 +54,27 @@ class LoopbackHub:
         self.server.server_close()
 
     def answer(self, request) -> None:
-        path, wanted = request.path.partition("?")[0], request.headers.get("Range")
-        if REVISION not in path:  # what huggingface_hub asks on its own account
+        """Answer a request, which is the http.server handler."""
+        path, byte_range = request.path.partition("?")[0], request.headers.get("Range")
+        if REVISION not in path:  # a request that huggingface_hub makes for itself
             return self.send(request, 404)
-        self.requests.append(" ".join(filter(None, (request.command, path, wanted))))
-        if self.busy:
-            self.busy -= 1
+        self.requests.append(" ".join(filter(None, (request.command, path, byte_range))))
+        if self.unavailable:
+            self.unavailable -= 1
             return self.send(request, 503)
         if self.locked:
             return self.send(request, 401)
-        if found := re.fullmatch(rf"/api/(\w+/\w+/[\w-]+)/(revision|tree)/{REVISION}", path):
-            return self.describe(request, *found.groups())
-        if found := re.fullmatch(rf"/(datasets/)?(\w+/[\w-]+)/resolve/{REVISION}/(.+)", path):
-            kind, name, file = found.groups()
+        if match := re.fullmatch(rf"/api/(\w+/\w+/[\w-]+)/(revision|tree)/{REVISION}", path):
+            return self.describe(request, *match.groups())
+        if match := re.fullmatch(rf"/(datasets/)?(\w+/[\w-]+)/resolve/{REVISION}/(.+)", path):
+            kind, name, file = match.groups()
             content = self.repositories.get(f"{kind or 'models/'}{name}", {}).get(file)
             if content is not None:
-                return self.download(request, file, content, int(wanted[6:-1]) if wanted else 0)
+                return self.download(request, file, content, int(byte_range[6:-1]) if byte_range else 0)
         self.send(request, 404, {"X-Error-Code": "EntryNotFound"})
 
     def describe(self, request, repository: str, question: str) -> None:
+        """Send the list of a repository's files (question: tree), or facts about the repository (revision)."""
         if repository not in self.repositories:
             return self.send(request, 404, {"X-Error-Code": "RepoNotFound"})
         tree = []
@@ -77,6 +88,7 @@ class LoopbackHub:
         self.send(request, 200, content=json.dumps(tree if question == "tree" else info).encode())
 
     def download(self, request, file: str, content: bytes, start: int) -> None:
+        """Send a file from the byte `start` on."""
         size = len(content)
         headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Repo-Commit": REVISION}
         if start:
@@ -90,6 +102,7 @@ class LoopbackHub:
         self.send(request, 206 if start else 200, headers, content[start:], cut)
 
     def send(self, request, status: int, headers: dict | None = None, content: bytes = b"", cut: int | None = None):
+        """Send an answer. cut: close the connection after this many bytes of the content."""
         request.send_response(status)
         for name, value in {**(headers or {}), "Content-Length": str(len(content))}.items():
             request.send_header(name, value)

@@ -121,7 +121,7 @@ def test_a_full_disk_is_not_the_networks_fault(monkeypatch):
 
 
 def test_a_busy_hub_is_asked_again(hub):
-    hub.busy = 3
+    hub.unavailable = 3
     run("data")
     assert read("metrics/data.json")["test"] == 110
 
