@@ -1,32 +1,32 @@
-# make         set up .venv and run the whole pipeline on the embedded default
-# make env     set up .venv alone
+# make         set up .venv and run the whole pipeline with the settings of params.yaml
+# make env     set up .venv only
 # make test    set up .venv, lint, and run the tests
-# make lint    ruff's check and format
-# make test-scale  the long tests: kills of several processes, two hosts, remotes on servers that it installs, sweeps
+# make lint    run ruff's checks and its formatter's check
+# make test-scale  run the long tests: killed process groups, two hosts, remotes on real servers, sweeps, the demo page
 # make export  write the trained model to models/export/ for transformers and ONNX
-# make table   the experiments, the best by validation loss first
-# make compare  whether two revisions differ: make compare A=main B=rank-64
-# make spread   mean and spread of the metrics of several: make spread REVS="seed-1 seed-2 seed-3"
-# make demo    the trained model as a page for the browser, http://127.0.0.1:7860; GRADIO_SERVER_PORT=8000 make demo
-# make push    put onto the team's remote what a colleague would otherwise run again (docs/storage.md)
+# make table   show the experiments, the best by validation loss first
+# make compare  test whether two revisions differ: make compare A=main B=rank-64
+# make spread  show mean and spread of the metrics of several revisions: make spread REVS="seed-1 seed-2 seed-3"
+# make demo    serve a page to try the model: http://127.0.0.1:7860, or another port: GRADIO_SERVER_PORT=8000 make demo
+# make push    push all that a colleague would otherwise compute again to the team's remote (docs/storage.md)
 # make plots   draw metrics/ as a page that needs no network, dvc_plots/index.html
-# make soak    kill runs at random moments and mutate inputs, by the hundred (an hour)
-# make settings  what rank, learning rate and method buy: a training each (70 minutes in bf16, 2 to 3 hours in fp32), benchmarks/settings.csv
+# make soak    kill runs at random moments and mutate inputs, hundreds of times (an hour)
+# make settings  train with other ranks, learning rates and methods; write benchmarks/settings.csv (70 minutes in bf16, 2 to 3 hours in fp32)
 # make learning-curve  would more labels help? make learning-curve SIZES="100 200 500" DRAWS=3 SET="model=mpnet"
-# make bench   the next seven; MACHINE=epyc-2-cores make bench keeps their tables in benchmarks/results/epyc-2-cores/
-# make speed   texts a second in training and scoring beside Trainer and pipeline (45 minutes)
-# make profile  where the time of a training step goes, by torch's profiler (2 minutes)
-# make reruns  seconds of a dvc repro that runs nothing and of one of infer, beside DVC and the model alone (3 minutes)
-# make busy    what a busy program beside it costs training and scoring (6 minutes)
-# make growth  time and memory for a text of 1, 4 and 16 times as many (15 minutes)
-# make cold    the whole pipeline beside an earlier commit's (90 minutes); make cold THAN=v1.0
-# make time-to-accuracy  how long until 89% of held-out texts are right, beside Trainer (3 hours)
-# make deletion  whether the words that --explain finds matter (15 minutes)
-# make windows   what several windows give for long texts (5 minutes)
-# make planted  whether data/doubtful_labels.csv finds labels that were turned round (2 minutes)
-# make scale   what memory the stages need for 10,000 to 5,000,000 texts (hours, 20 GB of disk); make scale ROWS=100000
-# make audit   ask whether a package of the lock has a known vulnerability
-# make lock    write requirements.txt and versions.yaml anew after a change of pyproject.toml
+# make bench   run the next seven benchmarks; MACHINE=epyc-2-cores make bench keeps their tables in benchmarks/results/epyc-2-cores/
+# make speed   compare texts a second in training and scoring with Trainer and pipeline (45 minutes)
+# make profile  measure where the time of a training step goes, by torch's profiler (2 minutes)
+# make reruns  time a dvc repro that runs nothing, and one of infer, beside DVC and model loading alone (3 minutes)
+# make busy    measure how much a busy program on the same machine slows training and scoring (6 minutes)
+# make growth  measure time and memory for a number of texts, for 4 and for 16 times as many (15 minutes)
+# make cold    time the whole pipeline beside an earlier commit's (90 minutes); make cold THAN=v1.0
+# make time-to-accuracy  measure the time until 89% of held-out texts are right, beside Trainer (3 hours)
+# make deletion  test whether the words that --explain marks matter (15 minutes)
+# make windows   measure what several windows gain on long texts (5 minutes)
+# make planted  test whether data/doubtful_labels.csv finds flipped labels (2 minutes)
+# make scale   measure the memory of the stages for 10,000 to 5,000,000 texts (hours, 20 GB of disk); make scale ROWS=100000
+# make audit   look for known vulnerabilities in the locked packages
+# make lock    write requirements.txt and versions.yaml again after a change of pyproject.toml
 # make help    show these lines
 
 PYTHON ?= python3
@@ -35,7 +35,8 @@ DRAWS ?= 3
 THAN ?= 4108176
 TORCH ?= $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 ENV := .venv/.ready
-# macOS' make 3.81 looks commands up with the PATH below only if it starts a shell, and so only if this is not its own.
+# macOS has make 3.81, which uses the PATH below only for commands that it runs through a shell. It runs all commands
+# through the shell if SHELL is not its default.
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -45,7 +46,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .NOTPARALLEL:
 
 run: $(ENV)
-	@test -s .dvc/tmp/rwlock || rm -f .dvc/tmp/rwlock  # DVC killed while it wrote this file would not start again
+	@test -s .dvc/tmp/rwlock || rm -f .dvc/tmp/rwlock  # DVC refuses to start if it was killed while it wrote this file
 	dvc repro
 	@echo "Results: metrics/report.md, metrics/evaluate.json. Look: dvc metrics show; dvc plots show"
 
@@ -54,8 +55,8 @@ help:
 
 env: $(ENV)
 
-# torch first: its build is the platform's, so it is not in the lock. Everything else comes at a pinned hash.
-# --no-deps: the lock is complete, and one wheel asks for a package that the pipeline does not need.
+# torch is installed first: its build depends on the platform, so the lock leaves it out. All other packages are pinned
+# by hash. --no-deps: the lock is complete, and one wheel depends on a package that the pipeline does not need.
 $(ENV): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
@@ -63,7 +64,7 @@ $(ENV): requirements.txt pyproject.toml
 	pip install --quiet --no-deps --require-hashes -r requirements.txt
 	@touch $@
 
-# A worker more than there are cores: a third of the time a test waits for other processes.
+# One worker more than there are cores, because a test spends a third of its time waiting for other processes.
 test: $(ENV) lint
 	pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1))
 
@@ -84,10 +85,8 @@ demo: $(ENV)
 	dvc repro
 	python -m apps.demo
 
-# What differs, without the test metrics: settings are chosen by validation. The test split is for the one that is chosen.
 table: $(ENV)
-	@dvc exp show --only-changed --sort-by validation_loss $(SHOW) \
-		--drop 'Created|State|Executor|(bias|labels|above_threshold)[.].*|.*/(?!training.json:validation)|(?!validation_|dataset|model|method)[a-z0-9_]+$$'
+	@python -m apps.table $(SHOW)
 
 compare: $(ENV)
 	@python -m apps.revisions compare '$(A)' '$(B)'
@@ -95,14 +94,10 @@ compare: $(ENV)
 spread: $(ENV)
 	@python -m apps.revisions spread $(REVS)
 
-# `dvc push --run-cache` pushes the list of finished runs and, of their files, only what dvc.lock names now: not the metrics,
-# which are in Git (cache: false), and not another experiment's model. Without these a colleague would train again.
 push: $(ENV)
-	dvc push
-	python -c "import sys; from dvc.repo import Repo; repo = Repo(); runs = repo.stage_cache; \
-		sys.exit(any(repo.cloud.push(files).failed for files in runs.get_used_objs(runs.push(None)).values()))"
+	python -m apps.push
 
-# The drawing libraries lie beside the page; without them it takes them from the network.
+# The page loads the drawing libraries from the file beside it or, if there is none, from the network.
 plots: dvc_plots/vega.js
 	dvc plots show
 

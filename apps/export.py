@@ -1,11 +1,13 @@
-"""The trained classifier as one folder that other programs load: `make export`.
+"""Export the trained classifier as one folder that other programs can load.
 
-In:  models/base/ and models/adapter/; metrics/evaluate.json and metrics/data.json, if dvc.lock says that they are of
-     this adapter and its data.
-Out: models/export/: weights with the adapter merged into them (safetensors), config and tokenizer, model.onnx and
-     the model card README.md.
+    make export
 
-Not a stage of the pipeline: nothing else reads its output.
+In:  models/base/ and models/adapter/. Also metrics/evaluate.json and metrics/data.json, if dvc.lock shows that they
+     belong to this adapter and its data.
+Out: models/export/: the weights with the adapter merged into them (safetensors), config, tokenizer, model.onnx and the
+     model card README.md.
+
+The export is no stage of the pipeline, because no stage reads its output.
 """
 
 import sys
@@ -21,11 +23,53 @@ from classifier.runner.outputs import last_run
 from classifier.text.cleaning import MARKUP
 
 EXPORT = Path("models/export")
-CARD = Path(__file__).with_name("card.md.j2")
+CARD_TEMPLATE = Path(__file__).with_name("card.md.j2")
+METRICS_IN_CARD = ("accuracy", "f1", "roc_auc", "log_loss")
+
+
+def export() -> None:
+    """Write models/export/, replacing an earlier export.
+
+    Raises InputError if the model is missing, or if its method's parameters cannot be merged into the weights.
+    """
+    from peft import PeftModel
+
+    from classifier.model.loading import load_classifier, trained_settings
+
+    method = trained_settings()["trained"]["method"]
+    model, tokenizer = load_classifier()
+    if isinstance(model, PeftModel):
+        raise InputError(f"method {method}: cannot be merged into the weights; use models/adapter")
+    tokenizer = exported_tokenizer(tokenizer.name_or_path, model.config.tokenize)
+    evaluate, data = card_metrics()
+    with replaced(EXPORT) as folder:
+        model.cpu().save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        write_onnx(model, folder / "model.onnx")
+        (folder / "README.md").write_text(model_card(model.config, evaluate, data), encoding="utf-8")
+    print(f"export: {EXPORT}")
+
+
+def exported_tokenizer(path: str, tokenize: dict):
+    """Load the tokenizer with settings by which other programs cut long texts as training did, where that is possible.
+
+    Args:
+        path: folder of the tokenizer.
+        tokenize: settings of the stage `tokenize` at the time of the training.
+    """
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(
+        path,
+        local_files_only=True,
+        model_max_length=tokenize["max_length"],
+        truncation_side="left" if tokenize["truncation"] == "tail" else "right",
+        model_input_names=["input_ids", "attention_mask"],  # token_type_ids are zeros, or unknown to the model
+    )
 
 
 def write_onnx(model, path: Path) -> None:
-    """The model as a graph from input_ids and attention_mask, (rows, tokens), to logits, (rows, labels)."""
+    """Write the model as an ONNX graph from input_ids and attention_mask, (rows, tokens), to logits, (rows, labels)."""
     import contextlib
     import io
     import logging
@@ -44,8 +88,8 @@ def write_onnx(model, path: Path) -> None:
     names = ["input_ids", "attention_mask"]
     example = torch.ones((2, 8), dtype=torch.int64)
     mask = example.clone()
-    mask[1, 5:] = 0  # with padding, or the graph would have no mask
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # that torchvision is not installed
+    mask[1, 5:] = 0  # without padding in the example, the graph would ignore the mask
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # silences the warning that torchvision is not installed
     with warnings.catch_warnings(action="ignore"), contextlib.redirect_stdout(io.StringIO()):
         torch.onnx.export(
             Logits().eval(),
@@ -59,66 +103,39 @@ def write_onnx(model, path: Path) -> None:
         )
 
 
-def export() -> None:
-    """Write models/export/ anew.
+def card_metrics() -> tuple[dict | None, dict | None]:
+    """Read the metrics that the model card shows.
 
-    Raises InputError if the model is missing, or if its method leaves nothing to merge.
+    Returns:
+        (metrics/evaluate.json, metrics/data.json). A file is None if dvc.lock does not show that it belongs to
+        models/adapter; a printed line then says why.
     """
-    from peft import PeftModel
-    from transformers import AutoTokenizer
-
-    from classifier.model.loading import load_classifier, trained_settings
-
-    trained = trained_settings()["trained"]
-    model, tokenizer = load_classifier()
-    if isinstance(model, PeftModel):
-        raise InputError(f"method {trained['method']}: cannot be merged into the weights; use models/adapter")
-
-    # Clients cut long texts by the tokenizer's own settings. token_type_ids: zeros or unknown to the model.
-    cut = model.config.tokenize
-    tokenizer = AutoTokenizer.from_pretrained(
-        tokenizer.name_or_path,
-        local_files_only=True,
-        model_max_length=cut["max_length"],
-        truncation_side="left" if cut["truncation"] == "tail" else "right",
-        model_input_names=["input_ids", "attention_mask"],
-    )
-    evaluate, data = results()
-    with replaced(EXPORT) as folder:
-        model.cpu().save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        write_onnx(model, folder / "model.onnx")
-        (folder / "README.md").write_text(model_card(model.config, evaluate, data), encoding="utf-8")
-    print(f"export: {EXPORT}")
-
-
-def results() -> tuple[dict | None, dict | None]:
-    """(metrics/evaluate.json, metrics/data.json), None for one that dvc.lock does not show to be of models/adapter, and
-    a line says why.
-    """
-    path, about = METRICS / "evaluate.json", METRICS / "data.json"
+    evaluate, data = METRICS / "evaluate.json", METRICS / "data.json"
     try:
-        evaluated = last_run("evaluate", ADAPTER, path)
+        evaluated = last_run("evaluate", ADAPTER, evaluate)
     except InputError as error:
         print(f"export: the card has no results: {error}")
         return None, None
     try:
-        if last_run("data", about).get(RAW) != evaluated[RAW]:
-            raise InputError(f"{about} is of other texts; `dvc repro`")
+        if last_run("data", data).get(RAW) != evaluated[RAW]:
+            raise InputError(f"{data} describes other texts than those that were scored; `dvc repro`")
     except InputError as error:
         print(f"export: the card does not say where the test texts come from: {error}")
-        return read_json(path), None
-    return read_json(path), read_json(about)
+        return read_json(evaluate), None
+    return read_json(evaluate), read_json(data)
 
 
 def model_card(config, evaluate: dict | None, data: dict | None) -> str:
-    """The card in the Hub's format, its results as metadata that the Hub reads.
+    """Return the model card in the format of the Hugging Face Hub, which reads the results from the card's metadata.
 
-    config: of the classifier; evaluate, data: as results returns them.
+    Args:
+        config: config of the classifier.
+        evaluate, data: as card_metrics() returns them.
     """
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
     trained = config.trained
+    dataset = {"dataset_name": trained["dataset"], "dataset_type": trained["dataset"], "dataset_split": "test"}
     metadata = ModelCardData(
         library_name="transformers",
         pipeline_tag="text-classification",
@@ -126,20 +143,13 @@ def model_card(config, evaluate: dict | None, data: dict | None) -> str:
         model_name=f"{trained['model']}-{trained['method']}-{trained['dataset']}" if evaluate else None,
         eval_results=evaluate
         and [
-            EvalResult(
-                task_type="text-classification",
-                dataset_name=trained["dataset"],
-                dataset_type=trained["dataset"],
-                dataset_split="test",
-                metric_type=name,
-                metric_value=evaluate[name],
-            )
-            for name in ("accuracy", "f1", "roc_auc", "log_loss")
+            EvalResult(task_type="text-classification", metric_type=name, metric_value=evaluate[name], **dataset)
+            for name in METRICS_IN_CARD
         ],
     )
     card = ModelCard.from_template(
         metadata,
-        template_str=CARD.read_text(encoding="utf-8"),
+        template_str=CARD_TEMPLATE.read_text(encoding="utf-8"),
         trained=trained,
         merged=(ADAPTER / "adapter_config.json").is_file(),
         temperature=config.calibration_temperature,

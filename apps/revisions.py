@@ -1,9 +1,9 @@
-"""Results of revisions beside each other: commits, branches, tags, experiments, or `workspace`.
+"""Compare the results of revisions: commits, branches, tags, experiments, or `workspace` for the files in this folder.
 
-    make compare A=main B=rank-64            is the difference real?
-    make spread REVS="seed-1 seed-2 seed-3"  what a seed is worth
+    make compare A=main B=rank-64            is the difference between two revisions real?
+    make spread REVS="seed-1 seed-2 seed-3"  how much do results vary with the seed?
 
-Both read what the revisions have in Git and in DVC's cache (or its remote); nothing runs.
+Both commands read the results that Git and DVC's cache (or its remote) hold. No stage runs.
 """
 
 from collections.abc import Iterator
@@ -18,13 +18,16 @@ from classifier.evaluation.intervals import mcnemar
 from classifier.files.places import ADAPTER, METRICS, PREDICTIONS, RAW, VALIDATION
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-UNSCORED = "its model has not scored the test split"
+NOT_SCORED = "its model has not scored the test split"
 METRIC_FILES = [f"{METRICS}/{name}.json" for name in ("training", "evaluate")]
 
 
 @contextmanager
-def refused(revision: str) -> Iterator[str | None]:
-    """The revision as DVC's API names it; what DVC raises for one that it cannot read, in a line."""
+def dvc_revision(revision: str) -> Iterator[str | None]:
+    """Yield the revision as DVC's API names it: None for `workspace`.
+
+    Raises SystemExit with one line if DVC cannot read the revision.
+    """
     from dvc.exceptions import DvcException
     from dvc.scm import SCMError
 
@@ -33,24 +36,31 @@ def refused(revision: str) -> Iterator[str | None]:
     try:
         yield None if revision == "workspace" else revision
     except (DvcException, SCMError, OSError) as error:
-        raise SystemExit(f"{revision}: {error}; a revision with its results in DVC's cache is needed") from None
+        raise SystemExit(f"{revision}: {error}; name a revision whose results are in DVC's cache") from None
 
 
-def predictions(revision: str, split: str) -> pd.DataFrame:
-    """text, label, predicted and the probability of each label, of validation or test."""
+def read_predictions(revision: str, split: str) -> pd.DataFrame:
+    """Read the predictions of a revision for the split `validation` or `test`.
+
+    Returns:
+        A table with the columns text, label and predicted, and a column for the probability of each label.
+    """
     from dvc.api import DVCFileSystem
 
-    with refused(revision) as rev:
+    with dvc_revision(revision) as rev:
         files = DVCFileSystem(rev=rev)
-        if split == "test" and not scored(files):
-            raise SystemExit(f"{revision}: {UNSCORED}; `dvc exp apply` it, then `dvc repro`")
+        if split == "test" and not has_test_results(files):
+            raise SystemExit(f"{revision}: {NOT_SCORED}; `dvc exp apply` it, then `dvc repro`")
         names = [PREDICTIONS] if split == "test" else [VALIDATION, RAW / "validation.parquet"]
         tables = [pd.read_parquet(files.open(name.as_posix())) for name in names]
         return tables[0].assign(text=tables[-1]["text"])
 
 
-def scored(files) -> bool:
-    """Whether a revision's test results are its own model's; an experiment that only trained has its parent's."""
+def has_test_results(files) -> bool:
+    """Return whether a revision's test results belong to its model, by dvc.lock.
+
+    An experiment that ran `train` alone still has the test results of its parent commit.
+    """
     from ruamel.yaml import YAML
 
     stages = YAML(typ="safe").load(files.read_text("dvc.lock"))["stages"]
@@ -62,20 +72,23 @@ def scored(files) -> bool:
 
 
 def differences(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Of the accuracy, in points, and of the log loss: both values, second less first with its 95% interval, and p.
+    """Compare two tables of predictions for the same texts, as read_predictions() returns them.
 
-    first, second: rows of the same texts, as predictions() returns them. The interval and the p-value are the paired
-    t-test's, but for the accuracy p is McNemar's.
+    Returns:
+        For the accuracy, in points, and for the log loss: the value of each table, the difference (second less first),
+        its 95% interval (low, high) by the paired t-test, and a p-value: McNemar's for the accuracy, the paired
+        t-test's for the log loss.
     """
     from scipy.stats import ttest_rel
 
     right = [(table["predicted"] == table["label"]).to_numpy() for table in (first, second)]
+    values_by_metric = {
+        "accuracy, points": [100.0 * is_right for is_right in right],
+        "log loss": [log_losses(table) for table in (first, second)],
+    }
     result = {}
-    for name, values in {
-        "accuracy, points": [100.0 * each for each in right],
-        "log loss": [losses(table) for table in (first, second)],
-    }.items():
-        equal = np.array_equal(*values)  # which the t-test has no answer to
+    for name, values in values_by_metric.items():
+        equal = np.array_equal(*values)  # the t-test of equal values is undefined
         test = ttest_rel(values[1], values[0])
         low, high = (0.0, 0.0) if equal else test.confidence_interval()
         result[name] = {
@@ -89,20 +102,23 @@ def differences(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, dict[str
     return result
 
 
-def losses(table: pd.DataFrame) -> np.ndarray:
-    """The negative logarithm of the label's probability in each row, cut off as in scikit-learn's log_loss."""
+def log_losses(table: pd.DataFrame) -> np.ndarray:
+    """Return the log loss of each row, with probabilities clipped from below as in scikit-learn's log_loss."""
     probabilities = table.filter(regex="^probability_").to_numpy()[np.arange(len(table)), table["label"]]
     return -np.log(np.maximum(probabilities, np.finfo(np.float64).eps))
 
 
 @app.command()
 def compare(first: str, second: str) -> None:
-    """The paired difference of two revisions on the same texts: validation to choose by, test to report."""
+    """Show the paired differences between two revisions on the same texts.
+
+    Choose between revisions by the validation split, and report the test split.
+    """
     rows = []
     for split in ("validation", "test"):
-        tables = [predictions(revision, split) for revision in (first, second)]
+        tables = [read_predictions(revision, split) for revision in (first, second)]
         if not tables[0][["text", "label"]].equals(tables[1][["text", "label"]]):
-            print(f"{split}: the two have other texts or labels there, so no difference can be paired\n")
+            print(f"{split}: the two revisions have different texts or labels, so their results cannot be paired\n")
             continue
         for name, row in differences(*tables).items():
             rows.append({"split": split, "texts": len(tables[0]), "metric": name, **row})
@@ -113,22 +129,22 @@ def compare(first: str, second: str) -> None:
 
 
 @app.command()
-def spread(revisions: Annotated[list[str], typer.Argument(help="Two or more.")]) -> None:
-    """Mean, standard deviation and ends of each metric over revisions that differ by chance, such as by their seed."""
+def spread(revisions: Annotated[list[str], typer.Argument(help="Two revisions or more.")]) -> None:
+    """Show mean, standard deviation, minimum and maximum of each metric over revisions that differ by their seed."""
     from dvc.api import DVCFileSystem, metrics_show
 
     if len(revisions) < 2:
-        raise SystemExit("two revisions or more are needed")
+        raise SystemExit('two revisions or more are needed: make spread REVS="seed-1 seed-2"')
     columns, files = {}, METRIC_FILES
     for revision in revisions:
-        with refused(revision) as rev:
-            if not scored(DVCFileSystem(rev=rev)):
-                print(f"{revision}: {UNSCORED}, so the metrics of training alone\n")
+        with dvc_revision(revision) as rev:
+            if not has_test_results(DVCFileSystem(rev=rev)):
+                print(f"{revision}: {NOT_SCORED}, so the table has the metrics of training alone\n")
                 files = METRIC_FILES[:1]
     for revision in revisions:
-        with refused(revision) as rev:
+        with dvc_revision(revision) as rev:
             columns[revision] = pd.json_normalize(metrics_show(*files, rev=rev)).iloc[0]
-    table = pd.DataFrame(columns).dropna()  # what one of them lacks, such as the difference to a baseline
+    table = pd.DataFrame(columns).dropna()  # a metric that one revision lacks, such as the difference to a baseline
     table = table[table.nunique(axis=1) > 1].astype(float)
     table = table.assign(mean=table.mean(axis=1), sd=table.std(axis=1), min=table.min(axis=1), max=table.max(axis=1))
     print(table[["mean", "sd", "min", "max", *revisions]].rename_axis("metric").to_markdown(floatfmt=".4f"))

@@ -1,7 +1,9 @@
-"""Time a training step and a scoring, alone and beside one busy program. Each is timed twice: with OpenMP's threads
-waiting actively, which is their default, and with threads that soon sleep, which classifier/runner/environment.py sets.
+"""Time a training step and the scoring of some texts, each alone and beside one busy program.
 
     make busy
+
+Each time is measured twice: with OpenMP threads that wait actively, which is their default, and with threads that soon
+sleep, as classifier/runner/environment.py sets them.
 """
 
 import json
@@ -16,7 +18,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from benchmarks.record import Record, in_turn, ratios, seconds
+from benchmarks.record import Record, in_turn, ratios, seconds_of
 from classifier.model.forward import logits, silence_libraries
 from classifier.runner.environment import SPINS
 from classifier.runner.params import arguments, load_params
@@ -28,53 +30,57 @@ STEPS, TEXTS = 10, 100
 
 
 def show_times() -> None:
-    """Print the seconds of a step of the whole epoch, and of scoring some texts, alone and beside a program that has
-    always something to do.
+    """Print, as JSON, the seconds of a step and of a scoring, alone and beside a program that never waits.
+
+    The step is one of the epoch on whole texts.
     """
     silence_libraries()
     settings = arguments(train, load_params())
     training = Training(**settings, tokens=open_tokens("train"), held_out=open_tokens("validation"))
     first = training.plan.short_epochs * training.plan.steps_per_epoch + 1
-    texts, found = training.held_out.head(TEXTS), {}
+    texts, times = training.held_out.head(TEXTS), {}
 
     def take_steps() -> None:
         for step in range(first, first + STEPS):
             training.take_step(step)
 
-    take_steps()  # what is set up at the first is not counted
-    for beside in ("nothing", "a busy program"):
-        other = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if beside != "nothing" else None
+    take_steps()  # the first steps set things up, so they are not timed
+    for neighbour in ("nothing", "a busy program"):
+        busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if neighbour != "nothing" else None
         try:
-            time.sleep(0.5)  # until it runs
-            found[f"a training step, beside {beside}"] = seconds(take_steps) / STEPS
-            found[f"{TEXTS} texts scored, beside {beside}"] = seconds(partial(logits, training.network, texts))
+            time.sleep(0.5)  # until the busy program runs
+            times[f"a training step, beside {neighbour}"] = seconds_of(take_steps) / STEPS
+            times[f"{TEXTS} texts scored, beside {neighbour}"] = seconds_of(partial(logits, training.network, texts))
         finally:
-            if other:
-                other.kill()
-                other.wait()
-    print(json.dumps(found))
+            if busy:
+                busy.kill()
+                busy.wait()
+    print(json.dumps(times))
 
 
-def times_with(environment: dict[str, str]) -> dict[str, float]:
-    """What show_times prints, in a process of its own: OpenMP reads its environment when torch is loaded."""
+def times_with(settings: dict[str, str]) -> dict[str, float]:
+    """Return what show_times() prints in a new process with these settings of OpenMP in its environment.
+
+    A new process is needed because OpenMP reads its environment when torch is loaded.
+    """
     command = [sys.executable, "-c", "from benchmarks.busy import show_times; show_times()"]
-    others = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
-    return json.loads(subprocess.check_output(command, text=True, env=others | environment))
+    without = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    return json.loads(subprocess.check_output(command, text=True, env=without | settings))
 
 
-def main(pairs: Annotated[int, typer.Option(min=1)] = 5) -> None:
-    """Print the table."""
+def main(pairs: Annotated[int, typer.Option(min=1, help="Measurements of each kind, in turn.")] = 5) -> None:
+    """Compare threads that soon sleep with threads that wait actively, alone and beside a busy program."""
     record = Record("busy")
-    soon, actively = in_turn(pairs, partial(times_with, {"GOMP_SPINCOUNT": SPINS}), partial(times_with, {}))
+    sleeping, active = in_turn(pairs, partial(times_with, {"GOMP_SPINCOUNT": SPINS}), partial(times_with, {}))
     table = []
-    for what in soon[0]:
-        own, others = ([times[what] for times in found] for found in (soon, actively))
+    for what in sleeping[0]:
+        sleeping_times, active_times = ([times[what] for times in runs] for runs in (sleeping, active))
         row = {
             "what": what,
-            "waiting actively, s": statistics.median(others),
-            "sleeping soon, s": statistics.median(own),
+            "waiting actively, s": statistics.median(active_times),
+            "sleeping soon, s": statistics.median(sleeping_times),
         }
-        table.append(row | ratios("times that", own, others))
+        table.append(row | ratios("times that", sleeping_times, active_times))
     record.write(pd.DataFrame(table))
 
 

@@ -1,9 +1,10 @@
-"""What the pipeline would take for other data and machines: time, memory, disk and price, by arithmetic from few rates.
+"""Predict what the pipeline would take for other data and machines: time, memory, disk and price.
 
     python -m benchmarks.cost                    # the table of docs/cost.md
     python -m benchmarks.cost --price 0.1 --price 2.5 --price 20 --price 20 --price 1280
 
-The rates of 2 cores and of one H100 are measured, by the runs that docs/cost.md names; those of more GPUs are assumed.
+The prediction is arithmetic on a few rates. The rates of 2 CPU cores and of one H100 are measured, by the runs that
+docs/cost.md names. The rates of more GPUs are assumed.
 """
 
 from dataclasses import dataclass
@@ -15,72 +16,96 @@ import typer
 
 @dataclass(frozen=True)
 class Encoder:
-    """A BERT-like encoder, as its config.json describes it, and what LoRA trains of it.
+    """The sizes of a BERT-like encoder, as its config.json has them, and what LoRA trains of it.
 
-    Floating-point operations: two for each weight of the matrices and each token, and the two products of attention,
+    Floating-point operations are counted as two for each matrix weight and token, plus the two products of attention,
     which grow with the square of the length.
+
+    Args:
+        layers, hidden, intermediate: number of layers, width, and width of the feed-forward network.
+        adapted: number of layers with LoRA, counted from the top.
+        trained: number of trained parameters.
     """
 
     layers: int
     hidden: int
     intermediate: int
-    adapted: int  # layers with LoRA, the top ones
-    trained: int  # parameters
+    adapted: int
+    trained: int
 
-    def through(self, layers: int, tokens: float, attention: int = 1) -> float:
-        """Operations for a text of so many tokens in the top `layers`, attention's products so many times. The last
-        layer has keys and values of all tokens, and the rest of the first alone.
+    def top_layers(self, layers: int, tokens: float, attention: int = 1) -> float:
+        """Count the operations of the top `layers` for one text.
+
+        The last layer computes keys and values for all tokens, and everything else for the first token only.
+
+        Args:
+            layers: number of layers.
+            tokens: length of the text.
+            attention: how many times the products of attention are counted.
         """
         if not layers:
             return 0.0
         keys_values, rest = 2 * self.hidden**2, 2 * self.hidden**2 + 2 * self.hidden * self.intermediate
-        each = 2 * (keys_values + rest) * tokens + 4 * self.hidden * tokens**2 * attention
-        last = 2 * keys_values * tokens + 2 * rest + 4 * self.hidden * tokens * attention
-        return (layers - 1) * each + last
+        full_layer = 2 * (keys_values + rest) * tokens + 4 * self.hidden * tokens**2 * attention
+        last_layer = 2 * keys_values * tokens + 2 * rest + 4 * self.hidden * tokens * attention
+        return (layers - 1) * full_layer + last_layer
 
     def forward(self, tokens: float) -> float:
-        return self.through(self.layers, tokens)
+        """Count the operations of a forward pass for one text."""
+        return self.top_layers(self.layers, tokens)
 
     def training(self, tokens: float) -> float:
-        """Of a text's share of a step with LoRA: forward, and backward to the activations of the layers that have it,
-        of the lowest not to its input; attention's backward has twice the products. The gradients of the frozen
-        matrices, as much as forward, are not formed.
+        """Count the operations of one text in a training step with LoRA: a forward and a backward pass.
+
+        The backward pass goes to the activations of the layers with LoRA, but not to the input of the lowest one, and
+        has twice the products of attention. The gradients of the frozen matrices, which would take as much as the
+        forward pass, are not computed.
         """
         queries = tokens if self.adapted > 1 else 1
         not_needed = 2 * self.hidden**2 * (2 * tokens + queries)
-        return self.forward(tokens) + self.through(self.adapted, tokens, attention=2) - not_needed
+        return self.forward(tokens) + self.top_layers(self.adapted, tokens, attention=2) - not_needed
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Processes that train and score together; data and tokenize are one process each, on one host."""
+    """Processes that train and score together. The stages data and tokenize are one process each, on one host.
+
+    Args:
+        name: of the machine.
+        processes: their number.
+        batch: texts of a step in all processes together (train.batch_size).
+        train, score: floating-point operations a second of one process.
+        step: seconds of a step that do not depend on its texts: kernel launches of a GPU, small operations of a CPU.
+        network: bytes a second between processes.
+        price: of an hour of the whole machine, in any currency; an example.
+    """
 
     name: str
     processes: int
-    batch: int  # texts of a step, by all processes: train.batch_size
-    train: float  # floating-point operations a second and process
+    batch: int
+    train: float
     score: float
-    step: float  # seconds of a step that do not depend on its texts: a GPU's launches, a CPU's small operations
-    network: float  # bytes a second between processes
-    price: float  # an hour, of all of it, in any currency: an example
+    step: float
+    network: float
+    price: float
 
 
 MINILM = Encoder(layers=6, hidden=384, intermediate=1536, adapted=4, trained=1_033_346)
-TOKENS, SHORT, SCORED = 203, 64, 256  # of a text of the default, mean: in an epoch, in the short one, in its windows
+TOKENS, SHORT, SCORED = 203, 64, 256  # mean tokens of a text of the default: in an epoch, the short epoch, all windows
 DATA, TOKENIZE = 15_000, 1_800  # texts a second
-MEMORY = {"data": (0.3e9, 156), "train, evaluate": (1.29e9, 24)}  # bytes, and bytes of a text
-DISK = 4_000  # bytes of a text: the source, data/raw, data/tokens, and DVC's cache of the last two
+MEMORY = {"data": (0.3e9, 156), "train, evaluate": (1.29e9, 24)}  # bytes of the process, and bytes a text
+DISK = 4_000  # bytes a text: the source, data/raw, data/tokens, and the last two again in DVC's cache
 MACHINES = [
     Machine("2 CPU cores", 1, 16, 90e9, 99e9, 0, 1e9, 0.1),
     Machine("one H100", 1, 16, 49e12, 17e12, 0.0043, 1e11, 2.5),
-    # Several processes record no graphs: a step starts its kernels one by one, as an H200 did without graphs.
+    # Several processes record no CUDA graphs, so a step launches its kernels one by one: as an H200 without graphs.
     Machine("8 H100 (assumed)", 8, 16, 49e12, 17e12, 0.043, 1e11, 20),
     Machine("8 H100 (assumed), batches of 128", 8, 128, 49e12, 17e12, 0.043, 1e11, 20),
     Machine("64 hosts of 8 H100 (assumed), batches of 8,192", 512, 8192, 49e12, 17e12, 0.043, 1e10, 1280),
 ]
 
 
-def seconds(
+def stage_seconds(
     texts: float,
     machine: Machine,
     encoder: Encoder = MINILM,
@@ -88,47 +113,59 @@ def seconds(
     short: float = SHORT,
     scored: float = SCORED,
 ) -> dict[str, float]:
-    """Of each stage: so many texts prepared; trained on, once after an epoch on `short` tokens of each; or scored, by
-    windows of `scored` tokens together.
+    """Predict the seconds of each stage for a number of texts.
+
+    Args:
+        texts: number of texts that are prepared, trained on and scored.
+        machine, encoder: what they are trained and scored with.
+        tokens: of a text in the whole epoch.
+        short: tokens of a text in the short epoch before it.
+        scored: tokens of a text's windows together.
     """
     steps = 2 * texts / machine.batch
-    trained = encoder.training(short) + encoder.training(tokens)
-    # A ring sends each process's gradients out and in once.
+    operations = encoder.training(short) + encoder.training(tokens)
+    # A ring sends the gradients of each process out once and in once.
     step = machine.step + 2 * 4 * encoder.trained / machine.network * (machine.processes > 1)
     return {
         "data": texts / DATA,
         "tokenize": texts / TOKENIZE,
-        "train": texts * trained / machine.train / machine.processes + steps * step,
+        "train": texts * operations / machine.train / machine.processes + steps * step,
         "score": texts * encoder.forward(scored) / machine.score / machine.processes,
     }
 
 
-def span(value: float) -> str:
-    """Seconds as one would say them."""
+def time_span(seconds: float) -> str:
+    """Format seconds in the largest unit of which there are two or more.
+
+    >>> time_span(600)
+    '10.0 min'
+    """
     for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
-        if value >= 2 * size:
-            return f"{value / size:.1f} {unit}"
-    return f"{value:.1f} s"
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 def main(
     texts: Annotated[list[float], typer.Option(help="Numbers of texts.")] = (25e3, 3.6e6, 1e9),
-    price: Annotated[list[float] | None, typer.Option(help="Of each machine, an hour, in their order.")] = None,
+    price: Annotated[list[float] | None, typer.Option(help="Price of an hour, once for each machine.")] = None,
 ) -> None:
-    """Print what each machine would take for so many texts."""
+    """Show what each machine would take for these numbers of texts."""
     if price and len(price) != len(MACHINES):
-        raise typer.BadParameter(f"{len(MACHINES)} are needed, one for each machine", param_hint="--price")
+        raise typer.BadParameter(f"{len(MACHINES)} prices are needed, one for each machine", param_hint="--price")
     rows = []
     for number in texts:
-        for machine, cost in zip(MACHINES, price or [each.price for each in MACHINES], strict=True):
-            taken = seconds(number, machine)
+        memory = max(fixed + by_text * number for fixed, by_text in MEMORY.values())
+        for machine, hour in zip(MACHINES, price or [machine.price for machine in MACHINES], strict=True):
+            seconds = stage_seconds(number, machine)
             rows.append(
-                {"texts": f"{number:,.0f}", "machine": machine.name}
-                | {stage: span(value) for stage, value in taken.items()}
-                | {
-                    "memory": f"{max(fixed + each * number for fixed, each in MEMORY.values()) / 1e9:,.1f} GB",
+                {
+                    "texts": f"{number:,.0f}",
+                    "machine": machine.name,
+                    **{stage: time_span(value) for stage, value in seconds.items()},
+                    "memory": f"{memory / 1e9:,.1f} GB",
                     "disk": f"{number * DISK / 1e9:,.1f} GB",
-                    "price of train and score": f"{(taken['train'] + taken['score']) / 3600 * cost:,.2f}",
+                    "price of train and score": f"{(seconds['train'] + seconds['score']) / 3600 * hour:,.2f}",
                 }
             )
     print(pd.DataFrame(rows).to_markdown(index=False))

@@ -1,9 +1,9 @@
-"""Whether the words that an explanation marks matter: what the confidence loses without them, against as many others.
+"""Test whether the words that an explanation marks matter: how much confidence does their removal cost?
 
     make deletion
 
-For 200 validation texts of the trained default: the label's confidence without the five words that speak most for it,
-and without five that are drawn from those the model has read.
+For 200 validation texts of the trained default, the confidence in the label is measured twice: without the five words
+that speak most for the label, and without five words drawn at random from those that the model reads.
 """
 
 import numpy as np
@@ -19,31 +19,39 @@ TEXTS = 200
 
 
 def without(words: list[str], places: np.ndarray) -> str:
+    """Return the text without the words at these places."""
     return " ".join(word for place, word in enumerate(words) if place not in set(places))
 
 
+def confidence_lost(classifier: Classifier, text: str, rng: np.random.Generator) -> dict[str, float]:
+    """Return the confidence that a text loses without its marked words and without drawn words.
+
+    The key `gap` has the share by which the attributions' sum misses what they explain.
+    """
+    explained = explain_label(classifier.model, classifier.tokenizer, text)
+    attributions = np.array(explained.attributions)
+    read = np.flatnonzero(attributions)  # places of the words that the model reads
+    marked = np.argsort(-attributions)[:MARKED]
+    drawn = rng.choice(read, min(MARKED, len(read)), replace=False)
+    shortened = classifier.probabilities([without(explained.words, places) for places in (marked, drawn)])
+    lost = explained.confidence - shortened[:, classifier.model.config.label2id[explained.label]]
+    return {"marked": lost[0], "drawn": lost[1], "gap": explained.gap}
+
+
 def main() -> None:
+    """Print the mean losses of confidence, a Wilcoxon test of their difference, and the largest gap."""
     no_arguments("python -m benchmarks.deletion", "make deletion")
     from scipy.stats import wilcoxon
 
-    classifier, rng, rows = Classifier(), np.random.default_rng(0), []
+    classifier, rng = Classifier(), np.random.default_rng(0)
     texts = pd.read_parquet(RAW / "validation.parquet")["text"][:TEXTS]
-    for text in tqdm(texts, disable=None):
-        found = explain_label(classifier.model, classifier.tokenizer, text)
-        attributions = np.array(found.attributions)
-        places = {
-            "marked": np.argsort(-attributions)[:MARKED],
-            "drawn": rng.choice(read := np.flatnonzero(attributions), min(MARKED, len(read)), replace=False),
-        }
-        shortened = classifier.probabilities([without(found.words, which) for which in places.values()])
-        lost = found.confidence - shortened[:, classifier.model.config.label2id[found.label]]
-        rows.append(dict(zip(places, lost, strict=True)) | {"gap": found.gap})
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame([confidence_lost(classifier, text, rng) for text in tqdm(texts, disable=None)])
     test = wilcoxon(table["marked"], table["drawn"], alternative="greater")
-    print(f"Confidence lost by {len(table)} texts in the mean, without {MARKED} words:")
-    print(f"  those that speak most for the label  {table['marked'].mean():.3f}")
-    print(f"  drawn ones                           {table['drawn'].mean():.3f}")
-    print(f"More without the former: {(table['marked'] > table['drawn']).mean():.1%} (Wilcoxon: p = {test.pvalue:.1g})")
+    print(f"Mean loss of confidence of {len(table)} texts without {MARKED} words:")
+    print(f"  the words that speak most for the label  {table['marked'].mean():.3f}")
+    print(f"  words drawn at random                    {table['drawn'].mean():.3f}")
+    more = (table["marked"] > table["drawn"]).mean()
+    print(f"Texts that lose more without the first words: {more:.1%} (Wilcoxon: p = {test.pvalue:.1g})")
     print(f"Largest gap between the attributions' sum and what they explain: {table['gap'].max():.2%}")
 
 

@@ -1,9 +1,10 @@
-"""Whether time grows as the texts do, and memory does not: the stages after data but for train, and `infer --file`, for
-some real reviews, for 4 and for 16 times as many.
+"""Test whether time grows in proportion to the number of texts while memory does not.
 
     make growth          # after `dvc repro`
 
-Each is a process of its own in a clone of the last commit with this folder's model, in a temporary folder.
+Measured are the stages after `data`, except `train`, and `infer --file`: on some real reviews, on 4 times and on 16
+times as many. Each runs as a process of its own, in a clone of the last commit with this folder's model, in a temporary
+folder.
 """
 
 import shutil
@@ -18,50 +19,61 @@ import pandas as pd
 import typer
 
 from benchmarks.record import Record
-from benchmarks.scale import ROOT, measure
-from benchmarks.windows import unused
+from benchmarks.scale import ROOT, measure_process
+from benchmarks.windows import unused_texts
 from classifier.files.formats import read_table, write_table
 from classifier.files.places import ADAPTER, BASE, RAW
 
 TIMES = (1, 4, 16)
-HELD_OUT = 50  # validation rows, which tokenize and baseline read too
+VALIDATION = 50  # validation texts, which tokenize and baseline read as well
 
 
 def python_m(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", module, *arguments]
 
 
-def main(texts: Annotated[int, typer.Option(min=50, help="Of the smallest run.")] = 400) -> None:
-    """Print the table."""
+def measure(folder: Path, reviews: pd.DataFrame, metadata: dict) -> list[dict[str, str | float]]:
+    """Write the reviews as the splits train and test of a project; run and measure each stage.
+
+    Returns:
+        A row for each stage: its name, the number of texts that it reads, its time and its memory.
+    """
+    for split in ("train", "test"):
+        write_table(folder / RAW / f"{split}.parquet", reviews, **metadata)
+    write_table(folder / "reviews.parquet", reviews)
+    count, rows = len(reviews), []
+    for name, command, texts in (
+        ("tokenize", python_m("stages.tokenize"), 2 * count + VALIDATION),
+        ("baseline", python_m("stages.baseline"), 2 * count + VALIDATION),
+        ("evaluate", python_m("stages.evaluate"), count),
+        ("infer --file", python_m("apps.infer", "--file", "reviews.parquet", "--overwrite"), count),
+    ):
+        measured = measure_process(command, folder)
+        rows.append({"stage": name, "texts": texts, "seconds": measured["seconds"]} | measured)
+        print(rows[-1], flush=True)
+    return rows
+
+
+def main(texts: Annotated[int, typer.Option(min=50, help="Reviews of the smallest run.")] = 400) -> None:
+    """Show time and memory of each stage for 1, 4 and 16 times a number of reviews."""
     record = Record("growth")
-    reviews, table = unused(texts * TIMES[-1])[["text", "label"]], []
+    reviews, table = unused_texts(texts * TIMES[-1])[["text", "label"]], []
     validation, metadata = read_table(RAW / "validation.parquet")
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / "project"
         subprocess.run(["git", "clone", "--quiet", "--depth=1", f"file://{ROOT}", folder], check=True)
         for path in (BASE, ADAPTER):
             shutil.copytree(path, folder / path)
-        write_table(folder / RAW / "validation.parquet", validation.head(HELD_OUT), **metadata)
+        write_table(folder / RAW / "validation.parquet", validation.head(VALIDATION), **metadata)
         for times in TIMES:
-            rows = reviews.head(texts * times)
-            for split in ("train", "test"):
-                write_table(folder / RAW / f"{split}.parquet", rows, **metadata)
-            write_table(folder / "reviews.parquet", rows)
-            for name, command, count in (
-                ("tokenize", python_m("stages.tokenize"), 2 * len(rows) + HELD_OUT),
-                ("baseline", python_m("stages.baseline"), 2 * len(rows) + HELD_OUT),
-                ("evaluate", python_m("stages.evaluate"), len(rows)),
-                ("infer --file", python_m("apps.infer", "--file", "reviews.parquet", "--overwrite"), len(rows)),
-            ):
-                taken = measure(command, folder)
-                table.append({"stage": name, "texts": count, "seconds": taken["seconds"]} | taken)
-                print(table[-1], flush=True)
+            table += measure(folder, reviews.head(texts * times), metadata)
     rows = pd.DataFrame(sorted(table, key=itemgetter("stage")))
-    more = rows.groupby("stage")[["texts", "seconds"]].diff()
+    growth = rows.groupby("stage")[["texts", "seconds"]].diff()
     rows.insert(3, "ms a text", 1000 * rows["seconds"] / rows["texts"])
-    rows.insert(4, "ms a text more", 1000 * more["seconds"] / more["texts"])  # without what the process's start takes
-    shown = rows.astype({"ms a text more": object}).fillna({"ms a text more": ""})
-    record.write(shown, ("", ",.0f", ".0f", ".1f", ".1f", ".2f", ".2f"))
+    # Time of an additional text: the start of the process cancels out.
+    rows.insert(4, "ms a text more", 1000 * growth["seconds"] / growth["texts"])
+    rows = rows.astype({"ms a text more": object}).fillna({"ms a text more": ""})
+    record.write(rows, ("", ",.0f", ".0f", ".1f", ".1f", ".2f", ".2f"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,10 @@
-"""What people would write instead, as the documentation of transformers and peft has it."""
+"""The usual alternatives that benchmarks compare with: transformers' Trainer with peft's LoRA, and its pipeline.
+
+They are set up as the documentation of transformers and peft shows.
+"""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,73 +13,94 @@ from classifier.distributed.devices import device
 BATCH = 16
 
 
-def lora(base: Path) -> dict[str, Any]:
-    """LoRA on query and value, as most set it."""
+def lora_settings(base: Path) -> dict[str, Any]:
+    """Return the common settings of LoRA: rank 8 on query and value."""
     from transformers import AutoConfig
 
     targets = ["q_lin", "v_lin"] if AutoConfig.from_pretrained(base).model_type == "distilbert" else ["query", "value"]
     return {"r": 8, "lora_alpha": 32, "target_modules": targets}
 
 
-def trainer(
-    base: Path,
-    texts: list[str],
-    labels: list[int],
-    classes: int,
-    length: int,
-    frugal: bool,
-    folder: str,
-    epochs: int = 1,
-    rate: float = 2e-4,
-    bf16: bool = False,
-    callbacks: Sequence = (),
-    order: str | None = None,
-) -> Callable[[], object]:
-    """Epochs of these texts under Trainer, ready to be trained, as most write it: all texts padded to `length`, the
-    checkpoint's dropout; in fp32, or under Trainer's autocast in bf16. frugal: as its documentation advises for speed:
-    texts of like length together, padded to the longest of a batch; and no dropout, which lets torch use its fused
-    attention on a CPU. order: Trainer's name for another one of the texts.
+@dataclass(frozen=True)
+class TrainerSettings:
+    """The settings of a training by Trainer.
+
+    Args:
+        base: folder of the encoder.
+        classes: number of labels.
+        length: tokens of a text at most.
+        frugal: if False, pad every text to `length` and keep the checkpoint's dropout, as most people write it. If
+            True, follow the documentation's advice for speed: batch texts of similar length, pad them to the longest of
+            the batch, and use no dropout, which lets torch use its fused attention on a CPU.
+        epochs, rate: number of epochs, and learning rate.
+        bf16: use Trainer's autocast to bf16; otherwise train in fp32.
+        callbacks: Trainer callbacks.
+        order: Trainer's name of another sampling order of the texts.
     """
+
+    base: Path
+    classes: int
+    length: int
+    frugal: bool
+    epochs: int = 1
+    rate: float = 2e-4
+    bf16: bool = False
+    callbacks: Sequence = ()
+    order: str | None = None
+
+
+def adapted_model(settings: TrainerSettings):
+    """Load the classifier with LoRA."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    config = AutoConfig.from_pretrained(settings.base, num_labels=settings.classes)
+    for name, value in config.to_dict().items():
+        if settings.frugal and "dropout" in name and isinstance(value, float):
+            setattr(config, name, 0.0)
+    model = AutoModelForSequenceClassification.from_pretrained(settings.base, config=config)
+    return get_peft_model(model, LoraConfig(task_type="SEQ_CLS", **lora_settings(settings.base)))
+
+
+def trainer(settings: TrainerSettings, texts: list[str], labels: list[int], folder: str) -> Callable[[], object]:
+    """Prepare a training by Trainer, with `folder` for its output; return the function that trains."""
     import torch
     from datasets import Dataset
-    from peft import LoraConfig, get_peft_model
-    from transformers import (
-        AutoConfig,
-        AutoModelForSequenceClassification,
-        AutoTokenizer,
-        DataCollatorWithPadding,
-        Trainer,
-        TrainingArguments,
-    )
+    from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer, TrainingArguments
 
-    torch.use_deterministic_algorithms(False)  # which is ours, and slower on a GPU
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    config = AutoConfig.from_pretrained(base, num_labels=classes)
-    for name, value in config.to_dict().items():
-        if frugal and "dropout" in name and isinstance(value, float):
-            setattr(config, name, 0.0)
-    model = AutoModelForSequenceClassification.from_pretrained(base, config=config)
-    model = get_peft_model(model, LoraConfig(task_type="SEQ_CLS", **lora(base)))
-    encoded = tokenizer(texts, truncation=True, padding=False if frugal else "max_length", max_length=length)
-    settings = TrainingArguments(
+    torch.use_deterministic_algorithms(False)  # the pipeline switches it on, and it is slower on a GPU
+    tokenizer = AutoTokenizer.from_pretrained(settings.base)
+    padding = False if settings.frugal else "max_length"
+    encoded = tokenizer(texts, truncation=True, padding=padding, max_length=settings.length)
+    arguments = TrainingArguments(
         folder,
         per_device_train_batch_size=BATCH,
-        num_train_epochs=epochs,
-        learning_rate=rate,
-        bf16=bf16,
-        use_cpu=device().type == "cpu",  # else it takes bf16 for a GPU's alone
-        train_sampling_strategy=order or ("group_by_length" if frugal else "random"),
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.rate,
+        bf16=settings.bf16,
+        use_cpu=device().type == "cpu",  # without this, Trainer accepts bf16 on a GPU only
+        train_sampling_strategy=settings.order or ("group_by_length" if settings.frugal else "random"),
         save_strategy="no",
         report_to=[],
         disable_tqdm=True,
     )
-    rows = Dataset.from_dict({**encoded, "labels": labels})
-    collate = DataCollatorWithPadding(tokenizer)
-    return Trainer(model, settings, train_dataset=rows, data_collator=collate, callbacks=[*callbacks]).train
+    return Trainer(
+        adapted_model(settings),
+        arguments,
+        train_dataset=Dataset.from_dict({**encoded, "labels": labels}),
+        data_collator=DataCollatorWithPadding(tokenizer),
+        callbacks=[*settings.callbacks],
+    ).train
 
 
 def pipeline(folder: str, length: int, batch: int) -> Callable[[list[str]], list[str]]:
-    """texts -> labels, of a model in transformers' form."""
+    """Return a function from texts to labels, by transformers' pipeline on a model in transformers' format.
+
+    Args:
+        folder: of the model.
+        length: tokens of a text at most.
+        batch: texts of a batch.
+    """
     from transformers import pipeline
 
     classify = pipeline("text-classification", folder, device=device())

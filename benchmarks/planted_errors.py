@@ -1,10 +1,10 @@
-"""Whether data/doubtful_labels.csv finds wrong labels: one in ten of the default's train labels turned round.
+"""Test whether data/doubtful_labels.csv finds wrong labels: flip one in ten of the default's train labels.
 
     make planted
 
-In a clone of the last commit, by the pipeline's own corrections: first the errors are planted, then those of the listed
-texts that a reader would find wrong, for they were planted, are corrected. The encoder is not trained; the accuracy is
-the baseline's, on the test texts.
+The errors are planted, and later corrected, by the pipeline's own correction table, in a clone of the last commit. Of
+the listed texts, those with a planted error are corrected, as a reader of the list would do. The encoder is not
+trained: the accuracy is the baseline's, on the test texts.
 """
 
 import os
@@ -25,38 +25,39 @@ SHARE = 0.1
 CORRECTIONS = "corrections.csv"
 
 
-def accuracy() -> float:
-    """The baseline's, after `data` and `baseline`."""
+def baseline_accuracy(corrections: pd.Series | None = None) -> float:
+    """Run `data` and `baseline`; return the baseline's accuracy on the test texts.
+
+    corrections: labels by the hash of a text, written as the data set's correction table first.
+    """
+    if corrections is not None:
+        corrections.rename_axis("hash").rename("label").to_csv(LOCAL / CORRECTIONS)
     for name in ("data", "baseline"):
         run(stage_function(name))
     return read_json(METRICS / "baseline.json")["test_accuracy"]
 
 
 def main() -> None:
+    """Print how many of the listed texts have a planted error, and the accuracies."""
     no_arguments("python -m benchmarks.planted_errors", "make planted")
     from dvc.utils.hydra import apply_overrides
 
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["git", "clone", "--quiet", ".", folder], check=True)
         os.chdir(folder)
-        clean = accuracy()
+        clean = baseline_accuracy()
         train = pd.read_parquet(RAW / "train.parquet")
         hashes = train["text"].map(hexadecimal)
-        labels = pd.Series(["positive", "negative"]).reindex(train["label"]).set_axis(hashes)  # the other ones
-        planted = labels.sample(frac=SHARE, random_state=0)
-
-        def correct(rows: pd.Series) -> float:
-            rows.rename_axis("hash").rename("label").to_csv(LOCAL / CORRECTIONS)
-            return accuracy()
-
+        flipped = pd.Series(["positive", "negative"]).reindex(train["label"]).set_axis(hashes)
+        planted = flipped.sample(frac=SHARE, random_state=0)
         apply_overrides(Path("params.yaml"), [f"+datasets.imdb-wheel.corrections={CORRECTIONS}"])
-        noisy = correct(planted)
+        noisy = baseline_accuracy(planted)
         listed = pd.read_csv(DOUBTFUL)["hash"]
-        found = listed.isin(planted.index)
-        corrected = correct(planted.drop(listed[found]))
-    print(f"{len(planted)} of {len(train):,} labels turned round; {len(listed)} listed, {found.sum()} of them planted")
+        is_planted = listed.isin(planted.index)
+        corrected = baseline_accuracy(planted.drop(listed[is_planted]))
+    print(f"{len(planted)} of {len(train):,} labels flipped; {len(listed)} listed, {is_planted.sum()} of them flipped")
     for first in (100, 300, len(planted)):
-        print(f"  of the first {first}: {found[:first].mean():.1%}")
+        print(f"  of the first {first}: {is_planted[:first].mean():.1%}")
     print(f"Baseline's accuracy: {clean:.1%} before, {noisy:.1%} with the errors, {corrected:.1%} with those corrected")
 
 

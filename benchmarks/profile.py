@@ -1,4 +1,6 @@
-"""Where the time of a training step goes, by torch's profiler: of the default, in its short epoch and in a whole one.
+"""Measure where the time of a training step of the default goes, in the short epoch and in the whole one.
+
+The times are those of torch's profiler.
 
 make profile         # after `dvc repro`
 """
@@ -20,21 +22,30 @@ from classifier.text.tokens import open_tokens
 from classifier.training.training import Training
 from stages.train import train
 
-# By the names of torch's operations on a CPU, and of the kernels on a GPU.
-KINDS = {"matrix products": r"::(add)?mm_?$|gemm|nvjet", "attention": "attention|fmha|flash|sdpa|bmm$|softmax"}
-KINDS |= {"GELU": "gelu", "LayerNorm": "layer_norm"}
+# Kinds of work, by the names of torch's operations on a CPU and of the kernels on a GPU.
+KINDS = {
+    "matrix products": r"::(add)?mm_?$|gemm|nvjet",
+    "attention": "attention|fmha|flash|sdpa|bmm$|softmax",
+    "GELU": "gelu",
+    "LayerNorm": "layer_norm",
+}
+REST = "the rest"
 
 
 def kind_of(name: str) -> str:
-    return next((kind for kind, pattern in KINDS.items() if re.search(pattern, name, re.IGNORECASE)), "the rest")
+    """Return the kind of work of an operation."""
+    return next((kind for kind, pattern in KINDS.items() if re.search(pattern, name, re.IGNORECASE)), REST)
 
 
 def step_times(training: Training, steps: range) -> tuple[float, dict[str, float], int]:
-    """(seconds of one of these steps by the clock, seconds of each kind of work in it by the profiler, operations in
-    it): half of the steps for either. On a GPU the work is the GPU's alone, and the operations are its kernels.
+    """Time the first half of these steps by the clock, and profile the second half.
+
+    Returns:
+        (seconds of a step by the clock, seconds of each kind of work in a step by the profiler, operations of a step).
+        On a GPU the profiler's times are the GPU's alone, and the operations are its kernels.
     """
     if training.gradient.graphs:
-        for step in steps:  # recorded before
+        for step in steps:  # each shape of a batch records its CUDA graph before the timing
             training.take_step(step)
     clocked, profiled = steps[: len(steps) // 2], steps[len(steps) // 2 :]
     started = time.perf_counter()
@@ -42,20 +53,20 @@ def step_times(training: Training, steps: range) -> tuple[float, dict[str, float
         training.take_step(step)
     seconds = (time.perf_counter() - started) / len(clocked)
     on_gpu = training.network.device.type == "cuda"
-    with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] * on_gpu)]) as found:
+    with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] * on_gpu)]) as profiler:
         for step in profiled:
             training.take_step(step)
-    by_kind, count = dict.fromkeys([*KINDS, "the rest"], 0.0), 0
-    for event in found.key_averages():
+    by_kind, count = dict.fromkeys([*KINDS, REST], 0.0), 0
+    for event in profiler.key_averages():
         if (event.device_type == DeviceType.CUDA) == on_gpu and not event.is_user_annotation:
-            taken = event.self_device_time_total if on_gpu else event.self_cpu_time_total
-            by_kind[kind_of(event.key)] += taken / 1e6 / len(profiled)
+            microseconds = event.self_device_time_total if on_gpu else event.self_cpu_time_total
+            by_kind[kind_of(event.key)] += microseconds / 1e6 / len(profiled)
             count += event.count
     return seconds, by_kind, round(count / len(profiled))
 
 
-def main(steps: Annotated[int, typer.Option(min=2, help="Of each epoch.")] = 24) -> None:
-    """Print the table."""
+def main(steps: Annotated[int, typer.Option(min=2, help="Steps of each epoch.")] = 24) -> None:
+    """Show the milliseconds of a training step and its kinds of work, for the short epoch and the whole one."""
     silence_libraries()
     record, table = Record("profile"), []
     settings = arguments(train, load_params())
@@ -63,11 +74,11 @@ def main(steps: Annotated[int, typer.Option(min=2, help="Of each epoch.")] = 24)
     epochs = ["short", "whole"] if training.plan.short_epochs else ["whole"]
     for number, epoch in enumerate(epochs):
         first = number * training.plan.steps_per_epoch + 1
-        training.take_step(first)  # what is set up at the first is not counted
+        training.take_step(first)  # the first step sets things up, so it is not timed
         seconds, by_kind, count = step_times(training, range(first + 1, first + 1 + steps))
         row = {"epoch": epoch, "ms": 1000 * seconds, f"operations on {device().type}": count}
-        for kind, taken in by_kind.items():
-            row[f"{kind}, ms"] = f"{1000 * taken:.1f} ({taken / sum(by_kind.values()):.0%})"
+        for kind, kind_seconds in by_kind.items():
+            row[f"{kind}, ms"] = f"{1000 * kind_seconds:.1f} ({kind_seconds / sum(by_kind.values()):.0%})"
         table.append(row)
     record.write(pd.DataFrame(table), ".1f")
 

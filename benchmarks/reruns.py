@@ -1,7 +1,9 @@
-"""What a rerun costs: of a `dvc repro` that runs nothing, beside DVC's own time for as many stages; of infer alone,
-beside loading the model.
+"""Measure what a rerun costs.
 
     make reruns          # after `dvc repro`
+
+A `dvc repro` that runs nothing is compared with DVC's own time for as many stages. A `dvc repro` of `infer` alone is
+compared with loading the model.
 """
 
 import statistics
@@ -15,50 +17,59 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from benchmarks.record import Record, in_turn, ratios, seconds
+from benchmarks.record import Record, in_turn, ratios, seconds_of
 from classifier.runner.params import STAGES
 
-LOAD = [sys.executable, "-c", "from classifier.model.loading import load_classifier; load_classifier()"]
+LOAD_MODEL = [sys.executable, "-c", "from classifier.model.loading import load_classifier; load_classifier()"]
 
 
-def run(command: list[str], folder: Path = Path()) -> None:
+def run_command(command: list[str], folder: Path = Path()) -> None:
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
 
-def make_floor(folder: Path) -> None:
-    """A finished and committed pipeline of as many stages, each of which copies a file of one line."""
-    run(["git", "init", "--quiet"], folder)
-    run(["dvc", "init", "--quiet"], folder)
+def make_smallest_pipeline(folder: Path) -> None:
+    """Make, run and commit a pipeline with as many stages as ours, each of which copies a file of one line."""
+    run_command(["git", "init", "--quiet"], folder)
+    run_command(["dvc", "init", "--quiet"], folder)
     (folder / "f0").write_text("one line\n")
     stages = "".join(
         f"  {name}:\n    cmd: cp f{number} f{number + 1}\n    deps: [f{number}]\n    outs: [f{number + 1}]\n"
         for number, name in enumerate(STAGES)
     )
     (folder / "dvc.yaml").write_text(f"stages:\n{stages}")
-    run(["dvc", "repro"], folder)
-    run(["git", "add", "--all"], folder)
-    run(["git", "-c", "user.name=bench", "-c", "user.email=", "commit", "--quiet", "-m", "finished"], folder)
+    run_command(["dvc", "repro"], folder)
+    run_command(["git", "add", "--all"], folder)
+    run_command(["git", "-c", "user.name=bench", "-c", "user.email=", "commit", "--quiet", "-m", "finished"], folder)
 
 
-def main(pairs: Annotated[int, typer.Option(min=1)] = 5) -> None:
-    """Print the table."""
-    record = Record("reruns")
-    run(["dvc", "repro"])
+def compare(what: str, ours: partial, beside: str, theirs: partial, pairs: int) -> dict[str, str | float]:
+    """Time two commands in turn; return a row of the table."""
+    ours()  # once before the timing, so that DVC and the system have cached the same for both
+    theirs()
+    times, reference = in_turn(pairs, partial(seconds_of, ours), partial(seconds_of, theirs))
+    more = [time - other for time, other in zip(times, reference, strict=True)]
+    return {
+        "what": what,
+        "seconds": statistics.median(times),
+        "beside it": beside,
+        "its seconds": statistics.median(reference),
+        **ratios("times that", times, reference),
+        "seconds more": f"{min(more):.1f} to {max(more):.1f}",
+    }
+
+
+def main(pairs: Annotated[int, typer.Option(min=1, help="Runs of each command, in turn.")] = 5) -> None:
+    """Time two kinds of reruns beside the least that each could take."""
+    record, repro = Record("reruns"), partial(run_command, ["dvc", "repro"])
+    repro()
     with tempfile.TemporaryDirectory() as folder:
-        make_floor(Path(folder))
-        table = []
-        floor = partial(run, ["dvc", "repro"], Path(folder))
-        for what, other, ours, theirs in (
-            ("dvc repro that runs nothing", "DVC alone", ["dvc", "repro"], floor),
-            ("dvc repro of infer", "loading the model", ["dvc", "repro", "-fs", "infer"], partial(run, LOAD)),
-        ):
-            run(ours)  # once before: what DVC or the system keeps in memory is there for both
-            theirs()
-            own, others = in_turn(pairs, partial(seconds, partial(run, ours)), partial(seconds, theirs))
-            more = [mine - its for mine, its in zip(own, others, strict=True)]
-            row = {"what": what, "seconds": statistics.median(own), "beside it": other}
-            row |= {"its seconds": statistics.median(others), **ratios("times that", own, others)}
-            table.append(row | {"seconds more": f"{min(more):.1f} to {max(more):.1f}"})
+        make_smallest_pipeline(Path(folder))
+        dvc_alone = partial(run_command, ["dvc", "repro"], Path(folder))
+        infer = partial(run_command, ["dvc", "repro", "-fs", "infer"])
+        table = [
+            compare("dvc repro that runs nothing", repro, "DVC alone", dvc_alone, pairs),
+            compare("dvc repro of infer", infer, "loading the model", partial(run_command, LOAD_MODEL), pairs),
+        ]
     record.write(pd.DataFrame(table))
 
 

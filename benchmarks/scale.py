@@ -1,11 +1,13 @@
-"""What memory the stages need as the data grows: made-up texts of about 1 kB through data, tokenize and train's first
-200 steps, with the default encoder.
+"""Measure the memory of the stages as the data grows.
 
     make scale ROWS="10000 1000000"
 
-Each stage is a process of its own in a clone of the last commit, in a temporary folder (about 4 kB of disk a text;
-TMPDIR says where). Its memory is looked at every 20 ms. Resident is what the system counts, pages of mapped files
-among it, which it takes back when others need room. Private is what is left without them.
+Made-up texts of about 1 kB pass through data, tokenize and the first 200 steps of train, with the default encoder. Each
+stage runs as a process of its own in a clone of the last commit, in a temporary folder. The folder takes about 4 kB of
+disk a text; TMPDIR in the environment sets its parent.
+
+Memory is sampled every 20 ms. Resident memory is what the system counts. It includes pages of mapped files, which the
+system reclaims when other programs need memory. Private memory is the rest.
 """
 
 import contextlib
@@ -21,20 +23,20 @@ import numpy as np
 import pandas as pd
 import psutil
 import typer
-from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parent.parent
+
 MODULES = {"data": "stages.data", "tokenize": "stages.tokenize", "train": "benchmarks.first_steps"}
-# What `dvc exp run -S` would take: half of the texts bear each label, those held out are as many as the default's.
+# Overrides as `dvc exp run -S` takes them. Half of the texts have each label; the held-out splits are the default's.
 OVERRIDES = [
     "dataset=scale",
-    "train.short_epoch=null",  # whose batches are small
+    "train.short_epoch=null",  # the batches of the short epoch are small
     "+datasets.scale={source:{train:scale.jsonl},labels:[no,yes],train:null,validation:1000,test:5000}",
 ]
 
 
-def make_project(folder: Path, rows: int) -> None:
-    """A clone of this repository that selects a file of made-up texts, with the encoder in models/base/."""
+def make_clone(folder: Path, rows: int) -> None:
+    """Make a clone of this repository that selects a file of made-up texts and has the encoder in models/base/."""
     from dvc.utils.hydra import apply_overrides
 
     subprocess.run(["git", "clone", "--quiet", "--depth=1", f"file://{ROOT}", folder], check=True)
@@ -44,8 +46,10 @@ def make_project(folder: Path, rows: int) -> None:
 
 
 def write_texts(path: Path, rows: int, vocabulary: Path) -> None:
-    """JSON Lines of texts of 60 to 280 words: stretches of one long text, whose words are as frequent as their rank in
-    the encoder's vocabulary, which is sorted so, makes them in English. A number makes each different.
+    """Write made-up texts of 60 to 280 words as JSON Lines.
+
+    Each text is a part of one long text. Its words are drawn from the encoder's vocabulary, which is sorted by
+    frequency, with the frequency that a word of this rank has in English. A number at the start makes each text unique.
     """
     words = [word for word in vocabulary.read_text(encoding="utf-8").split() if word.isascii() and word.isalpha()]
     shares = 1 / np.arange(1, len(words) + 1)
@@ -58,21 +62,15 @@ def write_texts(path: Path, rows: int, vocabulary: Path) -> None:
             file.write(json.dumps({"text": text, "label": ("no", "yes")[row % 2]}) + "\n")
 
 
-def command(stage: str) -> list[str]:
-    """What measures a stage, in the environment that dvc.yaml gives it."""
-    *environment, _, _, _ = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"][stage]["cmd"].split()
-    return ["env", *environment, sys.executable, "-m", MODULES[stage]]
-
-
-def measure(command: list[str], folder: Path) -> dict[str, float]:
-    """The most memory, in GB, that a command's process has while it runs, and its time."""
+def measure_process(command: list[str], folder: Path) -> dict[str, float]:
+    """Run a command; return the peak memory of its process, in GB, and its time in seconds."""
     started, resident, private = time.monotonic(), 0, 0
     process = psutil.Popen(command, cwd=folder)
     while process.poll() is None:
-        with contextlib.suppress(psutil.NoSuchProcess):  # ended meanwhile
+        with contextlib.suppress(psutil.NoSuchProcess):  # the process ended after poll()
             memory = process.memory_info()
             resident = max(resident, memory.rss)
-            private = max(private, memory.rss - getattr(memory, "shared", 0))  # which Linux alone counts
+            private = max(private, memory.rss - getattr(memory, "shared", 0))  # only Linux counts shared pages
         time.sleep(0.02)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)}: failed, see above")
@@ -80,16 +78,16 @@ def measure(command: list[str], folder: Path) -> dict[str, float]:
 
 
 def main(
-    sizes: Annotated[list[int], typer.Argument(min=7000, help="Numbers of texts; 6,000 of them are held out.")],
+    sizes: Annotated[list[int], typer.Argument(min=7000, help="Numbers of texts, of which 6,000 are held out.")],
 ) -> None:
-    """Print what memory data, tokenize and train's first 200 steps need for so many made-up texts of 1 kB."""
+    """Show the memory that data, tokenize and the first 200 steps of train need for made-up texts of 1 kB."""
     rows = []
     for size in sizes:
         with tempfile.TemporaryDirectory() as parent:
             folder = Path(parent) / "project"
-            make_project(folder, size)
-            for stage in MODULES:
-                measured = measure(command(stage), folder)
+            make_clone(folder, size)
+            for stage, module in MODULES.items():
+                measured = measure_process([sys.executable, "-m", module], folder)
                 rows.append({"texts": f"{size:,}", "stage": stage} | measured)
                 print(rows[-1], flush=True)
     print(pd.DataFrame(rows).to_markdown(index=False, floatfmt=(".0f", ".0f", ".2f", ".2f", ".0f")))

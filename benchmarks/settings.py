@@ -1,11 +1,14 @@
-"""What a setting buys: the embedded default trained once with each, scored on 2,000 validation reviews.
+"""Measure what a setting gains: train the embedded default once with each setting, score 2,000 validation reviews.
 
     make settings
 
-Each is one DVC experiment, in a folder of DVC's own; this one stays as it is. The test split is not looked at.
-Out: settings.csv and settings.png, of the ranks and learning rates, both at the end. A row of settings.csv names the
-precision and the commit in which it was measured, and what its training depended on. Where that is as it would be now
-and here, the row is not measured again; settings.part keeps those of a bench that was stopped.
+Each setting is one DVC experiment, which DVC runs in a temporary folder, so this folder stays as it is. The test split
+is not scored.
+
+Out: settings.csv, and settings.png with the ranks and the learning rates, both written at the end. A row of
+settings.csv names the precision and the commit of its measurement, and holds a digest of everything that its training
+depended on. A row whose digest is the current one is not measured again. settings.part keeps the rows of a run that was
+stopped.
 """
 
 import re
@@ -17,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel
 
-from benchmarks.record import commit
+from benchmarks.record import current_commit
 from classifier.distributed.devices import device, trains_in_bf16
 from classifier.evaluation.figures import new_figure, save_figure
 from classifier.evaluation.intervals import wilson_interval
@@ -29,9 +32,9 @@ from classifier.runner.params import PARAMS, arguments, load_params, stage_funct
 from classifier.runner.versions import VERSIONS
 
 RESULTS = Path(__file__).with_name("settings.csv")
-STAGES = ("data", "base_model", "tokenize", "train")  # what a training runs
-VALIDATION = 2000  # reviews; more than the default's, for a standard error of 0.7 points
-# The name of each, and what `dvc exp run -S` takes.
+STAGES = ("data", "base_model", "tokenize", "train")  # the stages that a training runs
+VALIDATION = 2000  # reviews; more than the default has, so that the standard error is 0.7 points
+# Name of a setting -> its overrides, as `dvc exp run -S` takes them.
 SETTINGS: dict[str, list[str]] = {
     **{f"rank {rank}": [f"methods.lora.peft.r={rank}"] for rank in (8, 32, 128)},
     **{f"learning rate {rate}": [f"train.learning_rate={rate}"] for rate in ("3.5e-4", "1.4e-3")},
@@ -40,27 +43,29 @@ SETTINGS: dict[str, list[str]] = {
 
 
 def every_override(overrides: list[str]) -> list[str]:
+    """Return the overrides of an experiment: those of the setting after those that select the default."""
     selections = ["dataset=imdb-wheel", "model=minilm", "method=lora"]
     return [*selections, f"datasets.imdb-wheel.validation={VALIDATION}", *overrides]
 
 
 def precision(params: BaseModel) -> str:
-    """In which this machine trains."""
+    """Return the precision in which this machine trains: bf16 or fp32."""
     return "bf16" if trains_in_bf16(params.train.precision, device()) else "fp32"
 
 
-def digest(overrides: list[str]) -> str:
-    """Of what a training with the overrides depends on, known before it: the precision, and for each of its stages what
-    dvc.yaml names, that is the command, the params, the code and the libraries' versions.
+def training_digest(overrides: list[str]) -> str:
+    """Return a digest of everything that a training with the overrides depends on.
 
-    An edit of `data` after which it writes the same bytes changes the digest, though DVC would not train again.
+    That is the precision and, for each stage, what dvc.yaml names: the command, the params, the code and the versions
+    of the libraries. An edit of `data` after which `data` writes the same bytes changes the digest, though DVC would
+    not train again.
     """
     from dvc.utils.hydra import apply_overrides
     from ruamel.yaml import YAML
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(shutil.copy(PARAMS, folder))
-        apply_overrides(path, every_override(overrides))  # as `dvc exp run -S` does
+        apply_overrides(path, every_override(overrides))
         params = load_params(path)
     stages, versions = pipeline(), YAML(typ="safe", pure=True).load(VERSIONS)
     settings, files = {"precision": precision(params)}, set()
@@ -76,12 +81,14 @@ def digest(overrides: list[str]) -> str:
     return digest_of(settings, list(files))
 
 
-def measure(name: str, overrides: list[str]) -> dict[str, str | int | float]:
-    """Train with the overrides; the row of settings.csv."""
+def train_with(name: str, overrides: list[str]) -> dict[str, str | int | float]:
+    """Train with the overrides; return the setting's row of settings.csv."""
     import dvc.api
 
-    made_with = {"commit": commit(), "digest": digest(overrides)}  # as it is now: the experiment is a copy of that
-    experiment = "-".join(["bench", *re.findall(r"\w+", f"{name} {made_with['commit']}")])  # else DVC has two
+    # Before the training: the experiment is a copy of the folder as it is now.
+    made_with = {"commit": current_commit(), "digest": training_digest(overrides)}
+    # With the commit in its name: DVC would keep two experiments of one name that start from different commits.
+    experiment = "-".join(["bench", *re.findall(r"\w+", f"{name} {made_with['commit']}")])
     options = [part for value in every_override(overrides) for part in ("-S", value)]
     command = ["dvc", "exp", "run", "--temp", "--force", "--name", experiment, *options, "train"]
     print(f"\n{name}: {' '.join(command)}", flush=True)
@@ -94,7 +101,7 @@ def measure(name: str, overrides: list[str]) -> dict[str, str | int | float]:
 
 
 def interval(accuracy: float) -> tuple[float, float]:
-    """The 95% interval of an accuracy on the validation split."""
+    """Return the 95% interval of an accuracy on the validation split."""
     return wilson_interval(round(accuracy * VALIDATION), VALIDATION)
 
 
@@ -106,7 +113,7 @@ def default_rank(results: pd.DataFrame) -> pd.Series:
 
 
 def draw(results: pd.DataFrame, path: Path) -> None:
-    """Validation accuracy with its interval against rank and, beside it, learning rate."""
+    """Draw validation accuracy with its interval against the rank and, in a second panel, the learning rate."""
     ranks = results[results["setting"].str.startswith("rank ")]
     rates = pd.concat([results[default_rank(results)], results[results["setting"].str.startswith("learning rate ")]])
     fig, panels = new_figure(9, 3.6, columns=2)
@@ -127,7 +134,7 @@ def draw(results: pd.DataFrame, path: Path) -> None:
 
 
 def tables(results: pd.DataFrame) -> tuple[str, str]:
-    """What docs/settings.md shows: LoRA's rank and learning rate; LoRA beside the other methods."""
+    """Return the two tables of docs/settings.md: LoRA's ranks and learning rates; LoRA beside the other methods."""
     results = results.assign(
         accuracy=[
             f"{accuracy:.1%} ({100 * low:.1f} to {100 * high:.1f})"
@@ -162,20 +169,21 @@ def tables(results: pd.DataFrame) -> tuple[str, str]:
 
 
 def read_results(path: Path) -> pd.DataFrame:
-    """settings.csv, which may be missing. A commit may look like a number."""
+    """Read settings.csv; return an empty table if the file is missing."""
     if not path.is_file():
         return pd.DataFrame(columns=["setting", "digest"])
-    return pd.read_csv(path, dtype={"commit": str, "digest": str})
+    return pd.read_csv(path, dtype={"commit": str, "digest": str})  # a hash may look like a number
 
 
 def main() -> None:
+    """Measure the settings whose rows are missing or out of date; write and print the results."""
     no_arguments("python -m benchmarks.settings", "make settings")
     part = RESULTS.with_suffix(".part")
     rows = {row["setting"]: row for path in (RESULTS, part) for row in read_results(path).to_dict("records")}
-    stale = [name for name in SETTINGS if name not in rows or rows[name]["digest"] != digest(SETTINGS[name])]
+    stale = [name for name in SETTINGS if name not in rows or rows[name]["digest"] != training_digest(SETTINGS[name])]
     print(f"{len(stale)} of {len(SETTINGS)} settings to measure", *stale, sep="\n  ", flush=True)
     for name in stale:
-        rows[name] = measure(name, SETTINGS[name])
+        rows[name] = train_with(name, SETTINGS[name])
         write_csv(part, pd.DataFrame(rows.values()))
     results = pd.DataFrame(rows[name] for name in SETTINGS)
     write_csv(RESULTS, results)

@@ -1,124 +1,64 @@
-"""How fast training and scoring are, beside what people would write instead, on the default's texts.
+"""Compare the speed of training and scoring with the usual alternatives, on the default's texts.
 
     make speed           # after `dvc repro`
     python -m benchmarks.speed --precision bf16 --steps 100 --texts 2000     # on a GPU, and the same with fp32
 
-Training: steps of the same texts, without markup, with the same LoRA (query and value, rank 8), by train and Trainer;
-of the selected encoder, and of one of DistilBERT's size with random weights, each at the length of params.yaml and at
-twice that, or as long as the encoder takes. Trainer that pads to the batch has the same batches, since of so few texts
-its own grouping by length makes worse ones. What is made ready before the first step is not timed. Scoring: the trained
-classifier, in fp32, by infer and by transformers' pipeline, one window of each text; the pipeline cuts the end of a
-long one off, and not its middle, and so gives a few other labels. The two take turns at being first; a ratio is of the
-medians.
+Training: steps of `train` and of Trainer on the same texts, without markup, with the same LoRA (query and value, rank
+8). Two encoders train: the selected one, and one of DistilBERT's size with random weights. Each trains at the length of
+params.yaml, and at twice that length or the encoder's limit. Trainer that pads to the batch gets the batches of
+`train`, because Trainer's own grouping by length makes worse batches of so few texts. The preparation before the first
+step is not timed.
+
+Scoring: the trained classifier in fp32, by infer and by transformers' pipeline, on one window of each text. The
+pipeline cuts the end of a long text and infer its middle, so a few labels differ.
+
+Both sides are timed in turn, and each starts every second pair. Ratios are those of the medians.
 """
 
 import os
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import chdir, contextmanager
+from collections.abc import Callable
 from functools import partial
 from operator import eq
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
-import numpy as np
 import pandas as pd
 import torch
 import typer
-from transformers import AutoConfig, AutoTokenizer, TrainerCallback
+from transformers import AutoConfig
 
 from benchmarks import peers
-from benchmarks.cost import Encoder
-from benchmarks.record import Record, in_turn, matrix_rate, ratios, seconds
-from classifier.files.formats import read_table, write_table
+from benchmarks.record import Record, in_turn, matrix_rate, ratios, seconds_of
+from benchmarks.speed_training import encoder_sizes, our_epoch, their_epoch, tokenized, write_distilbert
+from classifier.files.formats import read_table
 from classifier.files.places import BASE, RAW
 from classifier.model.forward import silence_libraries
 from classifier.model.loading import load_classifier
-from classifier.params.catalogue import Method
 from classifier.predict.classifier import Classifier
-from classifier.runner.params import PARAMS, arguments, load_params
+from classifier.runner.params import load_params
 from classifier.text.cleaning import cleaned
 from classifier.text.encoding import encode
 from classifier.text.tokens import open_tokens
-from classifier.training.batches import epoch_batches
-from classifier.training.training import Training
-from stages.tokenize import tokenize
-from stages.train import train
 
 
-def write_distilbert(folder: Path) -> None:
-    """An encoder of DistilBERT's size, with random weights and the tokenizer of models/base/."""
-    from transformers import DistilBertConfig, DistilBertModel
+class Case(NamedTuple):
+    """A training to compare.
 
-    tokenizer = AutoTokenizer.from_pretrained(BASE)
-    config = DistilBertConfig(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id)
-    DistilBertModel(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    Args:
+        name: of the encoder.
+        base: folder of the encoder.
+        length: tokens of a text at most.
+        share: part of the steps to take, as its inverse: slow trainings take fewer steps.
+        frugal: how Trainer trains (see peers.py).
+    """
 
-
-@contextmanager
-def tokenized(base: Path, length: int, texts: int) -> Iterator[None]:
-    """A working folder in which the stages before train have run for that encoder and length, with the first texts."""
-    kept = {split: read_table(RAW / f"{split}.parquet") for split in ("train", "validation", "test")}
-    with tempfile.TemporaryDirectory() as folder:
-        for path in (PARAMS, Path("classifier")):
-            (Path(folder) / path).symlink_to(path.resolve())
-        (Path(folder) / BASE).parent.mkdir()
-        (Path(folder) / BASE).symlink_to(base.resolve())
-        with chdir(folder):
-            for split, (rows, metadata) in kept.items():
-                write_table(RAW / f"{split}.parquet", rows.head(texts), **metadata)
-            settings = load_params().tokenize.model_copy(update={"max_length": length})
-            tokenize(settings=settings)
-            yield
-
-
-def our_epoch(precision: str) -> float:
-    """Seconds of an epoch of the working folder's texts with the peer's adapter."""
-    settings = arguments(train, load_params())
-    settings["recipe"] = settings["recipe"].model_copy(
-        update={"batch_size": peers.BATCH, "micro_batch_size": peers.BATCH, "epochs": 1, "short_epoch": None}
-        | {"precision": precision}
-    )
-    settings["method"] = Method(peft={"peft_type": "LORA", **peers.lora(BASE)})
-    settings["model"] = settings["model"].model_copy(update={"peft": {}})
-    training = Training(**settings, tokens=open_tokens("train"), held_out=open_tokens("validation"))
-
-    started = time.perf_counter()
-    for step in range(1, training.plan.steps + 1):
-        training.take_step(step)
-    return time.perf_counter() - started
-
-
-class Clock(TrainerCallback):
-    """Of the steps alone."""
-
-    def on_train_begin(self, *args, **kwargs):
-        self.started = time.perf_counter()
-
-    def on_train_end(self, *args, **kwargs):
-        self.seconds = time.perf_counter() - self.started
-
-
-def their_epoch(base: Path, rows: pd.DataFrame, classes: int, length: int, frugal: bool, precision: str) -> float:
-    """Seconds of Trainer's for the same."""
-    settings = {"bf16": precision == "bf16", "callbacks": [clock := Clock()]}
-    if frugal:
-        batches = epoch_batches(open_tokens("train").lengths, peers.BATCH, load_params().train.seed, epoch=0)
-        rows, settings["order"] = rows.iloc[np.concatenate(batches)], "sequential"
-    with tempfile.TemporaryDirectory() as folder:
-        data = rows["text"].tolist(), rows["label"].tolist()
-        peers.trainer(base, *data, classes, length, frugal, folder, **settings)()
-    return clock.seconds
-
-
-def encoder(base: Path) -> Encoder:
-    """With LoRA in all layers."""
-    config = AutoConfig.from_pretrained(base)
-    layers, inner = config.num_hidden_layers, getattr(config, "intermediate_size", None) or config.hidden_dim
-    return Encoder(layers, config.hidden_size, inner, adapted=layers, trained=0)
+    name: str
+    base: Path
+    length: int
+    share: int
+    frugal: bool
 
 
 def compare(
@@ -129,78 +69,105 @@ def compare(
     theirs: Callable[[], float],
     precision: str = "fp32",
 ) -> dict[str, str | float]:
-    """A row of the table: texts a second of both, their ratio, and ours as a share of the rate at which this machine
-    multiplies matrices in that precision, before and after. operations: of each text, ours; ours, theirs: return their
-    seconds.
+    """Time two functions in turn; print and return a row of the table.
+
+    The row has the texts a second of both, their ratio, and ours as a share of the rate at which this machine
+    multiplies matrices in that precision, measured before and after.
+
+    Args:
+        what: name of the row.
+        operations: floating-point operations of each text in our function.
+        pairs: number of measurements.
+        ours, theirs: functions that return their seconds.
+        precision: of our function.
     """
-    shares, kind = [], {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    shares, dtype = [], {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
 
-    def timed() -> float:
-        before, taken, after = matrix_rate(kind), ours(), matrix_rate(kind)
-        shares.append(sum(operations) / taken / statistics.mean((before, after)))
-        return taken
+    def ours_with_share() -> float:
+        before, seconds, after = matrix_rate(dtype), ours(), matrix_rate(dtype)
+        shares.append(sum(operations) / seconds / statistics.mean((before, after)))
+        return seconds
 
-    own, others = in_turn(pairs, timed, theirs)
+    our_times, their_times = in_turn(pairs, ours_with_share, theirs)
     row = {
         "what": what,
-        "ours, texts/s": len(operations) / statistics.median(own),
-        "theirs, texts/s": len(operations) / statistics.median(others),
-        **ratios("as fast", others, own),
+        "ours, texts/s": len(operations) / statistics.median(our_times),
+        "theirs, texts/s": len(operations) / statistics.median(their_times),
+        **ratios("as fast", their_times, our_times),
         "ours, of the matrix rate": f"{statistics.median(shares):.0%}",
     }
     print(row, flush=True)
     return row
 
 
-def main(
-    steps: Annotated[int, typer.Option(min=1, help="Training steps of 16 texts; of slower ones a part.")] = 12,
-    texts: Annotated[int, typer.Option(min=2, help="Texts to score.")] = 160,
-    pairs: Annotated[int, typer.Option(min=1)] = 5,
-    precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="Of the trainings.")] = "fp32",
-) -> None:
-    """Print the table."""
-    silence_libraries()
-    record, model = Record("speed"), load_params().model
-    rows, metadata = read_table(RAW / "train.parquet")
-    tokenized_as = open_tokens("train").metadata
-    length = tokenized_as["tokenize"]["max_length"]
+def training_cases(large: Path) -> list[Case]:
+    """List the trainings. large: folder of the encoder of DistilBERT's size."""
+    name, length = load_params().model, open_tokens("train").metadata["tokenize"]["max_length"]
     longer = min(2 * length, AutoConfig.from_pretrained(BASE).max_position_embeddings)
-    without_markup = partial(cleaned, strip_markup=tokenized_as["tokenize"]["strip_markup"])
+    return [
+        Case(name, BASE, length, share=1, frugal=False),
+        Case(name, BASE, length, share=1, frugal=True),
+        Case(name, BASE, longer, share=2, frugal=False),
+        Case("DistilBERT's size", large, length, share=4, frugal=False),
+        Case("DistilBERT's size", large, length, share=4, frugal=True),
+        Case("DistilBERT's size", large, longer, share=4, frugal=False),
+    ]
+
+
+def compare_training(case: Case, steps: int, pairs: int, precision: str) -> dict[str, str | float]:
+    """Compare `train` with Trainer."""
+    rows, metadata = read_table(RAW / "train.parquet")
+    rows = rows.head(-(-steps // case.share) * peers.BATCH)
     rows["text"] = without_markup(rows["text"])
+    settings = peers.TrainerSettings(BASE, len(metadata["labels"]), case.length, case.frugal, bf16=precision == "bf16")
+    with tokenized(case.base, case.length, len(rows)):
+        sizes, lengths = encoder_sizes(BASE), open_tokens("train").lengths.tolist()
+        ours, theirs = partial(our_epoch, precision), partial(their_epoch, settings, rows)
+        how = "padded to the batch, no dropout" if case.frugal else "padded to the full length, dropout"
+        what = f"training, {case.name}, {case.length} tokens; Trainer, {how}"
+        return compare(what, [sizes.training(tokens) for tokens in lengths], pairs, ours, theirs, precision)
+
+
+def compare_scoring(texts: int, pairs: int, folder: Path) -> list[dict[str, str | float]]:
+    """Compare infer with transformers' pipeline, in batches of 1 and 32. folder: a new folder for the merged model."""
     reviews = without_markup(read_table(RAW / "test.parquet")[0]["text"].head(texts))
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # as in every stage; the pipeline would end it for both
     classifier, table = Classifier(), []
-    classifier.model.config.tokenize["windows"] = 1  # as many tokens of a text as the pipeline reads
+    settings = classifier.model.config.tokenize
+    settings["windows"] = 1  # the pipeline reads one window of a text
+    for part in load_classifier():
+        part.save_pretrained(folder)
     labels = [label for label, _ in classifier(reviews)]
+    windows = encode(reviews, classifier.tokenizer, **settings)
+    operations = [encoder_sizes(BASE).forward(len(window)) for (window,) in windows]
+    for batch in (1, 32):
+        pipeline = peers.pipeline(str(folder), settings["max_length"], batch)
+        equal = sum(map(eq, labels, pipeline(reviews))) / len(reviews)
+        what = f"scoring, {settings['max_length']} tokens; pipeline, batches of {batch} ({equal:.1%} equal labels)"
+        ours, theirs = (partial(seconds_of, partial(score, reviews)) for score in (classifier, pipeline))
+        table.append(compare(what, operations, pairs, ours, theirs))
+    return table
+
+
+def without_markup(texts: pd.Series) -> list[str]:
+    """Return the texts as the stage `tokenize` cleaned them."""
+    return cleaned(texts, open_tokens("train").metadata["tokenize"]["strip_markup"])
+
+
+def main(
+    steps: Annotated[int, typer.Option(min=1, help="Steps of 16 texts; slower trainings take fewer.")] = 12,
+    texts: Annotated[int, typer.Option(min=2, help="Texts to score.")] = 160,
+    pairs: Annotated[int, typer.Option(min=1, help="Measurements of both sides, in turn.")] = 5,
+    precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="Precision of the trainings.")] = "fp32",
+) -> None:
+    """Compare the speed of training with Trainer's, and of scoring with that of transformers' pipeline."""
+    silence_libraries()
+    record = Record("speed")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # as in every stage; the pipeline would switch it off
     with tempfile.TemporaryDirectory() as folder:
-        large, merged = Path(folder) / "distilbert", Path(folder) / "merged"
+        large = Path(folder) / "distilbert"
         write_distilbert(large)
-        for name, base, longest, share, frugal in (
-            (model, BASE, length, 1, False),
-            (model, BASE, length, 1, True),
-            (model, BASE, longer, 2, False),
-            ("DistilBERT's size", large, length, 4, False),
-            ("DistilBERT's size", large, length, 4, True),
-            ("DistilBERT's size", large, longer, 4, False),
-        ):
-            some = rows.head(-(-steps // share) * peers.BATCH)
-            how = "padded to the batch, no dropout" if frugal else "padded to the full length, dropout"
-            with tokenized(base, longest, len(some)):
-                what = f"training, {name}, {longest} tokens; Trainer, {how}"
-                operations = [encoder(BASE).training(tokens) for tokens in open_tokens("train").lengths.tolist()]
-                ours = partial(our_epoch, precision)
-                theirs = partial(their_epoch, BASE, some, len(metadata["labels"]), longest, frugal, precision)
-                table.append(compare(what, operations, pairs, ours, theirs, precision))
-        for part in load_classifier():
-            part.save_pretrained(merged)
-        windows = encode(reviews, classifier.tokenizer, **classifier.model.config.tokenize)
-        operations = [encoder(BASE).forward(len(window)) for (window,) in windows]
-        for batch in (1, 32):
-            pipeline = peers.pipeline(str(merged), length, batch)
-            equal = sum(map(eq, labels, pipeline(reviews))) / len(reviews)
-            what = f"scoring, {length} tokens; pipeline, batches of {batch} ({equal:.1%} equal labels)"
-            both = (partial(seconds, partial(score, reviews)) for score in (classifier, pipeline))
-            table.append(compare(what, operations, pairs, *both))
+        table = [compare_training(case, steps, pairs, precision) for case in training_cases(large)]
+        table += compare_scoring(texts, pairs, Path(folder) / "merged")
     record.write(pd.DataFrame(table))
 
 

@@ -1,18 +1,20 @@
-"""How long until a share of held-out texts is right: the default, beside the recipe that most write (peers.py).
+"""Measure the time until a share of held-out texts is right: the default beside the usual recipe (peers.py).
 
     make time-to-accuracy          # after `dvc repro`; hours
 
-Both train on the same raw texts with the same encoder, and are asked every so many texts how they do on reviews that no
-split holds, of which each reads one window, cut as those that it trains on; the clock stands still meanwhile. The
-recipe, with one learning rate and then another, is stopped once it has taken so many times as long as the default, or
-as long as with the rate before. One seed each, and of 2,000 texts a standard error of 0.7 points. Where train.precision
-lets the default train in bf16, the recipe does, too, and is asked in it, the default in fp32.
+Both train the same encoder on the same raw texts. At regular intervals both are evaluated on reviews that stand in no
+split; the clock stops meanwhile. An evaluation reads one window of a review, cut as in the training. The recipe runs
+with one learning rate and then with another. It is stopped after a multiple of the default's time, or after the time
+that the first learning rate needed. There is one seed each, and on 2,000 texts the standard error is 0.7 points.
+
+If train.precision lets the default train in bf16, the recipe trains and is evaluated in bf16 too. The default is always
+evaluated in fp32.
 """
 
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import numpy as np
@@ -23,7 +25,7 @@ from transformers import AutoTokenizer, TrainerCallback
 
 from benchmarks import peers
 from benchmarks.record import Record, matrix_rate
-from benchmarks.windows import unused
+from benchmarks.windows import unused_texts
 from classifier.distributed.devices import device, trains_in_bf16
 from classifier.files.formats import read_table
 from classifier.files.places import BASE, RAW
@@ -34,118 +36,144 @@ from classifier.text.tokens import open_tokens
 from classifier.training.training import Training
 from stages.train import train
 
-EPOCHS, RATES = 3, (1e-3, 2e-4)  # of the recipe; the faster one first
-AS_TRAINER_READS = {"truncation": "head", "strip_markup": False}
-FAR = 0.04  # from the target: three standard errors of a quarter of 2,000 texts
+EPOCHS, RATES = 3, (1e-3, 2e-4)  # of the recipe; the rate that learns faster comes first
+TRAINER_CUT = {"truncation": "head", "strip_markup": False}  # how Trainer reads a text
+FAR = 0.04  # distance from the target: three standard errors of a quarter of 2,000 texts
+COLUMNS = ["run", "texts", "seconds", "GFLOP/s", "accuracy"]
 
 
 @dataclass
-class Run:
-    """One training that is watched from now on, with a row of `table` each time that it is asked."""
+class Watch:
+    """The clock and the evaluations of one training. The clock starts when the Watch is created.
+
+    Args:
+        name: of the training.
+        every: texts trained on between two evaluations.
+        target: accuracy at which the training stops.
+        limit: seconds after which the training stops.
+        accuracy: function from a model to its accuracy.
+        table: a row of COLUMNS for each evaluation.
+        started: time of the clock's start.
+        paused: seconds of the evaluations, which do not count.
+    """
 
     name: str
-    every: int  # texts between two questions
-    target: float  # accuracy
-    limit: float  # seconds
-    accuracy: Callable  # of a model
+    every: int
+    target: float
+    limit: float
+    accuracy: Callable
     table: list[list] = field(default_factory=list)
     started: float = field(default_factory=time.perf_counter)
-    asked: float = 0.0  # seconds, which do not count
+    paused: float = 0.0
 
     @property
     def seconds(self) -> float:
-        return time.perf_counter() - self.started - self.asked
-
-    def ends(self, model, step: int, batch: int, last: bool = False) -> bool:
-        """Whether to stop after this step; asks, if it is time to, too late, or the last step."""
-        over = last or self.seconds > self.limit
-        if over or step * batch // self.every > (step - 1) * batch // self.every:
-            self.table.append([self.name, step * batch, round(self.seconds, 1)])
-            asked_at = time.perf_counter()
-            self.table[-1] += [round(matrix_rate() / 1e9), self.accuracy(model)]
-            self.asked += time.perf_counter() - asked_at
-            print(*self.table[-1], flush=True)
-        return over or self.reached
+        """Seconds of training so far."""
+        return time.perf_counter() - self.started - self.paused
 
     @property
     def reached(self) -> bool:
-        """Whether the last answer was the target or better."""
+        """Whether the last evaluation reached the target."""
         return bool(self.table) and self.table[-1][-1] >= self.target
 
+    def should_stop(self, model, step: int, batch: int, last: bool = False) -> bool:
+        """Evaluate the model after a step if an evaluation is due; return whether to stop the training.
 
-def ours(run: Run, texts: list[str]) -> None:
-    """The default, from its raw texts: their tokens are made for the clock alone, and read as tokenize left them."""
+        An evaluation is due after every `every` texts, after the time limit and after the last step.
+        """
+        over = last or self.seconds > self.limit
+        if over or step * batch // self.every > (step - 1) * batch // self.every:
+            row = [self.name, step * batch, round(self.seconds, 1)]
+            paused_at = time.perf_counter()
+            self.table.append([*row, round(matrix_rate() / 1e9), self.accuracy(model)])
+            self.paused += time.perf_counter() - paused_at
+            print(*self.table[-1], flush=True)
+        return over or self.reached
+
+
+def train_default(watch: Watch, texts: list[str]) -> None:
+    """Train the default on raw texts.
+
+    The texts are tokenized for the clock alone; the training reads the tokens that the stage `tokenize` wrote.
+    """
     tokens, held_out = open_tokens("train"), open_tokens("validation")
     encode(texts, AutoTokenizer.from_pretrained(BASE), **tokens.metadata["tokenize"] | {"windows": 1})
     training = Training(**arguments(train, load_params()), tokens=tokens, held_out=held_out)
     for step in range(1, training.plan.steps + 1):
         training.take_step(step)
-        if run.ends(training.network, step, training.recipe.batch_size, step == training.plan.steps):
+        if watch.should_stop(training.network, step, training.recipe.batch_size, step == training.plan.steps):
             return
 
 
-def theirs(run: Run, texts: list[str], labels: list[int], classes: int, length: int, frugal: bool, **settings) -> None:
-    """The recipe, from the same texts. settings: of peers.trainer."""
+def train_recipe(watch: Watch, texts: list[str], labels: list[int], settings: peers.TrainerSettings) -> None:
+    """Train the recipe on the same raw texts."""
 
-    class Watch(TrainerCallback):
+    class StopWhenDone(TrainerCallback):
         def on_step_end(self, args, state, control, model, **kwargs):
-            if run.ends(model, state.global_step, peers.BATCH, state.global_step == state.max_steps):
+            if watch.should_stop(model, state.global_step, peers.BATCH, state.global_step == state.max_steps):
                 control.should_training_stop = True
             model.train()
 
     with tempfile.TemporaryDirectory() as folder:
-        settings |= {"epochs": EPOCHS, "callbacks": [Watch()]}
-        peers.trainer(BASE, texts, labels, classes, length, frugal, folder, **settings)()
+        peers.trainer(replace(settings, callbacks=[StopWhenDone()]), texts, labels, folder)()
 
 
 def accuracy_on(texts: pd.DataFrame, cut: dict, target: float) -> Callable:
-    """Of a model, on the first window of each text, cut that way; of a quarter of the texts, if they fall far short of
-    the target.
+    """Return a function that measures a model's accuracy on the first window of each text.
+
+    A model that is far from the target is measured on a quarter of the texts only.
+
+    Args:
+        texts: a table with the columns text and label.
+        cut: settings of the stage `tokenize`.
+        target: accuracy.
     """
     windows = encode(texts["text"].tolist(), AutoTokenizer.from_pretrained(BASE), **cut | {"windows": 1})
     ids, labels, quarter = [np.array(window) for (window,) in windows], texts["label"].to_numpy(), len(texts) // 4
 
-    def right(model, part: slice) -> np.ndarray:
-        return logits(model, ids[part]).argmax(axis=1) == labels[part]
+    def right(model, rows: slice) -> np.ndarray:
+        return logits(model, ids[rows]).argmax(axis=1) == labels[rows]
 
     def accuracy(model) -> float:
-        answers = right(model, slice(quarter))
-        if answers.mean() >= target - FAR:
-            answers = np.append(answers, right(model, slice(quarter, None)))
-        return float(answers.mean())
+        is_right = right(model, slice(quarter))
+        if is_right.mean() >= target - FAR:
+            is_right = np.append(is_right, right(model, slice(quarter, None)))
+        return float(is_right.mean())
 
     return accuracy
 
 
 def main(
-    target: Annotated[float, typer.Option(min=0, max=1, help="Share of the held-out texts.")] = 0.89,
-    every: Annotated[int, typer.Option(min=1, help="Texts trained on between two questions.")] = 500,
-    held_out: Annotated[int, typer.Option(min=4, help="Texts to ask about.")] = 2000,
-    limit: Annotated[float, typer.Option(min=0, help="Times the default's time, for the recipe.")] = 5,
-    frugal: Annotated[bool, typer.Option(help="The recipe padded to the batch alone, and without dropout.")] = False,
+    target: Annotated[float, typer.Option(min=0, max=1, help="Share of the held-out texts that must be right.")] = 0.89,
+    every: Annotated[int, typer.Option(min=1, help="Texts trained on between two evaluations.")] = 500,
+    held_out: Annotated[int, typer.Option(min=4, help="Texts of an evaluation.")] = 2000,
+    limit: Annotated[float, typer.Option(min=0, help="Time limit of the recipe, in multiples of the default's.")] = 5,
+    frugal: Annotated[bool, typer.Option(help="Pad the recipe's texts to the batch only, without dropout.")] = False,
 ) -> None:
-    """Print the texts trained on, the seconds, the machine's matrix rate in GFLOP/s and the accuracy at each question,
-    and in the end how far each came.
+    """Compare the time that the default and the usual recipe need to reach an accuracy.
+
+    Prints a line for each evaluation: texts trained on, seconds, the machine's matrix rate in GFLOP/s, and accuracy.
+    The table at the end has how far each training came.
     """
     silence_libraries()
     record = Record("time_to_accuracy")
     rows, metadata = read_table(RAW / "train.parquet")
-    texts, labels, classes = rows["text"].tolist(), rows["label"].tolist(), len(metadata["labels"])
-    asked, cut, recipe = unused(held_out), open_tokens("train").metadata["tokenize"], load_params().train
+    texts, labels = rows["text"].tolist(), rows["label"].tolist()
+    unused, cut, recipe = unused_texts(held_out), open_tokens("train").metadata["tokenize"], load_params().train
     bf16 = trains_in_bf16(recipe.precision, device())
-    runs = [Run("default", every, target, float("inf"), accuracy_on(asked, cut, target))]
-    ours(runs[0], texts)
-    longest = limit * runs[0].table[-1][2]
+    settings = peers.TrainerSettings(BASE, len(metadata["labels"]), cut["max_length"], frugal, EPOCHS, bf16=bf16)
+    watches = [Watch("default", every, target, float("inf"), accuracy_on(unused, cut, target))]
+    train_default(watches[0], texts)
+    longest = limit * watches[0].table[-1][2]
     for rate in RATES:
         torch.manual_seed(recipe.seed)
-        run = Run(f"recipe {rate:g}", every, target, longest, accuracy_on(asked, cut | AS_TRAINER_READS, target))
-        theirs(run, texts, labels, classes, cut["max_length"], frugal, rate=rate, bf16=bf16)
-        longest = run.table[-1][2] if run.reached else longest
-        runs.append(run)
-    columns = ["run", "texts", "seconds", "GFLOP/s", "accuracy"]
-    table = pd.DataFrame([run.table[-1] for run in runs], columns=columns)
-    table["GFLOP/s"] = [np.median([row[3] for row in run.table]) for run in runs]
-    table["reached"] = [("no", "yes")[run.reached] for run in runs]
+        watch = Watch(f"recipe {rate:g}", every, target, longest, accuracy_on(unused, cut | TRAINER_CUT, target))
+        train_recipe(watch, texts, labels, replace(settings, rate=rate))
+        longest = watch.table[-1][2] if watch.reached else longest
+        watches.append(watch)
+    table = pd.DataFrame([watch.table[-1] for watch in watches], columns=COLUMNS)
+    table["GFLOP/s"] = [np.median([row[3] for row in watch.table]) for watch in watches]
+    table["reached"] = ["yes" if watch.reached else "no" for watch in watches]
     table["times the default's"] = table["seconds"] / table["seconds"][0]
     record.write(table, ("", ".0f", ".0f", ".0f", ".3f", "", ".1f"))
 

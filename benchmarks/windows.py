@@ -1,9 +1,9 @@
-"""What windows give for long texts: the trained default on reviews that none of its splits holds.
+"""Measure what several windows gain on long texts: the trained default on reviews that none of its splits holds.
 
     make windows
 
-Reviews of 500 words and more, each read three ways: in one window of tokenize.max_length, in one of twice that, and in
-windows. Accuracy, log loss, tokens read of a text and time.
+Reviews of 500 words and more are read in three ways: in one window of tokenize.max_length tokens, in one window of
+twice that length, and in several windows. The table has accuracy, log loss, tokens read of a text, and time.
 """
 
 import time
@@ -22,8 +22,16 @@ from classifier.text.encoding import encode
 WORDS, TEXTS = 500, 500
 
 
-def unused(count: int, words: int = 0) -> pd.DataFrame:
-    """text and label of so many texts of the source, of `words` and more, that stand in no split."""
+def unused_texts(count: int, words: int = 0) -> pd.DataFrame:
+    """Draw texts of the source that stand in no split.
+
+    Args:
+        count: number of texts.
+        words: fewest words of a text.
+
+    Returns:
+        A table with the columns text and label.
+    """
     dataset = select(load_params(), "dataset")
     rows = pd.concat([table for path in source_files(dataset)["train"] for table in selected_rows(path, dataset)])
     rows = rows.assign(label=rows["label"].astype(int), digest=rows["text"].map(digest)).drop_duplicates("digest")
@@ -33,8 +41,9 @@ def unused(count: int, words: int = 0) -> pd.DataFrame:
 
 
 def main() -> None:
+    """Print the table."""
     no_arguments("python -m benchmarks.windows", "make windows")
-    rows, classifier, table = unused(TEXTS, WORDS), Classifier(), []
+    rows, classifier, table = unused_texts(TEXTS, WORDS), Classifier(), []
     texts, labels, settings = rows["text"].tolist(), rows["label"].to_numpy(), classifier.model.config.tokenize
     length = settings["max_length"]
     for name, changes in {
@@ -49,7 +58,7 @@ def main() -> None:
         table.append(
             {
                 "read in": name,
-                "tokens": sum(len(ids) for of_text in windows for ids in of_text) / len(texts),
+                "tokens": sum(len(ids) for text_windows in windows for ids in text_windows) / len(texts),
                 "accuracy": (probabilities.argmax(axis=1) == labels).mean(),
                 "log loss": -np.log(probabilities[np.arange(len(labels)), labels]).mean(),
                 "seconds": time.monotonic() - started,

@@ -1,5 +1,7 @@
-"""Tiny random models: encoders of five families in models/base/, with tokenizers whose vocabularies are written by
-hand, and a classifier in memory."""
+"""Tiny random models: encoders of five families in models/base/, and a classifier in memory.
+
+The vocabularies of their tokenizers are fixed.
+"""
 
 import json
 
@@ -14,7 +16,7 @@ MAX_LENGTH = 64
 
 
 def write_encoder(family: str) -> None:
-    """models/base/ of this family, as its repository on the Hub has it: a masked language model, no classifier."""
+    """Write models/base/ as the family's repository on the Hub has it: a masked language model without a classifier."""
     import torch
     from transformers import AutoModelForMaskedLM, DistilBertConfig, ModernBertConfig, MPNetConfig, RobertaConfig
 
@@ -23,18 +25,19 @@ def write_encoder(family: str) -> None:
         return write_bert(BASE)
     torch.manual_seed(0)
     if family == "distilbert":
-        write_bert(BASE)  # the same tokenizer, in a repository that does not name its class
+        write_bert(BASE)  # the same tokenizer, but tokenizer_config.json does not name its class
         (BASE / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": True, "model_max_length": MAX_LENGTH}))
         vocabulary = len((BASE / "vocab.txt").read_text().split())
         config = DistilBertConfig(vocab_size=vocabulary, dim=32, n_layers=2, n_heads=2, hidden_dim=64)
         config.max_position_embeddings = MAX_LENGTH
     else:
-        behind_padding = {"roberta": RobertaConfig, "mpnet": MPNetConfig}.get(family)  # their positions start there
-        special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"] if behind_padding else None
+        # The position numbers of these two families start after the padding's number.
+        padded_config = {"roberta": RobertaConfig, "mpnet": MPNetConfig}.get(family)
+        special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"] if padded_config else None
         tokens = write_byte_tokenizer(special or ["[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]"])
         ids = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
-        if behind_padding:
-            config = behind_padding(vocab_size=tokens, max_position_embeddings=MAX_LENGTH + 2, **SIZES, **ids)
+        if padded_config:
+            config = padded_config(vocab_size=tokens, max_position_embeddings=MAX_LENGTH + 2, **SIZES, **ids)
         else:
             config = ModernBertConfig(vocab_size=tokens, max_position_embeddings=MAX_LENGTH, cls_token_id=0,
                                       sep_token_id=2, **SIZES, **ids)  # fmt: skip
@@ -42,14 +45,17 @@ def write_encoder(family: str) -> None:
 
 
 def peft_defaults(family: str) -> dict:
-    """What the catalogue's entry of that family says, but of all layers: here are two."""
+    """Return the peft defaults of the family's catalogue entry, for all layers: the tiny encoders have only two."""
     from classifier.runner.params import load_params
 
     return load_params(ROOT / "params.yaml").models[family].peft | {"layers_to_transform": None}
 
 
 def write_byte_tokenizer(special: list[str]) -> int:
-    """A byte-level BPE tokenizer whose merges make the first two letters of each word; the number of its tokens."""
+    """Write a byte-level BPE tokenizer and return the size of its vocabulary.
+
+    Its merges make the first two letters of each word. special: the tokens for beginning, padding, end, unknown, mask.
+    """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
@@ -72,7 +78,7 @@ def write_byte_tokenizer(special: list[str]) -> int:
 
 
 def small_bert(labels: int = 2):
-    """A random BertForSequenceClassification without dropout; the tokens of `sequences` are of its vocabulary."""
+    """Return a random BertForSequenceClassification without dropout, whose vocabulary has the tokens of sequences()."""
     import torch
     from transformers import BertConfig, BertForSequenceClassification
 
@@ -92,7 +98,7 @@ def small_bert(labels: int = 2):
 
 
 def sequences(count: int, seed: int = 0) -> np.ndarray:
-    """Token ids of different lengths: (count,) arrays."""
+    """Return an array of `count` arrays of random token ids, with different lengths."""
     rng = np.random.default_rng(seed)
     rows = np.empty(count, dtype=object)
     for number in range(count):

@@ -1,4 +1,4 @@
-"""`dvc repro` that is killed, for test_kill.py and soak.py."""
+"""Start `dvc repro` and kill it at a chosen moment."""
 
 import os
 import signal
@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
-from forking import Server
+import forking
 from ruamel.yaml import YAML
 
 
 def locked(project: Path) -> dict:
-    """What dvc.lock says. (The order of its stages is that in which they have first run.)"""
+    """Return the content of dvc.lock. (DVC writes the stages in the order in which they first ran.)"""
     return YAML(typ="safe").load(project / "dvc.lock")
 
 
@@ -23,18 +23,25 @@ def repro_until(
     how: signal.Signals,
     group: bool = True,
     victim: Callable[[], int] | None = None,
-    server: Server | None = None,
+    forked: bool = False,
     command: Sequence[str] = ("repro",),
 ) -> tuple[bool, str]:
-    """Start `dvc repro`, or another command of DVC, send a signal once `reached()`; (whether it was sent before the
-    end, what was printed).
+    """Start a DVC command and send a signal as soon as `reached()` is true.
 
-    The signal goes to all that was started, or not as a group to DVC alone, or to the process of the number `victim()`.
-    server: what DVC and the stages are forks of; without one each is a Python of its own.
+    Args:
+        reached: called again and again until it is true or the command ends.
+        how: the signal.
+        group: send the signal to DVC and everything that it started; if False, to DVC alone.
+        victim: returns the id of another process, which then gets the signal instead.
+        forked: run DVC and its stages in forks (see forking.py); if False, in a new Python each.
+        command: the arguments of DVC.
+
+    Returns:
+        (whether the signal was sent before the command ended, what the command printed).
     """
     log = Path("repro.log")
     with log.open("w") as file:
-        process = server.start("dvc", command, file, file) if server else start(command, file)
+        process = forking.start("dvc", command, file, file) if forked else start(command, file)
         while process.poll() is None and not reached():
             time.sleep(0.001)
         alive = process.poll() is None
@@ -47,11 +54,12 @@ def repro_until(
 
 
 def start(command: Sequence[str], log: IO) -> subprocess.Popen:
+    """Start a DVC command in a new Python, as the leader of a process group."""
     return subprocess.Popen(
         [sys.executable, "-m", "dvc", *command],
         stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},  # what is waited for shows in the log at once
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in a background job
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},  # so that the log shows each line at once
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job ignores Ctrl-C
     )

@@ -1,4 +1,4 @@
-"""Make a data set in data/local/ of the current folder, and run the stages that read it."""
+"""Write data sets into data/local/ of the current folder, and run the stages that read them."""
 
 from pathlib import Path
 
@@ -11,22 +11,25 @@ from stages.data import DataSettings, data
 
 
 def local(**changes) -> Dataset:
+    """Return the entry of a data set in data/local/a.csv, with changes."""
     entry = {"source": {"train": "a.csv"}, "labels": ["negative", "positive"], "train": None, "validation": 20}
     return Dataset(**entry | {"test": 20} | changes)
 
 
 def write(name: str, content: str) -> Path:
+    """Write a text file into data/local/."""
     LOCAL.mkdir(parents=True, exist_ok=True)
     (LOCAL / name).write_text(content)
     return LOCAL / name
 
 
 def write_csv(name: str, rows, columns=("text", "label")) -> Path:
+    """Write rows as a CSV file into data/local/."""
     return write(name, pd.DataFrame(rows, columns=columns).to_csv(index=False))
 
 
 def write_frame(name: str, frame: pd.DataFrame) -> Path:
-    """Write a .csv, .jsonl or .parquet file. The .parquet file has one row group, which must be read in pieces."""
+    """Write a DataFrame as .csv, .jsonl or .parquet. The Parquet file has one row group, to be read in pieces."""
     path = write(name, "")
     if path.suffix == ".csv":
         frame.to_csv(path, index=False)
@@ -38,8 +41,10 @@ def write_frame(name: str, frame: pd.DataFrame) -> Path:
 
 
 def run_data(dataset: Dataset, seed: int) -> None:
+    """Run the stage `data`."""
     data(settings=DataSettings(seed=seed), dataset=dataset)
 
 
 def run_baseline(strip_markup: bool = True, **settings) -> None:
+    """Run the stage `baseline`."""
     baseline(settings=BaselineSettings(**settings), strip_markup=strip_markup)

@@ -1,4 +1,4 @@
-"""A Hub on loopback for the tests. It has the read API that huggingface_hub uses, files in memory, and failures."""
+"""A Hub on the loopback address: the read API that huggingface_hub uses, for files in memory, with chosen failures."""
 
 import hashlib
 import json
@@ -10,16 +10,25 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
 class LoopbackHub:
-    """`with LoopbackHub({"models/org/name": {"config.json": b"..."}}) as hub:` serves on hub.endpoint."""
+    """A server on hub.endpoint: `with LoopbackHub({"models/org/name": {"config.json": b"..."}}) as hub:`.
+
+    Attributes:
+        repositories: the files of each repository.
+        requests: the requests about repositories: "METHOD path", or "METHOD path bytes=N-".
+        unavailable: number of next requests to answer with status 503.
+        cut: number of bytes after which the first download of each file breaks off; 0: never.
+        corrupt: name of the file that arrives with its last byte changed.
+        locked: answer every request with status 401.
+        broken: the files whose first download has broken off.
+    """
 
     def __init__(self, repositories: dict[str, dict[str, bytes]]):
         self.repositories = repositories
-        self.requests = []  # "METHOD path", or "METHOD path bytes=N-", about the repositories
-        self.busy = 0  # this many of the next requests are answered 503
-        self.busy_first = False  # the first request of each method and path is answered 503
-        self.cut = 0  # bytes after which the first download of each file ends
-        self.corrupt = None  # the file that arrives with its last byte changed
-        self.locked = False  # all requests are answered 401
+        self.requests = []
+        self.unavailable = self.cut = 0
+        self.unavailable_first = False
+        self.corrupt = None
+        self.locked = False
         self.broken = set()
 
     def __enter__(self):
@@ -46,25 +55,27 @@ class LoopbackHub:
         self.server.server_close()
 
     def answer(self, request) -> None:
-        path, wanted = request.path.partition("?")[0], request.headers.get("Range")
-        if REVISION not in path:  # a request of huggingface_hub about itself
+        """Answer a request, which is the http.server handler."""
+        path, byte_range = request.path.partition("?")[0], request.headers.get("Range")
+        if REVISION not in path:  # a request that huggingface_hub makes for itself
             return self.send(request, 404)
-        self.requests.append(" ".join(filter(None, (request.command, path, wanted))))
-        if self.busy or (self.busy_first and self.requests.count(self.requests[-1]) == 1):
-            self.busy = max(0, self.busy - 1)
+        self.requests.append(" ".join(filter(None, (request.command, path, byte_range))))
+        if self.unavailable or (self.unavailable_first and self.requests.count(self.requests[-1]) == 1):
+            self.unavailable = max(0, self.unavailable - 1)
             return self.send(request, 503)
         if self.locked:
             return self.send(request, 401)
-        if found := re.fullmatch(rf"/api/(\w+/\w+/[\w-]+)/(revision|tree)/{REVISION}", path):
-            return self.describe(request, *found.groups())
-        if found := re.fullmatch(rf"/(datasets/)?(\w+/[\w-]+)/resolve/{REVISION}/(.+)", path):
-            kind, name, file = found.groups()
+        if match := re.fullmatch(rf"/api/(\w+/\w+/[\w-]+)/(revision|tree)/{REVISION}", path):
+            return self.describe(request, *match.groups())
+        if match := re.fullmatch(rf"/(datasets/)?(\w+/[\w-]+)/resolve/{REVISION}/(.+)", path):
+            kind, name, file = match.groups()
             content = self.repositories.get(f"{kind or 'models/'}{name}", {}).get(file)
             if content is not None:
-                return self.download(request, file, content, int(wanted[6:-1]) if wanted else 0)
+                return self.download(request, file, content, int(byte_range[6:-1]) if byte_range else 0)
         self.send(request, 404, {"X-Error-Code": "EntryNotFound"})
 
     def describe(self, request, repository: str, question: str) -> None:
+        """Send the list of a repository's files (question: tree), or facts about the repository (revision)."""
         if repository not in self.repositories:
             return self.send(request, 404, {"X-Error-Code": "RepoNotFound"})
         tree = []
@@ -78,6 +89,7 @@ class LoopbackHub:
         self.send(request, 200, content=json.dumps(tree if question == "tree" else info).encode())
 
     def download(self, request, file: str, content: bytes, start: int) -> None:
+        """Send a file from the byte `start` on."""
         size = len(content)
         headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Repo-Commit": REVISION}
         if start:
@@ -91,6 +103,7 @@ class LoopbackHub:
         self.send(request, 206 if start else 200, headers, content[start:], cut)
 
     def send(self, request, status: int, headers: dict | None = None, content: bytes = b"", cut: int | None = None):
+        """Send an answer. cut: close the connection after this many bytes of the content."""
         request.send_response(status)
         for name, value in {**(headers or {}), "Content-Length": str(len(content))}.items():
             request.send_header(name, value)

@@ -1,8 +1,8 @@
 """The long form of tests/pipeline/test_kill.py and tests/pipeline/test_mutations.py: `make soak`.
 
-Kills `dvc repro` at random moments, of a tiny project and of the pipeline itself, the latter in another folder and with
-links into DVC's cache, lets it finish, and compares dvc.lock and every output with those of an uninterrupted run; then
-mutates inputs. Prints a table in Markdown.
+`dvc repro` is killed at random moments and then left to finish. dvc.lock and every output are compared with those of an
+uninterrupted run: with a tiny project, and with the pipeline itself in another folder, with hard links into
+DVC's cache. Then inputs are mutated. A Markdown table is printed.
 """
 
 import os
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import pytest
@@ -20,85 +21,133 @@ from conftest import contents, dvc, enter, git
 from killing import locked, repro_until
 from tiny import ROOT, make_project, site_packages
 
-ALONE = 0.2  # share of the kills that dvc alone gets, and not the stage that it runs
-IN_A_ROW = 6  # kills of a run at most, so that each run comes to its end
+DVC_ALONE = 0.2  # share of the kills that hit DVC alone, and not the stage that it runs
+KILLS_OF_A_RUN = 6  # at most, so that each run comes to its end
+HEADER = "| pipeline | kills | finished runs | dvc.lock put back | not finished | differing bytes | tracebacks |"
+
+
+@dataclass
+class Counts:
+    """What happened to the runs of a project.
+
+    Args:
+        kills: how many kills there were.
+        runs: how many runs were left to finish.
+        repaired: how often dvc.lock had to be restored by hand.
+        unfinished: runs that did not finish.
+        differing: runs whose outputs differ from those of an uninterrupted run.
+        tracebacks: runs that printed a traceback.
+    """
+
+    kills: int = 0
+    runs: int = 0
+    repaired: int = 0
+    unfinished: int = 0
+    differing: int = 0
+    tracebacks: int = 0
 
 
 def result(project: Path) -> tuple[dict, dict[str, str]]:
-    """(dvc.lock, digest of every output). Not the mode: a link into the cache is read-only, as the cache is."""
+    """Return (dvc.lock, digest of every output).
+
+    The modes of the outputs are left out: a link into DVC's cache is read-only, as the cache is.
+    """
     return locked(project), {name: digest.split()[0] for name, digest in contents(project).items()}
 
 
-def kill(project: Path, expected: tuple, kills: int, gap: float, rng: random.Random) -> list[int]:
-    """[kills, finished runs, how often dvc.lock had to be put back by hand, runs that did not finish, runs with
-    differing bytes, tracebacks] of runs in `project`, the current folder, that are killed again and again after up to
-    `gap` seconds, then left to finish.
+def kill_some(counts: Counts, kills: int, gap: float, rng: random.Random) -> None:
+    """Start and kill `dvc repro` up to `kills` times, each time after up to `gap` seconds."""
+    for _ in range(kills):
+        moment = time.monotonic() + rng.uniform(0, gap)
+        killed, log = repro_until(
+            lambda moment=moment: time.monotonic() > moment, signal.SIGKILL, group=rng.random() >= DVC_ALONE
+        )
+        counts.kills += killed
+        counts.tracebacks += "Traceback" in log
+        if not killed:  # the run ended before the moment came
+            return
+
+
+def finish(counts: Counts) -> subprocess.CompletedProcess:
+    """Run `dvc repro` to its end; wait for a stage that a killed DVC has left running, and repair dvc.lock."""
+    while True:
+        process = subprocess.run([sys.executable, "-m", "dvc", "repro"], capture_output=True, text=True)
+        if process.returncode and "dvc.lock" in process.stderr:  # DVC was killed while it wrote dvc.lock
+            counts.repaired += 1
+            Path("dvc.lock").unlink()
+            if git("ls-files", "dvc.lock"):
+                git("checkout", "-q", "dvc.lock")
+        elif process.returncode == 0 or "an earlier run of this stage" not in process.stderr:
+            return process
+        time.sleep(2)
+
+
+def kill_runs(project: Path, expected: tuple, kills: int, gap: float, rng: random.Random) -> Counts:
+    """Kill runs of `project`, the current folder, and let them finish, until there were enough kills.
+
+    Args:
+        project: the project.
+        expected: result() of an uninterrupted run.
+        kills: number of kills.
+        gap: most seconds from the start of `dvc repro` to a kill.
+        rng: source of the moments.
     """
-    sent = runs = repaired = lost = differing = tracebacks = 0
-    while sent < kills:
+    counts = Counts()
+    while counts.kills < kills:
         git("clean", "-fdxq", "-e", ".venv", ".")  # a fresh checkout
         git("checkout", "-q", ".")
-        for _ in range(min(IN_A_ROW, kills - sent)):
-            moment = time.monotonic() + rng.uniform(0, gap)
-            hit, log = repro_until(
-                lambda moment=moment: time.monotonic() > moment, signal.SIGKILL, group=rng.random() >= ALONE
-            )
-            sent += hit
-            tracebacks += "Traceback" in log
-            if not hit:  # the end came first
-                break
-        while True:
-            process = subprocess.run([sys.executable, "-m", "dvc", "repro"], capture_output=True, text=True)
-            if process.returncode and "dvc.lock" in process.stderr:  # killed while DVC wrote it: docs/guarantees.md
-                repaired += 1
-                Path("dvc.lock").unlink()
-                if git("ls-files", "dvc.lock"):
-                    git("checkout", "-q", "dvc.lock")
-            elif process.returncode == 0 or "an earlier run of this stage" not in process.stderr:
-                break
-            time.sleep(2)
-        runs += 1
-        tracebacks += "Traceback" in process.stderr
+        kill_some(counts, min(KILLS_OF_A_RUN, kills - counts.kills), gap, rng)
+        process = finish(counts)
+        counts.runs += 1
+        counts.tracebacks += "Traceback" in process.stderr
         if process.returncode:
-            lost += 1
+            counts.unfinished += 1
             print(process.stderr, file=sys.stderr)
         elif result(project) != expected:
-            differing += 1
-        counts = f"{sent} kills, {runs} runs, {repaired} repaired, {lost} lost, {differing} differing"
+            counts.differing += 1
         print(counts, file=sys.stderr, flush=True)
-    return [sent, runs, repaired, lost, differing, tracebacks]
+    return counts
+
+
+def kill_the_default(folder: Path, patch: pytest.MonkeyPatch, kills: int, rng: random.Random) -> Counts:
+    """Kill runs of a clone of this repository, whose outputs are hard links into DVC's cache."""
+    patch.chdir(ROOT)
+    patch.delenv("OMP_NUM_THREADS")  # the tests' setting; here the stages run as under `make`
+    subprocess.run(["dvc", "repro", "--quiet"], check=True)  # runs nothing if this folder is up to date
+    project = folder / "default"
+    git("clone", "--quiet", str(ROOT), str(project))
+    patch.chdir(project)
+    (folder / "config").write_text("[cache]\n    type = hardlink\n")
+    patch.setenv("DVC_GLOBAL_CONFIG_DIR", str(folder))
+    counts = kill_runs(project, result(ROOT), kills, 200, rng)
+    assert (project / "models/adapter/config.json").stat().st_nlink > 1
+    patch.delenv("DVC_GLOBAL_CONFIG_DIR")
+    return counts
+
+
+def kill_a_tiny_project(folder: Path, patch: pytest.MonkeyPatch, kills: int, rng: random.Random) -> Counts:
+    """Kill runs of a tiny project."""
+    site, project = site_packages(folder / "site"), folder / "tiny"
+    make_project(project, site)
+    enter(project, site, patch)
+    patch.setenv("OMP_NUM_THREADS", "1")
+    started = time.monotonic()
+    dvc("repro")
+    return kill_runs(project, result(project), kills, (time.monotonic() - started) / 2, rng)
 
 
 def soak(kills: int = 50, default_kills: int = 5, mutations: int = 500, seed: int = 0) -> None:
-    """--kills of a tiny project, --default-kills of this pipeline as committed, --mutations of each kind."""
+    """Kill a tiny project --kills times and this pipeline --default-kills times; make --mutations of each kind."""
     rng, table = random.Random(seed), {}
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         if default_kills:
-            patch.chdir(ROOT)
-            patch.delenv("OMP_NUM_THREADS")  # of the tests; this is to run as `make` does
-            subprocess.run(["dvc", "repro", "--quiet"], check=True)  # nothing runs if this folder is up to date
-            project = Path(folder) / "default"
-            git("clone", "--quiet", str(ROOT), str(project))
-            patch.chdir(project)
-            (Path(folder) / "config").write_text("[cache]\n    type = hardlink\n")
-            patch.setenv("DVC_GLOBAL_CONFIG_DIR", folder)
-            table["the default, hard links"] = kill(project, result(ROOT), default_kills, 200, rng)
-            assert (project / "models/adapter/config.json").stat().st_nlink > 1
-            patch.delenv("DVC_GLOBAL_CONFIG_DIR")
+            table["the default, hard links"] = kill_the_default(Path(folder), patch, default_kills, rng)
         if kills:
-            site, project = site_packages(Path(folder) / "site"), Path(folder) / "tiny"
-            make_project(project, site)
-            enter(project, site, patch)
-            patch.setenv("OMP_NUM_THREADS", "1")
-            started = time.monotonic()
-            dvc("repro")
-            gap = (time.monotonic() - started) / 2
-            table["tiny"] = kill(project, result(project), kills, gap, rng)
-    print("| pipeline | kills | finished runs | dvc.lock put back | not finished | differing bytes | tracebacks |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
+            table["tiny"] = kill_a_tiny_project(Path(folder), patch, kills, rng)
+    print(HEADER, "|---|---:|---:|---:|---:|---:|---:|", sep="\n")
     for name, counts in table.items():
-        print("|", name, *(f"| {count}" for count in counts), "|")
-    failed = any(lost or differing or tracebacks for *_, lost, differing, tracebacks in table.values())
+        print("|", " | ".join(map(str, (name, *astuple(counts)))), "|")
+    failed = any(counts.unfinished or counts.differing or counts.tracebacks for counts in table.values())
     if mutations:
         environment = os.environ | {"ROUNDS": str(mutations)}
         pytest_run = [sys.executable, "-m", "pytest", "-q", "tests/pipeline/test_mutations.py"]

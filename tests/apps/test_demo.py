@@ -1,7 +1,8 @@
-"""The page: its words and verdicts; and, where a browser is installed, all of it as a visitor sees it."""
+"""The demo page: its verdicts, marked words and HTTP API and, where a browser is installed, what a visitor sees."""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from conftest import infer_command, predict
 from stores import free_port
 
-from apps.demo import AGAINST, FOR, marked_words, verdict
+from apps.demo_page import COLUMNS_LABEL, OPPOSING, SUPPORTING, marked_words, verdict
 from classifier.files.places import PREDICTIONS
 from classifier.predict.explanation import Explanation
 
@@ -24,28 +25,35 @@ TEXT = "a great film , not boring and i loved it"
 
 
 def test_verdict():
-    assert verdict("positive", 0.9, 0.0) == "**positive**, at 90.00%."
-    assert verdict("positive", 0.9, 0.9) == "**positive**: 90.00% reaches the threshold of 90.00%."
-    assert verdict("5*", 0.8, 0.0) == "**5\\***, at 80.00%."
-    assert verdict("positive", 0.8, 0.9) == "**uncertain**: positive at 80.00%, below the threshold of 90.00%."
+    assert verdict("positive", 0.9, 0.0) == "**positive** with a confidence of 90.00%."
+    reached = "**positive** with a confidence of 90.00%, which reaches the threshold of 90.00%."
+    assert verdict("positive", 0.9, 0.9) == reached
+    assert verdict("5*", 0.8, 0.0) == "**5\\*** with a confidence of 80.00%."
+    below = "**uncertain**: positive has a confidence of 80.00%, below the threshold of 90.00%."
+    assert verdict("positive", 0.8, 0.9) == below
 
 
 def test_marked_words():
-    found = Explanation("positive", 0.9, ["not", "so", "good", "very", "good"], [-2.0, 0.0, 1.0, 0.0, 1.0], 0.0, 0.0)
-    pieces, colors = marked_words(found)
+    explained = Explanation(
+        "positive", 0.9, ["not", "so", "good", "very", "good"], [-2.0, 0.0, 1.0, 0.0, 1.0], 0.0, 0.0
+    )
+    pieces, colors = marked_words(explained)
     assert pieces == [("not", "-2.0"), ("so", None), ("good", "+1.0"), ("very", None), ("good", "+1.0")]
-    assert colors == {"-2.0": AGAINST, "+1.0": FOR}
+    assert colors == {"-2.0": OPPOSING, "+1.0": SUPPORTING}
     assert marked_words(Explanation("positive", 0.9, ["a", "b"], [0.0, 0.0], 0.0, 0.0)) == ([("a b", None)], {})
 
 
 @pytest.fixture
 def address(finished, tmp_path):
-    """Of the page, in a process of its own."""
+    """The address of a page that runs in another process, and is checked when it ends."""
     pytest.importorskip("gradio", reason="make test-scale installs it")
     port = free_port()
     (tmp_path / "temporary").mkdir()
     environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "TMPDIR": str(tmp_path / "temporary")}
-    environment |= {"LAUNCH": "torchrun --nproc-per-node 2", "http_proxy": "http://127.0.0.1:9"}  # not for the page
+    environment |= {
+        "LAUNCH": "torchrun --nproc-per-node 2",
+        "http_proxy": "http://127.0.0.1:9",
+    }  # the page ignores both
     with (tmp_path / "log").open("w") as log:
         process = psutil.Popen([sys.executable, "-m", "apps.demo"], env=environment, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
@@ -64,7 +72,7 @@ def address(finished, tmp_path):
         process.terminate()
         process.wait(timeout=60)
     assert "Traceback" not in (tmp_path / "log").read_text()
-    assert not [path for path in (tmp_path / "temporary").rglob("*") if path.is_file()]  # what was uploaded
+    assert not [path for path in (tmp_path / "temporary").rglob("*") if path.is_file()]  # uploads are gone
 
 
 @pytest.fixture
@@ -80,7 +88,7 @@ def browser():
 
 
 def called(address: str, name: str, *data) -> list:
-    """What the HTTP API answers, asked as docs/questions.md does."""
+    """Call the HTTP API in the way that docs/questions.md shows; return the data of the answer."""
     url, content = f"{address}/gradio_api/call/{name}", json.dumps({"data": data})
     command = ["curl", "-s", url, "-H", "Content-Type: application/json", "-d", content]
     event = json.loads(subprocess.check_output(command))["event_id"]
@@ -91,12 +99,12 @@ def called(address: str, name: str, *data) -> list:
 @pytest.mark.scale
 def test_http_api(address):
     ((label, confidence),) = predict([TEXT])
-    said, bars = called(address, "classify", TEXT, 0.0)
-    assert said == f"**{label}**, at {confidence:.2%}."
+    answer, bars = called(address, "classify", TEXT, 0.0)
+    assert answer == f"**{label}** with a confidence of {confidence:.2%}."
     assert bars["label"] == label
     assert bars["confidences"][0]["confidence"] == pytest.approx(confidence)
     assert called(address, "classify", TEXT, 1.0)[0].startswith("**uncertain**")
-    assert called(address, "classify", " ", 0.0)["error"] == "a blank text has no label; type one"
+    assert called(address, "classify", " ", 0.0)["error"] == "the text is blank, so it has no label; type a text"
     (words,) = called(address, "explain", TEXT)
     assert " ".join(piece["token"] for piece in words["value"]) == TEXT
 
@@ -109,7 +117,7 @@ def test_a_text_in_a_browser(address, browser, scheme):
     page.get_by_label("Text", exact=True).fill(TEXT)
     page.get_by_role("button", name="Classify").click()
     ((label, confidence),) = predict([TEXT])
-    page.get_by_text(f"{label}: {confidence:.2%}").or_(page.get_by_text(f"{label} at {confidence:.2%}")).wait_for()
+    page.get_by_text(re.compile(f"{label} (with|has) a confidence of {confidence:.2%}")).wait_for()
     marked = page.locator(".token.highlighted .text")
     marked.first.wait_for()
     shown = infer_command("--explain", TEXT)
@@ -128,11 +136,11 @@ def test_a_file_in_a_browser(address, browser, tmp_path):
     page.get_by_role("tab", name="A file").click()
     page.get_by_role("slider").fill("0")
     page.locator("input[type=file]").first.set_input_files(tmp_path / "texts.csv")
-    page.get_by_label("Its column of texts").fill("body")
+    page.get_by_label(COLUMNS_LABEL).fill("body")
     score = page.get_by_role("button", name="Score")
     score.click()
     page.get_by_text("no column 'body'; the texts are read from body, and the file has text").wait_for()
-    page.get_by_label("Its column of texts").fill("text")
+    page.get_by_label(COLUMNS_LABEL).fill("text")
     score.click()
     with page.expect_download() as download:
         page.locator("a[download='texts.scored.parquet']").click()

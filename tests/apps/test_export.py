@@ -1,4 +1,4 @@
-"""What `make export` writes, loaded by those who would: transformers, peft, onnxruntime."""
+"""`make export`: its folder loads in transformers, peft and onnxruntime, with the answers of the pipeline."""
 
 import json
 import os
@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import dvc, predict, read, server
+from conftest import dvc, predict, read
 from encoders import FAMILIES, peft_defaults, write_encoder
+from forking import run_module
 from ruamel.yaml import YAML
 from scipy.special import softmax
 from tiny import ROOT, edit_params, reviews
@@ -25,7 +26,7 @@ TEXTS = [text for text, _ in reviews(40, seed=3) if len(text.split()) <= 20] + [
 
 @pytest.fixture(scope="module")
 def exported(finished_once, tmp_path_factory):
-    """(project with models/export/, what the pipeline itself predicts for TEXTS)."""
+    """Return (project with models/export/, the pipeline's own answers for TEXTS)."""
     project = tmp_path_factory.mktemp("exported") / "project"
     shutil.copytree(finished_once, project, symlinks=True)
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -35,7 +36,8 @@ def exported(finished_once, tmp_path_factory):
     return project, answers
 
 
-def same(answers, labels, confidences):
+def check_same(answers, labels, confidences):
+    """Check labels and confidences against the pipeline's answers."""
     assert list(labels) == [label for label, _ in answers]
     assert list(confidences) == pytest.approx([confidence for _, confidence in answers], abs=1e-4)
 
@@ -56,13 +58,13 @@ def test_pipeline_of_transformers(exported):
     project, answers = exported
     classify = pipeline("sentiment-analysis", model=str(project / "models/export"))
     results = classify(TEXTS)
-    same(answers, [result["label"] for result in results], [result["score"] for result in results])
+    check_same(answers, [result["label"] for result in results], [result["score"] for result in results])
     (long,) = classify(["good " * 500], truncation=True)  # more words than the model has positions
     assert long["label"] in ("negative", "positive")
 
 
 def test_adapter_with_peft(exported):
-    """models/adapter by itself, for who has peft. It names its base model by a path from the project's root."""
+    """models/adapter loads with peft alone. It names its base model by a path from the project's root."""
     import torch
     from peft import AutoPeftModelForSequenceClassification
     from transformers import AutoTokenizer
@@ -75,12 +77,12 @@ def test_adapter_with_peft(exported):
     with torch.inference_mode():
         probabilities = softmax(model(**batch).logits.numpy(), axis=1)
     names = read(project / ADAPTER / "config.json")["id2label"]
-    same(answers, [names[str(label)] for label in probabilities.argmax(axis=1)], probabilities.max(axis=1))
+    check_same(answers, [names[str(label)] for label in probabilities.argmax(axis=1)], probabilities.max(axis=1))
 
 
 @pytest.mark.parametrize("rows", [1, 7, len(TEXTS)])
 def test_onnxruntime(exported, rows):
-    """Batches of other sizes and lengths than the example that the graph was traced with."""
+    """The graph takes batches of other sizes and lengths than the example that it was traced with."""
     import onnxruntime
     from transformers import AutoTokenizer
 
@@ -92,13 +94,13 @@ def test_onnxruntime(exported, rows):
     (logits,) = session.run(["logits"], {name: array.astype(np.int64) for name, array in batch.items()})
     probabilities = softmax(logits, axis=1)
     names = ["negative", "positive"]
-    same(answers[:rows], [names[label] for label in probabilities.argmax(axis=1)], probabilities.max(axis=1))
+    check_same(answers[:rows], [names[label] for label in probabilities.argmax(axis=1)], probabilities.max(axis=1))
 
 
 def snippet(language: str) -> str:
-    """What docs/questions.md shows of the exported folder in this language."""
-    found = re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs/questions.md").read_text(), re.DOTALL)
-    (code,) = [code for code in found if "export" in code]
+    """Return the code of docs/questions.md that uses the exported folder in this language."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs/questions.md").read_text(), re.DOTALL)
+    (code,) = [code for code in blocks if "export" in code]
     return code
 
 
@@ -111,17 +113,17 @@ def test_python_of_the_docs(exported, monkeypatch):
     exec(code, {"TEXTS": TEXTS}, names)
     probabilities = softmax(names["logits"], axis=1)
     labels = np.array(["negative", "positive"])[probabilities.argmax(axis=1)]
-    same(answers, labels, probabilities.max(axis=1))
+    check_same(answers, labels, probabilities.max(axis=1))
 
 
 @pytest.mark.scale
 def test_javascript_of_the_docs(exported, tmp_path):
-    """With the real package, in node, against the Python probabilities."""
+    """The code runs in node with the real package, and gives the pipeline's probabilities."""
     if not shutil.which("npm"):
         pytest.skip("npm is not installed")
     project, answers = exported
     install = re.search(r"npm install [\w@/.-]+", (ROOT / "docs/questions.md").read_text())[0].split()
-    quietly = ["--no-audit", "--no-fund", "--ignore-scripts"]  # one of which fetches what a GPU wants
+    quietly = ["--no-audit", "--no-fund", "--ignore-scripts"]  # one script downloads files for GPUs
     if subprocess.run([*install, *quietly], cwd=tmp_path, capture_output=True).returncode:
         pytest.skip("the package registry was not reached")
     code, replaced = re.subn(r'\["[^"]+"\]', lambda example: json.dumps(TEXTS), snippet("javascript"), count=1)
@@ -129,8 +131,8 @@ def test_javascript_of_the_docs(exported, tmp_path):
     code = code.replace("console.log(await", "console.log(JSON.stringify(await").replace("}));", "})));")
     (tmp_path / "classify.mjs").write_text(code)
     (tmp_path / "models").symlink_to(project / "models")
-    told = subprocess.run(["node", "classify.mjs"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-    results = json.loads(told)
+    printed = subprocess.run(["node", "classify.mjs"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    results = json.loads(printed)
     assert len(results) == len(TEXTS)
     for scores, (label, confidence) in zip(results, answers, strict=True):
         assert scores[0]["label"] == label
@@ -160,7 +162,7 @@ def test_card(exported):
 
 @pytest.mark.parametrize("truncation", ["head", "tail"])
 def test_long_texts_are_cut_as_in_training(exported, truncation, monkeypatch, tmp_path):
-    """Where the tokenizer can do what training did, its output is the same for texts of any length."""
+    """If the tokenizer can cut a text as training did, its output is the same for texts of any length."""
     from transformers import AutoTokenizer
 
     from classifier.text.encoding import encode
@@ -181,7 +183,7 @@ def test_long_texts_are_cut_as_in_training(exported, truncation, monkeypatch, tm
 
 @pytest.fixture
 def card_of(monkeypatch, capsys):
-    """A function that exports and returns (ModelCard, the lines before the last that it prints)."""
+    """Return a function that exports and returns (ModelCard, the printed lines but the last)."""
     from huggingface_hub import ModelCard
 
     monkeypatch.setattr(export, "write_onnx", lambda *args: None)
@@ -197,16 +199,16 @@ def card_of(monkeypatch, capsys):
 
 
 def test_the_card_is_the_adapters(exported, finished, card_of):
-    """Not that of the params as they are now; and it needs neither these nor the data."""
+    """The card describes the adapter's training, whatever params.yaml says now. It needs no params.yaml and no data."""
     expected = (exported[0] / export.EXPORT / "README.md").read_text()
     edit_params(finished, **{"dataset": "imdb", "model": "bert", "method": "full", "tokenize.windows": 1})
     shutil.rmtree("data")
-    card, told = card_of()
+    card, lines = card_of()
     assert str(card) == expected
-    assert told == []
+    assert lines == []
     Path("params.yaml").unlink()
-    card, (told,) = card_of()
-    assert told.startswith("export: the card does not say where the test texts come from: ")
+    card, (line,) = card_of()
+    assert line.startswith("export: the card does not say where the test texts come from: ")
     assert "\n80 test texts.\n" in card.text
     assert card.data.eval_results
 
@@ -230,14 +232,14 @@ def append_a_line(path: str) -> None:
 )
 def test_results_of_another_model_are_left_out(finished, card_of, change, what, reason):
     change(what)
-    card, told = card_of()
+    card, lines = card_of()
     if reason is None:
-        assert told == []
+        assert lines == []
         assert card.data.eval_results
         return
-    (told,) = told
-    assert told.startswith("export: the card has no results: ")
-    assert reason in told
+    (line,) = lines
+    assert line.startswith("export: the card has no results: ")
+    assert reason in line
     assert card.data.eval_results is None
     assert "model-index" not in card.content
     assert "Results" not in card.text
@@ -255,8 +257,8 @@ def test_where_the_test_texts_come_from_is_left_out(finished, card_of, change):
         YAML().dump(lock, Path(change))
     else:
         Path(change).write_text(Path(change).read_text().replace("false", "true"))
-    card, (told,) = card_of()
-    assert told.startswith("export: the card does not say where the test texts come from: metrics/data.json is ")
+    card, (line,) = card_of()
+    assert line.startswith("export: the card does not say where the test texts come from: metrics/data.json ")
     assert "\n80 test texts.\n" in card.text
     assert card.data.eval_results
 
@@ -267,10 +269,10 @@ def test_mistakes(finished):
     with pytest.raises(InputError, match="models/adapter: made by an older version of the code"):
         export.export()
     shutil.rmtree("models/adapter")
-    status, _, told = server().stage("apps.export", [])
+    status, _, err = run_module("apps.export")
     assert status == 1
-    assert told.startswith("export: models/adapter: no model there")
-    assert len(told.splitlines()) == 1
+    assert err.startswith("export: models/adapter: no model there")
+    assert len(err.splitlines()) == 1
     assert not Path("models/export").exists()
 
 
@@ -284,7 +286,7 @@ def test_prompts_cannot_be_exported(finished):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_familys_graph(tmp_path, monkeypatch, family):
-    """The merged model in transformers and the graph in ONNX score as the adapted model does, padding included."""
+    """The merged model in transformers and the ONNX graph score as the adapted model does, padding included."""
     import onnxruntime
     import torch
     from transformers import AutoModelForSequenceClassification
@@ -303,7 +305,7 @@ def test_each_familys_graph(tmp_path, monkeypatch, family):
     model = apply_method(model, head, Method(peft={"peft_type": "LORA", "r": 4}), peft_defaults(family), 10).eval()
     with torch.no_grad():
         for parameter in model.parameters():
-            if parameter.requires_grad:  # fresh, the adapter is zero
+            if parameter.requires_grad:  # a new adapter is zero
                 parameter.normal_(std=0.1)
     save_classifier(model, {"tokenize": {}})
     merged, _ = load_classifier()

@@ -13,8 +13,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import INFER, infer_command, predict, read, server
+from conftest import INFER, infer_command, predict, read
 from datasets import Dataset
+from forking import run_module
 
 from apps import infer
 from apps.infer import show_table
@@ -95,7 +96,7 @@ def test_below_a_confidence_the_answer_is_uncertain(finished):
     assert predict(texts, float(middle)) == [(sure, high), ("uncertain", low)]
     rows = infer_command("--min-confidence", middle, *texts).splitlines()[1:]
     assert [row.split()[:2] for row in rows] == [[sure, f"{high:.1%}"], ["uncertain", f"{low:.1%}"]]
-    piped = infer_command("--min-confidence", middle, "-", given="\n".join(texts).encode()).splitlines()
+    piped = infer_command("--min-confidence", middle, "-", stdin="\n".join(texts).encode()).splitlines()
     assert [json.loads(line)["label"] for line in piped] == [sure, "uncertain"]
     threshold = read("metrics/evaluate.json")["above_threshold"]["threshold"]
     shutil.rmtree("metrics")
@@ -215,7 +216,7 @@ def test_what_is_no_text(finished, given, problem):
 @pytest.mark.parametrize("text", ["<br />", "\u200b", "\ufeff \u2060", "\x07", "<p></p>&"[:7], "\u00ad"])
 def test_a_text_that_shows_nothing_has_no_label(finished, text):
     assert predict([text, "a good film"]) == [(None, None), predict("a good film")]
-    piped = json.loads(infer_command("-", given=f"{text}\n".encode()))
+    piped = json.loads(infer_command("-", stdin=f"{text}\n".encode()))
     assert (piped["label"], piped["confidence"]) == (None, None)
 
 
@@ -345,7 +346,7 @@ def test_more_mistakes(finished):
     Path("folder.parquet").mkdir()
     refused = infer_command("--file", "a.parquet", "--out", "folder.parquet", "--overwrite", ok=False)
     assert refused == "infer: folder.parquet: is a folder; give another --out\n"
-    status, printed, error = server().stage("apps.infer", ["-"], b"good\ng\xff\n")
+    status, printed, error = run_module("apps.infer", ["-"], b"good\ng\xff\n")
     assert status == 1
     assert json.loads(printed)["text"] == "good"  # the line before
     assert "line 2: not UTF-8" in error

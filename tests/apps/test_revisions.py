@@ -1,4 +1,4 @@
-"""Revisions beside each other: `make compare` and `make spread`."""
+"""`make compare` and `make spread`: their statistics, and their tables for revisions of a project."""
 
 import json
 import re
@@ -20,13 +20,14 @@ from classifier.files.places import PREDICTIONS, VALIDATION
 
 
 def command(*args: str) -> str:
+    """Run a command of apps/revisions.py and return what it printed."""
     result = CliRunner().invoke(app, args)
     assert result.exit_code == 0, result
     return result.output
 
 
 def rows(table: str) -> list[dict[str, str]]:
-    """Of a table in Markdown."""
+    """Parse a Markdown table into a dict for each row."""
     header, _, *lines = ([cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines())
     return [dict(zip(header, line, strict=True)) for line in lines]
 
@@ -42,27 +43,28 @@ def test_differences_against_scipy_and_scikit_learn():
         )
 
     first, second = table(0.3), table(0.1)
-    found = differences(first, second)
-    accuracy, loss = found["accuracy, points"], found["log loss"]
-    right = [(each["label"] == each["predicted"]) for each in (first, second)]
+    compared = differences(first, second)
+    accuracy, loss = compared["accuracy, points"], compared["log loss"]
+    right = [(table["label"] == table["predicted"]) for table in (first, second)]
     assert accuracy["difference"] == pytest.approx(100 * (right[1].mean() - right[0].mean()))
-    only = [(right[0] & ~right[1]).sum(), (right[1] & ~right[0]).sum()]
-    assert accuracy["p"] == pytest.approx(stats.binomtest(only[1], sum(only)).pvalue)
+    right_in_one = [(right[0] & ~right[1]).sum(), (right[1] & ~right[0]).sum()]
+    assert accuracy["p"] == pytest.approx(stats.binomtest(right_in_one[1], sum(right_in_one)).pvalue)
     gaps = 100.0 * right[1] - 100.0 * right[0]
     assert accuracy["high"] - accuracy["difference"] == pytest.approx(1.966 * gaps.sem(), rel=1e-3)
     assert loss["first"] == pytest.approx(log_loss(labels, first["probability_yes"]))
     assert loss["second"] == pytest.approx(log_loss(labels, second["probability_yes"]))
     assert loss["low"] < loss["difference"] < loss["high"] < 0
-    own = [
-        -np.log(each[["probability_no", "probability_yes"]].to_numpy()[range(400), labels]) for each in (first, second)
+    losses = [
+        -np.log(table[["probability_no", "probability_yes"]].to_numpy()[range(400), labels])
+        for table in (first, second)
     ]
-    assert loss["p"] == pytest.approx(stats.ttest_1samp(own[1] - own[0], 0).pvalue)
-    for same in differences(first, first).values():
-        assert [same[name] for name in ("difference", "low", "high", "p")] == [0, 0, 0, 1]
+    assert loss["p"] == pytest.approx(stats.ttest_1samp(losses[1] - losses[0], 0).pvalue)
+    for row in differences(first, first).values():
+        assert [row[name] for name in ("difference", "low", "high", "p")] == [0, 0, 0, 1]
 
 
 def test_revisions_of_a_project(finished, monkeypatch):
-    """Predictions out of DVC's cache, also where the folder holds others."""
+    """A revision's predictions come out of DVC's cache, even if the folder holds other predictions."""
     monkeypatch.chdir(finished)
     table, metadata = read_table(PREDICTIONS)
     wrong = table.index[table["predicted"] == table["label"]][:8]
@@ -82,12 +84,12 @@ def test_revisions_of_a_project(finished, monkeypatch):
 
     write_table(PREDICTIONS, other.assign(text=other["text"] + "!"), **metadata)
     output = command("compare", "HEAD", "workspace")
-    assert output.startswith("test: the two have other texts")
+    assert output.startswith("test: the two revisions have different texts")
     assert len(rows(output.split("\n\n")[1])) == 2
     yaml = YAML(typ="safe")
     lock = yaml.load(finished / "dvc.lock")
     (model,) = (out for out in lock["stages"]["train"]["outs"] if out["path"] == "models/adapter")
-    model["md5"] = 32 * "0" + ".dir"  # as if train alone had run
+    model["md5"] = 32 * "0" + ".dir"  # as if only train had run
     yaml.dump(lock, finished / "dvc.lock")
     with pytest.raises(SystemExit, match="workspace: its model has not scored the test split"):
         revisions.compare("HEAD", "workspace")
@@ -101,7 +103,7 @@ def test_spread_of_three_runs(finished):
     for number in range(3):
         accuracies.append(0.8 + number / 100)
         edited = re.sub(r'"accuracy": [\d.]+', f'"accuracy": {accuracies[-1]}', text, count=1)
-        difference = f'"difference": 0.{number},\n' if number < 2 else ""  # the third had no baseline
+        difference = f'"difference": 0.{number},\n' if number < 2 else ""  # the third revision has no baseline
         edited = re.sub(r'"difference": [-\d.]+,\n', difference, edited)
         (finished / "metrics/evaluate.json").write_text(edited)
         edit_params(finished, **{"train.seed": number})
@@ -114,12 +116,13 @@ def test_spread_of_three_runs(finished):
     assert float(row["seed-1"]) == 0.81
     yaml = YAML(typ="safe")
     lock = yaml.load(finished / "dvc.lock")
-    del lock["stages"]["evaluate"]  # as if train alone had ever run
+    del lock["stages"]["evaluate"]  # as if evaluate had never run
     yaml.dump(lock, finished / "dvc.lock")
     training = read("metrics/training.json")
     (finished / "metrics/training.json").write_text(json.dumps(training | {"validation_loss": 9}))
-    said, table = command("spread", "seed-0", "workspace").split("\n\n")
-    assert said == "workspace: its model has not scored the test split, so the metrics of training alone"
+    note, table = command("spread", "seed-0", "workspace").split("\n\n")
+    not_scored = "workspace: its model has not scored the test split"
+    assert note == f"{not_scored}, so the table has the metrics of training alone"
     (row,) = rows(table)
     assert row["metric"] == "validation_loss"
     with pytest.raises(SystemExit, match="two revisions or more"):

@@ -1,4 +1,4 @@
-"""What `make bench` measures, in small: who is timed, in which order, on which texts, and what is kept of it."""
+"""`make bench` on the tiny project: what is timed, in which order, on which texts, and what is recorded."""
 
 import json
 import re
@@ -13,12 +13,15 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import dvc, git, predict, rows_of, server, shows, stages_run
+from conftest import dvc, git, predict, stages_run
+from forking import run_module
+from markdown_tables import rows_of, shows
 from tiny import ROOT, edit_params, reviews
 from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import busy, cold, growth, peers, profile, record, reruns, speed
+from benchmarks.speed_training import tokenized, write_distilbert
 from classifier.model.loading import load_classifier
 from classifier.text.tokens import open_tokens
 from classifier.training.training import Training
@@ -27,15 +30,16 @@ pytestmark = pytest.mark.usefixtures("matrix_rate")
 
 
 def head() -> str:
+    """Return the short hash of the last commit."""
     return git("rev-parse", "--short", "HEAD").strip()
 
 
 def test_a_record_says_how_it_was_made(project, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(sys, "argv", ["speed.py", "--pairs", "3"])
-    table, begun, commit = pd.DataFrame({"what": ["x"], "ratio": [1.234]}), record.Record("speed"), head()
+    table, started, commit = pd.DataFrame({"what": ["x"], "ratio": [1.234]}), record.Record("speed"), head()
     git("commit", "-q", "--allow-empty", "-m", "while it ran")
-    begun.write(table)
+    started.write(table)
     assert not (tmp_path / "results").exists()
     printed = capsys.readouterr().out
     assert printed.startswith(f"`python -m benchmarks.speed --pairs 3` at commit {commit}, on cpu with 1 threads; ")
@@ -57,30 +61,32 @@ def test_matrix_rate_counts_the_operations(monkeypatch):
         return SimpleNamespace(median=2.0)
 
     monkeypatch.setattr(Timer, "blocked_autorange", blocked_autorange)
-    assert record.matrix_rate() == counted.get_total_flops() / 3 / 2.0  # timeit takes two more first, to warm up
+    assert record.matrix_rate() == counted.get_total_flops() / 3 / 2.0  # timeit runs it twice more to warm up
 
 
 def test_docs_show_what_was_recorded():
-    page, kept = (ROOT / "docs/performance.md").read_text(), sorted((ROOT / "benchmarks/results").glob("*/*.md"))
-    assert kept
-    for path in kept:
-        made, _, table = path.read_text().partition("\n\n")
+    page, paths = (ROOT / "docs/performance.md").read_text(), sorted((ROOT / "benchmarks/results").glob("*/*.md"))
+    assert paths
+    for path in paths:
+        conditions, _, table = path.read_text().partition("\n\n")
         assert shows(page, table), path
-        commit = made.split("commit ")[1].split(",")[0]
+        commit = conditions.split("commit ")[1].split(",")[0]
         assert commit in page
         assert "+" not in commit
 
 
 def test_readme_says_what_was_recorded():
-    """Each column of speed ratios holds one machine's: the rows of its speed.md in their order, then the first row of
-    its reruns.md, inverted. The column beside it holds the lowest and the highest ratio.
+    """Each column of speed ratios in README.md holds those of one machine, in the order of its tables.
+
+    They are the rows of speed.md and then the first row of reruns.md, inverted. The next column holds the lowest and
+    the highest ratio.
     """
-    ratio, extremes, said = re.compile(r"\d+\.\d\d"), re.compile(r"([\d.]+) to ([\d.]+)"), {}
+    ratio, extremes, shown = re.compile(r"\d+\.\d\d"), re.compile(r"([\d.]+) to ([\d.]+)"), {}
     for row in rows_of((ROOT / "README.md").read_text()):
         for column in range(len(row) - 1):
             if ratio.fullmatch(row[column]) and extremes.fullmatch(row[column + 1]):
-                said.setdefault(column, []).append(row[column : column + 2])
-    assert said
+                shown.setdefault(column, []).append(row[column : column + 2])
+    assert shown
     recorded = []
     for path in (ROOT / "benchmarks/results").glob("*/speed.md"):
         idle = rows_of(path.with_name("reruns.md").read_text())[0]
@@ -88,10 +94,10 @@ def test_readme_says_what_was_recorded():
         inverse = [f"{1 / float(idle[4]):.2f}", f"{1 / high:.2f} to {1 / low:.2f}"]
         recorded.append([*(row[3:5] for row in rows_of(path.read_text())), inverse])
     assert all(len(rows) > 5 for rows in recorded)
-    assert sorted(said.values()) == sorted(recorded)
+    assert sorted(shown.values()) == sorted(recorded)
 
 
-def test_speed_is_of_both_in_turn(monkeypatch):
+def test_both_sides_are_timed_in_turn(monkeypatch):
     order = []
 
     def taking(name, seconds):
@@ -110,29 +116,32 @@ def test_speed_is_of_both_in_turn(monkeypatch):
 
 
 def test_speed_beside_the_peers(finished, capsys, monkeypatch):
-    taken, take = [], Training.take_step
+    batches, take_step = [], Training.take_step
 
-    def noted(self, step: int) -> tuple[float, float]:
-        taken.append(self.plan.batch(step)[1])
-        return take(self, step)
+    def noted_step(self, step: int) -> tuple[float, float]:
+        batches.append(self.plan.batch(step)[1])
+        return take_step(self, step)
 
-    asked, trainer = [], peers.trainer
+    trainings, trainer = [], peers.trainer
 
-    def asks(base, texts, *rest, **settings):
-        asked.append((texts, settings.get("order")))
-        return trainer(base, texts, *rest, **settings)
+    def noted_trainer(settings, texts, *args):
+        trainings.append((texts, settings.order))
+        return trainer(settings, texts, *args)
 
-    monkeypatch.setattr(peers, "trainer", asks)
-    monkeypatch.setattr(Training, "take_step", noted)
+    monkeypatch.setattr(peers, "trainer", noted_trainer)
+    monkeypatch.setattr(Training, "take_step", noted_step)
     monkeypatch.setattr(speed, "write_distilbert", write_tiny_distilbert)
     speed.main(steps=2, texts=20, pairs=1)
-    assert [len(batch) for batch in taken] == [16] * 8  # two steps, two, one, and three of the large encoder
-    assert [sorted(np.concatenate(taken[:2])), sorted(np.concatenate(taken[2:4]))] == [list(range(32))] * 2
-    assert [order for _, order in asked] == [None, "sequential", None] * 2
-    assert asked[1][0] == [asked[0][0][row] for row in np.concatenate(taken[2:4])]  # padded to the batch: to the same
+    assert [len(batch) for batch in batches] == [16] * 8  # 2, 2 and 1 steps, and 3 of the large encoder
+    assert [sorted(np.concatenate(batches[:2])), sorted(np.concatenate(batches[2:4]))] == [list(range(32))] * 2
+    assert [order for _, order in trainings] == [None, "sequential", None] * 2
+    (texts, _), (sequential, _), *_ = trainings
+    assert sequential == [texts[row] for row in np.concatenate(batches[2:4])]  # the frugal Trainer gets our batches
     printed = capsys.readouterr().out
-    assert printed.count("'train_samples_per_second'") == 6  # Trainer's own lines
-    assert all(0 < float(row[5].rstrip("%")) < 1000 for row in rows_of(printed)[:6])  # of a rate that is made up
+    assert printed.count("'train_samples_per_second'") == 6  # lines that Trainer prints
+    assert all(
+        0 < float(row[5].rstrip("%")) < 1000 for row in rows_of(printed)[:6]
+    )  # shares of the fixture's matrix rate
     assert [row[0].split(";")[0] for row in rows_of(printed)] == [
         *["training, minilm, 24 tokens"] * 2,
         "training, minilm, 48 tokens",
@@ -150,20 +159,20 @@ def write_tiny_distilbert(folder: Path) -> None:
 
 
 def test_a_folder_of_another_length_and_encoder(finished, tmp_path):
-    """As the stages before train would leave it; this folder stays as it is."""
-    speed.write_distilbert(tmp_path / "large")
+    """tokenized() makes the folder that the stages before train would make. The current folder stays as it is."""
+    write_distilbert(tmp_path / "large")
     before = git("status", "--porcelain")
-    with speed.tokenized(tmp_path / "large", 48, 20):
+    with tokenized(tmp_path / "large", 48, 20):
         tokens = open_tokens("train")
         assert (len(tokens), tokens.metadata["tokenize"]["max_length"]) == (20, 48)
     assert open_tokens("train").metadata["tokenize"]["max_length"] == 24
     assert git("status", "--porcelain") == before
     written = sum(path.stat().st_size for path in (tmp_path / "large").glob("*.safetensors"))
-    assert written > 4 * 42e6  # of DistilBERT's weights without the embeddings
+    assert written > 4 * 42e6  # DistilBERT's weights without the embeddings
 
 
-def test_the_peer_gives_the_labels_of_infer(finished, tmp_path):
-    texts = [text for text, _ in reviews(40) if len(text.split()) <= 22]  # none is cut
+def test_the_pipeline_gives_the_labels_of_infer(finished, tmp_path):
+    texts = [text for text, _ in reviews(40) if len(text.split()) <= 22]  # no text is cut
     for part in load_classifier():
         part.save_pretrained(tmp_path / "model")
     expected = [label for label, _ in predict(texts)]
@@ -177,11 +186,11 @@ def test_profile_of_each_epoch(finished, capsys, short_epoch, epochs):
     profile.main(steps=2)
     rows = rows_of(capsys.readouterr().out)
     assert [row[0] for row in rows] == epochs
-    for _, clocked, operations, *kinds in rows:
-        parts = [float(kind.split()[0]) for kind in kinds]
-        assert float(clocked) > 0
+    for _, milliseconds, operations, *kinds in rows:
+        by_kind = [float(kind.split()[0]) for kind in kinds]
+        assert float(milliseconds) > 0
         assert int(operations) > 50
-        assert sum(parts[:4]) > 0
+        assert sum(by_kind[:4]) > 0
 
 
 def test_kinds_of_work():
@@ -192,22 +201,22 @@ def test_kinds_of_work():
     assert [profile.kind_of(name) for name in names] == kinds
 
 
-def test_reruns_beside_the_floor(finished, capsys, monkeypatch):
-    """The floor has as many stages, and both run nothing when they are timed."""
+def test_reruns_beside_the_smallest_pipeline(finished, capsys, monkeypatch):
+    """The smallest pipeline has as many stages, and both run nothing when they are timed."""
     printed = []
 
-    def run(command, folder=None):
-        if folder:  # whose stages are no modules of Python, as those of forks are
+    def run_command(command, folder=None):
+        if folder:  # its stages are no Python modules, which a fork could run
             out = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
             if command == ["dvc", "repro"]:
                 printed.append(stages_run(out))
         elif command[0] == "dvc":
             printed.append(stages_run(dvc(*command[1:])))
 
-    monkeypatch.setattr(reruns, "run", run)
+    monkeypatch.setattr(reruns, "run_command", run_command)
     reruns.main(pairs=1)
     eight, infer = 8, ["infer"]
-    assert printed[0] == []  # this folder is finished
+    assert printed[0] == []  # the project is finished
     assert len(printed[1]) == eight
     assert printed[2:] == [[], [], [], [], infer, infer]
     rows = rows_of(capsys.readouterr().out)
@@ -217,14 +226,14 @@ def test_reruns_beside_the_floor(finished, capsys, monkeypatch):
     ]
 
 
-def test_growth_is_of_the_same_texts_and_more(finished, capsys, monkeypatch):
+def test_growth_adds_texts_to_the_same_texts(finished, capsys, monkeypatch):
     measured = []
 
-    def measure(command, folder):
+    def measure_process(command, folder):
         module, *args = command[2:]
         with chdir(folder):
-            status, _, told = server().stage(module, args)
-            assert status == 0, told
+            status, _, err = run_module(module, args)
+            assert status == 0, err
             test = pd.read_parquet("data/raw/test.parquet")["text"].tolist()
             scored = pd.read_parquet("scored.parquet")["text"].tolist() if "--file" in args else test
         measured.append((module, test, scored))
@@ -232,12 +241,12 @@ def test_growth_is_of_the_same_texts_and_more(finished, capsys, monkeypatch):
 
     monkeypatch.setattr(growth, "TIMES", (1, 4))
     monkeypatch.setattr(growth, "ROOT", finished)
-    monkeypatch.setattr(growth, "measure", measure)
-    others = pd.DataFrame(reviews(400, seed=5), columns=["text", "label"])
-    monkeypatch.setattr(growth, "unused", lambda count: others.head(count))
+    monkeypatch.setattr(growth, "measure_process", measure_process)
+    unused = pd.DataFrame(reviews(400, seed=5), columns=["text", "label"])
+    monkeypatch.setattr(growth, "unused_texts", unused.head)
     growth.main(texts=80)
     for number, (_, test, scored) in enumerate(measured):
-        assert test == scored == others["text"].head(80 if number < 4 else 320).tolist()
+        assert test == scored == unused["text"].head(80 if number < 4 else 320).tolist()
     rows = {(row[0], row[1]): row[2:] for row in rows_of(capsys.readouterr().out)}
     assert len(rows) == 8
     assert rows["evaluate", "80"] == rows["infer --file", "80"] == ["2", "22.5", "", "0.70", "0.50"]
@@ -246,7 +255,7 @@ def test_growth_is_of_the_same_texts_and_more(finished, capsys, monkeypatch):
 
 
 def test_cold_runs_are_cold_and_of_their_commit(finished, tmp_path, capfd, monkeypatch):
-    """In place of dvc: what takes memory, leaves an output, and fails if it finds one."""
+    """A script in place of dvc takes memory, writes an output, and fails if the output is there already."""
     git("commit", "-q", "--allow-empty", "-m", "later")
     fake = tmp_path / "setup/.venv/bin/dvc"
     fake.parent.mkdir(parents=True)
@@ -255,12 +264,12 @@ def test_cold_runs_are_cold_and_of_their_commit(finished, tmp_path, capfd, monke
 import pathlib, subprocess, sys, time
 assert sys.argv[1:] == ["repro", "--force"]
 pathlib.Path("data/raw").mkdir()  # fails if it is there
-pathlib.Path("metrics/data.json").unlink()  # fails if it was not put back
-at = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()
-print("ran at", at, file=sys.stderr)
-if at == "{head()}":
+pathlib.Path("metrics/data.json").unlink()  # fails if it was not restored
+commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()
+print("ran at", commit, file=sys.stderr)
+if commit == "{head()}":
     time.sleep(4)
-    kept = b"x" * 300_000_000
+    memory = b"x" * 300_000_000
 """
     )
     fake.chmod(0o755)
@@ -273,27 +282,32 @@ if at == "{head()}":
     assert [row[0] for row in rows] == [f"at commit {ours}", f"at commit {theirs}"]
     assert 0.3 < float(rows[0][2]) < 0.4  # GB
     assert float(rows[1][2]) < 0.1
-    assert float(rows[0][4]) > 3  # of the other's time: that of starting Python and Git
+    assert float(rows[0][4]) > 3  # ratio to a run that only starts Python and Git
     fake.write_text("#!/bin/sh\nexit 1\n")
     with pytest.raises(SystemExit, match="dvc repro failed, see above"):
         cold.main(than="HEAD~1", pairs=1, setup=f"cp -r {fake.parent.parent} .")
 
 
 def test_beside_a_busy_program(finished, capfd, monkeypatch):
-    """What is timed, and how the two ways to wait are compared; the other program is gone afterwards."""
+    """Four times are measured, the two ways to wait are compared, and the busy program is killed afterwards."""
     monkeypatch.setattr(busy, "STEPS", 1)
     monkeypatch.setattr(busy, "TEXTS", 4)
     started, popen = [], subprocess.Popen
     with monkeypatch.context() as patch:
         patch.setattr(busy.subprocess, "Popen", lambda command: started.append(popen(command)) or started[-1])
         busy.show_times()
-    found = json.loads(capfd.readouterr().out.splitlines()[-1])
-    assert len(found) == 4
-    assert min(found.values()) > 0
+    times = json.loads(capfd.readouterr().out.splitlines()[-1])
+    assert len(times) == 4
+    assert min(times.values()) > 0
     assert [process.wait() for process in started] == [-signal.SIGKILL]
-    asked = []
-    monkeypatch.setattr(busy, "times_with", lambda given: asked.append(given) or {"a step": 3.0 if given else 4.0})
+    environments = []
+
+    def times_with(settings):
+        environments.append(settings)
+        return {"a step": 3.0 if settings else 4.0}
+
+    monkeypatch.setattr(busy, "times_with", times_with)
     busy.main(pairs=2)
-    soon = {"GOMP_SPINCOUNT": busy.SPINS}
-    assert asked == [soon, {}, {}, soon]
+    sleeping = {"GOMP_SPINCOUNT": busy.SPINS}
+    assert environments == [sleeping, {}, {}, sleeping]
     assert rows_of(capfd.readouterr().out) == [[], ["a step", "4.00", "3.00", "0.75", "0.75 to 0.75"]][1:]

@@ -1,9 +1,9 @@
-"""The arithmetic of benchmarks/cost.py, against torch's own count and a case worked by hand."""
+"""The arithmetic of benchmarks/cost.py, compared with torch's own count and with a case worked by hand."""
 
 import pytest
 import torch
 import typer
-from conftest import shows
+from markdown_tables import shows
 from peft import LoraConfig, get_peft_model
 from tiny import ROOT
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -11,13 +11,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertForSequenceClassification
 from typer.testing import CliRunner
 
-from benchmarks.cost import Encoder, Machine, main, seconds, span
+from benchmarks.cost import Encoder, Machine, main, stage_seconds, time_span
 from classifier.model.fast.modules import use_fast_modules
 
 
 @pytest.mark.parametrize("adapted", [6, 4])
 def test_operations_are_those_that_torch_counts(adapted):
-    """LoRA of rank 1 on the matrices adds a little, and the input of the lowest layer that has it needs no gradient."""
+    """LoRA of rank 1 adds a little. The input of the lowest layer with LoRA needs no gradient."""
     encoder, tokens = Encoder(layers=6, hidden=64, intermediate=256, adapted=adapted, trained=0), 50
     config = BertConfig(
         vocab_size=10, hidden_size=64, num_hidden_layers=6, num_attention_heads=2, intermediate_size=256,
@@ -27,7 +27,10 @@ def test_operations_are_those_that_torch_counts(adapted):
     use_fast_modules(model)
     head = 2 * (64 * 64 + 64 * 2)
     ids = torch.zeros((1, tokens), dtype=torch.long)
-    with FlopCounterMode(display=False) as forward, sdpa_kernel(SDPBackend.MATH):  # fused attention is not counted
+    with (
+        FlopCounterMode(display=False) as forward,
+        sdpa_kernel(SDPBackend.MATH),
+    ):  # torch does not count fused attention
         model(ids)
     assert forward.get_total_flops() - head == encoder.forward(tokens)
     top = list(range(6 - adapted, 6))
@@ -46,7 +49,7 @@ def test_prices():
     assert runner.invoke(app, prices).exit_code == 0
     refused = runner.invoke(app, prices[:1])
     assert refused.exit_code == 2
-    assert "5 are needed, one for each machine" in refused.output
+    assert "5 prices are needed, one for each machine" in refused.output
 
 
 def test_docs_show_what_is_predicted(capsys):
@@ -55,16 +58,17 @@ def test_docs_show_what_is_predicted(capsys):
 
 
 def test_a_case_by_hand():
-    """1,600 texts of 10 tokens, after an epoch on 5, in two processes that take batches of 32: 100 steps."""
+    """1,600 texts of 10 tokens, after an epoch on 5 of them, in two processes with batches of 32: 100 steps."""
     encoder = Encoder(layers=2, hidden=2, intermediate=4, adapted=1, trained=1000)
     last = {tokens: 2 * 2 * 4 * tokens + 2 * (2 * 4 + 2 * 8) + 4 * 2 * tokens for tokens in (5, 10)}
     assert last == {5: 168, 10: 288}
     assert encoder.forward(10) == 2 * (4 * 4 + 2 * 8) * 10 + 4 * 2 * 100 + 288 == 1728
     assert encoder.forward(5) == 2 * (4 * 4 + 2 * 8) * 5 + 4 * 2 * 25 + 168 == 688
     machine = Machine("two", 2, batch=32, train=1440, score=720, step=0.5, network=8000, price=1)
-    taken = seconds(1600, machine, encoder, 10, 5, 10)
-    assert taken["score"] == 1600 * 1728 / 720 / 2
-    # Backward of the last layer: attention's 4 * 2 * tokens twice, without queries', keys' and values' 2 * 4 a token.
+    seconds = stage_seconds(1600, machine, encoder, 10, 5, 10)
+    assert seconds["score"] == 1600 * 1728 / 720 / 2
+    # The backward pass of the last layer has attention's 4 * 2 * tokens twice, and no 2 * 4 a token for queries, keys
+    # and values.
     assert encoder.training(10) == 1728 + 288 + 80 - 8 * (10 + 10 + 1)
-    assert taken["train"] == 1600 * (1728 + 200 + 688 + 168 + 40 - 8 * 11) / 1440 / 2 + 100 * (0.5 + 1)
-    assert [span(value) for value in (5, 600, 7200, 864000)] == ["5.0 s", "10.0 min", "2.0 h", "10.0 days"]
+    assert seconds["train"] == 1600 * (1728 + 200 + 688 + 168 + 40 - 8 * 11) / 1440 / 2 + 100 * (0.5 + 1)
+    assert [time_span(value) for value in (5, 600, 7200, 864000)] == ["5.0 s", "10.0 min", "2.0 h", "10.0 days"]

@@ -1,4 +1,4 @@
-"""`make learning-curve`: which runs it plans, what it refuses before the first, and what it makes of their results."""
+"""`make learning-curve`: the runs that it plans, the input that it refuses, and the curve that it makes of results."""
 
 import subprocess
 from pathlib import Path
@@ -6,14 +6,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import git, run_stages, shows
+from conftest import git, run_stages
 from dvc.utils.hydra import apply_overrides
+from markdown_tables import shows
 from scipy import stats
 from tiny import ROOT, edit_params, reviews
 
 from apps.revisions import differences
-from benchmarks import learning_curve
-from benchmarks.learning_curve import conclusion, default_sizes, mean_with_interval, plan, summary
+from benchmarks.learning_curve import command, curve
+from benchmarks.learning_curve.command import draw, measure
+from benchmarks.learning_curve.curve import make_curve, mean_with_interval
+from benchmarks.learning_curve.plan import Run, default_sizes, plan
+from benchmarks.learning_curve.report import conclusion, curve_table
 from classifier.evaluation.intervals import wilson_interval
 from classifier.files.formats import read_json
 from classifier.files.places import RAW
@@ -26,12 +30,13 @@ def test_sizes_that_suit_the_data_set():
     assert default_sizes(60) == [60]
 
 
-def settings_of(run: learning_curve.Run) -> list[str]:
+def settings_of(run: Run) -> list[str]:
+    """Return the overrides among the options of a run."""
     return [option for option in run.options if "=" in option]
 
 
 def test_runs_that_are_planned(project):
-    """The data that each makes: its sizes, and with one seed the same test texts; nothing of this folder changes."""
+    """The runs make data of the planned sizes, with the same test texts for one seed. The folder stays as it is."""
     before = (project / "params.yaml").read_text()
     runs = plan(["model=minilm", "train.epochs=2"], [], 2)
     assert [(run.labels, run.seed) for run in runs] == [(size, seed) for size in (50, 100, 220) for seed in (13, 14)]
@@ -41,8 +46,8 @@ def test_runs_that_are_planned(project):
     for run in runs:
         apply_overrides(project / "params.yaml", settings_of(run))
         run_stages("data")
-        made = read_json(Path("metrics/data.json"))
-        assert (made["train"], made["validation"], made["test"]) == (run.train, run.validation, 80)
+        counts = read_json(Path("metrics/data.json"))
+        assert (counts["train"], counts["validation"], counts["test"]) == (run.train, run.validation, 80)
         tests.setdefault(run.seed, []).append(pd.read_parquet(RAW / "test.parquet"))
         (project / "params.yaml").write_text(before)
     assert [(run.train, run.validation) for run in runs[::2]] == [(30, 20), (80, 20), (160, 60)]
@@ -52,7 +57,7 @@ def test_runs_that_are_planned(project):
         *("model=minilm", "train.epochs=2", "evaluate.explained=0"),
         *("datasets.imdb-wheel.train=30", "datasets.imdb-wheel.validation=20", "data.seed=14", "train.seed=14"),
     ]
-    assert settings_of(runs[-1])[3:] == ["data.seed=14", "train.seed=14"]  # as params.yaml has it
+    assert settings_of(runs[-1])[3:] == ["data.seed=14", "train.seed=14"]  # the sizes of params.yaml
 
 
 def test_a_name_changes_with_what_its_run_depends_on(project):
@@ -64,15 +69,16 @@ def test_a_name_changes_with_what_its_run_depends_on(project):
     git("commit", "-qam", "no run depends on it")
     assert names() == known
     edit_params(project, **{"train.weight_decay": 0.5})
-    other = names()
-    assert not other & known
+    changed = names()
+    assert not changed & known
     for file in ("classifier/training/batches.py", "versions.yaml"):
         with (project / file).open("a") as opened:
             opened.write("# edited\n")
-        assert not names() & (known | other)
+        assert not names() & (known | changed)
 
 
 def local_entry(**more) -> dict:
+    """Return changes of params.yaml that select a data set of data/local/a.csv."""
     source = {"train": "a.csv", **more}
     entry = {"source": source, "labels": ["bad", "good"], "train": None, "validation": None, "test": 40}
     return {"datasets.mine": entry, "dataset": "mine"}
@@ -83,8 +89,8 @@ def write_local(name: str, count: int, seed: int) -> None:
     rows.to_csv(Path("data/local") / name, index=False)
 
 
-def test_files_of_ones_own(project):
-    """They are copied to each run, and belong to its name; a small validation file of its own is used up first."""
+def test_files_of_data_local(project):
+    """Untracked files are copied to each run and change its name. A small validation file is used up first."""
     write_local("a.csv", 240, seed=1)
     edit_params(project, **local_entry())
     (run,) = plan([], [100], 1)
@@ -99,8 +105,9 @@ def test_files_of_ones_own(project):
 
 
 def refusal(**options) -> str:
+    """Run a measurement that must fail; return its one line of error."""
     with pytest.raises(SystemExit) as refused:
-        learning_curve.measure(**options)
+        measure(**options)
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
@@ -110,11 +117,11 @@ def nothing_runs(monkeypatch):
     def fails(runs):
         raise AssertionError
 
-    monkeypatch.setattr(learning_curve, "execute", fails)
+    monkeypatch.setattr(command, "execute", fails)
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "refused"),
     [
         ({"sizes": "100 x"}, "SIZES: 'x' is not a whole number above 0"),
         ({"sizes": "1,000"}, "SIZES: '1,000' is not a whole number above 0"),
@@ -134,12 +141,12 @@ def nothing_runs(monkeypatch):
     ],
 )
 @pytest.mark.usefixtures("project", "nothing_runs")
-def test_bad_input_is_refused_before_anything_runs(options, told):
-    assert refusal(**options).startswith(f"learning-curve: {told}")
+def test_bad_input_is_refused_before_anything_runs(options, refused):
+    assert refusal(**options).startswith(f"learning-curve: {refused}")
 
 
 @pytest.mark.usefixtures("nothing_runs")
-def test_what_git_lacks_is_refused(project):
+def test_untracked_code_and_a_missing_commit_are_refused(project):
     (project / "stages/new.py").touch()
     assert "stages/new.py: Git does not track it" in refusal()
     subprocess.run(["rm", "-rf", ".git"], check=True)
@@ -156,7 +163,7 @@ def test_default_sizes_that_the_rows_are_too_few_for_are_left_out(project, capsy
 
 
 def scored(right: str, seed: int = 0, learned: bool = True) -> pd.DataFrame:
-    """What scores() returns, of as many texts as there are characters; 1: right."""
+    """Return what experiment_scores() returns, for a text for each character; "1" stands for a right answer."""
     values = np.array([*right], dtype=float)
     columns = {
         "label": 0.0,
@@ -168,31 +175,31 @@ def scored(right: str, seed: int = 0, learned: bool = True) -> pd.DataFrame:
     return pd.DataFrame(columns, index=[f"text {seed} {number}" for number in range(len(right))])
 
 
-def run_of(labels: int, seed: int) -> learning_curve.Run:
-    return learning_curve.Run(f"{labels} {seed}", seed, labels, labels - 20, 20, [])
+def run_of(labels: int, seed: int) -> Run:
+    return Run(f"{labels} {seed}", seed, labels, labels - 20, 20, [])
 
 
 @pytest.fixture
 def curve_of(monkeypatch):
-    """The curve of so many labels, drawn by so many seeds, with these test texts right."""
+    """Return a function from {(labels, seed): right answers} to the curve of these results."""
 
-    def curve(results: dict[tuple[int, int], str], learned: bool = True) -> pd.DataFrame:
+    def curve_of_results(results: dict[tuple[int, int], str], learned: bool = True) -> pd.DataFrame:
         tables = {f"{size} {seed}": scored(right, seed, learned) for (size, seed), right in results.items()}
-        monkeypatch.setattr(learning_curve, "scores", tables.get)
-        found = summary([run_of(*key) for key in results])
-        return found.assign(dataset="mine", model="minilm", method="lora")
+        monkeypatch.setattr(curve, "experiment_scores", tables.get)
+        made = make_curve([run_of(*key) for key in results])
+        return made.assign(dataset="mine", model="minilm", method="lora")
 
-    return curve
+    return curve_of_results
 
 
 def test_a_curve_worked_by_hand(curve_of):
-    """Of 20 texts 10, then 12 in the mean of two draws, whose intervals are worked out here, and 20, of one draw."""
+    """Of 20 texts, 10 and 14 are right in two draws of the first size, and 20 in one draw of the second size."""
     half = "1" * 10 + "0" * 10
-    curve = curve_of({(50, 1): half, (50, 2): "1" * 14 + "0" * 6, (1000, 1): "1" * 20})
-    first, last = curve.iloc[0], curve.iloc[1]
+    by_size = curve_of({(50, 1): half, (50, 2): "1" * 14 + "0" * 6, (1000, 1): "1" * 20})
+    first, last = by_size.iloc[0], by_size.iloc[1]
     assert (first["train"], first["validation"], first["test"], first["draws"]) == (30, 20, 20, 2)
     assert first["accuracy"] == pytest.approx(0.6)
-    between = stats.t.ppf(0.975, 1) * 0.1  # of 0.5 and 0.7: the standard error of their mean
+    between = stats.t.ppf(0.975, 1) * 0.1  # 0.1: the standard error of the mean of 0.5 and 0.7
     within = stats.t.ppf(0.975, 39) * np.sqrt((20 * 0.25 + 20 * 0.21) / 40**2 * 40 / 39)
     assert first["accuracy_low"] == max(0, 0.6 - np.hypot(between, within)) == 0
     assert first["accuracy_high"] == 1
@@ -201,7 +208,7 @@ def test_a_curve_worked_by_hand(curve_of):
     assert tuple(last[["accuracy", "accuracy_low", "accuracy_high"]]) == pytest.approx((1, *wilson_interval(20, 20)))
     assert (last["gain"], last["gain_draws"]) == (50, 1)
     assert last["gain_low"] == pytest.approx(50 - stats.t.ppf(0.975, 19) * 50 / np.sqrt(19))
-    lines = learning_curve.table(curve).splitlines()
+    lines = curve_table(by_size).splitlines()
     assert [cell.strip() for cell in lines[2].split("|")[1:-1]] == [
         *("50", "30", "20", "2", "60.0% (0.0 to 100.0)", "60.0% (0.0 to 100.0)", "0.460 (0.000 to 1.612)"),
         *("", "draws and texts"),
@@ -210,7 +217,7 @@ def test_a_curve_worked_by_hand(curve_of):
         *("1,000", "980", "20", "1", "100.0% (83.9 to 100.0)", "100.0% (83.9 to 100.0)", "0.100 (0.100 to 0.100)"),
         *("+50.0 (+26.0 to +74.0)", "texts"),
     ]
-    assert conclusion(curve) == (
+    assert conclusion(by_size) == (
         "From 50 to 1,000 labels accuracy rose by 50.0 points (95% interval of the change 26.0 to 74.0, on the same 20 "
         "test texts in one draw). The interval is above 0: more labels helped."
     )
@@ -222,15 +229,18 @@ def test_intervals_of_draws_and_texts():
     mean, low, high = mean_with_interval([values], -np.inf, np.inf)
     assert (low, high) == pytest.approx(tuple(stats.ttest_1samp(values, 0).confidence_interval()))
     again = mean_with_interval([values, values, values], -np.inf, np.inf)
-    assert again == pytest.approx((mean, low, high))  # the same texts scored thrice are no more texts
+    assert again == pytest.approx((mean, low, high))  # three draws of the same texts are no more texts
     others = [pd.Series(values.to_numpy(), index=values.index + 200 * draw) for draw in range(3)]
     assert np.diff(mean_with_interval(others, -np.inf, np.inf)[1:]) < np.diff([low, high]) / 1.7
     right = [pd.Series(1.0, index=range(20))] * 3
-    assert mean_with_interval(right, 0, 1) == (1, *wilson_interval(20, 20))  # no spread is no certainty
+    assert mean_with_interval(right, 0, 1) == (
+        1,
+        *wilson_interval(20, 20),
+    )  # a spread of 0 does not make the mean certain
 
 
 def test_a_gain_is_that_of_make_compare(curve_of):
-    curve = curve_of({(1000, 1): "1100110011" * 4, (2000, 1): "1111110010" * 4})
+    by_size = curve_of({(1000, 1): "1100110011" * 4, (2000, 1): "1111110010" * 4})
     labels = pd.Series([0] * 40)
     tables = [
         pd.DataFrame({"label": labels, "predicted": [1 - int(digit) for digit in right]}).assign(
@@ -238,9 +248,9 @@ def test_a_gain_is_that_of_make_compare(curve_of):
         )
         for right in ("1100110011" * 4, "1111110010" * 4)
     ]
-    wanted = differences(*tables)["accuracy, points"]
-    found = curve.iloc[1][["gain", "gain_low", "gain_high"]]
-    assert tuple(found) == pytest.approx((wanted["difference"], wanted["low"], wanted["high"]))
+    compared = differences(*tables)["accuracy, points"]
+    gain = by_size.iloc[1][["gain", "gain_low", "gain_high"]]
+    assert tuple(gain) == pytest.approx((compared["difference"], compared["low"], compared["high"]))
 
 
 def test_what_the_conclusion_says(curve_of):
@@ -255,40 +265,40 @@ def test_what_the_conclusion_says(curve_of):
     assert worse.endswith("The interval is below 0: more labels did harm.")
     for alone in ({(50, 1): one}, {(50, 1): one, (100, 2): two}):  # no draw in common
         assert conclusion(curve_of(alone)).startswith("Two sizes with a draw in common are needed")
-    guessed = learning_curve.table(curve_of({(50, 1): one}, learned=False))
+    guessed = curve_table(curve_of({(50, 1): one}, learned=False))
     assert "(59.8 to 85.8)* |" in guessed
     assert guessed.splitlines()[-1].startswith("\\* In a draw or more TF-IDF learned nothing")
 
 
 @pytest.mark.usefixtures("project")
 def test_a_run_that_failed_is_named_and_the_others_are_drawn(capsys, monkeypatch, tmp_path):
-    """Runs that are there are not run again."""
-    there = [plan([], [50], 1)[0].name]
+    """Runs whose experiment exists are not run again."""
+    existing = [plan([], [50], 1)[0].name]
 
     def execute(runs):
         assert [run.labels for run in runs] == [100, 220]
-        there.append(runs[1].name)
+        existing.append(runs[1].name)
 
-    monkeypatch.setattr(learning_curve, "execute", execute)
-    monkeypatch.setattr(learning_curve, "missing", lambda runs: [run for run in runs if run.name not in there])
-    monkeypatch.setattr(learning_curve, "scores", lambda name: scored("110" * 10))
-    monkeypatch.setattr(learning_curve, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(command, "execute", execute)
+    monkeypatch.setattr(command, "missing_runs", lambda runs: [run for run in runs if run.name not in existing])
+    monkeypatch.setattr(curve, "experiment_scores", lambda name: scored("110" * 10))
+    monkeypatch.setattr(command, "RESULTS", tmp_path / "results")
     monkeypatch.setenv("MACHINE", "mine")
-    told = refusal(sizes="100 50 220", draws="1")
-    assert told == "learning-curve: 1 of 3 runs failed; started again, it runs those again"
+    line = refusal(sizes="100 50 220", draws="1")
+    assert line == "learning-curve: 1 of 3 runs failed; the same command runs them again"
     printed = capsys.readouterr().out
     assert "2 of 3 runs to make" in printed
     assert "100 labels, seed 13: failed; `dvc queue logs labels-100-seed-13-" in printed
     assert "From 50 to 220 labels accuracy rose by 0.0 points" in printed
     path = tmp_path / "results/mine/learning_curve-imdb-wheel-minilm-lora.csv"
     assert path.with_suffix(".png").is_file()
-    curve = pd.read_csv(path)
-    assert learning_curve.table(curve) in printed  # the file has all that the table and the sentence need
-    assert conclusion(curve) in printed
-    learning_curve.draw([path, path], tmp_path / "both.png")
+    written = pd.read_csv(path)
+    assert curve_table(written) in printed  # the file has everything that the table and the sentence need
+    assert conclusion(written) in printed
+    draw([path, path], tmp_path / "both.png")
     assert (tmp_path / "both.png").read_bytes()[:4] == b"\x89PNG"
     with pytest.raises(SystemExit, match="CSV files that `make learning-curve` wrote are needed"):
-        learning_curve.draw([Path("params.yaml")], tmp_path / "none.png")
+        draw([Path("params.yaml")], tmp_path / "none.png")
 
 
 def test_docs_show_what_was_measured():
@@ -296,20 +306,20 @@ def test_docs_show_what_was_measured():
     curves = list((ROOT / "benchmarks/results").glob("*/learning_curve-*.csv"))
     assert curves
     for path in curves:
-        curve = pd.read_csv(path)
-        assert shows(page, learning_curve.table(curve)), path
-        assert conclusion(curve) in " ".join(page.split()), path
+        measured = pd.read_csv(path)
+        assert shows(page, curve_table(measured)), path
+        assert conclusion(measured) in " ".join(page.split()), path
 
 
 @pytest.mark.scale
 def test_experiments_run_and_are_not_run_again(finished, capfd):
-    learning_curve.measure(sizes="50 100", draws="1", settings="train.epochs=1")
+    measure(sizes="50 100", draws="1", settings="train.epochs=1")
     out = capfd.readouterr().out
     assert "2 of 2 runs to make" in out
     assert "From 50 to 100 labels accuracy" in out
     assert git("status", "--porcelain") == ""  # this folder stays as it was
     git("commit", "-q", "--allow-empty", "-m", "later")
-    learning_curve.measure(sizes="50 100", draws="1", settings="train.epochs=1")
+    measure(sizes="50 100", draws="1", settings="train.epochs=1")
     again = capfd.readouterr().out
     assert "0 of 2 runs to make" in again
     assert out.split("\n\n|")[1] == again.split("\n\n|")[1]

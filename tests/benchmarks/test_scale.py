@@ -1,14 +1,14 @@
-"""What `make scale` makes and measures."""
+"""The texts that `make scale` makes, and its measurement of a process."""
 
 import json
 import sys
 
 import pytest
 
-from benchmarks.scale import measure, write_texts
+from benchmarks.scale import measure_process, write_texts
 
 
-def test_texts_are_of_their_size_all_different_and_half_of_each_label(tmp_path):
+def test_texts_have_their_size_and_differ_and_half_have_each_label(tmp_path):
     (tmp_path / "vocab.txt").write_text("[CLS]\n##ing\nthe\nfilm\nwas\nlong\n")
     write_texts(tmp_path / "texts.jsonl", 200, tmp_path / "vocab.txt")
     rows = [json.loads(line) for line in (tmp_path / "texts.jsonl").read_text().splitlines()]
@@ -20,9 +20,9 @@ def test_texts_are_of_their_size_all_different_and_half_of_each_label(tmp_path):
 
 def test_memory_and_time_are_those_of_the_process(tmp_path):
     code = "import time; kept = b'x' * 300_000_000; time.sleep(0.5)"
-    measured = measure([sys.executable, "-c", code], tmp_path)
+    measured = measure_process([sys.executable, "-c", code], tmp_path)
     assert 0.3 < measured["resident GB"] < 0.4
     assert 0.3 < measured["private GB"] <= measured["resident GB"]
     assert 0.5 < measured["seconds"] < 30
     with pytest.raises(SystemExit, match="failed, see above"):
-        measure([sys.executable, "-c", "raise SystemExit(1)"], tmp_path)
+        measure_process([sys.executable, "-c", "raise SystemExit(1)"], tmp_path)

@@ -1,5 +1,5 @@
-"""The settings that `make settings` compares: each is valid, a row is measured again only if what it depends on
-changed, and docs/settings.md shows what was measured.
+"""`make settings`: its settings are valid, a row is measured again only if something that it depends on has changed,
+and docs/settings.md shows the results.
 """
 
 import re
@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import git, read, rows_of, shows
+from conftest import git, read
+from markdown_tables import rows_of, shows
 from matplotlib.testing.compare import compare_images
 from ruamel.yaml import YAML
 from tiny import ROOT, edit_params
@@ -25,7 +26,7 @@ def test_each_setting_is_one_of_params(project, name):
     shipped = YAML(typ="safe").load(project / "params.yaml")
     for key in values:
         *path, last = key.split(".")
-        assert last in reduce(getitem, path, shipped)  # whether peft's settings are misspelt, only train can tell
+        assert last in reduce(getitem, path, shipped)  # only train can tell whether a setting of peft is misspelt
     edit_params(project, **values)
     load_params()
     default = f"rank {shipped['methods']['lora']['peft']['r']}"
@@ -33,7 +34,7 @@ def test_each_setting_is_one_of_params(project, name):
 
 
 def test_the_default_is_one_of_the_ranks():
-    """The learning rates keep its rank, by which its row is found."""
+    """The learning rates are measured at the default's rank, by which the default's row is found."""
     rank = load_params(ROOT / "params.yaml").methods["lora"].peft["r"]
     assert settings.SETTINGS[f"rank {rank}"] == [f"methods.lora.peft.r={rank}"]
 
@@ -42,28 +43,30 @@ def test_the_default_is_one_of_the_ranks():
 def test_a_setting_is_measured(finished, monkeypatch):
     monkeypatch.setattr(settings, "VALIDATION", 40)
     overrides = ["methods.lora.peft.r=2", "train.epochs=1"]
-    row = settings.measure("rank 2", overrides)
+    row = settings.train_with("rank 2", overrides)
     assert row["commit"] == git("rev-parse", "--short", "HEAD").strip()
-    assert row["digest"] == settings.digest(overrides)
-    assert row["trainable_parameters"] == 2 * (2 * (4 * 64 + 96 + 96) + 64) + 2 * 32 + 2  # see test_experiments; head
+    assert row["digest"] == settings.training_digest(overrides)
+    assert (
+        row["trainable_parameters"] == 2 * (2 * (4 * 64 + 96 + 96) + 64) + 2 * 32 + 2
+    )  # as in test_experiments.py, and the head
     git("commit", "-q", "--allow-empty", "-m", "later")
-    assert settings.measure("rank 2", overrides) == {**row, "commit": git("rev-parse", "--short", "HEAD").strip()}
+    assert settings.train_with("rank 2", overrides) == {**row, "commit": git("rev-parse", "--short", "HEAD").strip()}
     assert row["validation_accuracy"] * 40 == pytest.approx(round(row["validation_accuracy"] * 40))
-    assert read(finished / "metrics/data.json")["validation"] == 60  # this folder stays as it was
+    assert read(finished / "metrics/data.json")["validation"] == 60  # the folder stays as it is
     with pytest.raises(SystemExit, match="rank 0: training failed, see above"):
-        settings.measure("rank 0", ["methods.lora.peft.r=0"])  # train refuses it at its start
+        settings.train_with("rank 0", ["methods.lora.peft.r=0"])  # the stage train refuses it at its start
 
 
 @pytest.fixture
 def bench(project, monkeypatch):
-    """`make settings` of three, without the trainings: a function that returns the names of those it measures."""
+    """Return a function that runs `make settings` on three settings without training and returns the measured names."""
     measured = []
 
-    def measure(name, overrides):
+    def train_with(name, overrides):
         measured.append(name)
         numbers = {"validation_accuracy": 0.9, "validation_loss": 0.3, "learning_rate": 1e-3, "trainable_parameters": 9}
         numbers["precision"] = settings.precision(load_params())
-        made_with = {"commit": settings.commit(), "digest": settings.digest(overrides)}
+        made_with = {"commit": settings.current_commit(), "digest": settings.training_digest(overrides)}
         return {"setting": name, **numbers, **made_with}
 
     def run():
@@ -72,14 +75,14 @@ def bench(project, monkeypatch):
         return measured
 
     three = {name: settings.SETTINGS[name] for name in ("rank 8", "rank 32", "method head")}
-    for name, value in {"SETTINGS": three, "RESULTS": Path("settings.csv"), "measure": measure}.items():
+    for name, value in {"SETTINGS": three, "RESULTS": Path("settings.csv"), "train_with": train_with}.items():
         monkeypatch.setattr(settings, name, value)
     monkeypatch.setattr(settings, "draw", lambda results, path: None)
     monkeypatch.setattr(sys, "argv", ["bench"])
     return run
 
 
-def test_what_is_fresh_is_not_measured(bench, project, tmp_path, monkeypatch):
+def test_current_rows_are_not_measured(bench, project, tmp_path, monkeypatch):
     assert bench() == list(settings.SETTINGS)
     assert bench() == []
     edit_params(project, **{"infer.texts": ["No training depends on it."]})
@@ -91,16 +94,16 @@ def test_what_is_fresh_is_not_measured(bench, project, tmp_path, monkeypatch):
     assert bench() == []
 
 
-def test_a_stopped_bench_goes_on(bench, monkeypatch):
-    measure = settings.measure
+def test_a_stopped_run_goes_on(bench, monkeypatch):
+    train_with = settings.train_with
 
     def stopped(name, overrides):
         if name != "rank 8":
             raise SystemExit
-        return measure(name, overrides)
+        return train_with(name, overrides)
 
     with monkeypatch.context() as patch:
-        patch.setattr(settings, "measure", stopped)
+        patch.setattr(settings, "train_with", stopped)
         with pytest.raises(SystemExit):
             bench()
     assert not settings.RESULTS.exists()
@@ -108,14 +111,14 @@ def test_a_stopped_bench_goes_on(bench, monkeypatch):
     assert [path.name for path in Path().glob("settings.*")] == ["settings.csv"]
 
 
-def test_what_is_stale_is_measured(bench, project, capsys, monkeypatch):
+def test_out_of_date_rows_are_measured(bench, project, capsys, monkeypatch):
     bench()
-    at = settings.commit()
+    commit = settings.current_commit()
     edit_params(project, **{"methods.head.learning_rate": 0.1})
     assert bench() == ["method head"]
     commits = settings.read_results(settings.RESULTS).set_index("setting")["commit"]
-    assert commits.to_dict() == {"rank 8": at, "rank 32": at, "method head": f"{at}+"}
-    assert f"{at}+ |" in capsys.readouterr().out
+    assert commits.to_dict() == {"rank 8": commit, "rank 32": commit, "method head": f"{commit}+"}
+    assert f"{commit}+ |" in capsys.readouterr().out
     edit_params(project, **{"train.seed": 14})
     assert bench() == list(settings.SETTINGS)
     with (project / "classifier/training/batches.py").open("a") as file:
@@ -128,7 +131,7 @@ def test_what_is_stale_is_measured(bench, project, capsys, monkeypatch):
     assert bench() == list(settings.SETTINGS)
     edit_params(project, **{"train.precision": "auto"})
     monkeypatch.setenv("DEVICE", "cpu")
-    for in_bf16 in (False, True):  # another machine
+    for in_bf16 in (False, True):  # as on another machine
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda in_bf16=in_bf16: {"avx512_bf16": in_bf16})
         assert bench() == list(settings.SETTINGS)
         assert bench() == []
@@ -160,7 +163,7 @@ def test_docs_show_what_was_measured(tmp_path):
 
 
 def test_readme_shows_the_results():
-    """In a row of a table the metrics of the test split, in another the baseline's accuracy; and what infer answers."""
+    """README.md shows the test metrics, the baseline's accuracy, and infer's answers as they are in metrics/."""
     readme, result = (ROOT / "README.md").read_text(), read(ROOT / "metrics/evaluate.json")
     rows = [re.findall(r"\d+\.\d+", " ".join(row)) for row in rows_of(readme)]
     shares = [f"{100 * result[name]:.1f}" for name in ("accuracy", "accuracy_low", "accuracy_high", "f1")]

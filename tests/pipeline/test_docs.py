@@ -8,10 +8,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from conftest import rows_of
 from dvc.cli import DvcParserError
 from dvc.cli.parser import get_main_parser
 from markdown_it import MarkdownIt
+from markdown_tables import rows_of
 from ruamel.yaml import YAML
 from tiny import ROOT
 
@@ -100,9 +100,10 @@ def test_modules_and_their_options_exist():
     assert len(commands) > 10
     for page, command in commands:
         module, *words = command.split()
-        path = ROOT / f"{module.replace('.', '/')}.py"
-        assert path.is_file(), (page, command)
-        source = path.read_text()
+        path = ROOT / module.replace(".", "/")
+        files = [path.with_suffix(".py")] if path.with_suffix(".py").is_file() else sorted(path.glob("*.py"))
+        assert files, (page, command)
+        source = "".join(file.read_text() for file in files)
         for word in words:
             if word == "--":
                 break

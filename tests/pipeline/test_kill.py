@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import contents, dvc, git, refusal, server, stages_run
+from conftest import contents, dvc, git, refusal, stages_run
+from forking import run_dvc, start
 from killing import locked, repro_until
 from ruamel.yaml import YAML
 from tiny import edit_params
@@ -35,7 +36,7 @@ def forget_training(project: Path) -> Path:
 def finish(attempts: int = 1) -> str:
     """`dvc repro` to its end. More attempts for one whose killed predecessor left a stage running."""
     for _ in range(attempts - 1):
-        status, output = server().dvc(["repro"])
+        status, output = run_dvc(["repro"])
         if status == 0:
             return output
         assert "an earlier run of this stage is running" in output, output
@@ -66,7 +67,7 @@ def test_killed_at_many_moments(untrained):
     for moment, reached in moments.items():
         for folder in ("models/adapter.part", "models/adapter"):  # of the kill before, if that met a save
             shutil.rmtree(folder, ignore_errors=True)
-        sent, log = repro_until(reached, signal.SIGKILL, server=server())
+        sent, log = repro_until(reached, signal.SIGKILL, forked=True)
         assert sent, f"{moment} was not met: {log}"
         assert "Traceback" not in log
         going_on = "train: going on from step" in log
@@ -79,7 +80,7 @@ def test_killed_at_many_moments(untrained):
 def test_a_killed_experiment_goes_on(untrained):
     project, (lock, outputs), _ = untrained
     checkpointed = partial(checkpoints, "*.safetensors")
-    sent, log = repro_until(checkpointed, signal.SIGKILL, server=server(), command=["exp", "run"])
+    sent, log = repro_until(checkpointed, signal.SIGKILL, forked=True, command=["exp", "run"])
     assert sent, log
     git("switch", "-q", "main")  # which the killed DVC has left
     output = dvc("exp", "run")
@@ -93,7 +94,7 @@ def test_a_killed_experiment_goes_on(untrained):
 def test_dvc_alone_is_killed(untrained):
     """The training goes on without its parent; another one must not join in."""
     project, (lock, outputs), _ = untrained
-    sent, log = repro_until(lambda: checkpoints("*.safetensors"), signal.SIGKILL, group=False, server=server())
+    sent, log = repro_until(lambda: checkpoints("*.safetensors"), signal.SIGKILL, group=False, forked=True)
     assert sent, log
     finish(attempts=10)
     assert locked(project) == lock
@@ -104,7 +105,7 @@ def test_two_at_once(untrained):
     """The second says so and leaves the first alone."""
     project, (lock, outputs), _ = untrained
     with Path("first.log").open("w") as log:
-        first = server().start("dvc", ["repro"], log, log)
+        first = start("dvc", ["repro"], log, log)
     while not checkpoints("*.safetensors"):
         assert first.poll() is None
         time.sleep(0.01)

@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import infer_command, peak_memory, predict, server
-from forking import Command
+from conftest import infer_command, peak_memory, predict
+from forking import Command, start
 from tiny import reviews
 
 from classifier.dataset import tables
@@ -34,7 +34,7 @@ from classifier.scoring.parts import Parts
 def start_scoring() -> Command:
     """Start `python -m apps.infer` on many.csv with the output out.parquet; it prints into printed.txt."""
     with Path("printed.txt").open("w") as printed:
-        return server().start("apps.infer", ["--file", "many.csv", "--out", "out.parquet"], printed, printed)
+        return start("apps.infer", ["--file", "many.csv", "--out", "out.parquet"], printed, printed)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import read, server
+from conftest import read
+from forking import run_module
 from loopback_hub import REVISION, LoopbackHub
 from tiny import edit_params, reviews
 
@@ -71,14 +72,14 @@ def hub(project, repositories, tmp_path, monkeypatch):
 
 def run(stage: str) -> str:
     """Run a stage that must succeed, and return its output."""
-    status, _, output = server().stage(f"stages.{stage}", [])
+    status, _, output = run_module(f"stages.{stage}")
     assert status == 0, output
     return output
 
 
 def refused(stage: str) -> str:
     """Run a stage that must fail, and return its only line of error."""
-    status, _, output = server().stage(f"stages.{stage}", [])
+    status, _, output = run_module(f"stages.{stage}")
     assert status == 1, output
     assert "Traceback" not in output
     (line,) = [line for line in output.splitlines() if line.startswith(f"{stage}: ")]
@@ -121,7 +122,7 @@ def test_a_full_disk_is_not_reported_as_a_network_error(monkeypatch):
 
 def test_a_busy_hub_is_asked_again(hub):
     """Each kind of request is repeated: information, listing, metadata of a file, and the start of its download."""
-    hub.busy, hub.busy_first = 3, True
+    hub.unavailable, hub.unavailable_first = 3, True
     run("data")
     assert read("metrics/data.json")["test"] == 110
 

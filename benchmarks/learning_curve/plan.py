@@ -1,0 +1,155 @@
+"""Which runs a learning curve needs: how many labels, which seeds, and which of them are there already."""
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import BaseModel
+
+from benchmarks.settings import precision
+from classifier.dataset.selection import read_source
+from classifier.dataset.splitting import choose, validation_size
+from classifier.errors import InputError
+from classifier.files.digests import digest_of
+from classifier.files.places import LOCAL
+from classifier.runner.inputs import code_paths, pipeline
+from classifier.runner.params import PARAMS, arguments, load_params, select, stage_function
+from classifier.runner.versions import VERSIONS
+
+STAGES = ("data", "base_model", "tokenize", "baseline", "train", "evaluate")  # the stages of a run
+ONCE = 1000  # labels from which on a size is drawn once
+
+
+class Run(NamedTuple):
+    """One experiment: a number of labels, drawn with a seed.
+
+    Args:
+        name: of the experiment.
+        seed: of the splits.
+        labels: number of labelled texts; train and validation: how many of them are for which split.
+        options: arguments of `dvc exp run`.
+    """
+
+    name: str
+    seed: int
+    labels: int
+    train: int
+    validation: int
+    options: list[str]
+
+
+def git(*args: str) -> list[str]:
+    """Return the lines that a Git command prints, and no lines if it fails."""
+    return subprocess.run(["git", *args], capture_output=True, text=True).stdout.splitlines()
+
+
+def check_git() -> None:
+    """Raise InputError if there is no commit for an experiment to start from, or if Git does not track all code."""
+    if not git("rev-parse", "--verify", "HEAD"):
+        raise InputError("Git has no commit here, and an experiment starts from one; `git commit` this folder first")
+    code = ("stages", "classifier", "dvc.yaml", str(PARAMS), str(VERSIONS))
+    if unknown := git("ls-files", "--others", "--exclude-standard", *code):
+        raise InputError(f"{unknown[0]}: Git does not track it, so an experiment would lack it; `git add` it")
+
+
+def params_with(overrides: list[str]) -> BaseModel:
+    """Return params.yaml as `dvc exp run -S` would change it. Raises InputError for a wrong override."""
+    from dvc.exceptions import DvcException
+    from dvc.utils.hydra import apply_overrides
+    from ruamel.yaml.error import YAMLError
+
+    load_params()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(shutil.copy(PARAMS, folder))
+        try:
+            apply_overrides(path, overrides)
+            return load_params(path)
+        except (DvcException, YAMLError) as error:  # YAMLError: a range, which stands for several experiments
+            why = str(error.__cause__ or error).splitlines()[0].rstrip(".")
+            raise InputError(f"SET: {why}; write NAME=VALUE, with one value, as `dvc exp run -S` takes it") from None
+        except InputError as error:
+            raise InputError(str(error).replace(str(path), str(PARAMS))) from None
+
+
+def default_sizes(limit: int) -> list[int]:
+    """Return 100, 200, 500, 1,000 and so on up to three quarters of all labels, and then all labels.
+
+    Data sets with less than 1,000 labels start at 50.
+    """
+    steps = (digit * 10**power for power in range(1, 10) for digit in (1, 2, 5))
+    return [*(size for size in steps if (50 if limit < 1000 else 100) <= size <= 0.75 * limit), limit]
+
+
+def run_digest(params: BaseModel, local: list[Path]) -> str:
+    """Return a digest of everything that a run depends on.
+
+    That is the settings, dvc.yaml, the code, the libraries, this machine's precision, and the files of data/local/. The
+    digest may change although DVC would run no stage again, for example after an edit of a comment in dvc.yaml. The new
+    run is then short.
+    """
+    stages = pipeline()
+    files = {path for name in STAGES for path in code_paths(stages[name]["deps"])}
+    settings = {name: arguments(stage_function(name), params) for name in STAGES} | {"precision": precision(params)}
+    return digest_of(settings, [Path("dvc.yaml"), VERSIONS, *files, *local])[:8]
+
+
+def plan(overrides: list[str], sizes: list[int], draws: int) -> list[Run]:
+    """Return the runs of a curve, by size.
+
+    The stage `data` chooses the test split first and by its seed, so all sizes of one seed have the same test texts.
+
+    Args:
+        overrides: of every run, as `dvc exp run -S` takes them.
+        sizes: numbers of labels. If there are none, the default sizes are taken, except those for which the data set
+            has too few rows; a printed line names each that is left out.
+        draws: how often a size below ONCE is drawn.
+
+    Raises:
+        InputError: if a run would refuse its settings or its rows.
+    """
+    check_git()
+    params = params_with(overrides)
+    dataset, key = select(params, "dataset"), f"datasets.{params.dataset}"
+    source = read_source(dataset)
+    local = [path for path in source.mtimes if path.is_relative_to(LOCAL)]
+    copied = [
+        part for path in local if not git("--literal-pathspecs", "ls-files", str(path)) for part in ("-C", str(path))
+    ]
+    whole = {name: len(split) for name, split in choose(source.splits, dataset, params.data.seed).items()}
+    limit, runs = whole["train"] + whole["validation"], []
+    if sizes and max(sizes) > limit:
+        raise InputError(
+            f"SIZES: {max(sizes):,} is above the {limit:,} labels that {key} has for train and validation; lower it, "
+            f"or raise {key}.train if the source has more"
+        )
+    for labels in sorted(set(sizes)) or default_sizes(limit):
+        changes, drawn = [*overrides, "evaluate.explained=0"], []
+        if labels < limit:
+            held_out = validation_size(labels, len(dataset.labels))
+            if "validation" in source.splits:  # a file of its own, which may have fewer, as train may
+                held_out = min(max(held_out, labels - whole["train"]), whole["validation"])
+            changes += [f"{key}.train={labels - held_out}", f"{key}.validation={held_out}"]
+        try:
+            for number in range(draws if labels < ONCE else 1):
+                seed, train_seed = params.data.seed + number, params.train.seed + number
+                run_overrides = [*changes, f"data.seed={seed}", f"train.seed={train_seed}"]
+                settings = params_with(run_overrides)
+                splits = choose(source.splits, select(settings, "dataset"), seed)
+                name = f"labels-{labels}-seed-{seed}-{run_digest(settings, local)}"
+                options = [*copied, *(part for change in run_overrides for part in ("-S", change))]
+                drawn.append(Run(name, seed, labels, len(splits["train"]), len(splits["validation"]), options))
+        except InputError as error:
+            if sizes:
+                raise InputError(f"{labels:,} labels: {error}") from None
+            print(f"{labels:,} labels are left out: {error}")
+        else:
+            runs += drawn
+    return runs
+
+
+def missing_runs(runs: list[Run]) -> list[Run]:
+    """Return the runs without an experiment of their name, whichever commit an experiment started from."""
+    names = git("for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps/*/*/labels-*")
+    return [run for run in runs if run.name not in names]
