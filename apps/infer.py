@@ -126,7 +126,7 @@ def main(
             job = Job.like_training(file, out, column or (), separator, min_confidence=confidence)
             if rank_and_count():
                 with one_of_several("infer"):
-                    score_share(job, Processes.here())
+                    score_share(job, Processes.from_environment())
             else:
                 print(f"infer: {score_file(job, overwrite):,} rows in {job.out}")
 

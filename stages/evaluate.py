@@ -57,15 +57,15 @@ def evaluate(*, settings: Annotated[EvaluateSettings, Param("evaluate")]) -> Non
     """Score, compare, draw."""
     from scipy.special import softmax
 
-    processes = Processes.joined()
+    processes = Processes.connect()
     if processes.count > 1:
-        processes.agree(
+        processes.check_equal(
             repr(sha256s(BASE, ADAPTER, TOKENS / "test.arrow")),
-            "has another model or token ids than the first; a folder on a shared disk is needed",
+            "has another model or token ids than rank 0; a folder on a shared disk is needed",
         )
     model, tokenizer = load_classifier()
     scores = logits(model, open_tokens("test"), "evaluate", processes).astype(np.float64)
-    if not processes.first:
+    if not processes.is_rank_0:
         return
     raw, metadata = read_table(RAW / "test.parquet")
     names, labels, config = metadata["labels"], raw["label"].to_numpy(), model.config

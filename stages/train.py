@@ -41,9 +41,9 @@ def train(
 ) -> None:
     """Train, calibrate on validation, save."""
     quiet()
-    processes = Processes.joined()
+    processes = Processes.connect()
     training = Training(recipe, model, method, open_tokens("train"), open_tokens("validation"), processes)
-    if processes.first:
+    if processes.is_rank_0:
         print(f"train: {training.plan}; {training.followed:,} validation texts scored {recipe.validations} times")
     if resumed := training.resume():
         print(f"train: going on from {resumed}")
@@ -52,7 +52,7 @@ def train(
 
     # All validation texts in fp32: what is reported, and what the calibration is then fitted on.
     scores, labels = training.validate()
-    if not processes.first:
+    if not processes.is_rank_0:
         return
     temperature, bias = calibrate(training.network, scores, labels)
     told, counts = training.tokens.metadata, parameter_counts(training.network)
@@ -121,7 +121,7 @@ def take_all_steps(training: Training) -> None:
             if len(progress.validation) > validations:
                 validations = len(progress.validation)
                 bar.write(f"step {step}: validation accuracy {progress.validation[-1][2]:.3f}")
-                if training.processes.first:
+                if training.processes.is_rank_0:
                     write_curves(progress)
             if progress.training:
                 bar.set_postfix(loss=f"{progress.training[-1][1]:.3f}", refresh=False)

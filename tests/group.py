@@ -18,8 +18,8 @@ from stages.train import train
 
 
 def take_steps(folder: Path) -> None:
-    processes = Processes.joined()
-    if not processes.first:  # other weights to begin with, as on another processor
+    processes = Processes.connect()
+    if not processes.is_rank_0:  # other weights to begin with, as on another processor
         with_method = of_training.with_method
 
         def moved(*given):
@@ -49,7 +49,7 @@ def take_steps(folder: Path) -> None:
         rows.append([row for part in taken for row in part])
     Tokens.__getitem__ = ids
     (folder / f"{processes.rank}.json").write_text(json.dumps(rows))
-    if processes.first:
+    if processes.is_rank_0:
         weights = {name: value.detach() for name, value in training.network.named_parameters() if value.requires_grad}
         save_file(weights, folder / "weights.safetensors")
 

@@ -1,4 +1,4 @@
-"""`dvc repro` that is killed, for test_kill.py and soak.py."""
+"""Kill `dvc repro`; for test_kill.py and soak.py, among others."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 
 def locked(project: Path) -> dict:
-    """What dvc.lock says. (The order of its stages is that in which they have first run.)"""
+    """Return the content of dvc.lock. Its stages are in the order in which they first ran."""
     return YAML(typ="safe").load(project / "dvc.lock")
 
 
@@ -26,11 +26,18 @@ def repro_until(
     server: Server | None = None,
     command: Sequence[str] = ("repro",),
 ) -> tuple[bool, str]:
-    """Start `dvc repro`, or another command of DVC, send a signal once `reached()`; (whether it was sent before the
-    end, what was printed).
+    """Start a command of DVC and send a signal once `reached()` is true.
 
-    The signal goes to all that was started, or not as a group to DVC alone, or to the process of the number `victim()`.
-    server: what DVC and the stages are forks of; without one each is a Python of its own.
+    Args:
+        reached: Whether it is time for the signal. It is called every millisecond.
+        how: The signal.
+        group: Whether the signal goes to DVC and to all processes that it started, or to DVC alone.
+        victim: Returns the id of the only process that gets the signal, in place of these.
+        server: Forks DVC and the stages. Without a server each of them starts a Python interpreter.
+        command: The words after `dvc`.
+
+    Returns:
+        Whether the signal was sent before the command ended, and the output of the command.
     """
     log = Path("repro.log")
     with log.open("w") as file:
@@ -47,11 +54,12 @@ def repro_until(
 
 
 def start(command: Sequence[str], log: IO) -> subprocess.Popen:
+    """Start a command of DVC in a process group of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "dvc", *command],
         stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},  # what is waited for shows in the log at once
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in a background job
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},  # `reached` may read the log
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job ignores SIGINT
     )

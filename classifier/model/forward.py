@@ -72,7 +72,7 @@ def logits(
     mapped = isinstance(sequences, Tokens)
     lengths = sequences.lengths if mapped else np.array([len(ids) for ids in sequences])
     out = np.zeros((len(sequences), model.config.num_labels), dtype=np.float32)
-    mine = processes.share([*batches(lengths, GPU_TOKENS if model.device.type == "cuda" else TOKENS)])
+    mine = processes.shard([*batches(lengths, GPU_TOKENS if model.device.type == "cuda" else TOKENS)])
     with (
         torch.inference_mode(),
         tqdm(total=sum(map(len, mine)), desc=desc, unit="text", disable=None if desc else True, leave=False) as bar,
@@ -82,7 +82,7 @@ def logits(
             batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
             out[rows] = model(**batch).logits.float().cpu().numpy()
             bar.update(len(rows))
-    out = processes.sum(torch.from_numpy(out)).numpy()
+    out = processes.all_reduce(torch.from_numpy(out)).numpy()
     return mean_by_text(out, sequences.texts) if mapped and sequences.texts is not None else out
 
 

@@ -46,12 +46,12 @@ def run(stage: Callable, distributed: bool = False) -> None:
     try:
         with one_of_several(name), only_run(name, launches):
             # Before anything can be refused, which the other processes would not notice.
-            several = Processes.joined() if distributed else None
+            several = Processes.connect() if distributed else None
             before = inputs(stage)
             if several:
-                several.agree(
+                several.check_equal(
                     repr((name, before)),
-                    "runs another stage, or with other params or code, than the first; bring its folder to the same "
+                    "runs another stage, or with other params or code, than rank 0; bring its folder to the same "
                     "commit, and start on each host the stages that `dvc status` names",
                 )
             if "DVC_STAGE" in os.environ and ADAPTER.as_posix() in pipeline()[name]["deps"]:

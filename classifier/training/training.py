@@ -71,12 +71,13 @@ class Training:
         self.progress = Progress()
         self.best: dict[str, Any] = {}  # the trained weights, by name, of the best validation so far, if they are kept
         self.key = self.checkpoint_key(model, method)
-        processes.agree(
+        processes.check_equal(
             f"{self.key} {device.type} {self.bf16}",
-            "has other token ids, base model or processor than the first; bring its folder to the same commit, then "
+            "has other token ids, base model or processor than rank 0; bring its folder to the same commit, then "
             "`dvc pull`, and give all the same DEVICE",
         )
-        processes.begin_alike(self.trained)  # PiSSA's come from a decomposition, whose signs are each processor's own
+        # PiSSA's initial weights come from a decomposition, whose signs depend on the processor.
+        processes.broadcast_parameters(self.trained)
 
     def build(self, model: Model, method: Method, device):
         """The network, on the device and ready to train."""
@@ -113,7 +114,7 @@ class Training:
 
     def resume(self) -> str | None:
         """Go on from the checkpoint of a run like this that was broken off, and say from where; None without one."""
-        saved = self.processes.from_first(checkpoint.load(self.key) if self.processes.first else None)
+        saved = self.processes.broadcast(checkpoint.load(self.key) if self.processes.is_rank_0 else None)
         if not saved:
             return None
         tensors, state = saved
@@ -127,7 +128,11 @@ class Training:
             f"{name} {before[name]}, now {now}" for name, now in self.hardware.items() if now != before[name]
         )
         place = f"step {self.progress.step} of {self.plan.steps}"
-        return f"{place} ({other}: so not to the bytes of a whole run)" if other else place
+        return (
+            f"{place} ({other}: the weights will not be byte for byte those of an uninterrupted run)"
+            if other
+            else place
+        )
 
     def save(self) -> None:
         """Write the checkpoint that `resume` goes on from."""
@@ -179,7 +184,7 @@ class Training:
                 self.progress.training.append([step, float(np.mean(self.progress.losses)), rate])
                 self.progress.losses = []
             yield step
-            if self.processes.first and (step == steps or self.stopped or time.monotonic() - saved_at > interval):
+            if self.processes.is_rank_0 and (step == steps or self.stopped or time.monotonic() - saved_at > interval):
                 self.save()
                 saved_at = time.monotonic()
 
@@ -193,9 +198,9 @@ class Training:
         if self.processes.count > 1:  # each draws its own dropout, and the same again after a restart
             source = np.random.SeedSequence((self.recipe.seed, step, self.processes.rank))
             torch.manual_seed(int(source.generate_state(1)[0]))
-        rows = self.processes.share(batch)
+        rows = self.processes.shard(batch)
         loss = self.gradient(tokens[rows], tokens.labels[rows], len(batch))
-        loss = self.processes.sum_gradients(self.trained, loss)
+        loss = self.processes.all_reduce_gradients(self.trained, loss)
         if (penalty := orthogonality(self.network)) is not None:
             penalty.backward()
         self.refuse_divergence(loss, step)

@@ -25,7 +25,6 @@ RUNNER = "classifier/runner"  # starts the stages, shapes no output, and is no d
 # Packages that join, check, fetch, lock or show, and leave nothing of theirs in an output.
 NO_RESULT = {
     *(
-        "accelerate",
         "dvc",
         "dvc-data",
         "dvc-objects",
