@@ -33,9 +33,9 @@ def show_times() -> None:
     """
     quiet()
     settings = arguments(train, load_params())
-    training = Training(**settings, tokens=open_tokens("train"), held_out=open_tokens("validation"))
+    training = Training(**settings, train_tokens=open_tokens("train"), validation_tokens=open_tokens("validation"))
     first = training.plan.short_epochs * training.plan.steps_per_epoch + 1
-    texts, found = training.held_out.head(TEXTS), {}
+    texts, found = training.validation_tokens.head(TEXTS), {}
 
     def take_steps() -> None:
         for step in range(first, first + STEPS):

@@ -21,7 +21,7 @@ def main() -> None:
     no_arguments("python -m benchmarks.first_steps", "python -m benchmarks.first_steps")
     settings = arguments(train, load_params())
     quiet()
-    training = Training(**settings, tokens=open_tokens("train"), held_out=open_tokens("validation"))
+    training = Training(**settings, train_tokens=open_tokens("train"), validation_tokens=open_tokens("validation"))
     for _ in itertools.islice(training.run(), STEPS):
         pass
     training.validate()

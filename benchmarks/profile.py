@@ -33,7 +33,7 @@ def step_times(training: Training, steps: range) -> tuple[float, dict[str, float
     """(seconds of one of these steps by the clock, seconds of each kind of work in it by the profiler, operations in
     it): half of the steps for either. On a GPU the work is the GPU's alone, and the operations are its kernels.
     """
-    if training.gradient.graphs:
+    if training.gradient.uses_cuda_graphs:
         for step in steps:  # recorded before
             training.take_step(step)
     clocked, profiled = steps[: len(steps) // 2], steps[len(steps) // 2 :]
@@ -59,7 +59,7 @@ def main(steps: Annotated[int, typer.Option(min=2, help="Of each epoch.")] = 24)
     quiet()
     record, table = Record("profile"), []
     settings = arguments(train, load_params())
-    training = Training(**settings, tokens=open_tokens("train"), held_out=open_tokens("validation"))
+    training = Training(**settings, train_tokens=open_tokens("train"), validation_tokens=open_tokens("validation"))
     epochs = ["short", "whole"] if training.plan.short_epochs else ["whole"]
     for number, epoch in enumerate(epochs):
         first = number * training.plan.steps_per_epoch + 1

@@ -77,7 +77,7 @@ def ours(run: Run, texts: list[str]) -> None:
     """The default, from its raw texts: their tokens are made for the clock alone, and read as tokenize left them."""
     tokens, held_out = open_tokens("train"), open_tokens("validation")
     encode(texts, AutoTokenizer.from_pretrained(BASE), **tokens.metadata["tokenize"] | {"windows": 1})
-    training = Training(**arguments(train, load_params()), tokens=tokens, held_out=held_out)
+    training = Training(**arguments(train, load_params()), train_tokens=tokens, validation_tokens=held_out)
     for step in range(1, training.plan.steps + 1):
         training.take_step(step)
         if run.ends(training.network, step, training.recipe.batch_size, step == training.plan.steps):

@@ -1,6 +1,8 @@
-"""All steps of a training as one of several processes, for test_processes.py: `torchrun ... tests/group.py FOLDER`.
+"""Take all steps of a training as one of several processes, for test_processes.py.
 
-Each writes the rows that it took at each step to FOLDER/RANK.json, the first also the weights.
+    torchrun ... tests/group.py FOLDER
+
+Each rank writes the rows of its shard at each step to FOLDER/RANK.json. Rank 0 writes FOLDER/weights.safetensors too.
 """
 
 import json
@@ -12,46 +14,50 @@ from safetensors.torch import save_file
 from classifier.distributed.processes import Processes
 from classifier.runner.params import arguments, load_params
 from classifier.text.tokens import Tokens, open_tokens
-from classifier.training import training as of_training
+from classifier.training import network as network_module
+from classifier.training.state import trained_parameters
 from classifier.training.training import Training
 from stages.train import train
 
 
 def take_steps(folder: Path) -> None:
+    """Take all steps of the training in the current folder; write rows and weights to `folder`."""
     processes = Processes.connect()
-    if not processes.is_rank_0:  # other weights to begin with, as on another processor
-        with_method = of_training.with_method
-
-        def moved(*given):
-            network = with_method(*given)
-            for parameter in network.parameters():
-                parameter.data += parameter.requires_grad
-            return network
-
-        of_training.with_method = moved
+    if not processes.is_rank_0:
+        shift_initial_weights()
     training = Training(
         **arguments(train, load_params()),
-        tokens=open_tokens("train"),
-        held_out=open_tokens("validation"),
+        train_tokens=open_tokens("train"),
+        validation_tokens=open_tokens("validation"),
         processes=processes,
     )
-    taken, ids = [], Tokens.__getitem__
+    rows_by_step, get_rows = [], Tokens.__getitem__
 
-    def note(tokens: Tokens, rows):
-        taken.append(rows.tolist())
-        return ids(tokens, rows)
+    def get_and_note_rows(tokens: Tokens, rows):
+        rows_by_step[-1] += rows.tolist()
+        return get_rows(tokens, rows)
 
-    Tokens.__getitem__ = note
-    rows = []
+    Tokens.__getitem__ = get_and_note_rows
     for step in range(1, training.plan.steps + 1):
-        taken.clear()
+        rows_by_step.append([])
         training.take_step(step)
-        rows.append([row for part in taken for row in part])
-    Tokens.__getitem__ = ids
-    (folder / f"{processes.rank}.json").write_text(json.dumps(rows))
+    Tokens.__getitem__ = get_rows
+    (folder / f"{processes.rank}.json").write_text(json.dumps(rows_by_step))
     if processes.is_rank_0:
-        weights = {name: value.detach() for name, value in training.network.named_parameters() if value.requires_grad}
-        save_file(weights, folder / "weights.safetensors")
+        save_file(trained_parameters(training.network), folder / "weights.safetensors")
+
+
+def shift_initial_weights() -> None:
+    """Let the training begin with other weights than on rank 0, as it may on another processor."""
+    with_method = network_module.with_method
+
+    def with_shifted_weights(*args):
+        network = with_method(*args)
+        for parameter in network.parameters():
+            parameter.data += parameter.requires_grad
+        return network
+
+    network_module.with_method = with_shifted_weights
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from classifier.distributed.processes import Processes
 from classifier.distributed.rank import rank_and_count
 from classifier.errors import InputError
-from classifier.files.places import ADAPTER
 from classifier.runner.command import no_arguments
 from classifier.runner.environment import restart_with_malloc_settings, share_cores
 from classifier.runner.inputs import inputs, pipeline
@@ -54,8 +53,7 @@ def run(stage: Callable, distributed: bool = False) -> None:
                     "runs another stage, or with other params or code, than rank 0; bring its folder to the same "
                     "commit, and start on each host the stages that `dvc status` names",
                 )
-            if "DVC_STAGE" in os.environ and ADAPTER.as_posix() in pipeline()[name]["deps"]:
-                checkpoint.clear_finished()  # the training's result is in DVC's cache; by hand it may not be there yet
+            checkpoint.remove_finished(pipeline()[name]["deps"])
             if launches:
                 launch(f"stages.{name}")
             else:

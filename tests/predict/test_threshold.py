@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 
 from classifier.model.probabilities import predictions
 from classifier.predict.threshold import guaranteed_confidence, rows_needed
-from classifier.training.calibration import calibrated_by_others, calibration
+from classifier.training.calibration import cross_calibrated, fit_calibration
 
 
 def test_by_hand():
@@ -86,11 +86,11 @@ def test_it_keeps_its_promise(labels, rows, target, level, draws):
     for _ in range(draws):
         scores = drawn(rows)
         answers = (scores + rng.gumbel(size=scores.shape)).argmax(axis=1)  # each with its probability
-        unseen = predictions(calibrated_by_others(shown(scores), answers), [""] * labels)
+        unseen = predictions(cross_calibrated(shown(scores), answers), [""] * labels)
         threshold = guaranteed_confidence(unseen["confidence"], unseen["predicted"] == answers, target, level)
         if threshold is None:
             continue
-        temperature, bias = calibration(shown(scores), answers)
+        temperature, bias = fit_calibration(shown(scores), answers)
         of_all = predictions(shown(everyone) / temperature + bias, [""] * labels)
         above = of_all["confidence"] >= threshold
         missed += chances[np.arange(len(chances)), of_all["predicted"]][above].mean() < target
