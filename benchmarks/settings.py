@@ -1,11 +1,13 @@
-"""What a setting buys: the embedded default trained once with each, scored on 2,000 validation reviews.
+"""Measure what single settings change: train the embedded default once with each, score 2,000 validation reviews.
 
     make settings
 
-Each is one DVC experiment, in a folder of DVC's own; this one stays as it is. The test split is not looked at.
-Out: settings.csv and settings.png, of the ranks and learning rates, both at the end. A row of settings.csv names the
-precision and the commit in which it was measured, and what its training depended on. Where that is as it would be now
-and here, the row is not measured again; settings.part keeps those of a bench that was stopped.
+Each training is a DVC experiment in a folder of DVC's own, so the workspace stays as it is. The test split is not read.
+
+Out: settings.csv, a row per setting, and settings.png, a plot of the ranks and the learning rates. Both are written at
+the end. A row names the commit and the precision of its training, and has a digest of everything that the training
+depended on. A row whose digest is still the same is not measured again. settings.part keeps the rows of a run that was
+stopped.
 """
 
 import re
@@ -29,9 +31,9 @@ from classifier.runner.params import PARAMS, arguments, load_params, stage_funct
 from classifier.runner.versions import VERSIONS
 
 RESULTS = Path(__file__).with_name("settings.csv")
-STAGES = ("data", "base_model", "tokenize", "train")  # what a training runs
-VALIDATION = 2000  # reviews; more than the default's, for a standard error of 0.7 points
-# The name of each, and what `dvc exp run -S` takes.
+STAGES = ("data", "base_model", "tokenize", "train")  # the stages that a training needs
+VALIDATION = 2000  # reviews; more than the default has, for a standard error of 0.7 percentage points
+# The name of each setting, and its overrides of params.yaml, as `dvc exp run -S` takes them.
 SETTINGS: dict[str, list[str]] = {
     **{f"rank {rank}": [f"methods.lora.peft.r={rank}"] for rank in (8, 32, 128)},
     **{f"learning rate {rate}": [f"train.learning_rate={rate}"] for rate in ("3.5e-4", "1.4e-3")},
@@ -40,20 +42,22 @@ SETTINGS: dict[str, list[str]] = {
 
 
 def every_override(overrides: list[str]) -> list[str]:
+    """Return the overrides that all trainings have, followed by a setting's own."""
     selections = ["dataset=imdb-wheel", "model=minilm", "method=lora"]
     return [*selections, f"datasets.imdb-wheel.validation={VALIDATION}", *overrides]
 
 
 def precision(params: BaseModel) -> str:
-    """In which this machine trains."""
+    """Return the precision in which this machine trains: bf16 or fp32."""
     return "bf16" if trains_in_bf16(params.train.precision, device()) else "fp32"
 
 
 def digest(overrides: list[str]) -> str:
-    """Of what a training with the overrides depends on, known before it: the precision, and for each of its stages what
-    dvc.yaml names, that is the command, the params, the code and the libraries' versions.
+    """Return a digest of everything that a training with the overrides depends on. It is known before the training.
 
-    An edit of `data` after which it writes the same bytes changes the digest, though DVC would not train again.
+    The digest covers the precision and, for each stage that the training needs, what dvc.yaml lists: the command, the
+    params, the code and the versions of the libraries. An edit of stage `data` changes the digest even if the stage
+    still writes the same bytes, after which DVC would not train again.
     """
     from dvc.utils.hydra import apply_overrides
     from ruamel.yaml import YAML
@@ -66,22 +70,23 @@ def digest(overrides: list[str]) -> str:
     settings, files = {"precision": precision(params)}, set()
     for name in STAGES:
         declared = stages[name]
-        named = [entry[VERSIONS.name] for entry in declared["params"] if isinstance(entry, dict)]
+        libraries = [name for entry in declared["params"] if isinstance(entry, dict) for name in entry[VERSIONS.name]]
         settings[name] = {
             "command": declared["cmd"],
             "params": arguments(stage_function(name), params),
-            "versions": {library: versions[library] for libraries in named for library in libraries},
+            "versions": {library: versions[library] for library in libraries},
         }
         files |= {*code(declared["deps"])}
     return digest_of(settings, list(files))
 
 
 def measure(name: str, overrides: list[str]) -> dict[str, str | int | float]:
-    """Train with the overrides; the row of settings.csv."""
+    """Train with the overrides; return the setting's row of settings.csv."""
     import dvc.api
 
-    made_with = {"commit": commit(), "digest": digest(overrides)}  # as it is now: the experiment is a copy of that
-    experiment = "-".join(["bench", *re.findall(r"\w+", f"{name} {made_with['commit']}")])  # else DVC has two
+    made_with = {"commit": commit(), "digest": digest(overrides)}  # taken now, because the experiment copies this state
+    # With the commit in its name: DVC keeps one experiment of a name per commit, and two would be ambiguous.
+    experiment = "-".join(["bench", *re.findall(r"\w+", f"{name} {made_with['commit']}")])
     options = [part for value in every_override(overrides) for part in ("-S", value)]
     command = ["dvc", "exp", "run", "--temp", "--force", "--name", experiment, *options, "train"]
     print(f"\n{name}: {' '.join(command)}", flush=True)
@@ -89,24 +94,29 @@ def measure(name: str, overrides: list[str]) -> dict[str, str | int | float]:
         raise SystemExit(f"{name}: training failed, see above")
     metrics = dvc.api.metrics_show("metrics/training.json", rev=experiment)
     columns = ("validation_accuracy", "validation_loss", "learning_rate", "trainable_parameters")
-    in_precision = {"precision": precision(load_params())}
-    return {"setting": name, **{column: metrics[column] for column in columns}, **in_precision, **made_with}
+    row = {"setting": name, **{column: metrics[column] for column in columns}}
+    return row | {"precision": precision(load_params())} | made_with
 
 
 def interval(accuracy: float) -> tuple[float, float]:
-    """The 95% interval of an accuracy on the validation split."""
+    """Return the 95% interval of an accuracy on the validation split."""
     return wilson_interval(round(accuracy * VALIDATION), VALIDATION)
 
 
 def default_rank(results: pd.DataFrame) -> pd.Series:
-    """Which row is the default's: of the ranks that with as many parameters as the learning rates, which leave it."""
-    rates = results["setting"].str.startswith("learning rate ")
-    as_many = results["trainable_parameters"].isin(results.loc[rates, "trainable_parameters"])
-    return results["setting"].str.startswith("rank ") & as_many
+    """Return a mask of the row that measures the default rank.
+
+    The trainings with another learning rate keep the default rank. So the default rank is the one that has as many
+    trainable parameters as these trainings.
+    """
+    is_rank = results["setting"].str.startswith("rank ")
+    is_learning_rate = results["setting"].str.startswith("learning rate ")
+    parameters = results["trainable_parameters"]
+    return is_rank & parameters.isin(parameters[is_learning_rate])
 
 
 def draw(results: pd.DataFrame, path: Path) -> None:
-    """Validation accuracy with its interval against rank and, beside it, learning rate."""
+    """Plot validation accuracy with its interval, against the rank and against the learning rate."""
     ranks = results[results["setting"].str.startswith("rank ")]
     rates = pd.concat([results[default_rank(results)], results[results["setting"].str.startswith("learning rate ")]])
     fig, panels = figure(9, 3.6, columns=2)
@@ -127,7 +137,7 @@ def draw(results: pd.DataFrame, path: Path) -> None:
 
 
 def tables(results: pd.DataFrame) -> tuple[str, str]:
-    """What docs/settings.md shows: LoRA's rank and learning rate; LoRA beside the other methods."""
+    """Return the two tables of docs/settings.md: LoRA's ranks and learning rates, and LoRA beside other methods."""
     results = results.assign(
         accuracy=[
             f"{accuracy:.1%} ({100 * low:.1f} to {100 * high:.1f})"
@@ -151,18 +161,18 @@ def tables(results: pd.DataFrame) -> tuple[str, str]:
         "commit": "commit",
     }
     lora = results[~methods]
-    others = results.assign(setting=results["setting"].mask(default, "method lora"))[methods | default]
-    others = others.sort_values("trainable_parameters")
+    by_method = results.assign(setting=results["setting"].mask(default, "method lora"))[methods | default]
+    by_method = by_method.sort_values("trainable_parameters")
     return tuple(
         rows[list(titles)]
         .rename(columns=titles)
         .to_markdown(index=False, disable_numparse=True, colalign=["left", *["right"] * (len(titles) - 1)])
-        for rows in (lora, others)
+        for rows in (lora, by_method)
     )
 
 
 def read_results(path: Path) -> pd.DataFrame:
-    """settings.csv, which may be missing. A commit may look like a number."""
+    """Return the rows of settings.csv, none if it is missing. Commits are strings, though some look like numbers."""
     if not path.is_file():
         return pd.DataFrame(columns=["setting", "digest"])
     return pd.read_csv(path, dtype={"commit": str, "digest": str})
