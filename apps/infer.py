@@ -159,7 +159,7 @@ def run_job(job: Job, overwrite: bool) -> None:
     """Score a file, or this rank's share of it if a launcher has started this process."""
     if rank_and_count():
         with rank_process("infer"):
-            score_share(job, Processes.here())
+            score_share(job, Processes.from_environment())
     else:
         print(f"infer: {score_file(job, overwrite):,} rows in {job.out}")
 

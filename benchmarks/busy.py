@@ -36,9 +36,9 @@ def show_times() -> None:
     """
     silence_libraries()
     settings = arguments(train, load_params())
-    training = Training(**settings, tokens=open_tokens("train"), held_out=open_tokens("validation"))
+    training = Training(**settings, train_tokens=open_tokens("train"), validation_tokens=open_tokens("validation"))
     first = training.plan.short_epochs * training.plan.steps_per_epoch + 1
-    texts, times = training.held_out.head(TEXTS), {}
+    texts, times = training.validation_tokens.head(TEXTS), {}
 
     def take_steps() -> None:
         for step in range(first, first + STEPS):

@@ -25,7 +25,7 @@ def main() -> None:
     restart_with_malloc_settings()  # as the stage does
     settings = arguments(train, load_params())
     silence_libraries()
-    training = Training(**settings, tokens=open_tokens("train"), held_out=open_tokens("validation"))
+    training = Training(**settings, train_tokens=open_tokens("train"), validation_tokens=open_tokens("validation"))
     for _ in itertools.islice(training.run(), STEPS):
         pass
     training.validate()

@@ -44,7 +44,7 @@ def step_times(training: Training, steps: range) -> tuple[float, dict[str, float
         (seconds of a step by the clock, seconds of each kind of work in a step by the profiler, operations of a step).
         On a GPU the profiler's times are the GPU's alone, and the operations are its kernels.
     """
-    if training.gradient.graphs:
+    if training.gradient.uses_cuda_graphs:
         for step in steps:  # each shape of a batch records its CUDA graph before the timing
             training.take_step(step)
     clocked, profiled = steps[: len(steps) // 2], steps[len(steps) // 2 :]
@@ -70,7 +70,7 @@ def main(steps: Annotated[int, typer.Option(min=2, help="Steps of each epoch.")]
     silence_libraries()
     record, table = Record("profile"), []
     settings = arguments(train, load_params())
-    training = Training(**settings, tokens=open_tokens("train"), held_out=open_tokens("validation"))
+    training = Training(**settings, train_tokens=open_tokens("train"), validation_tokens=open_tokens("validation"))
     epochs = ["short", "whole"] if training.plan.short_epochs else ["whole"]
     for number, epoch in enumerate(epochs):
         first = number * training.plan.steps_per_epoch + 1

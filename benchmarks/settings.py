@@ -71,11 +71,11 @@ def training_digest(overrides: list[str]) -> str:
     settings, files = {"precision": precision(params)}, set()
     for name in STAGES:
         declared = stages[name]
-        named = [entry[VERSIONS.name] for entry in declared["params"] if isinstance(entry, dict)]
+        libraries = [name for entry in declared["params"] if isinstance(entry, dict) for name in entry[VERSIONS.name]]
         settings[name] = {
             "command": declared["cmd"],
             "params": arguments(stage_function(name), params),
-            "versions": {library: versions[library] for libraries in named for library in libraries},
+            "versions": {library: versions[library] for library in libraries},
         }
         files |= {*code_paths(declared["deps"])}
     return digest_of(settings, list(files))
@@ -96,8 +96,8 @@ def train_with(name: str, overrides: list[str]) -> dict[str, str | int | float]:
         raise SystemExit(f"{name}: training failed, see above")
     metrics = dvc.api.metrics_show("metrics/training.json", rev=experiment)
     columns = ("validation_accuracy", "validation_loss", "learning_rate", "trainable_parameters")
-    in_precision = {"precision": precision(load_params())}
-    return {"setting": name, **{column: metrics[column] for column in columns}, **in_precision, **made_with}
+    row = {"setting": name, **{column: metrics[column] for column in columns}}
+    return row | {"precision": precision(load_params())} | made_with
 
 
 def interval(accuracy: float) -> tuple[float, float]:
@@ -106,10 +106,15 @@ def interval(accuracy: float) -> tuple[float, float]:
 
 
 def default_rank(results: pd.DataFrame) -> pd.Series:
-    """Which row is the default's: of the ranks that with as many parameters as the learning rates, which leave it."""
-    rates = results["setting"].str.startswith("learning rate ")
-    as_many = results["trainable_parameters"].isin(results.loc[rates, "trainable_parameters"])
-    return results["setting"].str.startswith("rank ") & as_many
+    """Return a mask of the row that measures the default rank.
+
+    The trainings with another learning rate keep the default rank. So the default rank is the one that has as many
+    trainable parameters as these trainings.
+    """
+    is_rank = results["setting"].str.startswith("rank ")
+    is_learning_rate = results["setting"].str.startswith("learning rate ")
+    parameters = results["trainable_parameters"]
+    return is_rank & parameters.isin(parameters[is_learning_rate])
 
 
 def draw(results: pd.DataFrame, path: Path) -> None:
@@ -158,13 +163,13 @@ def tables(results: pd.DataFrame) -> tuple[str, str]:
         "commit": "commit",
     }
     lora = results[~methods]
-    others = results.assign(setting=results["setting"].mask(default, "method lora"))[methods | default]
-    others = others.sort_values("trainable_parameters")
+    by_method = results.assign(setting=results["setting"].mask(default, "method lora"))[methods | default]
+    by_method = by_method.sort_values("trainable_parameters")
     return tuple(
         rows[list(titles)]
         .rename(columns=titles)
         .to_markdown(index=False, disable_numparse=True, colalign=["left", *["right"] * (len(titles) - 1)])
-        for rows in (lora, others)
+        for rows in (lora, by_method)
     )
 
 

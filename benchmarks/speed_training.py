@@ -70,7 +70,7 @@ def our_epoch(precision: str) -> float:
     settings["recipe"] = settings["recipe"].model_copy(update=changes | {"precision": precision})
     settings["method"] = Method(peft={"peft_type": "LORA", **peers.lora_settings(BASE)})
     settings["model"] = settings["model"].model_copy(update={"peft": {}})
-    training = Training(**settings, tokens=open_tokens("train"), held_out=open_tokens("validation"))
+    training = Training(**settings, train_tokens=open_tokens("train"), validation_tokens=open_tokens("validation"))
 
     started = time.perf_counter()
     for step in range(1, training.plan.steps + 1):

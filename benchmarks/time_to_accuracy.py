@@ -98,7 +98,7 @@ def train_default(watch: Watch, texts: list[str]) -> None:
     """
     tokens, held_out = open_tokens("train"), open_tokens("validation")
     encode(texts, AutoTokenizer.from_pretrained(BASE), **tokens.metadata["tokenize"] | {"windows": 1})
-    training = Training(**arguments(train, load_params()), tokens=tokens, held_out=held_out)
+    training = Training(**arguments(train, load_params()), train_tokens=tokens, validation_tokens=held_out)
     for step in range(1, training.plan.steps + 1):
         training.take_step(step)
         if watch.should_stop(training.network, step, training.recipe.batch_size, step == training.plan.steps):

@@ -46,11 +46,11 @@ def evaluate(*, settings: Annotated[EvaluateSettings, Param("evaluate")]) -> Non
     """Score the test texts, measure, explain the most confident mistakes, and write all results."""
     from scipy.special import softmax
 
-    processes = Processes.joined()
+    processes = Processes.connect()
     check_same_inputs(processes)
     model, tokenizer = load_classifier()
     scores = logits(model, open_tokens("test"), "evaluate", processes).astype(np.float64)
-    if not processes.first:
+    if not processes.is_rank_0:
         return
     raw, metadata = read_table(RAW / "test.parquet")
     names, config = metadata["labels"], model.config
@@ -72,9 +72,9 @@ def evaluate(*, settings: Annotated[EvaluateSettings, Param("evaluate")]) -> Non
 def check_same_inputs(processes: Processes) -> None:
     """Raise InputError in every process if their models or token ids differ, as on hosts without a shared folder."""
     if processes.count > 1:
-        processes.agree(
+        processes.check_equal(
             repr(sha256s(BASE, ADAPTER, TOKENS / "test.arrow")),
-            "has another model or token ids than the first; a folder on a shared disk is needed",
+            "has another model or token ids than rank 0; a folder on a shared disk is needed",
         )
 
 

@@ -1,12 +1,12 @@
-"""Fine-tune the encoder: LoRA or another of peft's methods, everything, or the head alone.
+"""Fine-tune the encoder with LoRA or another of peft's methods, in full, or its classification head alone.
 
 In:  data/tokens/{train,validation}.arrow and models/base/.
-Out: models/adapter/ (see classifier/model/saving.py), metrics/training.json, and against the optimizer's step
-     metrics/training.csv (loss, learning rate) and metrics/validation.csv (loss, accuracy).
+Out: models/adapter/ (see classifier/model/saving.py), metrics/training.json, metrics/training.csv (step, loss, learning
+     rate) and metrics/validation.csv (step, loss, accuracy).
 
-A killed run goes on from its last checkpoint and
-ends with the same bytes. Wall time and hardware are shown on the terminal only: they would make reruns differ. With
-LAUNCH in the environment several processes share the batches (see classifier/distributed/processes.py).
+A killed run resumes from its last checkpoint and ends with the same bytes (see classifier/training/checkpoint.py). The
+outputs hold no wall time and no hardware, which would make two runs differ; both are printed. With LAUNCH in the
+environment several processes share the batches (see classifier/distributed/processes.py).
 """
 
 import time
@@ -26,8 +26,7 @@ from classifier.params.catalogue import Method, Model
 from classifier.params.settings import Param
 from classifier.runner.run import main
 from classifier.text.tokens import open_tokens
-from classifier.training import checkpoint
-from classifier.training.calibration import calibrate, calibrated_by_others, quality
+from classifier.training.calibration import calibrate, cross_calibrated, loss_and_accuracy
 from classifier.training.progress import Progress
 from classifier.training.recipe import Recipe
 from classifier.training.training import Training
@@ -39,79 +38,26 @@ def train(
     method: Annotated[Method, Param("methods.${method}")],
     recipe: Annotated[Recipe, Param("train")],
 ) -> None:
-    """Train, calibrate on validation, save."""
+    """Train the classifier, calibrate it on the validation split and save it."""
     silence_libraries()
-    processes = Processes.joined()
+    processes = Processes.connect()
     training = Training(recipe, model, method, open_tokens("train"), open_tokens("validation"), processes)
-    if processes.first:
-        print(f"train: {training.plan}; {training.followed:,} validation texts scored {recipe.validations} times")
-    if resumed := training.resume():
-        print(f"train: going on from {resumed}")
+    if processes.is_rank_0:
+        texts = f"{training.texts_per_validation:,} validation texts scored {recipe.validations} times"
+        print(f"train: {training.plan}; {texts}")
+    if position := training.resume():
+        print(f"train: going on from {position}")
     take_all_steps(training)
-    kept = training.keep()
-
-    # All validation texts in fp32: what is reported, and what the calibration is then fitted on.
-    scores, labels = training.validate()
-    if not processes.first:
-        return
-    temperature, bias = calibrate(training.network, scores, labels)
-    told, counts = training.tokens.metadata, parameter_counts(training.network)
-    names = told["labels"]
-    save_classifier(
-        training.network,
-        {
-            **{name: told[name] for name in ("columns", "separator", "tokenize")},
-            "calibration_temperature": temperature,
-            "calibration_bias": bias.tolist(),
-            "trained": {
-                "dataset": told["name"],
-                "model": model.name,
-                "method": method.name,
-                "texts": len(training.tokens),
-                "parameters": counts["parameters"],
-                "trainable_parameters": counts["trainable_parameters"],
-            },
-        },
-        validation_rows(scores, labels, temperature, bias, names),
-    )
-    write_curves(training.progress)
-    loss, accuracy = quality(scores / temperature + bias, labels)  # as it answers: weights of the labels are undone
-    write_json(
-        METRICS / "training.json",
-        {
-            "validation_accuracy": round(accuracy, 4),
-            "validation_loss": round(loss, 4),
-            "train_loss": round(last_tenth(training), 4),
-            "temperature": round(temperature, 4),
-            "bias": dict(zip(names, bias.round(4).tolist(), strict=True)),
-            "learning_rate": training.rate,
-            **training.plan.epochs_of(training.progress.step),
-            "steps": training.progress.step,
-            "planned_steps": training.plan.steps,
-            "kept_step": kept,
-            **counts,
-        },
-    )
-    checkpoint.finish(training.key)
-
-
-def validation_rows(scores: np.ndarray, labels: np.ndarray, temperature: float, bias: np.ndarray, names: list[str]):
-    """The validation rows with label, predicted, confidence and probabilities; and unseen_confidence and unseen_right,
-    by a calibration fitted on other rows, from which a threshold of confidence is chosen.
-    """
-    unseen = prediction_columns(calibrated_by_others(scores, labels), names)
-    return pd.DataFrame(
-        {
-            "label": labels,
-            **prediction_columns(scores / temperature + bias, names),
-            "unseen_confidence": unseen["confidence"],
-            "unseen_right": unseen["predicted"] == labels,
-        }
-    )
+    kept_step = training.load_kept_weights()
+    # All validation texts, in fp32: the calibration is fitted on them, and the metrics are reported on them.
+    logits, labels = training.validate()
+    if processes.is_rank_0:
+        save_results(training, model.name, method.name, kept_step, logits, labels)
+        training.checkpoint.finish()
 
 
 def take_all_steps(training: Training) -> None:
-    """Train to the end, with a line and the curves so far at each validation, for `dvc plots show` to draw."""
+    """Take the remaining steps. At each validation print a line and write the curves, which `dvc plots show` draws."""
     import torch
 
     steps, progress = training.plan.steps, training.progress
@@ -121,12 +67,12 @@ def take_all_steps(training: Training) -> None:
             if len(progress.validation) > validations:
                 validations = len(progress.validation)
                 bar.write(f"step {step}: validation accuracy {progress.validation[-1][2]:.3f}")
-                if training.processes.first:
+                if training.processes.is_rank_0:
                     write_curves(progress)
             if progress.training:
                 bar.set_postfix(loss=f"{progress.training[-1][1]:.3f}", refresh=False)
             bar.update()
-    if training.stopped and progress.step < steps:
+    if training.has_stopped_early and progress.step < steps:
         print(f"train: ended at step {progress.step} of {steps}: no better since step {progress.best_step}")
     count = training.processes.count
     print(
@@ -135,20 +81,89 @@ def take_all_steps(training: Training) -> None:
     )
 
 
+def save_results(
+    training: Training, model: str, method: str, kept_step: int, logits: np.ndarray, labels: np.ndarray
+) -> None:
+    """Calibrate the network; write the classifier, the curves and the metrics.
+
+    Args:
+        training: The finished training.
+        model: The name of the pretrained model in params.yaml.
+        method: The name of the method in params.yaml.
+        kept_step: The step whose weights the network has.
+        logits: Its logits for the validation split, (rows, labels).
+        labels: The labels of the validation split, (rows,).
+    """
+    temperature, bias = calibrate(training.network, logits, labels)
+    calibrated = logits / temperature + bias
+    dataset, counts = training.train_tokens.metadata, parameter_counts(training.network)
+    settings = {
+        **{name: dataset[name] for name in ("columns", "separator", "tokenize")},
+        "calibration_temperature": temperature,
+        "calibration_bias": bias.tolist(),
+        "trained": {
+            "dataset": dataset["name"],
+            "model": model,
+            "method": method,
+            "texts": len(training.train_tokens),
+            "parameters": counts["parameters"],
+            "trainable_parameters": counts["trainable_parameters"],
+        },
+    }
+    save_classifier(training.network, settings, validation_table(logits, calibrated, labels, dataset["labels"]))
+    write_curves(training.progress)
+    loss, accuracy = loss_and_accuracy(calibrated, labels)  # unweighted, as the classifier answers
+    metrics = {
+        "validation_accuracy": round(accuracy, 4),
+        "validation_loss": round(loss, 4),
+        "train_loss": round(final_training_loss(training.progress), 4),
+        "temperature": round(temperature, 4),
+        "bias": dict(zip(dataset["labels"], bias.round(4).tolist(), strict=True)),
+        "learning_rate": training.learning_rate,
+        **training.plan.epochs_after(training.progress.step),
+        "steps": training.progress.step,
+        "planned_steps": training.plan.steps,
+        "kept_step": kept_step,
+        **counts,
+    }
+    write_json(METRICS / "training.json", metrics)
+
+
+def validation_table(logits: np.ndarray, calibrated: np.ndarray, labels: np.ndarray, names: list[str]) -> pd.DataFrame:
+    """Return the validation rows: label, predicted, confidence and the probabilities, from calibrated logits.
+
+    The columns unseen_confidence and unseen_right come from calibrations that were fitted on other rows. The threshold
+    of the confidence is chosen by these columns.
+    """
+    unseen = prediction_columns(cross_calibrated(logits, labels), names)
+    return pd.DataFrame(
+        {
+            "label": labels,
+            **prediction_columns(calibrated, names),
+            "unseen_confidence": unseen["confidence"],
+            "unseen_right": unseen["predicted"] == labels,
+        }
+    )
+
+
 def write_curves(progress: Progress) -> None:
+    """Write metrics/training.csv and metrics/validation.csv."""
     for name, columns in {"training": ["loss", "learning_rate"], "validation": ["loss", "accuracy"]}.items():
         write_csv(METRICS / f"{name}.csv", pd.DataFrame(getattr(progress, name), columns=["step", *columns]).round(6))
 
 
-def last_tenth(training: Training) -> float:
-    """The mean training loss over the last tenth of the steps, of which a row of the curve may stand for several."""
-    steps, losses, _ = np.transpose(training.progress.training)
-    last = steps > 0.9 * training.progress.step
+def final_training_loss(progress: Progress) -> float:
+    """Return the mean training loss over the last tenth of the steps. A row of the curve may cover several steps."""
+    steps, losses, _ = np.transpose(progress.training)
+    last = steps > 0.9 * progress.step
     return float(np.average(losses[last], weights=np.diff(steps, prepend=0)[last]))
 
 
 def parameter_counts(network) -> dict[str, int | float]:
-    """All parameters and those that train. Where a module trains in full peft keeps the untrained, not counted."""
+    """Return the numbers of all parameters and of those that train.
+
+    Where a module trains in full, peft keeps an untrained copy of it. The copy is not counted.
+    """
     parameters = sum(p.numel() for name, p in network.named_parameters() if ".original_module." not in name)
     trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
     return {

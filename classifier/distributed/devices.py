@@ -1,4 +1,4 @@
-"""What a network runs on: which device, in which precision it trains there, and how exactly CUDA repeats itself."""
+"""The device that a network runs on, the precision in which it trains there, and deterministic CUDA kernels."""
 
 import os
 
@@ -7,50 +7,63 @@ from classifier.errors import InputError
 
 
 def device():
-    """The torch device that DEVICE in the environment names (cpu, cuda:1, mps), or else the best one here. Of several
-    processes on a host each has a GPU of its own.
+    """Return the torch device to run on.
 
-    Raises InputError if there is no such device, there are fewer GPUs than processes, or one is named for several.
+    DEVICE in the environment names the device (cpu, cuda:1, mps). Without DEVICE it is a GPU if the host has one. Of
+    several processes on a host, each takes the GPU whose number is its local rank.
+
+    Raises:
+        InputError: The device cannot be used, the host has fewer GPUs than processes, or DEVICE names one GPU for
+            several processes.
     """
     import torch
 
     launched = rank_and_count()
-    number = int(os.environ["LOCAL_RANK"]) if launched else 0
-    found = f"cuda:{number}" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
-    name = os.environ.get("DEVICE")
-    if not name and found.startswith("cuda") and number >= (count := torch.cuda.device_count()):
-        raise InputError(f"process {number + 1} of this host has no GPU, of which {count} are here; start {count}")
-    name = name or found
-    if launched and launched[1] > 1 and name != found and name.startswith("cuda:") and found.startswith("cuda:"):
-        raise InputError(f"DEVICE={name} in the environment: of several processes each takes its own GPU; leave it out")
+    local_rank = int(os.environ["LOCAL_RANK"]) if launched else 0
+    default = f"cuda:{local_rank}" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
+    requested = os.environ.get("DEVICE")
+    if not requested and default == f"cuda:{local_rank}" and local_rank >= (gpus := torch.cuda.device_count()):
+        raise InputError(
+            f"process {local_rank + 1} of this host has no GPU: the host has {gpus}; start {gpus} processes"
+        )
+    name, variable = requested or default, f"DEVICE={requested} in the environment"
+    if launched and launched[1] > 1 and name != default and name.startswith("cuda:") and default.startswith("cuda:"):
+        raise InputError(f"{variable}: with several processes each takes the GPU of its local rank; unset DEVICE")
     try:
         return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:  # no such name, a build of torch without it, or one in use
-        said = str(error).splitlines()[0]
-        if name == os.environ.get("DEVICE"):
-            raise InputError(
-                f"DEVICE={name} in the environment: {said}; {found} is here, also without DEVICE"
-            ) from None
-        raise InputError(f"{name}: {said}; DEVICE=cpu in the environment goes without it") from None
+    except (RuntimeError, AssertionError) as error:  # no such device, a build of torch without it, or a busy GPU
+        problem = str(error).splitlines()[0]
+        if requested:
+            raise InputError(f"{variable}: {problem}; unset DEVICE to run on {default}") from None
+        raise InputError(f"{name}: {problem}; set DEVICE=cpu in the environment to run on the CPU") from None
 
 
 def training_device(deterministic: bool):
-    """`device`, made the current one if it is a GPU, with deterministic kernels only if that is wanted."""
+    """Return `device()` for a training. If it is a GPU, make it torch's current device.
+
+    Args:
+        deterministic: Whether CUDA uses deterministic kernels only.
+    """
     import torch
 
     chosen = device()
     if chosen.type == "cuda":
-        torch.cuda.set_device(chosen)  # whose kinds of numbers are asked for, and on which graphs are recorded
+        torch.cuda.set_device(chosen)  # CUDA graphs are captured on the current device, and `trains_in_bf16` asks it
         if deterministic:
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by cuBLAS for determinism
             torch.use_deterministic_algorithms(True)
-            torch.utils.deterministic.fill_uninitialized_memory = False  # by a kernel each time, and nothing reads it
+            # Filling takes a kernel per new tensor, and nothing here reads uninitialized memory.
+            torch.utils.deterministic.fill_uninitialized_memory = False
     return chosen
 
 
 def trains_in_bf16(precision: str, device) -> bool:
-    """Whether a network on the device, the current one if it is a GPU, trains in bf16. precision: of the recipe; auto:
-    in bf16 where the hardware multiplies matrices in it, since one that emulates it is slower with it than without.
+    """Return whether a network trains in bfloat16 on a device.
+
+    Args:
+        precision: The recipe's setting: fp32, bf16 or auto. auto takes bf16 only where the hardware multiplies matrices
+            in bf16, because emulated bf16 is slower than fp32.
+        device: A torch device. A GPU must be torch's current device.
     """
     import torch
 

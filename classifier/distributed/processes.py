@@ -1,9 +1,11 @@
-"""Several processes that train or score as one, on one host or on many.
+"""Several processes that train or score together, on one host or on several.
 
-LAUNCH in the environment names a launcher with its options: torchrun, or what starts torchrun on each host. A stage
-that is told so runs under it, once for each process, and waits. torch.distributed, set up by Accelerate, joins them:
-gloo between CPUs, NCCL between GPUs. Their number is hardware, like the number of threads, and so no param: neither the
-rows of a batch nor DVC's run-cache depend on it.
+LAUNCH in the environment names a launcher with its options: torchrun, or a command that starts torchrun on each host.
+A stage then starts itself under this launcher, once per process, and waits (see classifier/runner/launch.py).
+torch.distributed connects the processes: over gloo between CPUs, over NCCL between GPUs.
+
+The number of processes is a property of the hardware, like the number of threads, and therefore no parameter. Neither
+the rows of a batch nor DVC's run-cache depend on it.
 """
 
 import time
@@ -16,114 +18,151 @@ from classifier.distributed.devices import device
 from classifier.distributed.rank import rank_and_count
 from classifier.errors import InputError
 
-UNJOINED = "the processes could not be joined"
-LOST = "the connection to the other processes broke off"
+NOT_CONNECTED = "the processes could not connect"
+CONNECTION_LOST = "the connection to the other processes was lost"
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This one of `count` processes; alone if not told otherwise, and then nothing is sent and each call is free."""
+    """The processes that work together, as one of them sees them.
+
+    A process that works alone sends nothing: each method then returns its argument unchanged.
+
+    Args:
+        rank: The number of this process, from 0.
+        count: The number of processes on all hosts.
+    """
 
     rank: int = 0
     count: int = 1
 
     @classmethod
-    def here(cls) -> "Processes":
-        """As the launcher says in the environment; Processes() without one."""
+    def from_environment(cls) -> "Processes":
+        """Return the processes that the launcher started; a single process without a launcher."""
         return cls(*rank_and_count() or ())
 
     @classmethod
-    def joined(cls) -> "Processes":
-        """Those of `here`, connected: when one ends, the others notice. Returns once all have called it."""
-        processes = cls.here()
-        if processes.count > 1:
-            from accelerate import PartialState
+    def connect(cls) -> "Processes":
+        """Connect the processes that the launcher started; return once all of them have called this.
 
+        From then on the others notice when one of them ends. A second call keeps the connection.
+
+        Raises:
+            InputError: The processes could not connect.
+        """
+        processes = cls.from_environment()
+        if processes.count > 1:
+            import torch
+
+            on_gpu = (chosen := device()).type == "cuda"
             try:
-                PartialState(cpu=device().type != "cuda")  # which keeps its state from one call to the next
+                if on_gpu:
+                    torch.cuda.set_device(chosen)  # NCCL sends from and to the current device
+                if not torch.distributed.is_initialized():
+                    torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
             except (RuntimeError, ValueError) as error:
-                raise InputError(f"{UNJOINED}: {str(error).splitlines()[0]}") from error
+                raise InputError(f"{NOT_CONNECTED}: {str(error).splitlines()[0]}") from error
         return processes
 
     @property
-    def first(self) -> bool:
-        """Whether this is the one that writes and shows what all have done."""
+    def is_rank_0(self) -> bool:
+        """Whether this is the process that prints and writes for all of them."""
         return self.rank == 0
 
-    def share(self, items: Sequence) -> Sequence:
-        """Every count-th item, so that of items sorted by length all have as much to do."""
+    def shard(self, items: Sequence) -> Sequence:
+        """Return this rank's share: every count-th item.
+
+        If the items are sorted by length, all ranks get about the same amount of work.
+        """
         return items[self.rank :: self.count]
 
-    def agree(self, value: str, otherwise: str) -> None:
-        """Raises InputError, in all of them, if the value is not the same everywhere. otherwise: what is then wrong."""
-        if self.count > 1:
-            from accelerate.utils import gather_object
+    def check_equal(self, value: str, problem: str) -> None:
+        """Check that all ranks have the same value.
 
-            with lost_peers_told():
-                values = gather_object([value])
+        Args:
+            value: The value of this rank.
+            problem: What is wrong with a rank that has another value than rank 0, and how to fix it.
+
+        Raises:
+            InputError: The values differ. It is raised on every rank.
+        """
+        if self.count > 1:
+            import torch
+
+            values = [None] * self.count
+            with report_lost_connection():
+                torch.distributed.all_gather_object(values, value)
             for rank, other in enumerate(values):
                 if other != values[0]:
-                    raise InputError(f"process {rank} of {self.count} {otherwise}")
+                    raise InputError(f"rank {rank} of {self.count} {problem}")
 
-    def from_first(self, value: Any) -> Any:
-        """What the first process gives, in all of them; it is pickled between them."""
+    def broadcast(self, value: Any) -> Any:
+        """Return the value of rank 0, which is sent pickled, on every rank."""
         if self.count == 1:
             return value
-        from accelerate.utils import broadcast_object_list
+        import torch
 
-        with lost_peers_told():
-            return broadcast_object_list([value])[0]
+        values = [value]
+        with report_lost_connection():
+            torch.distributed.broadcast_object_list(values, src=0)
+        return values[0]
 
-    def begin_alike(self, parameters: list) -> None:
-        """Give each parameter the first process's value."""
+    def broadcast_parameters(self, parameters: list) -> None:
+        """Set each parameter to its value on rank 0."""
         if self.count > 1:
-            values = self.from_first([parameter.detach().cpu() for parameter in parameters])
+            values = self.broadcast([parameter.detach().cpu() for parameter in parameters])
             for parameter, value in zip(parameters, values, strict=True):
                 parameter.data.copy_(value)
 
-    def sum(self, tensor):
-        """The tensor's sum over all processes, the same bytes in each."""
+    def all_reduce(self, tensor):
+        """Return the sum of the tensor over all ranks, the same bytes on each rank."""
         if self.count == 1:
             return tensor
         import torch
-        from accelerate import PartialState
 
-        moved = tensor.to(PartialState().device, copy=True)
-        with lost_peers_told():
-            torch.distributed.all_reduce(moved)
-            if moved.is_cuda:
-                torch.cuda.synchronize()  # an error shows here, and not at what comes next
-        return moved.to(tensor.device)
+        total = tensor.to("cuda" if torch.distributed.get_backend() == "nccl" else "cpu", copy=True)
+        with report_lost_connection():
+            torch.distributed.all_reduce(total)
+            if total.is_cuda:
+                torch.cuda.synchronize()  # so that an error is raised here and not by a later operation
+        return total.to(tensor.device)
 
-    def sum_gradients(self, parameters: list, loss: float) -> float:
-        """Give each parameter the sum of its gradients over all processes; return the sum of their losses.
+    def all_reduce_gradients(self, parameters: list, loss: float) -> float:
+        """Set each parameter's gradient to the sum of its gradients over all ranks; return the sum of the losses.
 
-        DistributedDataParallel would do it during the backward pass, but wants one from every process, and takes the
-        mean: of a batch with fewer rows than processes, and of its uneven shares, neither is right.
+        One flat tensor carries everything: the gradients, a 1 for each parameter that has a gradient on this rank (its
+        shard of the batch may be empty), and the loss.
+
+        DistributedDataParallel would sum gradients during the backward pass. But it needs a backward pass from every
+        rank, which a rank with an empty shard does not have, and it takes the mean over ranks, which is wrong for
+        shards of different sizes.
         """
         if self.count == 1:
             return loss
         import torch
 
-        gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in parameters]
-        used = gradients[0].new_tensor([each.grad is not None for each in parameters])  # a share may be empty
-        flat = torch.cat([each.flatten() for each in gradients] + [used, used.new_tensor([loss])])
-        *sums, used, loss = self.sum(flat).split([*(each.numel() for each in parameters), len(parameters), 1])
-        for parameter, total, uses in zip(parameters, sums, used.tolist(), strict=True):
-            parameter.grad = total.view_as(parameter) if uses else None
-        return loss.item()
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        numbers = gradients[0].new_tensor([*(float(p.grad is not None) for p in parameters), loss])
+        flat = torch.cat([gradient.flatten() for gradient in gradients] + [numbers])
+        *sums, numbers = self.all_reduce(flat).split([p.numel() for p in parameters] + [len(numbers)])
+        *ranks_with_gradient, loss = numbers.tolist()
+        for parameter, total, ranks in zip(parameters, sums, ranks_with_gradient, strict=True):
+            parameter.grad = total.view_as(parameter) if ranks else None
+        return loss
 
 
 ALONE = Processes()
 
 
 @contextmanager
-def lost_peers_told() -> Iterator[None]:
-    """An error of torch.distributed as one line. The launcher has some seconds to end this process for the sake of the
-    one that broke off, which says why.
+def report_lost_connection() -> Iterator[None]:
+    """Raise an error of torch.distributed as an InputError.
+
+    In most cases another rank has failed and its message tells the cause. The launcher has ten seconds to end this
+    process before it prints a message too.
     """
     try:
         yield
     except RuntimeError as error:
         time.sleep(10)
-        raise InputError(f"{LOST}: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{CONNECTION_LOST}: {str(error).splitlines()[0]}") from error

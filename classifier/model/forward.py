@@ -102,7 +102,7 @@ def logits(
     lengths = sequences.lengths if is_split else np.array([len(ids) for ids in sequences])
     scores = np.zeros((len(sequences), model.config.num_labels), dtype=np.float32)
     max_tokens = TOKENS_PER_GPU_BATCH if model.device.type == "cuda" else TOKENS_PER_BATCH
-    batches = processes.share([*batches_by_length(lengths, max_tokens)])
+    batches = processes.shard([*batches_by_length(lengths, max_tokens)])
     with (
         torch.inference_mode(),
         tqdm(total=sum(map(len, batches)), desc=desc, unit="text", disable=None if desc else True, leave=False) as bar,
@@ -113,7 +113,7 @@ def logits(
             inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
             scores[rows] = model(**inputs).logits.float().cpu().numpy()
             bar.update(len(rows))
-    scores = processes.sum(torch.from_numpy(scores)).numpy()
+    scores = processes.all_reduce(torch.from_numpy(scores)).numpy()
     return mean_by_text(scores, sequences.texts) if is_split and sequences.texts is not None else scores
 
 

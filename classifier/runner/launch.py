@@ -1,4 +1,4 @@
-"""Start a command in several processes, under the launcher that LAUNCH in the environment names."""
+"""Run a command in several processes, under the launcher that LAUNCH in the environment names."""
 
 import os
 import platform
@@ -9,74 +9,84 @@ import subprocess
 import sys
 from pathlib import Path
 
-from classifier.distributed.processes import LOST, UNJOINED
+from classifier.distributed.processes import CONNECTION_LOST, NOT_CONNECTED
 from classifier.errors import InputError
 
 
 def launch(module: str, *arguments: str) -> None:
-    """Run `python -m MODULE ARGUMENTS` under the launcher and wait until all processes have ended.
+    """Run `python -m MODULE ARGUMENTS` under the launcher, and wait until all processes have ended.
 
-    They print to this process's stdout. Raises InputError, with the line of stderr that says why, if one of them fails.
+    The processes print to this process's stdout. Their stderr is kept back: the line in it that tells the cause of a
+    failure becomes the error. With DEBUG in the environment all of it is printed.
+
+    Raises:
+        InputError: LAUNCH names no launcher that can be used, or a process failed.
     """
-    command = [*launcher_command(), sys.executable, "-m", module, *arguments]
-    status, stderr = run_to_end(command)
-    if status:
-        if os.environ.get("DEBUG"):
-            sys.stderr.write(stderr)
-        raise InputError(cause(stderr, module.rpartition(".")[2]) or f"{command[0]} ended with status {status}")
-
-
-def launcher_command() -> list[str]:
-    """Return the words of LAUNCH, with the option --no-python: torchrun starts a command, not a Python file."""
-    try:
-        words = shlex.split(os.environ["LAUNCH"])
-    except ValueError as error:
-        raise launch_error(f"{error}; close it") from None
-    names = [Path(word).name for word in words]
-    if "torchrun" not in names:
-        raise launch_error('has no torchrun, which numbers the ranks; for example LAUNCH="torchrun --nproc-per-node 2"')
-    words.insert(names.index("torchrun") + 1, "--no-python")
-    return words
-
-
-def run_to_end(command: list[str]) -> tuple[int, str]:
-    """Run the launcher; return its exit status and all that was written to stderr.
-
-    stderr is read to its end, which comes when no process is left that could write to it. SIGTERM and Ctrl-C end the
-    launcher, too, before they end this process.
-    """
+    setting = f"LAUNCH={os.environ['LAUNCH']} in the environment"
+    launcher = torchrun_command(setting)
     environment = {name: value for name, value in os.environ.items() if name != "LAUNCH"}
-    environment["LAUNCHED_BY"] = f"{os.getpid()} {platform.node()}"  # read in ranks.py
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # raise SystemExit, so that the launcher is ended below
+    environment["LAUNCHED_BY"] = (
+        f"{os.getpid()} {platform.node()}"  # the processes end when this one is gone (ranks.py)
+    )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # SystemExit then ends the launcher too, see below
+    command = [*launcher, sys.executable, "-m", module, *arguments]
     try:
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", env=environment)
     except OSError as error:
-        raise launch_error(f"{error.strerror}; give the launcher's full path") from None
+        raise InputError(f"{setting}: {error.strerror}") from None
     try:
-        stderr = process.communicate()[1]
+        stderr = process.communicate()[1]  # returns when no process is left that could write to stderr
     except BaseException:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave a process running
         process.terminate()
         process.communicate()
         raise
-    return process.returncode, stderr
+    if process.returncode:
+        if os.environ.get("DEBUG"):
+            sys.stderr.write(stderr)
+        cause = cause_of_failure(stderr, module.rpartition(".")[2])
+        raise InputError(cause or f"{launcher[0]} ended with status {process.returncode}")
 
 
-def launch_error(problem: str) -> InputError:
-    """Return an error about the value of LAUNCH."""
-    return InputError(f"LAUNCH={os.environ['LAUNCH']} in the environment: {problem}")
+def torchrun_command(setting: str) -> list[str]:
+    """Return the words of LAUNCH, with torchrun told to start a command and not a Python file.
 
+    Args:
+        setting: LAUNCH and its value, for the error message.
 
-def cause(stderr: str, name: str) -> str | None:
-    """Return the line of stderr that says best why the processes of the command `name` failed.
-
-    The first of these: an error of a rank, other than that it lost the other ranks; a signal that ended a rank; an
-    error of a rank that lost the other ranks; the last line.
+    Raises:
+        InputError: LAUNCH cannot be split into words, or torchrun is none of them.
     """
-    errors = re.findall(rf"^{name}: (.*)", stderr, re.MULTILINE)
-    first_errors = [error for error in errors if not error.startswith((UNJOINED, LOST))]
+    try:
+        words = shlex.split(os.environ["LAUNCH"])
+    except ValueError as error:
+        raise InputError(f"{setting}: {error}") from None
+    names = [Path(word).name for word in words]
+    if "torchrun" not in names:
+        raise InputError(f"{setting}: has no torchrun, which tells each process its rank; put torchrun into it")
+    words.insert(names.index("torchrun") + 1, "--no-python")
+    return words
+
+
+def cause_of_failure(stderr: str, command: str) -> str | None:
+    """Return the message in stderr that best explains why the processes failed; None if stderr has no words.
+
+    A failing rank writes one line, `COMMAND: MESSAGE` (see ranks.py), and torchrun reports each rank that a signal
+    ended. Some of these ranks are only victims of another failure: they lost the connection to a failed rank, or
+    torchrun ended them by SIGTERM. The messages are therefore tried in this order:
+
+    1. the line of a rank, unless it lost its connection
+    2. a signal other than SIGTERM
+    3. SIGTERM
+    4. the line of a rank that lost its connection
+    5. the last line that has words, for example torchrun's refusal of an option
+
+    The error files of torch.distributed.elastic's `record` cannot replace this. No error file is written for a rank
+    that was killed or for an option that torchrun refuses, and the error files of another host are out of reach.
+    """
+    messages = re.findall(rf"^{command}: (.*)", stderr, re.MULTILINE)
+    failures = [message for message in messages if not message.startswith((NOT_CONNECTED, CONNECTION_LOST))]
     signals = re.findall(r"Signal \d+ \((\w+)\) received by PID", stderr)
-    signals.sort(key="SIGTERM".__eq__)  # SIGTERM comes last: the launcher sends it to the other ranks
-    lines = re.findall(r"^.*[A-Za-z].*$", stderr, re.MULTILINE)
-    kills = [f"a process was ended by {signal_name}" for signal_name in signals]
-    return next(iter([*first_errors, *kills, *errors, *lines[-1:]]), None)
+    killed = [f"a process was ended by {name}" for name in sorted(signals, key=lambda name: name == "SIGTERM")]
+    last_words = re.findall(r"^.*[A-Za-z].*$", stderr, re.MULTILINE)[-1:]
+    return next(iter(failures + killed + messages + last_words), None)

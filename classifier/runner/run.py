@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 from classifier.distributed.processes import Processes
 from classifier.distributed.rank import rank_and_count
 from classifier.errors import InputError
-from classifier.files.places import ADAPTER
 from classifier.runner.command import no_arguments
 from classifier.runner.environment import restart_with_malloc_settings, share_cores
 from classifier.runner.inputs import checked_inputs, pipeline
@@ -53,7 +52,7 @@ def run(stage: Callable, distributed: bool = False) -> None:
     try:
         with rank_process(name), single_stage(name, launches):
             arguments, code = agreed_inputs(stage, distributed)
-            remove_finished_checkpoint(name)
+            checkpoint.remove_finished(pipeline()[name]["deps"])
             if launches:
                 launch(f"stages.{name}")
             else:
@@ -79,24 +78,14 @@ def set_environment(stage: str) -> None:
 def agreed_inputs(stage: Callable, distributed: bool) -> tuple[dict[str, Any], dict[str, str]]:
     """Return `checked_inputs`. Raises InputError if a rank has other inputs or runs another stage than rank 0."""
     # The ranks join first, so that all notice if one of them ends because its inputs are wrong.
-    processes = Processes.joined() if distributed else Processes()
+    processes = Processes.connect() if distributed else Processes()
     inputs = checked_inputs(stage)
-    processes.agree(
+    processes.check_equal(
         repr((stage.__name__, inputs)),
         "runs another stage, or with other params or code, than rank 0; bring its folder to the same commit, and "
         "start on each host the stages that `dvc status` names",
     )
     return inputs
-
-
-def remove_finished_checkpoint(stage: str) -> None:
-    """Remove the checkpoint of a finished training once it is not needed.
-
-    That is when DVC runs a stage that depends on models/adapter: by then the training's result is in DVC's cache. A
-    stage that runs without DVC cannot know that it is.
-    """
-    if "DVC_STAGE" in os.environ and ADAPTER.as_posix() in pipeline()[stage]["deps"]:
-        checkpoint.clear_finished()
 
 
 def fail(stage: str, error: BaseException) -> NoReturn:

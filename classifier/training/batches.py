@@ -1,4 +1,4 @@
-"""Which rows each step of a training takes."""
+"""The steps of a training, the rows of each step's batch, and the validations between the steps."""
 
 import numpy as np
 
@@ -8,17 +8,29 @@ from classifier.training.recipe import Recipe
 
 
 class Plan:
-    """The steps of a training: those of the short epoch, if there is one, and then of the whole ones.
+    """The steps of a training: first the short epoch, if there is one, then the whole epochs.
 
-    tokens: all rows to train on; model_epochs: the model's own number of whole epochs. short_epochs: 1, or 0 if the
-    recipe has none or no row is longer than its `short_epoch`. Raises InputError if there are fewer rows than a batch
-    has.
+    Args:
+        tokens: All rows to train on.
+        recipe: The settings of the training.
+        model_epochs: The model's default number of whole epochs.
+
+    Attributes:
+        short_epochs: 1, or 0 if the recipe has no short epoch or no row is longer than its `short_epoch`.
+        epochs: The number of whole epochs.
+        steps: The number of optimizer steps in all epochs.
+        validation_steps: The steps after which the validation loss is measured. They are evenly spaced, and the last
+            step is one of them.
+
+    Raises:
+        InputError: A batch has more rows than there are.
     """
 
     def __init__(self, tokens: Tokens, recipe: Recipe, model_epochs: int):
         if recipe.batch_size > len(tokens):
             raise InputError(
-                f"params.yaml: train.batch_size: {recipe.batch_size} is above the {len(tokens)} texts of train"
+                f"params.yaml: train.batch_size: {recipe.batch_size} is above the {len(tokens)} texts of train; "
+                "lower it"
             )
         self.tokens, self.recipe = tokens, recipe
         self.steps_per_epoch = -(-len(tokens) // recipe.batch_size)
@@ -26,42 +38,72 @@ class Plan:
         # One epoch of a few texts is too few steps to learn from.
         self.epochs = recipe.epochs or max(model_epochs, -(-recipe.min_steps // self.steps_per_epoch))
         self.steps = (self.short_epochs + self.epochs) * self.steps_per_epoch
-        self.epoch = -1
+        count = recipe.validations
+        self.validation_steps = {round(self.steps * (number + 1) / count) for number in range(count)}
+        self.loaded_epoch = -1
 
     def __str__(self) -> str:
-        short = f", after {self.short_epochs} on {self.recipe.short_epoch} tokens of each" * bool(self.short_epochs)
+        short = f" after a short one of {self.recipe.short_epoch} tokens per text" * bool(self.short_epochs)
         return f"{len(self.tokens):,} texts, epochs {self.epochs}{short}, {self.steps:,} steps"
 
     @property
     def tokens_read(self) -> int:
-        """Of all steps together, without padding."""
+        """The number of tokens that all steps read together, without padding."""
         lengths = self.tokens.lengths
         short = np.minimum(lengths, self.recipe.short_epoch).sum() if self.short_epochs else 0
         return int(short + self.epochs * lengths.sum())
 
-    def epochs_of(self, steps: int) -> dict[str, float]:
-        """How many epochs so many steps are: short_epochs and then epochs, whole numbers as int."""
-        done = steps / self.steps_per_epoch
-        short = min(done, self.short_epochs)
-        both = {"short_epochs": short, "epochs": done - short}
+    def texts_per_validation(self, validation_tokens: Tokens) -> int:
+        """Return how many validation texts to score at each validation.
+
+        It is the recipe's `validation_rows`, but no more than what all validations together score in a quarter of the
+        time. A token takes about half as long to score as to train on. This limit does not hold if the validations
+        select the weights or the last step.
+        """
+        rows = min(self.recipe.validation_rows, len(validation_tokens.labels))
+        if self.recipe.selects_on_validation:
+            return rows
+        tokens = 2 * self.tokens_read / 3 / self.recipe.validations
+        return min(rows, max(1, validation_tokens.texts_within(tokens)))
+
+    def epochs_after(self, steps: int) -> dict[str, float]:
+        """Return how many short_epochs and epochs the first `steps` steps are; a whole number is an int."""
+        epochs_done = steps / self.steps_per_epoch
+        short_done = min(epochs_done, self.short_epochs)
+        both = {"short_epochs": short_done, "epochs": epochs_done - short_done}
         return {name: int(epochs) if epochs == int(epochs) else round(epochs, 4) for name, epochs in both.items()}
 
     def batch(self, step: int) -> tuple[Tokens, np.ndarray]:
-        """(all rows as a step's epoch reads them, the numbers of those that the step takes); steps count from 1."""
+        """Return the rows of a step.
+
+        Args:
+            step: The number of the step, from 1.
+
+        Returns:
+            All rows, shortened in the short epoch, and the numbers of the rows in the step's batch.
+        """
         epoch, number = divmod(step - 1, self.steps_per_epoch)
-        if epoch != self.epoch:
-            self.epoch = epoch
+        if epoch != self.loaded_epoch:
+            self.loaded_epoch = epoch
             self.rows = self.tokens.shortened(self.recipe.short_epoch) if epoch < self.short_epochs else self.tokens
             self.batches = epoch_batches(self.rows.lengths, self.recipe.batch_size, self.recipe.seed, epoch)
         return self.rows, self.batches[number]
 
 
 def epoch_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """Row numbers of each batch of an epoch: a function of its arguments alone, so that a resumed run is exact. Torch's
-    samplers draw from a random state and start an epoch at its beginning only.
+    """Return the row numbers of each batch of an epoch.
 
-    Rows are shuffled, sorted by length within windows of 32 batches (little padding, still random company), and
-    the batches shuffled. Within a batch, longest first.
+    The rows are shuffled and then sorted by length within windows of 32 batches: a batch needs little padding, and its
+    rows still change from epoch to epoch. The batches are shuffled too. Within a batch the longest row is first.
+
+    The result depends on the arguments alone, so a resumed run takes exactly the same batches. Torch's samplers draw
+    from a random state and can only start at the beginning of an epoch.
+
+    Args:
+        lengths: The number of tokens of each row, (rows,).
+        batch_size: Rows per batch. The last batch that is formed may have fewer.
+        seed: The seed of the training.
+        epoch: The number of the epoch, from 0.
     """
     rng = np.random.default_rng((seed, epoch))
     rows = rng.permutation(len(lengths))

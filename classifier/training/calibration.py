@@ -1,4 +1,4 @@
-"""How good a classifier's probabilities are, and how to make them honest."""
+"""The quality of a classifier's probabilities, and their calibration on the validation split."""
 
 import numpy as np
 
@@ -7,61 +7,81 @@ from classifier.model.build import last_layer
 FOLDS = 5
 
 
-def quality(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
-    """(log loss, accuracy) of logits (rows, labels). weights: of the labels in the loss, (labels,), or all alike."""
+def loss_and_accuracy(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
+    """Return the log loss and the accuracy of logits.
+
+    Args:
+        logits: (rows, labels).
+        labels: The right label of each row, (rows,).
+        weights: The weight of each label in the loss, (labels,). None: all labels weigh the same.
+    """
     from scipy.special import log_softmax
 
-    losses = -log_softmax(scores, axis=1)[np.arange(len(labels)), labels]
+    losses = -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
     loss = np.average(losses, weights=None if weights is None else weights[labels])
-    return float(loss), float((scores.argmax(axis=1) == labels).mean())
+    return float(loss), float((logits.argmax(axis=1) == labels).mean())
 
 
-def calibration(scores: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
-    """A temperature to divide logits by and a bias to add to each label's, which together are the likeliest by the
-    validation rows and a prior; the bias is (labels,) of sum 0.
+def fit_calibration(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    """Fit a temperature and a bias for each label, so that softmax(logits / temperature + bias) is calibrated.
 
-    scores: (rows, labels) logits. Bias-corrected temperature scaling (Alexandari et al. 2020, "Maximum Likelihood with
-    Bias-Corrected Calibration is Hard-To-Beat at Label Shift Adaptation"): a temperature alone (Guo et al. 2017) leaves
-    a network that prefers a label as it is. The prior, normal in the temperature's logarithm and in each bias, keeps a
-    few rows, or rows without a mistake, from making the network as sure as can be; of a thousand rows it hardly shows.
+    This is bias-corrected temperature scaling (Alexandari et al. 2020, "Maximum Likelihood with Bias-Corrected
+    Calibration is Hard-To-Beat at Label Shift Adaptation"). A temperature alone (Guo et al. 2017) cannot correct a
+    network that prefers a label.
+
+    The fit maximizes the posterior. The prior is normal in the logarithm of the temperature and in each bias. Without
+    it a few rows, or rows without a mistake, would make the network as confident as the bounds allow. With a thousand
+    rows it hardly matters.
+
+    Args:
+        logits: The logits of the validation rows, (rows, labels).
+        labels: Their right labels, (rows,).
+
+    Returns:
+        The temperature, and the bias of each label, (labels,), with a sum of 0.
     """
     from scipy.optimize import minimize
     from scipy.special import softmax
 
-    scores, right = scores.astype(np.float64), np.eye(scores.shape[1])[labels]
+    logits, one_hot = logits.astype(np.float64), np.eye(logits.shape[1])[labels]
 
-    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
-        """(log loss and the prior's share, its gradient) at the temperature's logarithm and the biases."""
-        divided = scores / np.exp(values[0])
-        gaps = (softmax(divided + values[1:], axis=1) - right) / len(labels)
-        slopes = np.array([-(gaps * divided).sum(), *gaps.sum(axis=0)]) + values / variances / len(labels)
-        return quality(divided + values[1:], labels)[0] + (values**2 / variances).sum() / 2 / len(labels), slopes
+    def objective(values: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the log loss plus the prior's share of it, and its gradient; values: log temperature, then biases."""
+        scaled = logits / np.exp(values[0])
+        errors = (softmax(scaled + values[1:], axis=1) - one_hot) / len(labels)
+        gradient = np.array([-(errors * scaled).sum(), *errors.sum(axis=0)]) + values / variances / len(labels)
+        loss, _ = loss_and_accuracy(scaled + values[1:], labels)
+        return loss + (values**2 / variances).sum() / 2 / len(labels), gradient
 
-    variances = np.array([1.0] + [4.0] * scores.shape[1])  # of the prior; a bias may have to undo a label's weight
-    start = np.zeros(1 + scores.shape[1])
-    bounds = [(-3, 3)] + [(-12, 12)] * scores.shape[1]
-    found = minimize(loss, start, jac=True, bounds=bounds, options={"ftol": 1e-12, "gtol": 1e-8}).x
-    return float(np.exp(found[0])), found[1:] - found[1:].mean()
+    # Of the prior. A bias has the larger variance, because it may have to undo the weight of a label in the loss.
+    variances = np.array([1.0] + [4.0] * logits.shape[1])
+    start = np.zeros(1 + logits.shape[1])
+    bounds = [(-3, 3)] + [(-12, 12)] * logits.shape[1]
+    solution = minimize(objective, start, jac=True, bounds=bounds, options={"ftol": 1e-12, "gtol": 1e-8}).x
+    return float(np.exp(solution[0])), solution[1:] - solution[1:].mean()
 
 
-def calibrated_by_others(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Each row's logits by the calibration of the rows of the other folds, (rows, labels) float64.
+def cross_calibrated(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the logits of each row under a calibration that was fitted on the other folds, (rows, labels) float64.
 
-    By its own calibration a row's confidence knows its label: with many labels and few rows of each, whose biases
-    follow these rows, the most confident ones would look better than any others.
+    A calibration that was fitted on the row itself knows the row's label. With many labels and few rows of each, the
+    biases follow these few rows, and the most confident rows would look better than those of new texts.
     """
-    fold, calibrated = np.arange(len(scores)) % FOLDS, scores.astype(np.float64)
+    fold, calibrated = np.arange(len(logits)) % FOLDS, logits.astype(np.float64)
     for number in range(FOLDS):
-        temperature, bias = calibration(scores[fold != number], labels[fold != number])
+        temperature, bias = fit_calibration(logits[fold != number], labels[fold != number])
         calibrated[fold == number] = calibrated[fold == number] / temperature + bias
     return calibrated
 
 
-def calibrate(model, scores: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
-    """Put the calibration into the last layer, where it holds for every client of the model, and return it."""
+def calibrate(model, logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    """Fit the calibration, put it into the model's last layer and return it.
+
+    In the last layer it holds for every client of the model.
+    """
     import torch
 
-    temperature, bias = calibration(scores, labels)
+    temperature, bias = fit_calibration(logits, labels)
     linear = last_layer(model)
     with torch.no_grad():
         for parameter in linear.parameters():

@@ -1,114 +1,117 @@
-"""Training state on disk, so that a killed run goes on where it was.
+"""The checkpoint file of a training, from which an interrupted run resumes.
 
-A checkpoint is one safetensors file in .checkpoints/, outside the stage's outputs (which DVC deletes before a
-run), named by a digest of everything that the run depends on: a stale one is never picked up. The last one of a run is
-called finished once the result is written. It stays until that result is safe in DVC's cache.
+A run writes one safetensors file into .checkpoints/. The folder is no output of the stage, because DVC deletes the
+outputs before a run. The file is named by a key: a digest of everything that the weights depend on. A run therefore
+never resumes from the checkpoint of a different run.
+
+State        File                      Made by                              Removed by
+absent       none
+in progress  KEY.safetensors           `save`: stage train, every           `load` of a run with another key
+                                       CHECKPOINT_MINUTES and after the
+                                       last step
+finished     KEY.finished.safetensors  `finish`: stage train, when its      `load` of a run with another key;
+                                       outputs are written; it renames      `remove_finished`: under DVC, the next
+                                       KEY.safetensors                      stage that depends on models/adapter
+
+A finished checkpoint stays until the outputs are safe in DVC's cache. If DVC cannot store them, the next `dvc repro`
+resumes after the last step and only writes the outputs again.
 """
 
 import json
 import os
+import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from classifier.errors import InputError
+from classifier.files.digests import digest_of
+from classifier.files.places import ADAPTER, BASE, TOKENS
 from classifier.files.writing import written
+from classifier.params.catalogue import Method, Model
+from classifier.training.recipe import Recipe
 
 FOLDER = Path(".checkpoints")
-FINISHED = ".finished.safetensors"
-IMPORTANCE = ("ipt", "exp_avg_ipt", "exp_avg_unc")  # of each rank, running means of AdaLoRA's allocator
+CODE = [Path("classifier") / room for room in ("distributed", "model", "text", "training")]  # shapes the weights
 
 
-def seconds_between() -> float:
-    """Time from one checkpoint to the next: it changes no result, so the environment says it, and not params.yaml."""
-    given = os.environ.get("CHECKPOINT_MINUTES", "1")
-    try:
-        return 60 * float(given)
-    except ValueError:
-        raise InputError(f"CHECKPOINT_MINUTES={given} in the environment: a number is needed") from None
+def run_key(recipe: Recipe, model: Model, method: Method) -> str:
+    """Return a digest of everything that the weights depend on, except the hardware.
 
-
-def save(name: str, tensors: dict[str, Any], state: dict[str, Any]) -> None:
-    """Replace the checkpoint `name` by these tensors and this JSON-able state: all of it or nothing."""
-    from safetensors.torch import save_file
-
-    with written(FOLDER / f"{name}.safetensors") as part:
-        save_file(tensors, part, metadata={"state": json.dumps(state)})
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-
-
-def load(name: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """(tensors, state) of the checkpoint `name`, finished or not, or None. Checkpoints of other runs are removed."""
-    from safetensors import safe_open
-
-    for path in FOLDER.glob("*"):
-        if not path.name.startswith(f"{name}."):
-            path.unlink()
-    path = next(FOLDER.glob(f"{name}.*safetensors"), None)
-    if path is None:
-        return None
-    with safe_open(path, framework="pt") as file:
-        names = file.keys()
-        return {name: file.get_tensor(name) for name in names}, json.loads(file.metadata()["state"])
-
-
-def finish(name: str) -> None:
-    """Mark the checkpoint `name` as that of a run whose result is written."""
-    if (path := FOLDER / f"{name}.safetensors").is_file():  # else a finished one was gone on from
-        path.rename(FOLDER / f"{name}{FINISHED}")
-
-
-def clear_finished() -> None:
-    """Remove finished checkpoints; one that a broken off training will go on from stays."""
-    for path in FOLDER.glob(f"*{FINISHED}"):
-        path.unlink(missing_ok=True)
-
-
-def pack(model, optimizer, best: dict[str, Any]) -> dict[str, Any]:
-    """Everything that the next step depends on, as named tensors: trained weights, AdamW's moments, random state and
-    AdaLoRA's importances. And `best`: the weights of the best validation so far, by name, if they are kept.
+    The hardware rounds differently, and with dropout each of several processes draws its own masks.
     """
-    import torch
-
-    tensors = {f"model.{name}": p.detach().contiguous() for name, p in model.named_parameters() if p.requires_grad}
-    for number, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
-    tensors |= {f"best.{name}": weights for name, weights in best.items()}
-    tensors["random"] = torch.get_rng_state()
-    if model.device.type == "cuda":
-        tensors["random.cuda"] = torch.cuda.get_rng_state(model.device)
-    if allocator := getattr(model.base_model, "rankallocator", None):  # AdaLoRA's
-        for kind in IMPORTANCE:
-            tensors |= {f"{kind}.{name}": value for name, value in getattr(allocator, kind).items()}
-        for name, kept in (model.active_peft_config.rank_pattern or {}).items():
-            tensors[f"rank_pattern.{name}"] = torch.tensor(kept)
-    return tensors
+    settings = {"model": model, "method": method, **recipe.model_dump()}
+    libraries = {name: version(name) for name in ("numpy", "peft", "torch", "transformers")}
+    inputs = [TOKENS / "train.arrow", TOKENS / "validation.arrow", BASE]
+    return digest_of(settings | libraries, [*inputs, *CODE])
 
 
-def unpack(tensors: dict[str, Any], model, optimizer) -> dict[str, Any]:
-    """The inverse of pack; returns `best`."""
-    import torch
+class Checkpoint:
+    """The checkpoint of the run with a key.
 
-    torch.set_rng_state(tensors.pop("random"))
-    random = tensors.pop("random.cuda", None)
-    if random is not None and model.device.type == "cuda":
-        torch.cuda.set_rng_state(random, model.device)
-    parameters, state = dict(model.named_parameters()), optimizer.state_dict()
-    best, rank_pattern = {}, {}
-    for name, tensor in tensors.items():
-        kind, _, name = name.partition(".")
-        if kind == "model":
-            parameters[name].data.copy_(tensor)
-        elif kind == "best":
-            best[name] = tensor
-        elif kind in IMPORTANCE:
-            getattr(model.base_model.rankallocator, kind)[name] = tensor.to(model.device)
-        elif kind == "rank_pattern":
-            rank_pattern[name] = tensor.tolist()
-        else:
-            number, _, moment = name.partition(".")
-            state["state"].setdefault(int(number), {})[moment] = tensor
-    optimizer.load_state_dict(state)
-    if rank_pattern:
-        model.active_peft_config.rank_pattern = rank_pattern
-    return best
+    The environment and not params.yaml sets the time between two checkpoints (CHECKPOINT_MINUTES, 1 by default),
+    because it changes no result.
+
+    Raises:
+        InputError: CHECKPOINT_MINUTES is not a number.
+    """
+
+    def __init__(self, key: str):
+        self.key, self.saved_at = key, time.monotonic()
+        self.path, self.finished_path = FOLDER / f"{key}.safetensors", FOLDER / f"{key}.finished.safetensors"
+        minutes = os.environ.get("CHECKPOINT_MINUTES", "1")
+        try:
+            self.seconds_between = 60 * float(minutes)
+        except ValueError:
+            raise InputError(f"CHECKPOINT_MINUTES={minutes} in the environment: a number is needed") from None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the time between two checkpoints has passed since the last `save`."""
+        return time.monotonic() - self.saved_at > self.seconds_between
+
+    def save(self, tensors: dict[str, Any], state: dict[str, Any]) -> None:
+        """Replace the checkpoint by these tensors and this JSON-serializable state, completely or not at all."""
+        from safetensors.torch import save_file
+
+        with written(self.path) as part:
+            save_file(tensors, part, metadata={"state": json.dumps(state)})
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+        self.saved_at = time.monotonic()
+
+    def load(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Return the tensors and the state of the checkpoint, in progress or finished, or None if it is absent.
+
+        The checkpoints of other runs are removed.
+        """
+        from safetensors import safe_open
+
+        for path in FOLDER.glob("*"):
+            if path not in (self.path, self.finished_path):
+                path.unlink()
+        for path in (self.path, self.finished_path):
+            if path.is_file():
+                with safe_open(path, framework="pt") as file:
+                    names = file.keys()
+                    return {name: file.get_tensor(name) for name in names}, json.loads(file.metadata()["state"])
+        return None
+
+    def finish(self) -> None:
+        """Mark the checkpoint as finished: the outputs of the run are written."""
+        if self.path.is_file():  # a run that resumed from a finished checkpoint has saved no other
+            self.path.rename(self.finished_path)
+
+
+def remove_finished(deps: list[str]) -> None:
+    """Remove finished checkpoints if DVC has started a stage that needs the trained adapter.
+
+    The outputs of the training are then in DVC's cache. For a stage that was started by hand this is not known. The
+    checkpoint of an interrupted run stays in any case.
+
+    Args:
+        deps: The dependencies of the stage, as in dvc.yaml.
+    """
+    if "DVC_STAGE" in os.environ and ADAPTER.as_posix() in deps:
+        for path in FOLDER.glob("*.finished.safetensors"):
+            path.unlink(missing_ok=True)

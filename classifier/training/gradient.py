@@ -1,5 +1,6 @@
-"""The gradient of a batch, and how it is taken: in which precision, of how many rows at once, as CUDA graphs or not."""
+"""The loss of a batch and its gradient, computed eagerly or by CUDA graphs."""
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -8,13 +9,24 @@ from classifier.model.forward import pad_batch
 
 
 class Gradient:
-    """`gradient(sequences, labels, count)` adds the gradient of these rows' cross-entropy, its sum divided by `count`,
-    to that of the network's parameters, and returns that quotient.
+    """Computes the gradient of a batch in micro-batches.
 
-    count: the rows of the whole batch, however it is cut into micro-batches and shares of several processes, so that
-    their sum is its mean. micro_batch_size: rows at once. bf16: torch's autocast; weights stay fp32. weights: of the
-    labels, see label_weights. longest: tokens, the most that a row has. repeats: if the network is one for it,
-    gradients are CUDA graphs, which keep the parameters' gradient tensors: set these to zero, and not to None.
+    `gradient(sequences, labels, count)` returns the loss: the sum of the rows' cross-entropies, divided by `count`. It
+    adds the gradient of this loss to the gradients of the network's parameters. `count` is the number of rows of the
+    whole batch, of which `sequences` may be the shard of one rank. So the sum over micro-batches and over ranks is the
+    batch's mean loss, and the gradients add up likewise.
+
+    Args:
+        network: The classifier.
+        micro_batch_size: Rows per forward and backward pass.
+        bf16: Whether the forward pass runs under torch's autocast to bfloat16. The weights stay in float32.
+        weights: The weight of each label in the loss, (labels,); see `label_weights`. None: all labels weigh the same.
+        max_length: The largest number of tokens that a row can have. No padding goes beyond it. None: no limit.
+        use_cuda_graphs: Use CUDA graphs where the device and the network allow it.
+
+    Attributes:
+        uses_cuda_graphs: Whether CUDA graphs are used. The gradients must then be set to zero between two steps and
+            not to None, because the graphs write to the gradient tensors that were there at the capture.
     """
 
     def __init__(
@@ -23,72 +35,100 @@ class Gradient:
         micro_batch_size: int,
         bf16: bool = False,
         weights: np.ndarray | None = None,
-        longest: int | None = None,
-        repeats: bool = False,
+        max_length: int | None = None,
+        use_cuda_graphs: bool = False,
     ):
         import torch
 
-        from classifier.training.graphs import Graphs, repeatable
+        from classifier.training.graphs import GraphedBackward, can_capture
 
-        self.network, self.micro_batch_size, self.longest = network, micro_batch_size, longest
+        self.network, self.micro_batch_size, self.max_length = network, micro_batch_size, max_length
         weights = None if weights is None else torch.from_numpy(weights).to(network.device)
-        self.loss = partial(loss, network, bf16, weights)  # no method: graphs that held this would outlive it
-        self.graphs, self.multiple = None, 1
-        if repeats and network.device.type == "cuda" and repeatable(network):
+        # Not a method of this object: graphs that held this object would not be freed together with it.
+        loss_function = partial(scaled_loss, network, bf16, weights)
+        self.uses_cuda_graphs = use_cuda_graphs and network.device.type == "cuda" and can_capture(network)
+        if self.uses_cuda_graphs:
             trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-            self.graphs, self.multiple = Graphs(self.loss, trained), 32  # each shape has a graph
-        elif bf16 and network.device.type == "cpu":
-            self.multiple = 16  # for each shape torch's library for bf16, oneDNN, makes code and keeps it
+            self.backward = GraphedBackward(loss_function, trained)
+            self.padding_multiple = 32  # few shapes: each shape needs a graph
+        else:
+            self.backward = partial(eager_backward, loss_function, network.device)
+            # oneDNN, torch's library for bf16 on a CPU, generates code for each shape and keeps it.
+            self.padding_multiple = 16 if bf16 and network.device.type == "cpu" else 1
 
     def __call__(self, sequences: list[np.ndarray], labels: np.ndarray, count: int) -> float:
         import torch
 
         total = 0.0
         for start in range(0, len(sequences), self.micro_batch_size):
-            part = slice(start, start + self.micro_batch_size)
-            inputs = pad_batch(sequences[part], self.network.config.pad_token_id, self.multiple, self.longest)
-            answers = torch.from_numpy(labels[part])
-            if self.graphs:
-                value = self.graphs(inputs, answers, count)
-            else:
-                device = self.network.device
-                inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
-                value = self.loss(inputs, answers.to(device), count)
-                value.backward()
-            total += value.item()
+            rows = slice(start, start + self.micro_batch_size)
+            inputs = pad_batch(
+                sequences[rows], self.network.config.pad_token_id, self.padding_multiple, self.max_length
+            )
+            total += self.backward(inputs, torch.from_numpy(labels[rows]), count).item()
         return total
 
 
-def loss(network, bf16: bool, weights, inputs: dict, answers, count: int):
-    """The cross-entropy of some rows, its sum divided by `count`, a scalar.
+def eager_backward(loss_function: Callable, device, inputs: dict, labels, count: int):
+    """Run the forward and backward pass of a micro-batch operation by operation.
 
-    weights: of the labels, (labels,), or None; inputs: input_ids and attention_mask, (rows, tokens); answers: (rows,)
-    int64; all where the network is.
+    The last three arguments and the result are those of classifier.training.graphs.GraphedBackward, which runs both
+    passes as a CUDA graph.
+
+    Args:
+        loss_function: `loss_function(inputs, labels, count)` returns the scalar loss.
+        device: The device of the network.
+        inputs: input_ids and attention_mask, (rows, tokens).
+        labels: The right label of each row, (rows,) int64.
+        count: The divisor of the loss.
+
+    Returns:
+        The loss. Its gradient is added to that of the parameters.
+    """
+    loss = loss_function({name: tensor.to(device) for name, tensor in inputs.items()}, labels.to(device), count)
+    loss.backward()
+    return loss
+
+
+def scaled_loss(network, bf16: bool, weights, inputs: dict, labels, count: int):
+    """Return the sum of the rows' cross-entropies, divided by `count`: a scalar tensor.
+
+    Args:
+        network: The classifier. All tensors are on its device.
+        bf16: Whether to run it under autocast to bfloat16.
+        weights: The weight of each label, (labels,), or None.
+        inputs: input_ids and attention_mask, (rows, tokens).
+        labels: The right label of each row, (rows,) int64.
+        count: The divisor.
     """
     import torch
 
     with torch.autocast(network.device.type, torch.bfloat16, enabled=bf16):
-        scores = network(**inputs).logits
-    return torch.nn.functional.cross_entropy(scores.float(), answers, weights, reduction="sum") / count
+        logits = network(**inputs).logits
+    return torch.nn.functional.cross_entropy(logits.float(), labels, weights, reduction="sum") / count
 
 
-def label_weights(wanted: str | dict[str, float] | None, labels: np.ndarray, names: list[str]) -> np.ndarray | None:
-    """How much a row of each label counts in the loss, (names,) float32; None: all alike.
+def label_weights(setting: str | dict[str, float] | None, labels: np.ndarray, names: list[str]) -> np.ndarray | None:
+    """Return the weight of each label in the loss, (names,) float32, or None if all weigh the same.
 
-    wanted: "balanced", so that each label counts the same in all; or weights by name, 1 for those not named. Only their
-    ratios matter: over `labels`, the rows to train on, their mean is 1.
+    Args:
+        setting: "balanced" gives all labels the same total weight. A mapping gives the weight of a row by its label's
+            name, 1 for labels that it does not name. Only the ratios matter: the weights are scaled to a mean of 1 over
+            `labels`.
+        labels: The labels of the rows to train on, (rows,).
+        names: The names of all labels.
     """
-    if wanted is None:
+    if setting is None:
         return None
     counts = np.bincount(labels, minlength=len(names))
-    weights = 1 / counts if wanted == "balanced" else np.array([wanted.get(name, 1.0) for name in names])
+    weights = 1 / counts if setting == "balanced" else np.array([setting.get(name, 1.0) for name in names])
     return (weights / np.average(weights, weights=counts)).astype(np.float32)
 
 
-def orthogonality(model):
-    """AdaLoRA's penalty on its singular vectors (Zhang et al. 2023, eq. 4), a scalar; None for other methods.
+def orthogonality_penalty(model):
+    """Return AdaLoRA's penalty on its singular vectors (Zhang et al. 2023, eq. 4), a scalar; None for other methods.
 
-    peft adds it to a loss only if the model computes that loss itself.
+    peft adds the penalty only to a loss that the model itself computes.
     """
     import torch
     from peft import AdaLoraModel

@@ -1,7 +1,8 @@
-"""A gradient as a CUDA graph: its hundreds of small kernels are started at once, and not one by one from Python, which
-takes longer than they do.
+"""The gradient of a micro-batch as a CUDA graph.
 
-A graph repeats what it has recorded, so there is one for each shape of a batch.
+Python starts the hundreds of small kernels of a step one by one, which takes longer than the kernels themselves. A
+graph starts all of them at once. It repeats exactly the kernels that it captured, on the same memory, so each shape of
+a micro-batch needs a graph of its own.
 """
 
 from collections.abc import Callable
@@ -14,18 +15,20 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
+# Encoders and peft methods without data-dependent control flow. Full fine-tuning and a head alone have none either.
 ENCODERS = (
     BertForSequenceClassification,
     DistilBertForSequenceClassification,
     MPNetForSequenceClassification,
     RobertaForSequenceClassification,
 )
-METHODS = ("LORA", "IA3", "VERA")  # of peft's, beside full and head
+METHODS = ("LORA", "IA3", "VERA")
 
 
-def repeatable(network) -> bool:
-    """Whether each step does the same with other numbers: of an encoder and a method that ask nothing of their values,
-    and without dropout, of which the recording would draw too, so that a resumed run was not that of a whole one.
+def can_capture(network) -> bool:
+    """Return whether a step can be captured as a CUDA graph: no data-dependent control flow and no dropout.
+
+    The capture itself would draw dropout masks too, so a resumed run would end with other weights than a whole run.
     """
     config = getattr(network, "active_peft_config", None)
     return (
@@ -35,47 +38,57 @@ def repeatable(network) -> bool:
     )
 
 
-class Graphs:
-    """`graphs(inputs, answers, count)` adds the gradient of `loss(inputs, answers, count)`, a scalar, to that of the
-    parameters, and returns the loss, which the next call may overwrite. They keep their gradients' tensors: set these
-    to zero, and not to None.
+class GraphedBackward:
+    """Runs the forward and backward pass of a micro-batch as a CUDA graph.
 
-    inputs: input_ids and attention_mask, (rows, tokens); their shapes should be few.
+    The call and its result are those of classifier.training.gradient.eager_backward. The parameters keep their gradient
+    tensors: set these to zero between two steps, and not to None.
+
+    Args:
+        loss_function: `loss_function(inputs, labels, count)` returns the scalar loss.
+        parameters: The parameters to train, on the GPU.
     """
 
-    def __init__(self, loss: Callable, parameters: list[torch.nn.Parameter]):
-        self.loss, self.parameters = loss, parameters
-        self.recorded = {}
+    def __init__(self, loss_function: Callable, parameters: list[torch.nn.Parameter]):
+        self.loss_function, self.parameters = loss_function, parameters
+        self.graphs = {}
         self.pool, self.stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
         for parameter in parameters:
             parameter.grad = torch.zeros_like(parameter)
 
-    def __call__(self, inputs: dict[str, torch.Tensor], answers: torch.Tensor, count: int) -> torch.Tensor:
-        given = [inputs["input_ids"], inputs["attention_mask"], answers]
-        shape = *given[0].shape, count
-        if shape not in self.recorded:
-            self.recorded[shape] = self.record([tensor.to(self.parameters[0].device) for tensor in given], count)
-        graph, own, loss = self.recorded[shape]
-        for tensor, value in zip(own, given, strict=True):
-            tensor.copy_(value)
+    def __call__(self, inputs: dict[str, torch.Tensor], labels: torch.Tensor, count: int) -> torch.Tensor:
+        """Add the gradient of the loss to that of the parameters; return the loss, which the next call may overwrite.
+
+        Args:
+            inputs: input_ids and attention_mask, (rows, tokens). Their shapes should be few.
+            labels: The right label of each row, (rows,) int64.
+            count: The divisor of the loss.
+        """
+        batch = [inputs["input_ids"], inputs["attention_mask"], labels]
+        shape = *batch[0].shape, count
+        if shape not in self.graphs:
+            self.graphs[shape] = self.capture([tensor.to(self.parameters[0].device) for tensor in batch], count)
+        graph, static_batch, loss = self.graphs[shape]
+        for static_tensor, tensor in zip(static_batch, batch, strict=True):
+            static_tensor.copy_(tensor)
         graph.replay()
         return loss
 
-    def record(self, own: list[torch.Tensor], count: int) -> tuple:
-        """(graph, the tensors that it reads, the loss that it writes)."""
+    def capture(self, static_batch: list[torch.Tensor], count: int) -> tuple:
+        """Return the graph, the tensors that it reads (`static_batch`) and the loss tensor that it writes."""
 
-        def gradients() -> tuple:
-            ids, mask, answers = own
-            loss = self.loss({"input_ids": ids, "attention_mask": mask}, answers, count)
+        def loss_and_gradients() -> tuple:
+            ids, mask, labels = static_batch
+            loss = self.loss_function({"input_ids": ids, "attention_mask": mask}, labels, count)
             return loss, torch.autograd.grad(loss, self.parameters, materialize_grads=True)
 
         self.stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self.stream):
-            gradients()  # once before: what kernels set up at their first call is no part of a graph
+            loss_and_gradients()  # warm-up: what kernels set up at their first call must not be captured
         torch.cuda.current_stream().wait_stream(self.stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
-            loss, added = gradients()
-            for parameter, gradient in zip(self.parameters, added, strict=True):
+            loss, gradients = loss_and_gradients()
+            for parameter, gradient in zip(self.parameters, gradients, strict=True):
                 parameter.grad.add_(gradient)
-        return graph, own, loss
+        return graph, static_batch, loss

@@ -2,15 +2,21 @@
 
 
 def make_optimizer(model, learning_rate: float, weight_decay: float, loraplus_lr_ratio: float | None):
-    """AdamW; weight decay on matrices only, not on vectors: biases, norms, and what peft shapes (1, n) or (n, 1) of
-    IA3's factors and AdaLoRA's singular values.
+    """Return AdamW, or LoRA+ (Hayou et al. 2024) if a ratio is given.
 
-    LoRA+ (Hayou et al. 2024) if a ratio is given: B, and as in the authors' code all vectors, at that many times
-    the rate.
+    Weight decay acts on matrices and not on vectors. Vectors are biases, norms, and two kinds of parameters that peft
+    gives the shape (1, n) or (n, 1): IA3's factors and AdaLoRA's singular values.
+
+    Args:
+        model: The network. Its parameters that require gradients are optimized.
+        learning_rate: The highest learning rate of the schedule.
+        weight_decay: AdamW's weight decay.
+        loraplus_lr_ratio: LoRA+'s ratio: the matrices B and, as in the authors' code, all vectors learn at this
+            multiple of the learning rate. None: AdamW.
     """
     import torch
 
-    fused = {"fused": True} if model.device.type == "cuda" else {}  # one kernel for all
+    fused = {"fused": True} if model.device.type == "cuda" else {}  # one kernel updates all parameters
     if loraplus_lr_ratio:
         from peft.optimizers import create_loraplus_optimizer
 

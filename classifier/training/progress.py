@@ -1,24 +1,33 @@
-"""How far a training is, as a value."""
+"""How far a training has come."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass
 class Progress:
-    """What a checkpoint goes on from, beside the network's, the optimizer's and the scheduler's state."""
+    """The step and the curves of a training.
+
+    A checkpoint holds this state as JSON, beside that of the network, the optimizer and the scheduler.
+
+    Args:
+        step: The last step that was taken, from 1; 0 before the first.
+        losses: The loss of each step since the last row of `training`.
+        training: The training curve, in rows of step, loss, learning rate.
+        validation: The validation curve, in rows of step, loss, accuracy.
+    """
 
     step: int = 0
-    losses: list[float] = field(default_factory=list)  # of the steps since the last row of `training`
-    training: list[list[float]] = field(default_factory=list)  # rows of step, loss, learning rate
-    validation: list[list[float]] = field(default_factory=list)  # rows of step, loss, accuracy
+    losses: list[float] = field(default_factory=list)
+    training: list[list[float]] = field(default_factory=list)
+    validation: list[list[float]] = field(default_factory=list)
 
     @property
-    def since_best(self) -> int:
-        """How many validations have come after that of the lowest loss, the first of these if there are several."""
+    def validations_since_best(self) -> int:
+        """How many validations came after the lowest loss. Of several equal losses the first counts."""
         losses = [loss for _, loss, _ in self.validation]
         return len(losses) - 1 - losses.index(min(losses)) if losses else 0
 
     @property
     def best_step(self) -> int:
-        """After which step the validation loss was lowest."""
-        return self.validation[-1 - self.since_best][0]
+        """The step after which the validation loss was lowest."""
+        return self.validation[-1 - self.validations_since_best][0]

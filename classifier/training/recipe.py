@@ -12,20 +12,21 @@ Count = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-def balanced_or_by_label(given: Any) -> Any:
-    by_label = isinstance(given, dict) and all(
+def balanced_or_by_label(setting: Any) -> Any:
+    """Check the setting `class_weights`: "balanced", None, or a mapping from label names to weights above 0."""
+    is_mapping = isinstance(setting, dict) and all(
         isinstance(name, str) and type(weight) in (int, float) and 0 < weight < math.inf
-        for name, weight in given.items()
+        for name, weight in setting.items()
     )
-    if not by_label and given not in (None, "balanced"):
+    if not is_mapping and setting not in (None, "balanced"):
         raise ValueError("balanced, null, or LABEL: WEIGHT lines with weights above 0 are needed")
-    for name in given if by_label else ():
+    for name in setting if is_mapping else ():
         check_compared_by_dvc(name)
-    return given
+    return setting
 
 
 class Recipe(Settings):
-    """The section `train` of params.yaml, where each setting is explained."""
+    """The section `train` of params.yaml. The comments there explain each setting."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     epochs: Count | None
@@ -46,3 +47,8 @@ class Recipe(Settings):
     patience: Count | None
     precision: Literal["auto", "fp32", "bf16"]
     deterministic: bool
+
+    @property
+    def selects_on_validation(self) -> bool:
+        """Whether the validations during the training select the weights or the last step."""
+        return self.keep == "best" or self.patience is not None

@@ -1,4 +1,4 @@
-"""Several processes train, evaluate and score like one, end together, and go on in another number."""
+"""Several processes train, evaluate and score like one. They end together, and a run can resume with another number."""
 
 import itertools
 import json
@@ -21,15 +21,16 @@ from safetensors.numpy import load_file
 from tiny import ROOT, edit_params
 
 from classifier.dataset import tables
-from classifier.distributed.processes import Processes
+from classifier.distributed.processes import CONNECTION_LOST, Processes
 from classifier.model import forward
+from classifier.runner.launch import cause_of_failure
 from classifier.scoring import files as scoring
 from classifier.scoring.arrow import examine
 from classifier.scoring.parts import Parts
 from classifier.text.tokens import open_tokens
 from classifier.training.batches import epoch_batches
 
-ROWS, BATCH = 160, 53  # so the last batch of an epoch has a single row, and all processes but one none of it
+ROWS, BATCH = 160, 53  # the last batch of an epoch has a single row, so all ranks but one have an empty shard
 
 
 def torchrun(count: int) -> str:
@@ -37,11 +38,11 @@ def torchrun(count: int) -> str:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
-def test_shares_have_every_row_once(count):
+def test_shards_have_every_row_once(count):
     rows = np.arange(13)
-    shares = [Processes(rank, count).share(rows) for rank in range(count)]
-    assert sorted(np.concatenate(shares)) == rows.tolist()
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    shards = [Processes(rank, count).shard(rows) for rank in range(count)]
+    assert sorted(np.concatenate(shards)) == rows.tolist()
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1
 
 
 @pytest.mark.parametrize(
@@ -58,36 +59,35 @@ def test_shares_have_every_row_once(count):
     ids=["2", "3", "2 adalora"],
 )
 def test_the_weights_after_twenty_steps_are_those_of_one_process(finished, tmp_path, monkeypatch, count, peft):
-    """On the same rows at each step, each taken by one process; fp32, no dropout."""
-    batches = {"train.batch_size": BATCH, "train.micro_batch_size": 16, "train.epochs": 4, "train.short_epoch": 8}
-    edit_params(finished, **batches, **{"methods.lora.peft": peft, "train.class_weights": {"positive": 3.0}})
+    """In fp32 and without dropout. Each step takes the same rows, each row on one rank."""
+    changes = {"train.batch_size": BATCH, "train.micro_batch_size": 16, "train.epochs": 4, "train.short_epoch": 8}
+    edit_params(finished, **changes, **{"methods.lora.peft": peft, "train.class_weights": {"positive": 3.0}})
     together, alone = tmp_path / "together", tmp_path / "alone"
     together.mkdir()
     alone.mkdir()
     monkeypatch.setenv("PYTHONPATH", f"{finished}:{os.environ['PYTHONPATH']}")
     subprocess.run([*torchrun(count).split(), str(ROOT / "tests" / "group.py"), str(together)], check=True)
     take_steps(alone)
-    shares = [read(together / f"{rank}.json") for rank in range(count)]
     lengths = open_tokens("train").lengths
-    epochs = [np.minimum(lengths, 8), lengths, lengths, lengths, lengths]
-    plan = [batch.tolist() for epoch, each in enumerate(epochs) for batch in epoch_batches(each, BATCH, 13, epoch)]
-    assert read(alone / "0.json") == plan
-    steps = list(zip(*shares, strict=True))
-    assert [sorted(itertools.chain(*parts)) for parts in steps] == [sorted(batch) for batch in plan]
-    assert any(not share for parts in steps for share in parts)
+    epochs = enumerate([np.minimum(lengths, 8), lengths, lengths, lengths, lengths])
+    batches = [batch.tolist() for epoch, rows in epochs for batch in epoch_batches(rows, BATCH, 13, epoch)]
+    assert read(alone / "0.json") == batches
+    shards_by_step = list(zip(*(read(together / f"{rank}.json") for rank in range(count)), strict=True))
+    assert [sorted(itertools.chain(*shards)) for shards in shards_by_step] == [sorted(batch) for batch in batches]
+    assert any(not shard for shards in shards_by_step for shard in shards)
     expected, weights = (load_file(folder / "weights.safetensors") for folder in (alone, together))
     assert weights.keys() == expected.keys()
     for name, tensor in weights.items():
         np.testing.assert_allclose(tensor, expected[name], atol=1e-5, err_msg=name)
 
 
-def test_each_process_scores_its_share(finished, monkeypatch):
+def test_each_rank_scores_its_shard(finished, monkeypatch):
     model, sequences = small_bert().eval(), [np.full(2 + row % 60, 9) for row in range(1000)]
-    whole = forward.logits(model, sequences)
-    monkeypatch.setattr(Processes, "sum", lambda self, tensor: tensor)  # what each would give to it
-    shares = [forward.logits(model, sequences, None, Processes(rank, 3)) for rank in range(3)]
-    assert (sum((share != 0).astype(int) for share in shares) == 1).all()
-    assert np.array_equal(sum(shares), whole)
+    expected = forward.logits(model, sequences)
+    monkeypatch.setattr(Processes, "all_reduce", lambda self, tensor: tensor)  # shows what a rank adds to the sum
+    summands = [forward.logits(model, sequences, None, Processes(rank, 3)) for rank in range(3)]
+    assert (sum((summand != 0).astype(int) for summand in summands) == 1).all()
+    assert np.array_equal(sum(summands), expected)
 
     path, parts = Path("rows.jsonl"), Parts(Path("parts"), Path("parts/key"))
     path.write_text('{"text": "a good film"}\n' * (3 * tables.ROWS_PER_TABLE))
@@ -98,28 +98,32 @@ def test_each_process_scores_its_share(finished, monkeypatch):
 
 
 def processes_of(project: Path) -> dict[str, psutil.Process]:
-    """What runs of stage train: the ranks by number, and the launcher."""
-    found = {}
+    """Return the running processes of stage train: "stage", "launcher", and the ranks by number."""
+    running = {}
     for process in psutil.process_iter():
         try:
             command = process.cmdline()
             if process.cwd() == str(project) and "stages.train" in command:
                 rank = process.environ().get("RANK")
-                found[rank or ("launcher" if any("torchrun" in word for word in command) else "stage")] = process
+                running[rank or ("launcher" if any("torchrun" in word for word in command) else "stage")] = process
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             pass
-    return found
+    return running
 
 
 @pytest.mark.scale
-def test_killed_in_any_place_and_gone_on_with_in_another_number(finished, monkeypatch):
-    """One rank, the launcher, and the stage with all that it started (Ctrl-C): each ends all of them in a line."""
+def test_any_process_is_killed_and_the_run_resumes_with_another_number(finished, monkeypatch):
+    """A killed rank, a killed launcher, an interrupted stage and a killed stage each end all processes.
+
+    All but the killed stage print one line. Every run after that resumes.
+    """
     edit_params(
         finished, **{"train.seed": 14, "train.epochs": 80, "train.validations": 8, "train.learning_rate": 0.001}
     )
     before = contents(finished)
 
-    def broken_off(count: int, step: int, victim: str, how: signal.Signals) -> str:
+    def train_and_kill(count: int, step: int, victim: str, how: signal.Signals) -> str:
+        """Run `dvc repro` with `count` processes, send the signal to the victim after a step, and return the output."""
         monkeypatch.setenv("LAUNCH", torchrun(count))
         alive, output = repro_until(
             lambda: f"step {step}: validation" in Path("repro.log").read_text(),
@@ -127,28 +131,28 @@ def test_killed_in_any_place_and_gone_on_with_in_another_number(finished, monkey
             victim=lambda: processes_of(finished)[victim].pid,
         )
         assert alive
-        ended = time.monotonic()
+        deadline = time.monotonic() + 30
         while processes_of(finished):
-            assert time.monotonic() < ended + 30
+            assert time.monotonic() < deadline
             time.sleep(0.1)
-        lines = [line for line in output.splitlines() if re.match(r"train: (?!going on|\d+ texts)", line)]
+        lines = [line for line in output.splitlines() if re.match(r"train: (?!going on|\d)", line)]
         if (victim, how) == ("stage", signal.SIGKILL):
             assert lines == []
         else:
             assert len(lines) == 1, output
-            assert contents(finished) == before, "outputs are put back"
+            assert contents(finished) == before, "the outputs are put back"
         assert "Traceback" not in output
         return output
 
-    output = broken_off(2, 200, "1", signal.SIGKILL)
+    output = train_and_kill(2, 200, "1", signal.SIGKILL)
     assert "train: a process was ended by SIGKILL" in output
-    output = broken_off(3, 600, "launcher", signal.SIGKILL)
+    output = train_and_kill(3, 600, "launcher", signal.SIGKILL)
     assert re.search(r"train: going on from step \d+ ", output)
-    assert "(processes 2, now 3: so not to the bytes of a whole run)" in output
-    output = broken_off(2, 1000, "stage", signal.SIGINT)
+    assert "(processes 2, now 3: the weights will not be byte for byte those of an uninterrupted run)" in output
+    output = train_and_kill(2, 1000, "stage", signal.SIGINT)
     assert re.search(r"train: going on from step \d+ ", output)
     assert "train: interrupted" in output
-    broken_off(2, 1400, "stage", signal.SIGKILL)
+    train_and_kill(2, 1400, "stage", signal.SIGKILL)
 
     monkeypatch.setenv("LAUNCH", torchrun(2))
     output = dvc("repro")
@@ -157,14 +161,14 @@ def test_killed_in_any_place_and_gone_on_with_in_another_number(finished, monkey
     scored = contents(finished)
     monkeypatch.delenv("LAUNCH")
     run_stages("evaluate")
-    assert contents(finished) == scored, "evaluate gives the same bytes in any number"
+    assert contents(finished) == scored, "evaluate writes the same bytes with any number of processes"
     run_stages("train")
     assert flat(read("metrics/training.json")) == pytest.approx(together, abs=2e-3)
     for name, tensor in load_file("models/adapter/adapter_model.safetensors").items():
         np.testing.assert_allclose(tensor, weights[name], atol=1e-3, err_msg=name)
 
 
-def test_a_files_rows_are_scored_alike(finished, monkeypatch):
+def test_a_file_is_scored_to_the_same_bytes(finished, monkeypatch):
     rows = Path("rows.jsonl")
     rows.write_text(
         "".join(json.dumps({"text": f"a good film, number {n}" if n % 3 else None}) + "\n" for n in range(3000))
@@ -175,11 +179,12 @@ def test_a_files_rows_are_scored_alike(finished, monkeypatch):
     assert Path("alone.parquet").read_bytes() == Path("together.parquet").read_bytes()
     assert {path.name for path in Path().glob(".*parquet*")} == set()
     monkeypatch.setenv("LAUNCH", "mpirun")
-    assert "has no torchrun" in infer_command("--file", str(rows), "--out", "other.parquet", ok=False)  # so it was read
+    # LAUNCH is read here too.
+    assert "has no torchrun" in infer_command("--file", str(rows), "--out", "other.parquet", ok=False)
 
 
 @pytest.mark.parametrize(
-    ("launch", "changes", "line"),
+    ("launcher", "changes", "line"),
     [
         (torchrun(2), {"train.learning_rate": 1e9, "train.max_grad_norm": 1e9}, "the training diverged by step"),
         (f"{torchrun(2)} --no-such-option", {}, "unrecognized arguments: --no-such-option"),
@@ -188,12 +193,30 @@ def test_a_files_rows_are_scored_alike(finished, monkeypatch):
         ('torchrun "', {}, "in the environment: No closing quotation"),
     ],
 )
-def test_refused_in_one_line(finished, monkeypatch, launch, changes, line):
+def test_a_failure_is_one_line(finished, monkeypatch, launcher, changes, line):
     edit_params(finished, **changes)
-    monkeypatch.setenv("LAUNCH", launch)
+    monkeypatch.setenv("LAUNCH", launcher)
     before = contents(finished)
     process = subprocess.run([sys.executable, "-m", "stages.train"], capture_output=True, text=True)
     assert process.returncode == 1
-    assert [line in each for each in process.stderr.splitlines()] == [True], process.stderr
-    assert process.stderr.startswith("train: ")
+    (message,) = process.stderr.splitlines()
+    assert message.startswith("train: ")
+    assert line in message
     assert contents(finished) == before
+
+
+CAUSES = [  # a line of stderr and the message that it gives, best first
+    ("train: params.yaml: lower it", "params.yaml: lower it"),
+    ("Signal 9 (SIGKILL) received by PID 2", "a process was ended by SIGKILL"),
+    ("Signal 15 (SIGTERM) received by PID 1", "a process was ended by SIGTERM"),
+    (f"train: {CONNECTION_LOST}: reset by peer", f"{CONNECTION_LOST}: reset by peer"),
+    ("torchrun: error: no such option", "torchrun: error: no such option"),
+]
+
+
+@pytest.mark.parametrize("best", range(len(CAUSES)))
+def test_the_best_cause_becomes_the_message(best):
+    """The order of the lines in stderr does not matter."""
+    lines = [line for line, _ in CAUSES[best:]]
+    for stderr in ("\n".join(lines), "\n".join(reversed(lines))):
+        assert cause_of_failure(stderr, "train") == CAUSES[best][1]

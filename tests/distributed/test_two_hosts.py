@@ -1,5 +1,6 @@
-"""`dvc repro` on one of two hosts that train and evaluate together: two network namespaces of this machine, each with
-an address of its own. Needs Linux, root and iproute2.
+"""Two hosts train and evaluate together, with `dvc repro` on one of them.
+
+The hosts are two network namespaces of this machine, each with its own address. Needs Linux, root and iproute2.
 """
 
 import os
@@ -16,6 +17,7 @@ from tiny import edit_params
 
 pytestmark = pytest.mark.scale
 
+HOST = f"host-{os.getpid()}-"  # pytest-xdist runs tests in several processes at once
 SET_UP = """\
 ip netns add host-a
 ip netns add host-b
@@ -31,14 +33,14 @@ TORCHRUN = "torchrun --nnodes 2 --nproc-per-node 1 --master-addr 10.77.0.1 --nod
 
 @pytest.fixture
 def on() -> Iterator[Callable[..., subprocess.Popen]]:
-    """What starts a shell command on a host, in a folder: on("a", "dvc repro", folder) -> Popen."""
+    """Return a function that starts a shell command on a host, in a folder: on("a", "dvc repro", folder) -> Popen."""
     if os.geteuid() or not shutil.which("ip"):
         pytest.skip("needs root and iproute2, to make two hosts")
     started = []
 
     def on(host: str, command: str, folder: Path, **environment: str) -> subprocess.Popen:
         process = subprocess.Popen(
-            ["ip", "netns", "exec", f"host-{host}", "sh", "-c", command],
+            ["ip", "netns", "exec", f"{HOST}{host}", "sh", "-c", command],
             cwd=folder,
             env=os.environ | {"GLOO_SOCKET_IFNAME": f"wire-{host}"} | environment,
             stdout=subprocess.PIPE,
@@ -49,28 +51,28 @@ def on() -> Iterator[Callable[..., subprocess.Popen]]:
         return process
 
     try:
-        for command in SET_UP.splitlines():
-            made = subprocess.run(command.split(), capture_output=True, text=True)
-            if made.returncode:
-                pytest.skip(f"{command}: {made.stderr.strip()}")
+        for command in SET_UP.replace("host-", HOST).splitlines():
+            process = subprocess.run(command.split(), capture_output=True, text=True)
+            if process.returncode:
+                pytest.skip(f"{command}: {process.stderr.strip()}")
         yield on
     finally:
         for process in started:
             process.kill()
             process.wait()
-        for host in ("host-a", "host-b"):
-            subprocess.run(["ip", "netns", "delete", host], stderr=subprocess.DEVNULL)
+        for host in ("a", "b"):
+            subprocess.run(["ip", "netns", "delete", f"{HOST}{host}"], stderr=subprocess.DEVNULL)
 
 
-def test_two_hosts_with_a_folder_on_both(finished, on):
+def test_two_hosts_with_a_shared_folder(finished, on):
     edit_params(finished, **{"train.seed": 14, "train.learning_rate": 0.001})
     first = on("a", "dvc repro evaluate", finished, LAUNCH=f"{TORCHRUN} 0")
     stages = "for stage in train evaluate; do LINE 1 --no-python python -m stages.$stage || exit 1; done"
     second = on("b", stages.replace("LINE", TORCHRUN), finished)
-    told, other = first.communicate(timeout=240)[0], second.communicate(timeout=60)[0]
-    assert (first.returncode, second.returncode) == (0, 0), told + other
-    assert "2 processes" in told
-    assert "train: " not in other, "the first process shows what all have done"
+    output_a, output_b = first.communicate(timeout=240)[0], second.communicate(timeout=60)[0]
+    assert (first.returncode, second.returncode) == (0, 0), output_a + output_b
+    assert "2 processes" in output_a
+    assert "train: " not in output_b, "only rank 0 prints"
     together, weights = flat(read("metrics/training.json")), load_file("models/adapter/adapter_model.safetensors")
     scored = contents(finished)
     run_stages("evaluate")
@@ -84,8 +86,8 @@ def test_two_hosts_with_a_folder_on_both(finished, on):
 @pytest.mark.parametrize(
     ("missing", "line"),
     [
-        ("params.yaml", "process 1 of 2 runs another stage, or with other params or code, than rank 0; bring its"),
-        ("data/tokens", "the connection to the other processes broke off"),  # the other host says why
+        ("params.yaml", "rank 1 of 2 runs another stage, or with other params or code, than rank 0; bring its"),
+        ("data/tokens", "the connection to the other processes was lost"),  # the other host prints the cause
     ],
 )
 def test_a_host_whose_folder_differs_is_refused(finished, tmp_path, on, missing, line):
@@ -99,9 +101,9 @@ def test_a_host_whose_folder_differs_is_refused(finished, tmp_path, on, missing,
     before = contents(finished)
     first = on("a", "dvc repro train", finished, LAUNCH=f"{TORCHRUN} 0")
     second = on("b", f"{TORCHRUN} 1 --no-python python -m stages.train", other)
-    told, other_told = first.communicate(timeout=240)[0], second.communicate(timeout=60)[0]
+    output_a, output_b = first.communicate(timeout=240)[0], second.communicate(timeout=60)[0]
     assert first.returncode
     assert second.returncode
-    assert f"train: {line}" in told
-    assert missing == "params.yaml" or "train: data/tokens: not found; `dvc repro train` makes it" in other_told
+    assert f"train: {line}" in output_a
+    assert missing == "params.yaml" or "train: data/tokens: not found; `dvc repro train` makes it" in output_b
     assert contents(finished) == before

@@ -19,7 +19,7 @@ from classifier.params.catalogue import Method
 from classifier.runner.params import load_params
 from classifier.text.encoding import encode
 from classifier.training.calibration import calibrate
-from classifier.training.gradient import Gradient, orthogonality
+from classifier.training.gradient import Gradient, orthogonality_penalty
 from classifier.training.optimizer import make_optimizer
 
 PARAMS = load_params(ROOT / "params.yaml")
@@ -91,8 +91,8 @@ def test_adalora_ends_at_its_rank_and_keeps_its_penalty(bert):
     inputs, labels = pad_batch(bert, 0), torch.from_numpy(LABELS)
     outputs = model(**inputs, labels=labels)
     plain = torch.nn.functional.cross_entropy(outputs.logits, labels)
-    torch.testing.assert_close(orthogonality(model), outputs.loss - plain, atol=1e-4, rtol=1e-4)
-    assert orthogonality(build(PARAMS.methods["lora"])) is None
+    torch.testing.assert_close(orthogonality_penalty(model), outputs.loss - plain, atol=1e-4, rtol=1e-4)
+    assert orthogonality_penalty(build(PARAMS.methods["lora"])) is None
     optimizer = make_optimizer(model, 1e-2, 0.0, None)
     for step in range(STEPS):
         Gradient(model.train(), 6)(bert, LABELS, len(bert))

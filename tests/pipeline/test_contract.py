@@ -20,13 +20,12 @@ from tiny import ROOT
 from classifier.runner.params import PARAMS, STAGES, arguments, load_params, places, section_model, stage_function
 from classifier.runner.versions import VERSIONS, locked_versions
 from classifier.scoring.parts import CODE as SCORING_CODE
-from classifier.training.training import CODE
+from classifier.training.checkpoint import CODE
 
 RUNNER = "classifier/runner"  # starts the stages, shapes no output, and is no dependency of theirs
 # Packages that join, check, fetch, lock or show, and leave nothing of theirs in an output.
 NO_RESULT = {
     *(
-        "accelerate",
         "dvc",
         "dvc-data",
         "dvc-objects",

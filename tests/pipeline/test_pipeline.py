@@ -15,7 +15,7 @@ from classifier.runner.params import STAGES
 PRINTED = (
     r"|Running stage '\w+':|> python -m stages\.\w+"
     r"|Updating lock file 'dvc\.lock'|Generating lock file 'dvc\.lock'"
-    r"|train: [\d,]+ texts, epochs \d+(, after 1 on \d+ tokens of each)?, [\d,]+ steps; "
+    r"|train: [\d,]+ texts, epochs \d+( after a short one of \d+ tokens per text)?, [\d,]+ steps; "
     r"[\d,]+ validation texts scored \d+ times"
     r"|step \d+: validation accuracy \d\.\d{3}|train: \d+ s on [\w:]+, \d+ threads, (fp32|bf16)"
     r"|To track the changes with git, run:|\tgit add .*|To enable auto staging, run:|\tdvc config core\.autostage true"

@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 
 from classifier.model.probabilities import prediction_columns
 from classifier.predict.threshold import guaranteed_confidence, rows_needed
-from classifier.training.calibration import calibrated_by_others, calibration
+from classifier.training.calibration import cross_calibrated, fit_calibration
 
 
 def test_by_hand():
@@ -87,11 +87,11 @@ def test_the_guarantee_holds(labels, rows, target, level, draws):
     for _ in range(draws):
         scores = drawn(rows)
         answers = (scores + rng.gumbel(size=scores.shape)).argmax(axis=1)  # drawn by their probabilities
-        unseen = prediction_columns(calibrated_by_others(overconfident(scores), answers), [""] * labels)
+        unseen = prediction_columns(cross_calibrated(overconfident(scores), answers), [""] * labels)
         threshold = guaranteed_confidence(unseen["confidence"], unseen["predicted"] == answers, target, level)
         if threshold is None:
             continue
-        temperature, bias = calibration(overconfident(scores), answers)
+        temperature, bias = fit_calibration(overconfident(scores), answers)
         of_all = prediction_columns(overconfident(all_texts) / temperature + bias, [""] * labels)
         above = of_all["confidence"] >= threshold
         missed += chances[np.arange(len(chances)), of_all["predicted"]][above].mean() < target

@@ -1,4 +1,4 @@
-"""Which rows form the batches; the whole training is in test_pipeline.py."""
+"""The rows of each batch. The whole training is tested in test_pipeline.py."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def test_each_epoch_has_every_row_once_in_another_order():
     first, second = (epoch_batches(lengths, 16, 7, epoch) for epoch in (0, 1))
     for batches in (first, second):
         assert sorted(np.concatenate(batches)) == list(range(1003))
-        assert sorted({len(batch) for batch in batches}) == [11, 16]  # 62 whole batches and the rest
+        assert sorted({len(batch) for batch in batches}) == [11, 16]  # 62 full batches and one of 11 rows
     assert np.concatenate(first).tolist() != np.concatenate(second).tolist()
     assert np.concatenate(epoch_batches(lengths, 16, 7, 0)).tolist() == np.concatenate(first).tolist()
 
@@ -25,46 +25,46 @@ def shipped(**changes) -> Recipe:
 
 
 def texts(count: int) -> Tokens:
-    """So many, of 70 tokens each."""
+    """Return texts of 70 tokens each, without their ids."""
     lengths = np.full(count, 70, dtype=np.int32)
     return Tokens(ids=None, lengths=lengths, row_labels=np.zeros(count, dtype=np.int64), metadata={})
 
 
-def test_how_many_epochs_some_steps_are():
-    """Of 100 rows in batches of 16, seven steps each; the short epoch comes first."""
+def test_epochs_after_some_steps():
+    """100 rows in batches of 16 are seven steps an epoch. The short epoch comes first."""
     recipe = shipped(min_steps=1)
     plan = Plan(texts(100), recipe, model_epochs=2)
     assert (plan.steps, plan.short_epochs) == (21, 1)
-    assert plan.epochs_of(21) == {"short_epochs": 1, "epochs": 2}
-    assert plan.epochs_of(10) == {"short_epochs": 1, "epochs": 0.4286}
-    assert plan.epochs_of(5) == {"short_epochs": 0.7143, "epochs": 0}
-    assert str(plan) == "100 texts, epochs 2, after 1 on 64 tokens of each, 21 steps"
+    assert plan.epochs_after(21) == {"short_epochs": 1, "epochs": 2}
+    assert plan.epochs_after(10) == {"short_epochs": 1, "epochs": 0.4286}
+    assert plan.epochs_after(5) == {"short_epochs": 0.7143, "epochs": 0}
+    assert str(plan) == "100 texts, epochs 2 after a short one of 64 tokens per text, 21 steps"
     plan = Plan(texts(100), shipped(min_steps=1, short_epoch=None), model_epochs=2)
-    assert plan.epochs_of(10) == {"short_epochs": 0, "epochs": 1.4286}
+    assert plan.epochs_after(10) == {"short_epochs": 0, "epochs": 1.4286}
     assert str(plan) == "100 texts, epochs 2, 14 steps"
 
 
 @pytest.mark.parametrize(
     ("count", "model_epochs", "changes", "expected"),
     [
-        (80, 1, {}, (20, 105)),  # five steps an epoch, and five of the short one
+        (80, 1, {}, (20, 105)),  # five steps an epoch, and five in the short epoch
         (160, 3, {}, (10, 110)),
         (400, 1, {}, (4, 125)),
         (1600, 1, {}, (1, 200)),
         (1600, 3, {}, (3, 400)),
         (6000, 1, {}, (1, 750)),
         (120000, 1, {}, (1, 15000)),
-        (80, 1, {"epochs": 2}, (2, 15)),  # what is set holds
+        (80, 1, {"epochs": 2}, (2, 15)),  # min_steps does not change a number that is set
         (80, 1, {"min_steps": 7}, (2, 15)),
         (80, 1, {"batch_size": 8}, (10, 110)),
     ],
 )
-def test_few_texts_are_read_in_more_epochs(count, model_epochs, changes, expected):
+def test_few_texts_take_more_epochs(count, model_epochs, changes, expected):
     plan = Plan(texts(count), shipped(**{"min_steps": 100} | changes), model_epochs)
     assert (plan.epochs, plan.steps) == expected
 
 
-def test_the_tokens_that_are_read():
+def test_tokens_read():
     plan = Plan(texts(17), shipped(min_steps=6), model_epochs=1)  # two steps an epoch
     assert plan.epochs == 3
     assert plan.tokens_read == 17 * 64 + 3 * 17 * 70

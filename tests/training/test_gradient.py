@@ -1,4 +1,4 @@
-"""A batch's gradient; micro-batches are in test_network.py, CUDA graphs in test_graphs.py."""
+"""The gradient of a batch. Micro-batches are tested in test_network.py, CUDA graphs in test_graphs.py."""
 
 import gc
 import weakref
@@ -16,18 +16,18 @@ def test_weights_of_the_labels_by_hand():
     labels = np.array([0] * 6 + [1] * 2)
     assert label_weights(None, labels, ["no", "yes"]) is None
     assert label_weights("balanced", labels, ["no", "yes"]).tolist() == pytest.approx([8 / (2 * 6), 8 / (2 * 2)])
-    by_name = label_weights({"yes": 5}, labels, ["no", "yes"])  # mean of the rows' weights: (6 * 1 + 2 * 5) / 8 = 2
+    by_name = label_weights({"yes": 5}, labels, ["no", "yes"])  # the rows' mean weight is (6 * 1 + 2 * 5) / 8 = 2
     assert by_name.tolist() == [0.5, 2.5]
 
 
-def test_weighted_gradient_is_torchs():
-    """Also cut into micro-batches, and the share of a batch whose rows stand elsewhere."""
+def test_the_weighted_gradient_is_that_of_torch():
+    """In micro-batches, and of 10 rows of a batch of 20."""
     model, rows, labels = small_bert().eval(), sequences(10), np.arange(10) % 2
     weights = np.array([0.5, 2.5], dtype=np.float32)
 
-    def gradients(loss) -> torch.Tensor:
+    def gradients(backward) -> torch.Tensor:
         model.zero_grad()
-        loss()
+        backward()
         return torch.cat([p.grad.flatten() for p in model.parameters()])
 
     def reference() -> None:
@@ -39,18 +39,18 @@ def test_weighted_gradient_is_torchs():
         ]
         sum(loss * weight for loss, weight in zip(losses, weights[labels].tolist(), strict=True)).div(20).backward()
 
-    got = gradients(lambda: Gradient(model, 4, weights=weights)(rows, labels, 20))
-    torch.testing.assert_close(got, gradients(reference), rtol=1e-4, atol=1e-6)
+    weighted = gradients(lambda: Gradient(model, 4, weights=weights)(rows, labels, 20))
+    torch.testing.assert_close(weighted, gradients(reference), rtol=1e-4, atol=1e-6)
 
 
 def test_bf16_has_few_shapes(monkeypatch):
-    """Multiples of 16 tokens, or the longest row's."""
+    """Rows are padded to a multiple of 16 tokens, but not beyond the largest length."""
     model, shapes = small_bert(), []
-    monkeypatch.setattr(model, "forward", lambda input_ids, **more: shapes.append(tuple(input_ids.shape)) or 1 / 0)
+    monkeypatch.setattr(model, "forward", lambda input_ids, **other: shapes.append(tuple(input_ids.shape)) or 1 / 0)
     for bf16 in (True, False):
         for length in (9, 16, 17, 39):
             with pytest.raises(ZeroDivisionError):
-                Gradient(model, 2, bf16, longest=40)([np.full(length, 5), np.full(3, 5)], np.array([0, 1]), 2)
+                Gradient(model, 2, bf16, max_length=40)([np.full(length, 5), np.full(3, 5)], np.array([0, 1]), 2)
     assert shapes == [(2, tokens) for tokens in (16, 16, 32, 40, 9, 16, 17, 39)]
 
 
@@ -62,19 +62,19 @@ def test_bf16_gives_nearly_the_gradient_of_fp32():
         Gradient(model, 10, bf16)(rows, labels, 10)
         return torch.cat([p.grad.flatten() for p in model.parameters()])
 
-    exact, rough = gradients(False), gradients(True)
-    assert rough.dtype == torch.float32
-    assert 1e-4 < (rough - exact).norm() / exact.norm() < 0.05  # bf16 has 8 bits: 0.4% a number
+    fp32, bf16 = gradients(False), gradients(True)
+    assert bf16.dtype == torch.float32
+    assert 1e-4 < (bf16 - fp32).norm() / fp32.norm() < 0.05  # bf16 has 8 bits: a number is right to 0.4%
 
 
 def test_graphs_are_freed_with_their_gradient(monkeypatch):
-    """At once, and not by the collector of garbage: in the midst of another recording that is an error of CUDA's."""
-    kept = type("Graphs", (), {"__init__": lambda self, loss, trained: setattr(self, "loss", loss)})
-    monkeypatch.setattr("classifier.training.graphs.Graphs", kept)
-    monkeypatch.setattr("classifier.training.graphs.repeatable", lambda network: True)
+    """At once, and not by the garbage collector: during the capture of another graph that is a CUDA error."""
+    backward = type("Backward", (), {"__init__": lambda self, function, trained: setattr(self, "function", function)})
+    monkeypatch.setattr("classifier.training.graphs.GraphedBackward", backward)
+    monkeypatch.setattr("classifier.training.graphs.can_capture", lambda network: True)
     network = SimpleNamespace(device=SimpleNamespace(type="cuda"), parameters=list)
-    gradient = Gradient(network, 4, repeats=True)
-    graphs = weakref.ref(gradient.graphs)
+    gradient = Gradient(network, 4, use_cuda_graphs=True)
+    graphs = weakref.ref(gradient.backward)
     gc.disable()
     try:
         del gradient

@@ -1,4 +1,4 @@
-"""Training that was broken off at any step and goes on ends with the same bytes."""
+"""A training that is interrupted after any step and resumed ends with the same bytes."""
 
 import shutil
 from importlib.metadata import version
@@ -13,16 +13,17 @@ from tiny import edit_params
 
 from classifier.runner.params import arguments, load_params
 from classifier.runner.run import run
-from classifier.text.tokens import open_tokens
 from classifier.training import checkpoint
+from classifier.training.checkpoint import Checkpoint
+from classifier.training.state import trained_parameters
 from classifier.training.training import Training
 from stages.evaluate import evaluate
 from stages.train import train
 
-STEPS = 8  # two epochs of four batches, the first a short one
+STEPS = 8  # two epochs of four batches; the first is the short one
 
 
-class BrokenError(Exception):
+class AbortError(Exception):
     pass
 
 
@@ -30,16 +31,15 @@ def run_train() -> None:
     train(**arguments(train, load_params()))
 
 
-def validate_as(monkeypatch, losses: list[float]) -> None:
-    """Let each step's validation have the loss that stands here for it."""
+def set_validation_losses(monkeypatch, losses: list[float]) -> None:
+    """Let the validation after each step, from 1, measure the loss of this list."""
 
-    def follow(self, step, follow=Training.follow):
+    def add_validation(self, step, add_validation=Training.add_validation):
         with monkeypatch.context() as patch:
-            told = (losses[step - 1], 0.5)
-            patch.setattr("classifier.training.training.quality", lambda scores, labels, weights: told)
-            follow(self, step)
+            patch.setattr("classifier.training.training.loss_and_accuracy", lambda *args: (losses[step - 1], 0.5))
+            add_validation(self, step)
 
-    monkeypatch.setattr(Training, "follow", follow)
+    monkeypatch.setattr(Training, "add_validation", add_validation)
 
 
 def forget_training() -> None:
@@ -60,7 +60,7 @@ def forget_training() -> None:
     ],
     ids=["lora bf16", "lora dropout", "lora+ dora best", "adalora", "full"],
 )
-def test_same_bytes_wherever_it_was_broken_off(finished, monkeypatch, capfd, method, precision, keep):
+def test_same_bytes_after_an_interruption_at_any_step(finished, monkeypatch, capfd, method, precision, keep):
     edit_params(
         finished,
         **{
@@ -78,31 +78,31 @@ def test_same_bytes_wherever_it_was_broken_off(finished, monkeypatch, capfd, met
         },
     )
     if keep == "best":
-        validate_as(monkeypatch, [0.7, 0.9, 0.5, 0.8, 0.4, 0.9, 0.6, 0.5])
-    if torch.mps.is_available():  # whose random state, which dropout draws from, is not kept
+        set_validation_losses(monkeypatch, [0.7, 0.9, 0.5, 0.8, 0.4, 0.9, 0.6, 0.5])
+    if torch.mps.is_available():  # a checkpoint does not hold the random state of MPS, from which dropout draws
         monkeypatch.setenv("DEVICE", "cpu")
-    save, kept = checkpoint.save, finished.parent / "kept"
+    copies = finished.parent / "copies"
 
-    def save_and_keep(name, tensors, state):
-        save(name, tensors, state)
-        shutil.copytree(checkpoint.FOLDER, kept / str(state["step"]))
+    def save_and_copy(self, tensors, state, save=Checkpoint.save):
+        save(self, tensors, state)
+        shutil.copytree(checkpoint.FOLDER, copies / str(state["progress"]["step"]))
 
     forget_training()
-    monkeypatch.setattr(checkpoint, "save", save_and_keep)
-    run_train()
-    monkeypatch.setattr(checkpoint, "save", save)
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "save", save_and_copy)
+        run_train()
     expected = contents(finished)
     assert read("metrics/training.json")["kept_step"] == (5 if keep == "best" else STEPS)
     for last in range(1, STEPS + 1):
         forget_training()
-        shutil.copytree(kept / str(last), checkpoint.FOLDER)
+        shutil.copytree(copies / str(last), checkpoint.FOLDER)
         capfd.readouterr()
         run_train()
         assert f"train: going on from step {last} of {STEPS}" in capfd.readouterr().out
-        assert contents(finished) == expected, f"broken off after step {last} of {STEPS}"
+        assert contents(finished) == expected, f"interrupted after step {last} of {STEPS}"
 
 
-def test_broken_off_at_every_step_of_one_run(finished, monkeypatch):
+def test_one_run_is_interrupted_after_every_step(finished, monkeypatch):
     edit_params(finished, **{"train.epochs": 1})
     shutil.rmtree("models/adapter")
     run_train()
@@ -111,20 +111,20 @@ def test_broken_off_at_every_step_of_one_run(finished, monkeypatch):
     training, validation = (pd.read_csv(path) for path in curves)
     for path in curves:
         path.unlink()
-    checkpoint.clear_finished()
-    save, steps = checkpoint.save, []
+    shutil.rmtree(checkpoint.FOLDER)
+    steps = []
 
-    def save_and_break(name, tensors, state):
-        save(name, tensors, state)
-        steps.append(state["step"])
-        raise BrokenError
+    def save_and_interrupt(self, tensors, state, save=Checkpoint.save):
+        save(self, tensors, state)
+        steps.append(state["progress"]["step"])
+        raise AbortError
 
     shutil.rmtree("models/adapter")
-    monkeypatch.setattr(checkpoint, "save", save_and_break)
+    monkeypatch.setattr(Checkpoint, "save", save_and_interrupt)
     while len(steps) < 20:
-        with pytest.raises(BrokenError):
+        with pytest.raises(AbortError):
             run_train()
-        if validated := steps[-1] // 5:  # the curves up to the last validation can be looked at meanwhile
+        if validated := steps[-1] // 5:  # the curves are written up to the last validation
             pd.testing.assert_frame_equal(pd.read_csv(curves[0]), training[: 5 * validated])
             pd.testing.assert_frame_equal(pd.read_csv(curves[1]), validation[:validated])
         else:
@@ -134,28 +134,28 @@ def test_broken_off_at_every_step_of_one_run(finished, monkeypatch):
     assert contents(finished) == expected
 
 
-def test_patience_ends_it_early_and_the_best_weights_are_kept(finished, monkeypatch, capfd):
-    """Those after the step of the lowest loss, as a training has them that ends there; and again after a kill."""
+def test_patience_ends_a_training_early_and_the_best_weights_are_kept(finished, monkeypatch, capfd):
+    """The kept weights are those after the step with the lowest loss, also if the run is resumed at its end."""
     edit_params(
         finished,
         **{"train.epochs": 1, "train.keep": "best", "train.patience": 2, "train.validations": 20},
     )
-    validate_as(monkeypatch, [0.7, 0.6, 0.65, 0.5, 0.55, 0.5, *[0.1] * 14])
+    set_validation_losses(monkeypatch, [0.7, 0.6, 0.65, 0.5, 0.55, 0.5, *[0.1] * 14])
     weights = {}
     take_step = Training.take_step
 
-    def remember(self, step):
-        taken = take_step(self, step)
-        weights[step] = {name: p.detach().clone() for name, p in self.network.named_parameters() if p.requires_grad}
-        return taken
+    def take_step_and_copy_weights(self, step):
+        result = take_step(self, step)
+        weights[step] = {name: tensor.clone() for name, tensor in trained_parameters(self.network).items()}
+        return result
 
-    monkeypatch.setattr(Training, "take_step", remember)
+    monkeypatch.setattr(Training, "take_step", take_step_and_copy_weights)
     run_train()
     assert list(weights) == [1, 2, 3, 4, 5, 6]
     assert "train: ended at step 6 of 20: no better since step 4" in capfd.readouterr().out
     result = read("metrics/training.json")
     assert (result["steps"], result["planned_steps"], result["kept_step"]) == (6, 20, 4)
-    assert (result["epochs"], result["short_epochs"]) == (0.3, 0)  # and not the one that was planned
+    assert (result["epochs"], result["short_epochs"]) == (0.3, 0)  # one epoch was planned
     assert result["train_loss"] == pytest.approx(pd.read_csv("metrics/training.csv")["loss"].iloc[-1], abs=1e-4)
     assert pd.read_csv("metrics/validation.csv")["step"].tolist() == [1, 2, 3, 4, 5, 6]
     assert pd.read_csv("metrics/training.csv")["step"].iloc[-1] == 6
@@ -166,27 +166,27 @@ def test_patience_ends_it_early_and_the_best_weights_are_kept(finished, monkeypa
     assert not torch.equal(kept, next(p for key, p in weights[6].items() if key.replace(".default", "") == name))
 
     expected = contents(finished)
-    run_train()  # of what has ended nothing is taken again
+    run_train()  # takes no further step
     assert len(weights) == 6
     assert contents(finished) == expected
 
 
 @pytest.mark.parametrize(("key", "value"), [("keep", "best"), ("patience", 2)])
-def test_an_early_end_of_a_method_whose_ranks_move_is_refused(finished, capfd, key, value):
+def test_early_stopping_with_adalora_is_refused(finished, capfd, key, value):
     edit_params(finished, **{"methods.lora.peft": {"peft_type": "ADALORA"}, f"train.{key}": value})
-    assert f"train.{key}: {value} is not for AdaLoRA, whose ranks move to the end" in refusal(train, capfd)
+    assert f"train.{key}: {value} is not for AdaLoRA, whose ranks change until its end; take" in refusal(train, capfd)
 
 
-def test_evaluate_by_hand_leaves_a_broken_off_training(finished, monkeypatch, capfd):
-    """The old model is scored; the new one's checkpoint stays until the training has ended."""
+def test_evaluate_by_hand_leaves_the_checkpoint_of_an_interrupted_training(finished, monkeypatch, capfd):
+    """`evaluate` scores the old model. The checkpoint of the new one stays until the training has ended."""
     edit_params(finished, **{"train.seed": 14})
 
-    def save_and_break(name, tensors, state, save=checkpoint.save):
-        save(name, tensors, state)
-        raise BrokenError
+    def save_and_interrupt(self, tensors, state, save=Checkpoint.save):
+        save(self, tensors, state)
+        raise AbortError
 
-    monkeypatch.setattr(checkpoint, "save", save_and_break)
-    with pytest.raises(BrokenError):
+    monkeypatch.setattr(Checkpoint, "save", save_and_interrupt)
+    with pytest.raises(AbortError):
         run_train()
     monkeypatch.undo()
     monkeypatch.chdir(finished)
@@ -201,13 +201,10 @@ def test_evaluate_by_hand_leaves_a_broken_off_training(finished, monkeypatch, ca
 
 
 @pytest.mark.parametrize("name", ["numpy", "peft", "torch", "transformers"])
-def test_another_librarys_version_starts_anew(finished, monkeypatch, name):
-    def key() -> str:
-        inputs = arguments(train, load_params())
-        return Training(**inputs, tokens=open_tokens("train"), held_out=open_tokens("validation")).key
-
-    before = key()
-    assert key() == before
-    other = {name: "0"}
-    monkeypatch.setattr("classifier.training.training.version", lambda package: other.get(package) or version(package))
-    assert key() != before
+def test_another_version_of_a_library_starts_anew(finished, monkeypatch, name):
+    inputs = arguments(train, load_params())
+    before = checkpoint.run_key(**inputs)
+    assert checkpoint.run_key(**inputs) == before
+    changed = {name: "0"}
+    monkeypatch.setattr(checkpoint, "version", lambda package: changed.get(package) or version(package))
+    assert checkpoint.run_key(**inputs) != before

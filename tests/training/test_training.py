@@ -1,6 +1,4 @@
-"""What a training reads at each step; its end is in test_pipeline.py, its interruptions in test_resume.py."""
-
-from types import SimpleNamespace
+"""The steps and validations of a training. See test_pipeline.py for its result, test_resume.py for interruptions."""
 
 import pytest
 from conftest import read, run_stages
@@ -12,38 +10,41 @@ from classifier.runner.params import arguments, load_params
 from classifier.text.tokens import open_tokens
 from classifier.training.progress import Progress
 from classifier.training.training import Training
-from stages.train import last_tenth, train
+from stages.train import final_training_loss, train
+
+
+def set_up() -> Training:
+    """Return the training of the current folder, before its first step."""
+    tokens = {f"{split}_tokens": open_tokens(split) for split in ("train", "validation")}
+    return Training(**arguments(train, load_params()), **tokens)
 
 
 @pytest.mark.parametrize(("short_epoch", "longest"), [(8, [8, 24, 24]), (24, [24, 24]), (None, [24, 24])])
-def test_the_first_epoch_is_on_less_of_each_text(finished, short_epoch, longest):
+def test_the_short_epoch_comes_first(finished, short_epoch, longest):
     edit_params(finished, **{"train.short_epoch": short_epoch, "train.epochs": 2})
-    tokens = open_tokens("train")
-    training = Training(**arguments(train, load_params()), tokens=tokens, held_out=open_tokens("validation"))
-    steps = len(tokens) // 8
-    assert training.plan.steps == steps * len(longest)
-    taken = map(training.plan.batch, range(1, training.plan.steps + 1))
-    read = [max(map(len, tokens[rows])) for tokens, rows in taken]
-    assert [max(read[start : start + steps]) for start in range(0, len(read), steps)] == longest
+    plan = set_up().plan
+    steps = len(plan.tokens) // 8
+    assert plan.steps == steps * len(longest)
+    lengths = [max(map(len, tokens[rows])) for tokens, rows in map(plan.batch, range(1, plan.steps + 1))]
+    assert [max(lengths[start : start + steps]) for start in range(0, len(lengths), steps)] == longest
 
 
 @pytest.mark.parametrize(("precision", "attention"), [("bf16", MATMUL_ATTENTION), ("fp32", "sdpa")])
-def test_attention_follows_the_precision(finished, precision, attention):
+def test_the_precision_chooses_the_attention(finished, precision, attention):
     edit_params(finished, **{"train.precision": precision})
-    held_out = open_tokens("validation")
-    training = Training(**arguments(train, load_params()), tokens=open_tokens("train"), held_out=held_out)
-    assert training.network.config._attn_implementation == attention
-    assert any(isinstance(module, FirstTokenBertAttention) for module in training.network.modules())
+    network = set_up().network
+    assert network.config._attn_implementation == attention
+    assert any(isinstance(module, FirstTokenBertAttention) for module in network.modules())
 
 
-def test_the_loss_of_the_last_tenth_by_hand():
-    """A row is the mean of the steps since the last one: of nine and of one."""
+def test_the_final_training_loss_by_hand():
+    """Each row of the curve is the mean of the steps since the row before: here of nine steps and of one."""
     progress = Progress(step=20, training=[[2, 0.9, 0.1], [10, 0.8, 0.1], [19, 0.6, 0.1], [20, 0.2, 0.0]])
-    assert last_tenth(SimpleNamespace(progress=progress)) == pytest.approx((9 * 0.6 + 0.2) / 10)
+    assert final_training_loss(progress) == pytest.approx((9 * 0.6 + 0.2) / 10)
 
 
-def test_few_labels_are_read_until_they_are_learned(finished):
-    """Of 40 train texts, in batches of 8, one epoch is five steps: no better than a guess."""
+def test_few_texts_are_read_until_they_are_learned(finished):
+    """One epoch of 40 texts in batches of 8 is five steps, which learn nothing."""
     few = {"datasets.imdb-wheel.train": 40, "datasets.imdb-wheel.validation": None, "train.epochs": None}
     accuracies = {}
     for min_steps in (100, 1):
@@ -58,20 +59,19 @@ def test_few_labels_are_read_until_they_are_learned(finished):
 @pytest.mark.parametrize(
     ("changes", "texts"),
     [
-        ({}, 60),  # all, of 160 texts in five epochs
+        ({}, 60),  # all texts, because the training reads 160 texts in five epochs
         ({"train.validation_rows": 50}, 50),
-        ({"train.validations": 100}, None),  # at a fortieth of an epoch: few
-        ({"train.validations": 100, "train.keep": "best"}, 60),  # they choose
+        ({"train.validations": 100}, None),  # 20 validations an epoch: few texts for each
+        ({"train.validations": 100, "train.keep": "best"}, 60),  # the validations choose the weights
         ({"train.validations": 100, "train.patience": 3}, 60),
     ],
 )
 def test_validations_take_at_most_a_quarter_of_the_time(finished, changes, texts):
     edit_params(finished, **changes)
-    held_out = open_tokens("validation")
-    training = Training(**arguments(train, load_params()), tokens=open_tokens("train"), held_out=held_out)
-    if texts is None:
-        scored = held_out.head(training.followed).lengths.sum() * training.recipe.validations
-        assert 1 < training.followed < 60
-        assert 0.5 < scored / 2 / (training.plan.tokens_read / 3) <= 1  # a token is scored in half the time
-    else:
-        assert training.followed == texts
+    training = set_up()
+    if texts is not None:
+        assert training.texts_per_validation == texts
+        return
+    assert 1 < training.texts_per_validation < 60
+    tokens_scored = training.validation_tokens.head(training.texts_per_validation).lengths.sum() * 100
+    assert 0.5 < tokens_scored / 2 / (training.plan.tokens_read / 3) <= 1  # to score a token takes half the time

@@ -1,5 +1,5 @@
-"""Nine texts in ten of one label, through the pipeline: weights of the labels act on what is learned, and the
-calibration makes the probabilities those of the texts as they come.
+"""A data set with nine texts in ten of one label: label weights change what is learned, and the calibration gives
+the probabilities of the unweighted texts.
 """
 
 import random
@@ -18,7 +18,7 @@ SHARE = 0.1
 
 
 def unbalanced(count: int) -> list[tuple[str, str]]:
-    """(text, label) of texts with three words that tell the label, each of which is wrong one time in four."""
+    """Return texts with their labels. Three words of a text hint at its label; each is wrong one time in four."""
     rng, rows = random.Random(0), {}
     while len(rows) < count:
         positive = rng.random() < SHARE
@@ -29,8 +29,8 @@ def unbalanced(count: int) -> list[tuple[str, str]]:
     return list(rows.items())
 
 
-def before_calibration() -> float:
-    """The mean probability of the rare label on validation, as the network itself gives it."""
+def mean_probability_before_calibration() -> float:
+    """Return the mean probability of the rare label on the validation split, before the calibration."""
     table, training = pd.read_parquet(VALIDATION), read("metrics/training.json")
     bias = training["bias"]["positive"] - training["bias"]["negative"]
     return float(expit((logit(table["probability_positive"]) - bias) * training["temperature"]).mean())
@@ -55,11 +55,11 @@ def test_probabilities_are_right_after_a_weighted_training(finished):
         assert label["mean_probability"] == pytest.approx(label["support"] / 800, abs=0.03), name
     assert result["ece"] < 0.05
     assert result["roc_auc"] > 0.7
-    validation, seen = pd.read_parquet(VALIDATION), before_calibration()
-    loss = log_loss(validation["label"], validation["probability_positive"])  # calibrated, as it will answer
+    validation, weighted = pd.read_parquet(VALIDATION), mean_probability_before_calibration()
+    loss = log_loss(validation["label"], validation["probability_positive"])
     assert read("metrics/training.json")["validation_loss"] == pytest.approx(loss, abs=1e-4)
     assert validation["probability_positive"].mean() == pytest.approx((validation["label"] == 1).mean(), abs=0.001)
-    # Without the weights the same training sees the rare label less often.
+    # Without the weights the same training predicts the rare label less often.
     edit_params(finished, **{"train.class_weights": None})
     run_stages("train")
-    assert before_calibration() < seen - 0.02
+    assert mean_probability_before_calibration() < weighted - 0.02
