@@ -1,8 +1,8 @@
 """The long form of tests/pipeline/test_kill.py and tests/pipeline/test_mutations.py: `make soak`.
 
 `dvc repro` is killed at random moments and then left to finish. dvc.lock and every output are compared with those of an
-uninterrupted run. This is done with a tiny project, and with the pipeline itself in another folder, with hard links into
-DVC's cache. Then inputs are mutated. A Markdown table is printed.
+uninterrupted run. This is done with a tiny project, and with the pipeline itself in another folder, with hard links
+into DVC's cache. Then inputs are mutated. A Markdown table is printed.
 """
 
 import os

@@ -145,7 +145,7 @@ def test_the_shipped_params_file_is_taken(folder):
         (b"\n  epochs:", b"\n  epoch:", "train.epoch"),
         (b"\nmethod: lora", b"\nmethod: lorra", "method"),
         (b"\n  batch_size: ", b"\n  batch_size: -", "train.batch_size"),
-        (b"\ntrain:", b"\ntrain:\n\t", "line 2"),
+        (b"\ntrain:", b"\ntrain:\n\t", "line 48"),
     ],
 )
 def test_a_refusal_names_the_place(folder, good, other, place):
