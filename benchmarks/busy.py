@@ -46,15 +46,15 @@ def show_times() -> None:
 
     take_steps()  # the first steps set things up, so they are not timed
     for neighbour in ("nothing", "a busy program"):
-        busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if neighbour != "nothing" else None
+        process = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if neighbour != "nothing" else None
         try:
             time.sleep(0.5)  # until the busy program runs
             times[f"a training step, beside {neighbour}"] = seconds_of(take_steps) / STEPS
             times[f"{TEXTS} texts scored, beside {neighbour}"] = seconds_of(partial(logits, training.network, texts))
         finally:
-            if busy:
-                busy.kill()
-                busy.wait()
+            if process:
+                process.kill()
+                process.wait()
     print(json.dumps(times))
 
 

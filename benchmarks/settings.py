@@ -112,7 +112,7 @@ def default_rank(results: pd.DataFrame) -> pd.Series:
     return results["setting"].str.startswith("rank ") & as_many
 
 
-def draw(results: pd.DataFrame, path: Path) -> None:
+def draw_settings(results: pd.DataFrame, path: Path) -> None:
     """Draw validation accuracy with its interval against the rank and, in a second panel, the learning rate."""
     ranks = results[results["setting"].str.startswith("rank ")]
     rates = pd.concat([results[default_rank(results)], results[results["setting"].str.startswith("learning rate ")]])
@@ -158,13 +158,13 @@ def tables(results: pd.DataFrame) -> tuple[str, str]:
         "commit": "commit",
     }
     lora = results[~methods]
-    others = results.assign(setting=results["setting"].mask(default, "method lora"))[methods | default]
-    others = others.sort_values("trainable_parameters")
+    by_method = results.assign(setting=results["setting"].mask(default, "method lora"))[methods | default]
+    by_method = by_method.sort_values("trainable_parameters")
     return tuple(
         rows[list(titles)]
         .rename(columns=titles)
         .to_markdown(index=False, disable_numparse=True, colalign=["left", *["right"] * (len(titles) - 1)])
-        for rows in (lora, others)
+        for rows in (lora, by_method)
     )
 
 
@@ -188,7 +188,7 @@ def main() -> None:
     results = pd.DataFrame(rows[name] for name in SETTINGS)
     write_csv(RESULTS, results)
     part.unlink(missing_ok=True)
-    draw(results, RESULTS.with_suffix(".png"))
+    draw_settings(results, RESULTS.with_suffix(".png"))
     print("", *tables(results), sep="\n\n")
 
 

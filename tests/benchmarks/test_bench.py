@@ -103,7 +103,7 @@ def test_both_sides_are_timed_in_turn(monkeypatch):
     def taking(name, seconds):
         return lambda: order.append(name) or next(seconds)
 
-    row = speed.compare("x", [1e9] * 30, 3, taking("ours", iter([1, 2, 6])), taking("theirs", iter([6, 4, 3])))
+    row = speed.time_both("x", [1e9] * 30, 3, taking("ours", iter([1, 2, 6])), taking("theirs", iter([6, 4, 3])))
     assert order == ["ours", "theirs", "theirs", "ours", "ours", "theirs"]
     assert row == {
         "what": "x",
