@@ -18,13 +18,10 @@ from typing import Annotated
 import pandas as pd
 import typer
 
+from benchmarks.default_training import default_training
 from benchmarks.record import Record, in_turn, ratios, seconds_of
 from classifier.model.forward import logits, quiet
 from classifier.runner.environment import SPINS
-from classifier.runner.params import arguments, load_params
-from classifier.text.tokens import open_tokens
-from classifier.training.training import Training
-from stages.train import train
 
 STEPS, TEXTS = 10, 100
 
@@ -35,8 +32,7 @@ def show_times() -> None:
     The step is one of the epoch on whole texts.
     """
     quiet()
-    settings = arguments(train, load_params())
-    training = Training(**settings, tokens=open_tokens("train"), held_out=open_tokens("validation"))
+    training = default_training()
     first = training.plan.short_epochs * training.plan.steps_per_epoch + 1
     texts, times = training.held_out.head(TEXTS), {}
 
