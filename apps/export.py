@@ -51,7 +51,9 @@ def export() -> None:
 
 
 def exported_tokenizer(path: str, tokenize: dict):
-    """Load the tokenizer with settings by which other programs cut long texts as training did, where that is possible.
+    """Load the tokenizer, with settings by which other programs cut long texts as training did.
+
+    A tokenizer has no setting for head+tail, so it keeps the beginning of a text then.
 
     Args:
         path: folder of the tokenizer.

@@ -18,13 +18,10 @@ from typing import Annotated
 import pandas as pd
 import typer
 
+from benchmarks.default_training import default_training
 from benchmarks.record import Record, in_turn, ratios, seconds_of
 from classifier.model.forward import logits, silence_libraries
 from classifier.runner.environment import SPINS
-from classifier.runner.params import arguments, load_params
-from classifier.text.tokens import open_tokens
-from classifier.training.training import Training
-from stages.train import train
 
 STEPS, TEXTS = 10, 100
 
@@ -35,8 +32,7 @@ def show_times() -> None:
     The step is one of the epoch on whole texts.
     """
     silence_libraries()
-    settings = arguments(train, load_params())
-    training = Training(**settings, train_tokens=open_tokens("train"), validation_tokens=open_tokens("validation"))
+    training = default_training()
     first = training.plan.short_epochs * training.plan.steps_per_epoch + 1
     texts, times = training.validation_tokens.head(TEXTS), {}
 
@@ -46,15 +42,15 @@ def show_times() -> None:
 
     take_steps()  # the first steps set things up, so they are not timed
     for neighbour in ("nothing", "a busy program"):
-        busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if neighbour != "nothing" else None
+        process = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if neighbour != "nothing" else None
         try:
             time.sleep(0.5)  # until the busy program runs
             times[f"a training step, beside {neighbour}"] = seconds_of(take_steps) / STEPS
             times[f"{TEXTS} texts scored, beside {neighbour}"] = seconds_of(partial(logits, training.network, texts))
         finally:
-            if busy:
-                busy.kill()
-                busy.wait()
+            if process:
+                process.kill()
+                process.wait()
     print(json.dumps(times))
 
 

@@ -32,7 +32,7 @@ def python_m(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", module, *arguments]
 
 
-def measure(folder: Path, reviews: pd.DataFrame, metadata: dict) -> list[dict[str, str | float]]:
+def measure_stages(folder: Path, reviews: pd.DataFrame, metadata: dict) -> list[dict[str, str | float]]:
     """Write the reviews as the splits train and test of a project; run and measure each stage.
 
     Returns:
@@ -66,7 +66,7 @@ def main(texts: Annotated[int, typer.Option(min=50, help="Reviews of the smalles
             shutil.copytree(path, folder / path)
         write_table(folder / RAW / "validation.parquet", validation.head(VALIDATION), **metadata)
         for times in TIMES:
-            table += measure(folder, reviews.head(texts * times), metadata)
+            table += measure_stages(folder, reviews.head(texts * times), metadata)
     rows = pd.DataFrame(sorted(table, key=itemgetter("stage")))
     growth = rows.groupby("stage")[["texts", "seconds"]].diff()
     rows.insert(3, "ms a text", 1000 * rows["seconds"] / rows["texts"])

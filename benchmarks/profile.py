@@ -14,13 +14,11 @@ import typer
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.default_training import default_training
 from benchmarks.record import Record
 from classifier.distributed.devices import device
 from classifier.model.forward import silence_libraries
-from classifier.runner.params import arguments, load_params
-from classifier.text.tokens import open_tokens
 from classifier.training.training import Training
-from stages.train import train
 
 # Kinds of work, by the names of torch's operations on a CPU and of the kernels on a GPU.
 KINDS = {
@@ -69,8 +67,7 @@ def main(steps: Annotated[int, typer.Option(min=2, help="Steps of each epoch.")]
     """Show the milliseconds of a training step and its kinds of work, for the short epoch and the whole one."""
     silence_libraries()
     record, table = Record("profile"), []
-    settings = arguments(train, load_params())
-    training = Training(**settings, train_tokens=open_tokens("train"), validation_tokens=open_tokens("validation"))
+    training = default_training()
     epochs = ["short", "whole"] if training.plan.short_epochs else ["whole"]
     for number, epoch in enumerate(epochs):
         first = number * training.plan.steps_per_epoch + 1

@@ -32,7 +32,7 @@ def seconds_of(call: Callable[[], object]) -> float:
 
 
 def in_turn(pairs: int, ours: Callable[[], float], theirs: Callable[[], float]) -> tuple[list[float], list[float]]:
-    """Call both functions once in each pair, ours first in every second pair; return what each returned."""
+    """Call both functions once in each pair, ours first in every second pair; return their results."""
     times = {ours: [], theirs: []}
     for number in range(pairs):
         for call in (ours, theirs) if number % 2 == 0 else (theirs, ours):

@@ -42,7 +42,7 @@ def make_smallest_pipeline(folder: Path) -> None:
     run_command(["git", "-c", "user.name=bench", "-c", "user.email=", "commit", "--quiet", "-m", "finished"], folder)
 
 
-def compare(what: str, ours: partial, beside: str, theirs: partial, pairs: int) -> dict[str, str | float]:
+def compare_commands(what: str, ours: partial, beside: str, theirs: partial, pairs: int) -> dict[str, str | float]:
     """Time two commands in turn; return a row of the table."""
     ours()  # once before the timing, so that DVC and the system have cached the same for both
     theirs()
@@ -67,8 +67,8 @@ def main(pairs: Annotated[int, typer.Option(min=1, help="Runs of each command, i
         dvc_alone = partial(run_command, ["dvc", "repro"], Path(folder))
         infer = partial(run_command, ["dvc", "repro", "-fs", "infer"])
         table = [
-            compare("dvc repro that runs nothing", repro, "DVC alone", dvc_alone, pairs),
-            compare("dvc repro of infer", infer, "loading the model", partial(run_command, LOAD_MODEL), pairs),
+            compare_commands("dvc repro that runs nothing", repro, "DVC alone", dvc_alone, pairs),
+            compare_commands("dvc repro of infer", infer, "loading the model", partial(run_command, LOAD_MODEL), pairs),
         ]
     record.write(pd.DataFrame(table))
 

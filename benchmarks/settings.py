@@ -117,7 +117,7 @@ def default_rank(results: pd.DataFrame) -> pd.Series:
     return is_rank & parameters.isin(parameters[is_learning_rate])
 
 
-def draw(results: pd.DataFrame, path: Path) -> None:
+def draw_settings(results: pd.DataFrame, path: Path) -> None:
     """Draw validation accuracy with its interval against the rank and, in a second panel, the learning rate."""
     ranks = results[results["setting"].str.startswith("rank ")]
     rates = pd.concat([results[default_rank(results)], results[results["setting"].str.startswith("learning rate ")]])
@@ -193,7 +193,7 @@ def main() -> None:
     results = pd.DataFrame(rows[name] for name in SETTINGS)
     write_csv(RESULTS, results)
     part.unlink(missing_ok=True)
-    draw(results, RESULTS.with_suffix(".png"))
+    draw_settings(results, RESULTS.with_suffix(".png"))
     print("", *tables(results), sep="\n\n")
 
 

@@ -61,7 +61,7 @@ class Case(NamedTuple):
     frugal: bool
 
 
-def compare(
+def time_both(
     what: str,
     operations: list[float],
     pairs: int,
@@ -125,7 +125,7 @@ def compare_training(case: Case, steps: int, pairs: int, precision: str) -> dict
         ours, theirs = partial(our_epoch, precision), partial(their_epoch, settings, rows)
         how = "padded to the batch, no dropout" if case.frugal else "padded to the full length, dropout"
         what = f"training, {case.name}, {case.length} tokens; Trainer, {how}"
-        return compare(what, [sizes.training(tokens) for tokens in lengths], pairs, ours, theirs, precision)
+        return time_both(what, [sizes.training(tokens) for tokens in lengths], pairs, ours, theirs, precision)
 
 
 def compare_scoring(texts: int, pairs: int, folder: Path) -> list[dict[str, str | float]]:
@@ -144,7 +144,7 @@ def compare_scoring(texts: int, pairs: int, folder: Path) -> list[dict[str, str 
         equal = sum(map(eq, labels, pipeline(reviews))) / len(reviews)
         what = f"scoring, {settings['max_length']} tokens; pipeline, batches of {batch} ({equal:.1%} equal labels)"
         ours, theirs = (partial(seconds_of, partial(score, reviews)) for score in (classifier, pipeline))
-        table.append(compare(what, operations, pairs, ours, theirs))
+        table.append(time_both(what, operations, pairs, ours, theirs))
     return table
 
 

@@ -24,17 +24,16 @@ import typer
 from transformers import AutoTokenizer, TrainerCallback
 
 from benchmarks import peers
+from benchmarks.default_training import default_training
 from benchmarks.record import Record, matrix_rate
 from benchmarks.windows import unused_texts
 from classifier.distributed.devices import device, trains_in_bf16
 from classifier.files.formats import read_table
 from classifier.files.places import BASE, RAW
 from classifier.model.forward import logits, silence_libraries
-from classifier.runner.params import arguments, load_params
+from classifier.runner.params import load_params
 from classifier.text.encoding import encode
 from classifier.text.tokens import open_tokens
-from classifier.training.training import Training
-from stages.train import train
 
 EPOCHS, RATES = 3, (1e-3, 2e-4)  # of the recipe; the rate that learns faster comes first
 TRAINER_CUT = {"truncation": "head", "strip_markup": False}  # how Trainer reads a text
@@ -96,9 +95,8 @@ def train_default(watch: Watch, texts: list[str]) -> None:
 
     The texts are tokenized for the clock alone; the training reads the tokens that the stage `tokenize` wrote.
     """
-    tokens, held_out = open_tokens("train"), open_tokens("validation")
-    encode(texts, AutoTokenizer.from_pretrained(BASE), **tokens.metadata["tokenize"] | {"windows": 1})
-    training = Training(**arguments(train, load_params()), train_tokens=tokens, validation_tokens=held_out)
+    encode(texts, AutoTokenizer.from_pretrained(BASE), **open_tokens("train").metadata["tokenize"] | {"windows": 1})
+    training = default_training()
     for step in range(1, training.plan.steps + 1):
         training.take_step(step)
         if watch.should_stop(training.network, step, training.recipe.batch_size, step == training.plan.steps):

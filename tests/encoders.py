@@ -6,13 +6,11 @@ The vocabularies of their tokenizers are fixed.
 import json
 
 import numpy as np
-from tiny import NEGATIVE, NEUTRAL, POSITIVE, ROOT, write_bert
+from tiny import MAX_LENGTH, NEGATIVE, NEUTRAL, POSITIVE, ROOT, SIZES, write_bert
 
 from classifier.files.places import BASE
 
 FAMILIES = ["bert", "distilbert", "roberta", "mpnet", "modernbert"]
-SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-MAX_LENGTH = 64
 
 
 def write_encoder(family: str) -> None:

@@ -20,12 +20,12 @@ def pytest_collection_modifyitems(items):
     """
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     finished = [item for item in items if "finished_once" in item.fixturenames]
-    others = [item for item in items if "finished_once" not in item.fixturenames]
+    rest = [item for item in items if "finished_once" not in item.fixturenames]
     first = len(items) // workers
     items[:] = finished[:first]
     for number in range(1, workers):
-        items += part(others, number, workers - 1) + part(finished[first:], number, workers - 1)
-    items += others * (workers == 1)
+        items += part(rest, number, workers - 1) + part(finished[first:], number, workers - 1)
+    items += rest * (workers == 1)
 
 
 def part(items: list, number: int, count: int) -> list:

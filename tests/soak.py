@@ -1,8 +1,8 @@
 """The long form of tests/pipeline/test_kill.py and tests/pipeline/test_mutations.py: `make soak`.
 
 `dvc repro` is killed at random moments and then left to finish. dvc.lock and every output are compared with those of an
-uninterrupted run: with a tiny project, and with the pipeline itself in another folder, with hard links into
-DVC's cache. Then inputs are mutated. A Markdown table is printed.
+uninterrupted run. This is done with a tiny project, and with the pipeline itself in another folder, with hard links
+into DVC's cache. Then inputs are mutated. A Markdown table is printed.
 """
 
 import os
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import astuple, dataclass
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -23,28 +23,9 @@ from tiny import ROOT, make_project, site_packages
 
 DVC_ALONE = 0.2  # share of the kills that hit DVC alone, and not the stage that it runs
 KILLS_OF_A_RUN = 6  # at most, so that each run comes to its end
-HEADER = "| pipeline | kills | finished runs | dvc.lock put back | not finished | differing bytes | tracebacks |"
-
-
-@dataclass
-class Counts:
-    """What happened to the runs of a project.
-
-    Args:
-        kills: how many kills there were.
-        runs: how many runs were left to finish.
-        repaired: how often dvc.lock had to be restored by hand.
-        unfinished: runs that did not finish.
-        differing: runs whose outputs differ from those of an uninterrupted run.
-        tracebacks: runs that printed a traceback.
-    """
-
-    kills: int = 0
-    runs: int = 0
-    repaired: int = 0
-    unfinished: int = 0
-    differing: int = 0
-    tracebacks: int = 0
+# The columns of the table: kills, runs that were left to finish, times that dvc.lock had to be restored by hand, runs
+# that did not finish, runs whose outputs differ from those of an uninterrupted run, and runs that printed a traceback.
+COLUMNS = ("kills", "finished runs", "dvc.lock put back", "not finished", "differing bytes", "tracebacks")
 
 
 def result(project: Path) -> tuple[dict, dict[str, str]]:
@@ -55,25 +36,25 @@ def result(project: Path) -> tuple[dict, dict[str, str]]:
     return locked(project), {name: digest.split()[0] for name, digest in contents(project).items()}
 
 
-def kill_some(counts: Counts, kills: int, gap: float, rng: random.Random) -> None:
+def kill_some(counts: Counter, kills: int, gap: float, rng: random.Random) -> None:
     """Start and kill `dvc repro` up to `kills` times, each time after up to `gap` seconds."""
     for _ in range(kills):
         moment = time.monotonic() + rng.uniform(0, gap)
         killed, log = repro_until(
             lambda moment=moment: time.monotonic() > moment, signal.SIGKILL, group=rng.random() >= DVC_ALONE
         )
-        counts.kills += killed
-        counts.tracebacks += "Traceback" in log
+        counts["kills"] += killed
+        counts["tracebacks"] += "Traceback" in log
         if not killed:  # the run ended before the moment came
             return
 
 
-def finish(counts: Counts) -> subprocess.CompletedProcess:
+def finish(counts: Counter) -> subprocess.CompletedProcess:
     """Run `dvc repro` to its end; wait for a stage that a killed DVC has left running, and repair dvc.lock."""
     while True:
         process = subprocess.run([sys.executable, "-m", "dvc", "repro"], capture_output=True, text=True)
         if process.returncode and "dvc.lock" in process.stderr:  # DVC was killed while it wrote dvc.lock
-            counts.repaired += 1
+            counts["dvc.lock put back"] += 1
             Path("dvc.lock").unlink()
             if git("ls-files", "dvc.lock"):
                 git("checkout", "-q", "dvc.lock")
@@ -82,7 +63,7 @@ def finish(counts: Counts) -> subprocess.CompletedProcess:
         time.sleep(2)
 
 
-def kill_runs(project: Path, expected: tuple, kills: int, gap: float, rng: random.Random) -> Counts:
+def kill_runs(project: Path, expected: tuple, kills: int, gap: float, rng: random.Random) -> Counter:
     """Kill runs of `project`, the current folder, and let them finish, until there were enough kills.
 
     Args:
@@ -92,24 +73,24 @@ def kill_runs(project: Path, expected: tuple, kills: int, gap: float, rng: rando
         gap: most seconds from the start of `dvc repro` to a kill.
         rng: source of the moments.
     """
-    counts = Counts()
-    while counts.kills < kills:
+    counts = Counter(dict.fromkeys(COLUMNS, 0))
+    while counts["kills"] < kills:
         git("clean", "-fdxq", "-e", ".venv", ".")  # a fresh checkout
         git("checkout", "-q", ".")
-        kill_some(counts, min(KILLS_OF_A_RUN, kills - counts.kills), gap, rng)
+        kill_some(counts, min(KILLS_OF_A_RUN, kills - counts["kills"]), gap, rng)
         process = finish(counts)
-        counts.runs += 1
-        counts.tracebacks += "Traceback" in process.stderr
+        counts["finished runs"] += 1
+        counts["tracebacks"] += "Traceback" in process.stderr
         if process.returncode:
-            counts.unfinished += 1
+            counts["not finished"] += 1
             print(process.stderr, file=sys.stderr)
         elif result(project) != expected:
-            counts.differing += 1
-        print(counts, file=sys.stderr, flush=True)
+            counts["differing bytes"] += 1
+        print(dict(counts), file=sys.stderr, flush=True)
     return counts
 
 
-def kill_the_default(folder: Path, patch: pytest.MonkeyPatch, kills: int, rng: random.Random) -> Counts:
+def kill_the_default(folder: Path, patch: pytest.MonkeyPatch, kills: int, rng: random.Random) -> Counter:
     """Kill runs of a clone of this repository, whose outputs are hard links into DVC's cache."""
     patch.chdir(ROOT)
     patch.delenv("OMP_NUM_THREADS")  # the tests' setting; here the stages run as under `make`
@@ -125,7 +106,7 @@ def kill_the_default(folder: Path, patch: pytest.MonkeyPatch, kills: int, rng: r
     return counts
 
 
-def kill_a_tiny_project(folder: Path, patch: pytest.MonkeyPatch, kills: int, rng: random.Random) -> Counts:
+def kill_a_tiny_project(folder: Path, patch: pytest.MonkeyPatch, kills: int, rng: random.Random) -> Counter:
     """Kill runs of a tiny project."""
     site, project = site_packages(folder / "site"), folder / "tiny"
     make_project(project, site)
@@ -144,10 +125,10 @@ def soak(kills: int = 50, default_kills: int = 5, mutations: int = 500, seed: in
             table["the default, hard links"] = kill_the_default(Path(folder), patch, default_kills, rng)
         if kills:
             table["tiny"] = kill_a_tiny_project(Path(folder), patch, kills, rng)
-    print(HEADER, "|---|---:|---:|---:|---:|---:|---:|", sep="\n")
+    print("|", " | ".join(("pipeline", *COLUMNS)), "|\n|---|" + "---:|" * len(COLUMNS))
     for name, counts in table.items():
-        print("|", " | ".join(map(str, (name, *astuple(counts)))), "|")
-    failed = any(counts.unfinished or counts.differing or counts.tracebacks for counts in table.values())
+        print("|", " | ".join(map(str, (name, *counts.values()))), "|")
+    failed = any(counts[name] for counts in table.values() for name in COLUMNS[3:])
     if mutations:
         environment = os.environ | {"ROUNDS": str(mutations)}
         pytest_run = [sys.executable, "-m", "pytest", "-q", "tests/pipeline/test_mutations.py"]

@@ -16,6 +16,8 @@ from classifier.files.digests import sha256
 ROOT = Path(__file__).parent.parent
 POSITIVE, NEGATIVE = ["good", "great", "loved", "fine", "fun"], ["bad", "awful", "boring", "poor", "dull"]
 NEUTRAL = ["the", "a", "film", "movie", "was", "and", "it", "plot", "actor", "scene", "i", "this", "not", "too", "long"]
+SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+MAX_LENGTH = 64  # positions of the tiny encoders
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 # Files and folders of this repository that a project needs.
 COPIED = (
@@ -44,17 +46,10 @@ def write_bert(folder: Path) -> None:
 
     torch.manual_seed(0)
     vocabulary = SPECIAL + POSITIVE + NEGATIVE + NEUTRAL
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-    )
+    config = BertConfig(vocab_size=len(vocabulary), max_position_embeddings=MAX_LENGTH, **SIZES)
     BertModel(config).save_pretrained(folder)
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
-    BertTokenizerFast(vocab=str(folder / "vocab.txt"), model_max_length=64).save_pretrained(folder)
+    BertTokenizerFast(vocab=str(folder / "vocab.txt"), model_max_length=MAX_LENGTH).save_pretrained(folder)
 
 
 def write_wheel(site: Path, name: str, version: str) -> Path:
@@ -139,11 +134,6 @@ def make_project(project: Path, site: Path) -> None:
         else:
             shutil.copyfile(source, target)
     edit_params(project, **tiny_params(site))
-    for command in (
-        "git init -q -b main",
-        "git config user.name test",
-        "git config user.email test@example.com",
-        "git add -A",
-        "git commit -qm start",
-    ):
-        subprocess.run(command.split(), check=True, cwd=project)
+    identity = ("config user.name test", "config user.email test@example.com")
+    for command in ("init -q -b main", *identity, "add -A", "commit -qm start"):
+        subprocess.run(["git", *command.split()], check=True, cwd=project)

@@ -84,14 +84,15 @@ def make_curve(runs: list[Run]) -> pd.DataFrame:
     """Return the curve: a row for each number of labels."""
     rows, smaller = [], {}
     for labels, group in itertools.groupby(runs, key=lambda run: run.labels):
-        first, *others = group
-        scores = {run.seed: experiment_scores(run.name) for run in (first, *others)}
+        draws = list(group)
+        scores = {run.seed: experiment_scores(run.name) for run in draws}
         pairs = [(smaller[seed], table) for seed, table in scores.items() if seed in smaller]
         if any(not fewer["label"].equals(more["label"]) for fewer, more in pairs):
             raise SystemExit(
                 f"learning-curve: {labels:,} labels: the test texts differ from those of the smaller size, so no "
                 "difference can be paired"
             )
+        first = draws[0]
         sizes = {"train": first.train, "validation": first.validation, "test": len(scores[first.seed])}
         point = curve_point([*scores.values()], pairs)
         rows.append({"labels": labels, **sizes, "draws": len(scores), **point})

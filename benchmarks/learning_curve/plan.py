@@ -1,4 +1,4 @@
-"""Which runs a learning curve needs: how many labels, which seeds, and which of them are there already."""
+"""Plan the runs of a learning curve: numbers of labels, seeds, options, and which experiments exist already."""
 
 import shutil
 import subprocess

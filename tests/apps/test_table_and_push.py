@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 from forking import run_module
 from tiny import edit_params
 
@@ -37,10 +36,3 @@ def test_push_without_a_remote(finished):
     assert status == 1, err
     assert "no remote" in err
     assert "Traceback" not in err
-
-
-@pytest.mark.parametrize("name", ["table", "push"])
-def test_help(name):
-    status, out, _ = run_module(f"apps.{name}", ["--help"])
-    assert status == 0
-    assert f"\n    make {name}\n" in out

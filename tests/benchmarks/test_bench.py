@@ -103,7 +103,7 @@ def test_both_sides_are_timed_in_turn(monkeypatch):
     def taking(name, seconds):
         return lambda: order.append(name) or next(seconds)
 
-    row = speed.compare("x", [1e9] * 30, 3, taking("ours", iter([1, 2, 6])), taking("theirs", iter([6, 4, 3])))
+    row = speed.time_both("x", [1e9] * 30, 3, taking("ours", iter([1, 2, 6])), taking("theirs", iter([6, 4, 3])))
     assert order == ["ours", "theirs", "theirs", "ours", "ours", "theirs"]
     assert row == {
         "what": "x",
@@ -300,13 +300,8 @@ def test_beside_a_busy_program(finished, capfd, monkeypatch):
     assert len(times) == 4
     assert min(times.values()) > 0
     assert [process.wait() for process in started] == [-signal.SIGKILL]
-    environments = []
-
-    def times_with(settings):
-        environments.append(settings)
-        return {"a step": 3.0 if settings else 4.0}
-
-    monkeypatch.setattr(busy, "times_with", times_with)
+    environments, times = [], lambda settings: {"a step": 3.0 if settings else 4.0}
+    monkeypatch.setattr(busy, "times_with", lambda settings: environments.append(settings) or times(settings))
     busy.main(pairs=2)
     sleeping = {"GOMP_SPINCOUNT": busy.SPINS}
     assert environments == [sleeping, {}, {}, sleeping]

@@ -77,7 +77,7 @@ def bench(project, monkeypatch):
     three = {name: settings.SETTINGS[name] for name in ("rank 8", "rank 32", "method head")}
     for name, value in {"SETTINGS": three, "RESULTS": Path("settings.csv"), "train_with": train_with}.items():
         monkeypatch.setattr(settings, name, value)
-    monkeypatch.setattr(settings, "draw", lambda results, path: None)
+    monkeypatch.setattr(settings, "draw_settings", lambda results, path: None)
     monkeypatch.setattr(sys, "argv", ["bench"])
     return run
 
@@ -153,11 +153,11 @@ def test_docs_show_what_was_measured(tmp_path):
     assert settings.default_rank(results).sum() == 1
     assert measured == [name for name in settings.SETTINGS if name in measured]
     page = (ROOT / "docs/settings.md").read_text()
-    lora, others = settings.tables(results)
+    lora, by_method = settings.tables(results)
     assert shows(page, lora)
-    assert shows(page, others)
+    assert shows(page, by_method)
     assert all(commit in page for commit in results["commit"])
-    settings.draw(results, tmp_path / "drawn.png")
+    settings.draw_settings(results, tmp_path / "drawn.png")
     shown = str(settings.RESULTS.with_suffix(".png"))
     assert compare_images(shown, str(tmp_path / "drawn.png"), tol=5) is None
 
