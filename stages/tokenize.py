@@ -28,9 +28,9 @@ TEXTS_PER_BATCH = 4096
 class TokenizeSettings(Settings):
     """The section `tokenize` of params.yaml."""
 
+    windows: Annotated[int, Field(ge=1)]
     max_length: Annotated[int, Field(ge=8)]
     truncation: Truncation
-    windows: Annotated[int, Field(ge=1)]
     strip_markup: bool
 
 

@@ -21,7 +21,7 @@ from classifier.errors import InputError
 from classifier.params.catalogue import Dataset
 from classifier.text.cleaning import blank
 
-FAULTS = [  # of a row, in the order of their report: the column, the problem, and how to fix it
+FAULTS = [  # what can be wrong with a row, in the order of the checks: column, problem, fix
     ("text", "no text", "fill it in or remove the row"),
     ("text", "not a text", "write it as a string in quotes"),
     ("text", "empty text, or only white space, HTML tags and invisible characters", "fill it in or remove the row"),
@@ -30,13 +30,13 @@ FAULTS = [  # of a row, in the order of their report: the column, the problem, a
 
 
 def read_split(paths: list[Path], dataset: Dataset) -> pd.DataFrame:
-    """Return a row of about 40 bytes for each row of the files of one split, numbered from 0.
+    """Return a table that describes the rows of one split's files, numbered from 0, by about 40 bytes per row.
 
-    The columns are label (the label's number), words (how many the text has), and high and low, the halves of
-    `digest(text)`.
+    The columns are label (the label's number), words (the number of words of the text), and high and low (the halves of
+    `digest(text)`).
 
     Raises:
-        InputError: A file or a row is faulty, with its line and column, or no row has one of the labels.
+        InputError: A file or a row is faulty (the message has the line and the column), or a label has no row.
     """
     rows = pd.concat([read_file(path, dataset) for path in paths], ignore_index=True)
     if missing := set(range(len(dataset.labels))) - set(rows["label"].unique()):
@@ -67,7 +67,7 @@ def selected_rows(path: Path, dataset: Dataset) -> Iterator[pd.DataFrame]:
     """Yield the columns text and label of one file in tables, without the rows that `where` leaves out.
 
     Raises:
-        InputError: A column is missing or no rows are left, which shows at the end of the file only.
+        InputError: A stray quote swallows rows; or, at the end of the file, a column is missing or no rows are left.
     """
     where = getattr(dataset.source, "where", {})
     settings = dict.fromkeys(where, "where") | dict.fromkeys(dataset.text, "text") | {dataset.label: "label"}
@@ -98,7 +98,8 @@ def has_named_numbers(path: Path, dataset: Dataset) -> bool:
     """Return whether a Parquet file has numbers as labels and names them in its metadata, as `datasets` writes them.
 
     Raises:
-        InputError: The data set's entry gives one of these names to another number. Other names are a renaming.
+        InputError: The data set's entry gives one of these names to another number. Names that the file does not have
+            are accepted: they rename the labels. Case is ignored, unless two names of the file differ by case alone.
     """
     from pyarrow import types
     from pyarrow.parquet import read_schema
@@ -124,8 +125,8 @@ def has_named_numbers(path: Path, dataset: Dataset) -> bool:
 def row_records(table: pd.DataFrame, spellings: dict[str, int]) -> pd.DataFrame:
     """Return the numbers that describe each row of a table: fault, spelling, words, high and low.
 
-    fault is an index into FAULTS, or their number for a sound row. spelling is the number of the label in `spellings`,
-    to which new labels are added.
+    fault is an index into FAULTS, or len(FAULTS) for a row without a fault. spelling is the number of the label in
+    `spellings`, to which new labels are added.
     """
     text, label = table["text"], table["label"]
     is_text = text.map(lambda value: isinstance(value, str)).astype(bool)
@@ -153,7 +154,7 @@ def refuse_first(path: Path, is_faulty: pd.Series, columns: list[str], problem: 
 
 
 def normalize(text: str) -> str:
-    r"""Return the text by which duplicates are found.
+    r"""Return the form of a text that is the same for all duplicates of the text.
 
     `"A  Film\n"` and `"a film"` are equal, and so are the two ways in which Unicode writes a letter with an accent.
     """
@@ -162,7 +163,7 @@ def normalize(text: str) -> str:
 
 
 def digest(text: str) -> bytes:
-    """Return 16 bytes that are equal for duplicates and differ for other texts: 128 bits leave no room for chance."""
+    """Return 16 bytes that are equal for duplicates. The chance that they are equal for other texts is negligible."""
     return hashlib.blake2b(normalize(text).encode(), digest_size=16).digest()
 
 
@@ -188,5 +189,5 @@ def label_numbers(spellings: list[str], labels: list[str], are_numbers: bool = F
 
 
 def are_labels(*values: str, names: list[str]) -> bool:
-    """Return whether all these values, as those of one file, are labels."""
+    """Return whether one file can have all these values as labels: all are names, or all are numbers."""
     return bool((label_numbers(list(values), names) >= 0).all())

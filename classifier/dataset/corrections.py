@@ -1,8 +1,8 @@
 """Correct labels by hand, with a table in data/local/ that has the columns hash and label.
 
-A hash is what `hexadecimal` returns for a text; data/doubtful_labels.csv has the hash of each doubtful text. A label is
-a name of the data set, or `drop` to leave the text out. Corrections change train alone: the texts and the labels of
-validation and test stay as they are.
+The hash of a text is computed by `hexadecimal`; data/doubtful_labels.csv has the hash of each doubtful text. A label is
+a label name of the data set, or `drop` to leave the text out. Corrections change train alone: the texts and the labels
+of validation and test stay as they are.
 """
 
 from pathlib import Path
@@ -35,7 +35,7 @@ def read_corrections(train: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
         dataset: The data set's entry, whose `corrections` names the table.
 
     Raises:
-        InputError: The table is faulty, or a hash is of no text in train.
+        InputError: The table is faulty, or no text in train has one of the hashes.
     """
     path = LOCAL / dataset.corrections
     new_labels = read_new_labels(path, dataset.labels)
@@ -54,7 +54,8 @@ def read_new_labels(path: Path, labels: list[str]) -> dict[bytes, int]:
     """Return digest -> number of the new label, -1 to drop the text.
 
     Raises:
-        InputError: A column is missing, or a row has an unknown label, a malformed hash or one that came before.
+        InputError: A column is missing, or a row has an unknown label or a malformed or repeated hash, or `drop` is a
+            label of the data set.
     """
     if DROP in labels:
         raise InputError(f"{path}: {DROP!r} is a label of the data set, but drops a text here; rename it in `labels`")

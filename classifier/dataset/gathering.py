@@ -33,7 +33,7 @@ class TextSpool:
         self.ends.append(self.ends[-1] + self.file.write(text.encode()))
 
     def get(self, number: int) -> str:
-        # The pages of a memory map would count as memory of this process.
+        # The file is read and not mapped into memory: the pages of a map would count as memory of this process.
         self.file.seek(self.ends[number])
         return self.file.read(self.ends[number + 1] - self.ends[number]).decode()
 
@@ -41,7 +41,8 @@ class TextSpool:
 def write_splits(source: Source, splits: dict[str, pd.DataFrame], dataset: Dataset) -> None:
     """Write data/raw/{train,validation,test}.parquet with the columns text, label and, if the split has it, in_train.
 
-    The texts wait in a temporary file without a name, which vanishes with this process, however suddenly it ends.
+    Before they are written, the texts are in a temporary file without a name, which vanishes with this process, even if
+    the process is killed.
 
     Args:
         source: The source, whose files are read again.
@@ -70,7 +71,7 @@ def write_splits(source: Source, splits: dict[str, pd.DataFrame], dataset: Datas
 
 
 def chosen_texts(paths: list[Path], dataset: Dataset, chosen: np.ndarray) -> Iterator[str]:
-    """Yield the texts of some rows of the files. chosen: the numbers of the rows, sorted."""
+    """Yield the texts of the chosen rows of the files. `chosen` has the numbers of these rows, in ascending order."""
     start = 0
     for table in (table for path in paths for table in selected_rows(path, dataset)):
         first, last = np.searchsorted(chosen, (start, start + len(table)))

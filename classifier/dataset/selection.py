@@ -1,6 +1,6 @@
 """Read a data set's source and select the rows that may go into a split.
 
-What `read_source` returns does not depend on the seed and the sizes of the splits; `choose` draws the splits from it.
+The result of `read_source` does not depend on the seed or the sizes of the splits; `choose` draws the splits from it.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Source:
     def check_unchanged(self) -> None:
         """Raise InputError if a file has changed since it was read.
 
-        The rows of two readings would not be the same, and DVC records the file as it is at the end.
+        The source is read twice, and both readings must give the same rows. DVC records the file as it is at the end.
         """
         if modification_times(list(self.mtimes)) != self.mtimes:
             folder = self.files["train"][0].parent

@@ -38,7 +38,8 @@ def without_overlaps(
 ) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
     """Drop duplicates, and texts that are in another split as well.
 
-    test stays as it was published. A text of validation must not be in test, and a text of train in neither.
+    test stays as it was published. Texts of test are dropped from validation, and texts of test and of validation are
+    dropped from train.
 
     Args:
         splits: The source's splits, as `read_split` returns them.
@@ -144,8 +145,8 @@ def default_validation_size(available: int, train_size: int | None, labels: int)
 
     Args:
         available: The number of rows for train and validation.
-        train_size: The number of train rows, or None. If it is set, validation is a fifth of both together, and takes
-            none of the train rows.
+        train_size: The number of train rows, or None. If it is set, validation is a fifth of train and validation
+            together, and takes none of the train rows.
         labels: The number of labels.
     """
     if train_size is None:
@@ -162,7 +163,7 @@ def validation_size(rows: int, labels: int) -> int:
 
 
 def stratified_sample(rows: pd.DataFrame, size: int | None, seed: int, setting: str) -> list[pd.DataFrame]:
-    """Return a random sample, shuffled, in which the labels have the shares that they have in all rows; and the rest.
+    """Return a shuffled random sample, stratified by label, and the remaining rows.
 
     Args:
         rows: The rows to draw from.
@@ -177,7 +178,7 @@ def stratified_sample(rows: pd.DataFrame, size: int | None, seed: int, setting: 
 
     size = len(rows) if size is None else size
     if size > len(rows):
-        raise InputError(f"{setting}: {size} rows are asked for, but only {len(rows)} are left; lower it")
+        raise InputError(f"{setting}: {size} rows requested, {len(rows)} available; lower it")
     if len(rows) - size < rows["label"].nunique():  # the rest cannot have each label, so the sample is not stratified
         sample = rows.sample(size, random_state=seed)
         return [sample, rows.drop(sample.index)]

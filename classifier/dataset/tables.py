@@ -27,8 +27,8 @@ def read_rows(path: Path) -> Iterator[pd.DataFrame]:
     types from .jsonl, Arrow's types from .parquet. A file without rows gives one empty table.
 
     Raises:
-        InputError: The file is missing, of another kind, damaged or not UTF-8. The error comes at the table in which
-            the fault is.
+        InputError: The file is missing, of another kind, damaged or not UTF-8. The error is raised when the table with
+            the fault is read.
     """
     readers = {".csv": read_csv, ".jsonl": read_jsonl, ".parquet": read_parquet}
     if path.suffix not in readers:
@@ -171,7 +171,7 @@ def read_parquet(path: Path) -> Iterator[pd.DataFrame]:
                 table = batch.to_pandas(ignore_metadata=True, types_mapper=pd.ArrowDtype)
                 yield table.set_axis(pd.RangeIndex(start, start + len(table), name="row"))
                 start += len(table)
-    # The last two come from the names of columns and from the file's metadata.
+    # UnicodeDecodeError comes from the names of columns, JSONDecodeError from the file's metadata.
     except (pa.ArrowException, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         if getattr(error, "errno", None):  # an error of the disk, not of the file's content
             raise

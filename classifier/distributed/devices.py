@@ -9,8 +9,8 @@ from classifier.errors import InputError
 def device():
     """Return the torch device to run on.
 
-    DEVICE in the environment names the device (cpu, cuda:1, mps). Without DEVICE it is a GPU if the host has one. Of
-    several processes on a host, each takes the GPU whose number is its local rank.
+    DEVICE in the environment names the device (cpu, cuda:1, mps). Without DEVICE, the device is a GPU if the host has
+    one, and else the CPU. Of several processes on a host, each takes the GPU whose number is its local rank.
 
     Raises:
         InputError: The device cannot be used, the host has fewer GPUs than processes, or DEVICE names one GPU for

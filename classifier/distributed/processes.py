@@ -26,7 +26,8 @@ CONNECTION_LOST = "the connection to the other processes was lost"
 class Processes:
     """The processes that work together, as one of them sees them.
 
-    A process that works alone sends nothing: each method then returns its argument unchanged.
+    A process that works alone sends nothing: `shard`, `broadcast` and `all_reduce` return their argument, and
+    `all_reduce_gradients` returns the loss. The other methods do nothing.
 
     Args:
         rank: The number of this process, from 0.
@@ -130,8 +131,8 @@ class Processes:
     def all_reduce_gradients(self, parameters: list, loss: float) -> float:
         """Set each parameter's gradient to the sum of its gradients over all ranks; return the sum of the losses.
 
-        One flat tensor carries everything: the gradients, a 1 for each parameter that has a gradient on this rank (its
-        shard of the batch may be empty), and the loss.
+        One flat tensor carries everything: the gradients, a 1 or 0 for each parameter (whether it has a gradient on
+        this rank), and the loss. On a rank whose shard of the batch is empty, no parameter has a gradient.
 
         DistributedDataParallel would sum gradients during the backward pass. But it needs a backward pass from every
         rank, which a rank with an empty shard does not have, and it takes the mean over ranks, which is wrong for
@@ -158,8 +159,8 @@ ALONE = Processes()
 def report_lost_connection() -> Iterator[None]:
     """Raise an error of torch.distributed as an InputError.
 
-    In most cases another rank has failed and its message tells the cause. The launcher has ten seconds to end this
-    process before it prints a message too.
+    In most cases another rank has failed, and the message of that rank tells the cause. So this process waits ten
+    seconds, in which the launcher can end it, before it raises an error of its own.
     """
     try:
         yield

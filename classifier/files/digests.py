@@ -31,8 +31,8 @@ def sha256s(*paths: Path) -> dict[str, str]:
 def files_below(folder: Path) -> Iterator[Path]:
     """Yield the files in a folder and in its subfolders.
 
-    Hidden folders are skipped, as are folders that vanish during the call and __pycache__, where Python may write at
-    any time.
+    Hidden folders and __pycache__, where Python may write at any time, are skipped, as are folders that vanish during
+    the call.
     """
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
@@ -40,7 +40,7 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def digest_of(settings: dict[str, Any], inputs: list[Path]) -> str:
-    """Return a digest of settings and of the contents of input files and folders.
+    """Return a digest, 32 hexadecimal digits, of settings and of the contents of input files and folders.
 
     Args:
         settings: values that JSON can hold, or pydantic models.

@@ -34,8 +34,8 @@ def write_table(path: Path, frame, **metadata: Any) -> None:
     Args:
         path: the file to write.
         frame: a pandas DataFrame.
-        metadata: values that JSON can hold, such as the label names. The schema's metadata holds them, and nothing of
-            pandas' own.
+        metadata: values that JSON can hold, such as the label names. They become the metadata of the schema, without
+            pandas' own metadata.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

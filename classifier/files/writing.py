@@ -40,7 +40,7 @@ def replaced(folder: Path) -> Iterator[Path]:
 
 
 def remove_old(folder: Path) -> None:
-    """Remove what killed runs of `replaced` moved aside: FOLDER.XXXXXXXX.old that holds nothing but FOLDER."""
+    """Remove the folders FOLDER.XXXXXXXX.old that killed runs of `replaced` left, if they hold nothing but FOLDER."""
     for left in folder.parent.glob(f"{folder.name}.{'[a-z0-9_]' * 8}.old"):
         with suppress(OSError):
             if {path.name for path in left.iterdir()} <= {folder.name}:
@@ -48,7 +48,7 @@ def remove_old(folder: Path) -> None:
 
 
 def set_modes(folder: Path) -> None:
-    """Give all files and folders in a new folder the modes of a checkout.
+    """Give all files and folders in a new folder the modes that this process gives new files and folders by default.
 
     Some libraries make files that only their owner can read.
     """

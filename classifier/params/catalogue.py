@@ -10,7 +10,7 @@ from classifier.params.settings import Settings
 
 
 def must_match(pattern: str, description: str) -> AfterValidator:
-    """Return a validator that refuses strings by a pattern. Its error has the description instead of the pattern."""
+    """Return a validator that refuses strings that do not match. Its error has the description, not the pattern."""
 
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
@@ -157,9 +157,10 @@ class WheelFolder(Settings):
 
 
 class WheelPieces(Settings):
-    """A model folder inside a zip file in pieces, each in a wheel, since a package index limits the size of a wheel."""
+    """A model folder in a zip file that is split over several wheels: a package index limits the size of a wheel."""
 
-    pieces: Annotated[dict[Wheel, FileName], Field(min_length=1)]  # wheel: piece below site-packages; in order
+    # Each wheel, and the path of its piece below site-packages, in the order of the pieces.
+    pieces: Annotated[dict[Wheel, FileName], Field(min_length=1)]
     folder: FileName  # inside the zip
     sha256: dict[str, Sha256]  # the files to take and their digests
 
@@ -169,7 +170,8 @@ class HubModel(Settings):
 
     hub: Repository
     revision: Revision
-    # The files to take and their digests. If empty: all files of a model, checked against the digests on the Hub.
+    # The files to take and their digests. If empty: the files that HUB_FILES in stages/base_model.py matches, checked
+    # against the digests on the Hub.
     sha256: dict[str, Sha256] = Field({})
 
 
@@ -182,7 +184,9 @@ class Model(Entry):
     source: ModelSource
     learning_rate: Annotated[float, Field(gt=0)]  # for adapters
     epochs: Annotated[int, Field(gt=0)]
-    peft: dict[str, Any]  # defaults for the method's peft settings; used where the method has a setting of that name
+    # Defaults for peft's settings. A default is used if the method's peft class has the setting and the method's entry
+    # does not set it.
+    peft: dict[str, Any]
 
 
 class Method(Entry):

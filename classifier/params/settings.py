@@ -13,7 +13,7 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True)
 class Param:
-    """The place of a stage's argument in params.yaml, spelled like the dependency in dvc.yaml.
+    """The place of a stage's argument in params.yaml, spelled as under the stage's `params:` in dvc.yaml.
 
     A stage annotates each of its arguments with a Param. `${model}` stands for the entry that the key `model` selects:
 

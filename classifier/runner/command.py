@@ -6,8 +6,9 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 def no_arguments(command: str, example: str) -> None:
     """Answer --help with the main module's docstring and an example; refuse any other argument with exit status 2.
 
-    argparse prints the docstring as it is written and returns, so that the caller goes on. typer, which serves the
-    commands with options, would wrap the lines, load more modules before each stage, and end the process itself.
+    argparse prints the docstring as it is written, and it returns if there is no argument, so that the caller goes on.
+    typer, which the commands with options use, would wrap the lines, load more modules before each stage, and end the
+    process itself.
 
     Args:
         command: the command as the user types it.

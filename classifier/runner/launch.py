@@ -16,8 +16,8 @@ from classifier.errors import InputError
 def launch(module: str, *arguments: str) -> None:
     """Run `python -m MODULE ARGUMENTS` under the launcher, and wait until all processes have ended.
 
-    The processes print to this process's stdout. Their stderr is kept back: the line in it that tells the cause of a
-    failure becomes the error. With DEBUG in the environment all of it is printed.
+    The processes print to this process's stdout. Their stderr is captured. If a process fails, the line of stderr that
+    tells the cause becomes the error message; with DEBUG in the environment, the whole stderr is printed before.
 
     Raises:
         InputError: LAUNCH names no launcher that can be used, or a process failed.
@@ -28,7 +28,7 @@ def launch(module: str, *arguments: str) -> None:
     environment["LAUNCHED_BY"] = (
         f"{os.getpid()} {platform.node()}"  # the processes end when this one is gone (ranks.py)
     )
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # SystemExit then ends the launcher too, see below
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # SystemExit is caught below and ends the launcher
     command = [*launcher, sys.executable, "-m", module, *arguments]
     try:
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", env=environment)

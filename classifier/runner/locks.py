@@ -10,7 +10,7 @@ from classifier.errors import InputError
 
 
 def single_stage(stage: str, launches: bool) -> AbstractContextManager[None]:
-    """Return `single_run` for a stage. It is needed because a killed `dvc repro` may leave its stage running."""
+    """Return `single_run` for a stage. A killed `dvc repro` may have left the stage running."""
     refusal = f"an earlier run of this stage is running; wait or stop it (pgrep -f stages.{stage}), then `dvc repro`"
     return single_run(Path(".dvc/tmp") / f"{stage}.lock", launches, refusal)
 

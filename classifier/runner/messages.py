@@ -15,11 +15,11 @@ FIXES = {
 
 
 def message_of(error: BaseException) -> str | None:
-    """Return what is wrong and how to fix it, in one line; None for a defect of the code."""
+    """Return one line that says what is wrong and how to fix it, or None if the error is a bug and not the user's."""
     if isinstance(error, InputError):
         return " ".join(str(error).split())
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted; `dvc repro` goes on, a training from its last checkpoint"
+        return "interrupted; `dvc repro` continues, and training resumes from its last checkpoint"
     if out_of_memory(error):
         return (
             "out of memory; in params.yaml lower train.micro_batch_size (train), baseline.max_rows (baseline) or "

@@ -3,13 +3,14 @@
 DVC's public API offers neither, so this module, alone in classifier/, uses DVC's internals. pyproject.toml pins the
 minor version of DVC for it. The internals are:
 
-- `Repo.stage.load_one`: a stage with its deps and outs. `hash_info` is the hash that dvc.lock has of one.
+- `Repo.stage.load_one`: a stage with its deps and outs. `hash_info` of a dep or an out is its hash in dvc.lock.
 - `workspace_status()` of a dep or an out: empty if the file on disk has that hash.
 - `checkout`, `unprotect` and `remove` of an out: restore it from the cache, turn links into copies, delete it.
 - `use_cache` of an out: False for `cache: false` in dvc.yaml, and then `checkout` and `unprotect` do nothing.
-- `check` of a cache: hash an object, and delete a damaged one. `state` and `CACHE_MODE` tell it what needs no hashing.
+- `check` of a cache: hash an object, and delete a damaged one. By `state` and `CACHE_MODE` the cache knows the objects
+  that need no hashing.
 
-`dvc checkout` would not do: it leaves out what has `cache: false`, and restores a damaged object if that is read-only.
+`dvc checkout` is not enough: it skips outputs with `cache: false`, and it restores a damaged object that is read-only.
 """
 
 import stat
@@ -23,7 +24,7 @@ from classifier.errors import InputError
 
 
 def restore_outputs(stage: str) -> None:
-    """Put back the outputs of a stage's last good run. DVC has removed them before it started the stage.
+    """Put back the outputs of a stage's last good run, which DVC removes before it starts the stage.
 
     Without this, a mistake in params.yaml would leave the user without the last good result. Each output gets the bytes
     that dvc.lock names, from DVC's cache or from Git. If neither has them, the output is removed and named on stderr.
@@ -32,8 +33,8 @@ def restore_outputs(stage: str) -> None:
     from dvc_data.hashfile.state import StateNoop
 
     with Repo() as repo:
-        # Let DVC hash all that it puts back. It would trust an object with the mode CACHE_MODE (read-only), so
-        # CACHE_MODE becomes a mode that no object has. And it would trust the hashes that `state` remembers.
+        # Make DVC hash every object that it puts back. DVC trusts an object with the mode CACHE_MODE (read-only), so
+        # CACHE_MODE becomes a mode that no object has. DVC also trusts the hashes in `state`, so `state` becomes empty.
         cache = repo.cache.local
         cache.state, cache.CACHE_MODE = StateNoop(), cache.CACHE_MODE | stat.S_IFREG
         lost = [out.def_path for out in repo.stage.load_one(name=stage).outs if not restore(out)]
@@ -63,7 +64,7 @@ def restore(out: Any) -> bool:
 
 
 def from_cache(out: Any) -> None:
-    """Check an output's object in DVC's cache and check it out, as a link or a copy, whichever DVC is set to make."""
+    """Verify an output's object in DVC's cache, then check it out as a link or a copy, as DVC is configured."""
     out.cache.check(out.hash_info.value)
     out.checkout(force=True, quiet=True)
 
@@ -80,7 +81,7 @@ def from_git(out: Any) -> None:
 
 
 def last_run(stage: str, *unchanged: Path) -> dict[Path, str]:
-    """Return path -> digest of all that a stage's last run read and wrote, from dvc.lock.
+    """Return path -> digest of each dependency and output of a stage's last run, from dvc.lock.
 
     Args:
         stage: its name in dvc.yaml.
@@ -100,7 +101,7 @@ def last_run(stage: str, *unchanged: Path) -> dict[Path, str]:
                 if path not in files:
                     raise InputError(f"dvc.lock has no {path} of the stage {stage}; `dvc repro {stage}`")
                 if files[path].workspace_status():
-                    raise InputError(f"{path} is not that of the run of {stage} in dvc.lock; `dvc repro {stage}`")
+                    raise InputError(f"{path} does not match the run of {stage} in dvc.lock; `dvc repro {stage}`")
     except DvcException as error:
         raise InputError(" ".join(str(error).split())) from None
     return {path: str(file.hash_info) for path, file in files.items()}

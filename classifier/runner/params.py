@@ -68,7 +68,7 @@ def load_params(path: Path = PARAMS) -> BaseModel:
     except ValidationError as error:
         raise InputError(f"{path}: {explain(error)}") from None
     for key in ("dataset", "model", "method"):
-        select(params, key)
+        select(params, key, path)
     check_against_dataset(params, path)
     return params
 
@@ -125,12 +125,17 @@ def explain(error: ValidationError) -> str:
     return f"{key}: {message}" + (f" ({more} more)" if more else "")
 
 
-def select(params: BaseModel, key: str) -> Any:
-    """Return the catalogue entry that a selection names, with its name set. `key` is dataset, model or method."""
+def select(params: BaseModel, key: str, path: Path = PARAMS) -> Any:
+    """Return the catalogue entry that a selection names, with its name set.
+
+    Args:
+        params: the checked content of the file at `path`.
+        key: dataset, model or method.
+    """
     name, catalogue = getattr(params, key), getattr(params, key + "s")
     if name not in catalogue:
         near = difflib.get_close_matches(name, catalogue, n=1) or sorted(catalogue)
-        raise InputError(f"{PARAMS}: {key}: no entry {name!r} under {key}s; did you mean {' or '.join(near)}?")
+        raise InputError(f"{path}: {key}: no entry {name!r} under {key}s; did you mean {' or '.join(near)}?")
     catalogue[name]._name = name
     return catalogue[name]
 

@@ -18,10 +18,10 @@ from classifier.runner.messages import message_of
 def rank_process(name: str) -> AbstractContextManager[None]:
     """Set up this process if it is a rank, and return the context in which it should work.
 
-    No launcher has started most processes. For them nothing is set up, and the context does nothing.
+    A process that no launcher has started is not a rank: nothing is set up, and the context does nothing.
 
     Args:
-        name: the stage's or the command's, which begins the line of an error.
+        name: the name of the stage or the command, with which the line of an error begins.
     """
     rank = rank_and_count()
     if not rank:
@@ -32,7 +32,7 @@ def rank_process(name: str) -> AbstractContextManager[None]:
 
 
 def redirect_output(rank: int) -> None:
-    """Send what rank 0 prints, progress bars too, to stdout; discard what the other ranks print.
+    """Send the output of rank 0, progress bars included, to stdout; discard the output of the other ranks.
 
     The original stderr stays free for the line of an error, which the launching process reads.
     """
@@ -44,8 +44,8 @@ def redirect_output(rank: int) -> None:
 def exit_with_launcher() -> None:
     """Start a thread that ends this process soon after its launcher has ended.
 
-    The launcher can outlive the stage that started it. So the thread watches the stage, too, if that is on the same
-    host: launch.py puts the process id and the host into LAUNCHED_BY.
+    The launcher can outlive the stage that started it. So the thread also watches the process of the stage, if this
+    process is on the same host: launch.py puts the process id and the host of the stage into LAUNCHED_BY.
     """
     launcher = os.getppid()
     stage, _, host = os.environ.get("LAUNCHED_BY", "").partition(" ")
@@ -70,5 +70,5 @@ def errors_in_one_line(name: str) -> Iterator[None]:
         sys.stderr = sys.__stderr__
         if os.environ.get("DEBUG"):
             raise
-        message = message_of(error) or f"a defect of the code: {error!r}; DEBUG=1 in the environment shows where"
+        message = message_of(error) or f"unexpected error: {error!r}; DEBUG=1 in the environment shows where"
         sys.exit(f"{name}: {' '.join(message.split())}")

@@ -1,7 +1,7 @@
-"""Every stage starts here: `run(stage)` checks the inputs and locks, runs the stage, and handles its errors.
+"""The start of every stage: `run(stage)` takes the stage's lock, checks its inputs, runs it and handles its errors.
 
-Heavy libraries are imported inside functions, here as in all of classifier/ and stages/: a mistake in params.yaml is
-refused before torch and transformers have loaded.
+In classifier/ and stages/, heavy libraries are imported inside functions, or by modules that are themselves imported
+inside functions: a mistake in params.yaml is refused before torch and transformers have loaded.
 """
 
 import os
@@ -37,9 +37,9 @@ def main(stage: Callable, distributed: bool = False) -> None:
 def run(stage: Callable, distributed: bool = False) -> None:
     """Check a stage's inputs and run the stage with its arguments from params.yaml.
 
-    An error that the user can fix ends the process with one line on stderr and exit status 1. Any other error ends it
-    with a traceback, as does every error if DEBUG is set in the environment. In both cases the outputs of the last good
-    run are put back if DVC has removed them.
+    An error that the user can fix ends the process with one line on stderr and exit status 1, and Ctrl-C with one line
+    and exit status 130. Any other error ends it with a traceback, as does every error if DEBUG is set in the
+    environment. In all cases the outputs of the last good run are put back if DVC has removed them.
 
     Args:
         stage: a function of stages/.
@@ -76,20 +76,26 @@ def set_environment(stage: str) -> None:
 
 
 def agreed_inputs(stage: Callable, distributed: bool) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return `checked_inputs`. Raises InputError if a rank has other inputs or runs another stage than rank 0."""
+    """Return the result of `checked_inputs`.
+
+    Raises InputError if a rank runs another stage or has other inputs than rank 0.
+    """
     # The ranks join first, so that all notice if one of them ends because its inputs are wrong.
     processes = Processes.connect() if distributed else Processes()
     inputs = checked_inputs(stage)
     processes.check_equal(
         repr((stage.__name__, inputs)),
-        "runs another stage, or with other params or code, than rank 0; bring its folder to the same commit, and "
+        "runs another stage than rank 0, or has other params or code; bring its folder to the same commit, and "
         "start on each host the stages that `dvc status` names",
     )
     return inputs
 
 
 def fail(stage: str, error: BaseException) -> NoReturn:
-    """Print the error in one line and exit, or raise it if it is a defect. Under DVC, put the outputs back before."""
+    """Print an error that the user can fix, and exit; raise any other error.
+
+    Under DVC, the outputs are put back before the process ends.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not interrupt what follows
     message = None if os.environ.get("DEBUG") else message_of(error)
     if message:

@@ -17,8 +17,8 @@ VERSIONS = Path("versions.yaml")
 def check_versions(packages: list[str]) -> None:
     """Raise InputError if a package is installed in another version than versions.yaml has.
 
-    versions.yaml has a list where the lock has a version for each Python. The label of a build, as in 2.13.0+cpu, is
-    ignored.
+    If the locked version of a package depends on the version of Python, versions.yaml has a list of versions. The label
+    of a build, as in 2.13.0+cpu, is ignored.
     """
     from ruamel.yaml import YAML
 

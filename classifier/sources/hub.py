@@ -29,8 +29,8 @@ def hub_files(
         repo: OWNER/NAME of the repository.
         revision: The commit, 40 hexadecimal digits.
         patterns: Names of files, in which * stands for any characters but a slash.
-        pinned: The sha256 of each file, or nothing. Without it, the files are checked against the digests that the
-            Hub states in its listing of the repository; huggingface_hub itself compares sizes only.
+        pinned: The sha256 of each file by its name. If empty, the files are checked against the digests that the Hub
+            states in its listing of the repository; huggingface_hub itself compares sizes only.
         kind: The kind of the repository.
 
     Raises:
@@ -45,6 +45,7 @@ def hub_files(
     try:
         digests = {name: pinned[name] for name in matching(pinned, patterns)}
         cached = all(isinstance(try_to_load_from_cache(repo, name, **at), str) for name in digests)
+        # Ask the Hub for its listing, unless each pattern has a pinned file and all pinned files are in the cache.
         if not cached or not all(matching(digests, [pattern]) for pattern in patterns):
             digests = expected_digests(repo, patterns, pinned, at)
         paths = {name: Path(with_retries(hf_hub_download, repo, name, **at)) for name in digests}
@@ -116,7 +117,7 @@ def download_error(repo: str, revision: str, kind: str, error: Exception) -> Inp
 
 
 def with_retries(function, *args, within: float = math.inf, **kwargs):
-    """Call a function up to four times, some seconds apart, as long as its error is likely to pass.
+    """Call a function up to four times, some seconds apart, as long as its error is transient.
 
     huggingface_hub has retries of its own, which resume a download. But it gives up on a connection that is reset
     during a download and on a server that is busy when a download starts. Once `within` seconds have passed, a failed

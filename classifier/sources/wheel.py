@@ -11,7 +11,8 @@ from pathlib import Path
 from classifier.errors import InputError
 from classifier.files.digests import sha256
 
-# Errors of reading a damaged zip file. In addition, an OSError (EINVAL) reports a position before its beginning.
+# Errors of reading a damaged zip file. zipfile can also seek to a position before the beginning of the file, which
+# raises an OSError (EINVAL).
 ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError, ValueError)
 
 

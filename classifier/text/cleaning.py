@@ -13,8 +13,8 @@ noscript object ol optgroup option output p param picture plaintext pre progress
 search section select slot small source span strike strong style sub summary sup svg table tbody td template
 textarea tfoot th thead time title tr track tt u ul var video wbr xmp
 """
-# A tag of HTML, such as <br />, </i> or <A HREF="x">. Words to a reader do not match: "<3", "x<y, but z>w", <user>,
-# <url>, List<String>, Set<Object>.
+# A tag of HTML, such as <br />, </i> or <A HREF="x">. Other text with angle brackets does not match: "<3",
+# "x<y, but z>w", <user>, <url>, List<String>, Set<Object>.
 MARKUP = re.compile(
     rf"""(?i)<(?!/?(?-i:[A-Z][a-z]))/?(?:{"|".join(ELEMENTS.split())})(?:\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'=<>`]+))*\s*/?>"""
 )

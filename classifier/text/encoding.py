@@ -10,7 +10,7 @@ from classifier.text.cleaning import cleaned
 
 Truncation = Literal["head", "tail", "head+tail"]
 Windows = list[list[int]]  # the windows of one text, each a list of token ids
-CHARACTERS_PER_CALL = 4_000_000  # of the tokenizer, which needs about 33 bytes of memory for each
+CHARACTERS_PER_CALL = 4_000_000  # in one call of the tokenizer, which needs about 33 bytes of memory per character
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ def truncate(ids: list[int], max_length: int, truncation: Truncation, prefix: in
 def cut_windows(
     ids: list[int], max_windows: int, max_length: int, truncation: Truncation, prefix: int, suffix: int
 ) -> Windows:
-    """Return the windows of one text, whose scores are averaged.
+    """Return the windows of one text. The caller averages the scores of the windows.
 
-    As many windows of `max_length` as fit into the text side by side are returned, at most `max_windows`. They lie at
-    equal distances from the beginning of the text to its end. If fewer than two fit, the truncated text is the only
-    window. The other arguments are those of `truncate`.
+    As many windows of `max_length` as fit into the text side by side are returned, at most `max_windows`. They are
+    spread evenly from the beginning of the text to its end, and the tokens between two windows are left out. If fewer
+    than two windows fit, the truncated text is the only window. The other arguments are those of `truncate`.
 
     >>> cut_windows([101, 1, 2, 3, 4, 5, 6, 7, 102], 2, 5, "head", 1, 1)
     [[101, 1, 2, 3, 102], [101, 5, 6, 7, 102]]
@@ -108,6 +108,7 @@ def encode_words(
     ends = [word.end() for word in words]
     numbers = [bisect.bisect_left(ends, end) if end > start else -1 for start, end in tokenized["offset_mapping"]]
     numbers = [-1 if number == len(words) else number for number in numbers]  # white space at the end may be a token
+    # Positions are cut and not token ids, so that the ids and the numbers of the words can both be taken from them.
     positions = list(range(len(numbers)))
     kept = cut_windows(positions, windows, max_length, truncation, *count_special_tokens(tokenizer))
 

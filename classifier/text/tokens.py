@@ -50,7 +50,7 @@ class Tokens:
         return replace(self, lengths=np.minimum(self.lengths, longest), longest=longest)
 
     def texts_within(self, tokens: float) -> int:
-        """Return how many texts, counted from the first, have at most so many tokens in all their windows together."""
+        """Return how many texts, from the first on, fit into `tokens` tokens if all windows of a text are counted."""
         rows = int(np.searchsorted(self.lengths.cumsum(dtype=np.int64), tokens, side="right"))
         if rows == len(self):
             return len(self.labels)
@@ -83,7 +83,7 @@ def without_middle(ids: np.ndarray, longest: int) -> np.ndarray:
 def open_tokens(split: str) -> Tokens:
     """Open the rows of train, validation or test.
 
-    Memory grows by 12 bytes a row for its length and label, and in validation and test by 8 for the number of its text.
+    Memory grows by 12 bytes per row (length and label), and in validation and test by 8 more (number of the text).
 
     Raises:
         InputError: The file is missing.

@@ -21,8 +21,8 @@ def choose_terms(texts: Sequence[str]) -> tuple[str, dict[str, Any]]:
 
     A text counts as written in words if words make up at least half of its characters (white space aside) and at least
     one of them also occurs in another text. If fewer than half of the texts are written in words, the terms are
-    characters: so in scripts without spaces between words, in emoji and single letters, and in names or numbers that do
-    not recur.
+    characters. This is so for scripts without spaces between words, for emoji and single letters, and for names or
+    numbers that do not recur.
 
     Returns:
         ("words" or "characters", the options of scikit-learn's TfidfVectorizer that read them).
@@ -50,7 +50,8 @@ def choose_terms(texts: Sequence[str]) -> tuple[str, dict[str, Any]]:
 def word_with_marks() -> re.Pattern[str]:
     r"""Return WORD extended by combining marks. WORD ends a word at each vowel sign of Hindi, which \w does not match.
 
-    The pattern also takes the two characters that join letters or keep them apart, and not the variants of emoji.
+    The pattern also matches the zero-width joiner and non-joiner (U+200D, U+200C), but no variation selector (U+FE00 to
+    U+FE0F), which chooses the variant of an emoji.
     """
     characters = {*map(chr, range(0x300, 0x10000))} - {*map(chr, range(0xFE00, 0xFE10))}  # without variants of emoji
     marks = "".join(sorted(char for char in characters if unicodedata.category(char) in ("Mn", "Mc")))

@@ -221,9 +221,9 @@ def append_a_line(path: str) -> None:
 @pytest.mark.parametrize(
     ("change", "what", "reason"),
     [
-        (append_a_line, "models/adapter/config.json", "models/adapter is not that of the run of evaluate in dvc.lock"),
-        (append_a_line, "metrics/evaluate.json", "metrics/evaluate.json is not that of the run of evaluate"),
-        (shutil.rmtree, "metrics", "metrics/evaluate.json is not that of the run of evaluate in dvc.lock"),
+        (append_a_line, "models/adapter/config.json", "models/adapter does not match the run of evaluate in dvc.lock"),
+        (append_a_line, "metrics/evaluate.json", "metrics/evaluate.json does not match the run of evaluate"),
+        (shutil.rmtree, "metrics", "metrics/evaluate.json does not match the run of evaluate in dvc.lock"),
         (os.remove, "dvc.lock", "dvc.lock has no models/adapter of the stage evaluate; `dvc repro evaluate`"),
         (append_a_line, "dvc.lock", None),
         (lambda path: Path(path).write_text("<<<<<<< HEAD\n"), "dvc.lock", "dvc.lock"),

@@ -86,7 +86,7 @@ def test_two_hosts_with_a_shared_folder(finished, on):
 @pytest.mark.parametrize(
     ("missing", "line"),
     [
-        ("params.yaml", "rank 1 of 2 runs another stage, or with other params or code, than rank 0; bring its"),
+        ("params.yaml", "rank 1 of 2 runs another stage than rank 0, or has other params or code; bring its"),
         ("data/tokens", "the connection to the other processes was lost"),  # the other host prints the cause
     ],
 )

@@ -157,7 +157,7 @@ def test_interrupted(untrained):
     project, (lock, outputs), _ = untrained
     sent, log = repro_until(lambda: checkpoints("*.safetensors"), signal.SIGINT)
     assert sent, log
-    assert log.count("train: interrupted; `dvc repro` goes on, a training from its last checkpoint") == 1, log
+    assert log.count("train: interrupted; `dvc repro` continues, and training resumes from its last") == 1, log
     assert "Traceback" not in log
     output = dvc("repro")
     assert "train: going on from step" in output

@@ -27,7 +27,7 @@ from stages.tokenize import tokenize
     ("error", "message"),
     [
         (InputError("params.yaml: seed: fix it"), "params.yaml: seed: fix it"),
-        (KeyboardInterrupt(), "interrupted; `dvc repro` goes on, a training from its last checkpoint"),
+        (KeyboardInterrupt(), "interrupted; `dvc repro` continues, and training resumes from its last checkpoint"),
         (MemoryError(), "out of memory; in params.yaml lower train.micro_batch_size (train), baseline.max_rows"),
         (torch.OutOfMemoryError("CUDA out of memory"), "out of memory; in params.yaml lower"),
         (RuntimeError("MPS backend out of memory (MPS allocated: 8 GiB)"), "out of memory; in params.yaml lower"),

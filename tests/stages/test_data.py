@@ -54,7 +54,7 @@ def test_stratified_sample_keeps_the_balance_and_every_row():
     everything, nothing = stratified_sample(frame, None, 1, "train")
     assert sorted(everything["text"], key=int) == list(frame["text"])
     assert nothing.empty
-    with pytest.raises(InputError, match="test: 101 rows are asked for, but only 100 are left"):
+    with pytest.raises(InputError, match="test: 101 rows requested, 100 available"):
         stratified_sample(frame, 101, 1, "test")
 
 
@@ -332,10 +332,10 @@ def test_a_label_needs_a_row_for_each_split():
 @pytest.mark.parametrize(
     ("sizes", "problem"),
     [
-        ({"test": 101}, "test: 101 rows are asked for, but only 100 are left; lower it"),
-        ({"validation": 90}, "validation: 90 rows are asked for, but only 80 are left; lower it"),
+        ({"test": 101}, "test: 101 rows requested, 100 available; lower it"),
+        ({"validation": 90}, "validation: 90 rows requested, 80 available; lower it"),
         ({"validation": 80}, "train: no rows are left for train; lower test or validation"),
-        ({"train": 61}, "train: 61 rows are asked for, but only 60 are left; lower it"),
+        ({"train": 61}, "train: 61 rows requested, 60 available; lower it"),
         ({"validation": 1}, "validation: a sample of 1 cannot have each label: "),
     ],
 )
