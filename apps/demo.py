@@ -2,10 +2,10 @@
 
     make demo     (installs gradio, then serves http://127.0.0.1:7860)
 
-Set GRADIO_SERVER_PORT in the environment to serve another port. One tab of the page classifies a typed text and marks
+Set GRADIO_SERVER_PORT in the environment to use another port. One tab of the page classifies a typed text and marks
 the words that decided. The other tab scores the rows of an uploaded file.
 
-In:  models/base/ and models/adapter/; from params.yaml the sample texts and evaluate's target accuracy.
+In:  models/base/ and models/adapter/; from params.yaml infer.texts and evaluate's target_accuracy and target_level.
 """
 
 import os

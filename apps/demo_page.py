@@ -63,7 +63,7 @@ class Actions:
         """Return (verdict, probability by label) of a text."""
         windows = self.classifier.token_windows([text])
         if blank(text) or not all(windows):
-            refuse("the text is blank, so it has no label; type a text")
+            refuse("the text has nothing to read, so no label; type a text")
         (row,) = self.classifier.window_probabilities(windows)
         probabilities = dict(zip(self.labels, row.tolist(), strict=True))
         label = max(probabilities, key=probabilities.get)
@@ -73,6 +73,8 @@ class Actions:
         """Return a gradio.HighlightedText of a text with the deciding words marked."""
         import gradio as gr
 
+        if not all(self.classifier.token_windows([text])):
+            refuse("the text has nothing to read, so no label; type a text")
         try:
             explained = explain_label(self.classifier.model, self.classifier.tokenizer, text)
         except InputError as error:

@@ -7,7 +7,7 @@ In:  models/base/ and models/adapter/. Also metrics/evaluate.json and metrics/da
 Out: models/export/: the weights with the adapter merged into them (safetensors), config, tokenizer, model.onnx and the
      model card README.md.
 
-The export is no stage of the pipeline, because no stage reads its output.
+The export is not a stage of the pipeline, because no stage reads its output.
 """
 
 import sys
@@ -51,9 +51,10 @@ def export() -> None:
 
 
 def exported_tokenizer(path: str, tokenize: dict):
-    """Load the tokenizer, with settings by which other programs cut long texts as training did.
+    """Load the tokenizer, set so that other programs truncate long texts as in the training.
 
-    A tokenizer has no setting for head+tail, so it keeps the beginning of a text then.
+    A tokenizer has no setting for head+tail. If the training used head+tail, the tokenizer keeps the beginning of a
+    text.
 
     Args:
         path: folder of the tokenizer.

@@ -16,10 +16,11 @@ run again:
   python -m apps.infer --file reviews.csv --column text --out scored.parquet
 
 The confidence is the calibrated probability of the label. A blank text gets
-no label. Answers that are not sure enough can become "uncertain":
+no label. Answers of low confidence can become "uncertain":
   --min-confidence 0.9     if the confidence is below 0.9
-  --min-accuracy 0.95      as often as needed for 95% of the other answers to
-                           be right, by the validation rows
+  --min-accuracy 0.95      if the confidence is below the threshold at which
+                           95% of the other answers are right, as shown by
+                           the validation rows
   --min-confidence target  as --min-accuracy, for evaluate.target_accuracy and
                            evaluate.target_level of params.yaml
 
@@ -28,8 +29,8 @@ Environment variables:
   LAUNCH  a launcher that shares a --file among processes, for example
           LAUNCH="torchrun --nproc-per-node 4" (see docs/processes.md)
 
-An error ends the command with one line on stderr and exit status 1, an option
-without a valid value with exit status 2.
+After an error, the command prints one line to stderr and exits with status 1.
+If an option has no valid value, the exit status is 2.
 """
 
 import os
@@ -102,13 +103,13 @@ def exit_on_user_error() -> Iterator[None]:
             raise
         sys.exit("infer: out of memory; if a GPU's memory is full, set DEVICE=cpu in the environment")
     except KeyboardInterrupt:
-        sys.exit("infer: interrupted; with --file the same command goes on where it was")
+        sys.exit("infer: interrupted; with --file, repeat the command to resume")
 
 
 def check_texts(texts: list[str]) -> None:
-    """Raise InputError for a text that is not UTF-8, or that is an unknown option.
+    """Raise InputError for a text that UTF-8 cannot encode, or that is an unknown option.
 
-    typer is told to take unknown options for texts, so that the error is one line here as well.
+    typer passes unknown options on as texts, so that their error, too, is one line.
     """
     after_dashes = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
     for text in texts:
@@ -121,7 +122,7 @@ def check_texts(texts: list[str]) -> None:
 def check_combination(texts: list[str] | None, file: Path | None, explain: bool, file_options: bool) -> None:
     """Raise InputError for arguments that exclude each other. `file_options`: whether an option of --file is given."""
     if bool(texts) == bool(file):
-        raise InputError("give either texts (- for those of standard input) or --file")
+        raise InputError("give either texts (or - to read standard input) or --file")
     if texts and file_options:
         raise InputError("--column, --separator, --out and --overwrite: give them with --file only")
     if explain and (file or texts == ["-"]):
@@ -131,7 +132,7 @@ def check_combination(texts: list[str] | None, file: Path | None, explain: bool,
 def lowest_confidence(min_confidence: str | None, min_accuracy: float | None) -> float:
     """Return the confidence below which an answer is "uncertain", as the options ask for it."""
     if min_confidence is not None and min_accuracy is not None:
-        raise InputError("--min-confidence and --min-accuracy: give one of them")
+        raise InputError("--min-confidence and --min-accuracy: give only one of them")
     if min_confidence == "target":
         evaluate = load_params().evaluate
         return confidence_needed(0.0, evaluate.target_accuracy, evaluate.target_level)

@@ -32,7 +32,7 @@ def dvc_revision(revision: str) -> Iterator[str | None]:
     from dvc.scm import SCMError
 
     if not revision:
-        raise SystemExit("two revisions are needed: make compare A=main B=rank-64")
+        raise SystemExit("a revision is missing: make compare A=main B=rank-64, or make spread REVS='main rank-64'")
     try:
         yield None if revision == "workspace" else revision
     except (DvcException, SCMError, OSError) as error:
@@ -75,7 +75,7 @@ def differences(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, dict[str
     """Compare two tables of predictions for the same texts, as read_predictions() returns them.
 
     Returns:
-        For the accuracy, in points, and for the log loss: the value of each table, the difference (second less first),
+        For the accuracy, in points, and for the log loss: the value of each table, the difference (second minus first),
         its 95% interval (low, high) by the paired t-test, and a p-value: McNemar's for the accuracy, the paired
         t-test's for the log loss.
     """
@@ -89,7 +89,7 @@ def differences(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, dict[str
     result = {}
     for name, values in values_by_metric.items():
         equal = np.array_equal(*values)  # the t-test of equal values is undefined
-        test = ttest_rel(values[1], values[0])
+        test = None if equal else ttest_rel(values[1], values[0])
         low, high = (0.0, 0.0) if equal else test.confidence_interval()
         result[name] = {
             "first": values[0].mean(),

@@ -1,4 +1,4 @@
-"""Show the experiments as a table, the best by validation loss first.
+"""Show the experiments as a table, sorted by validation loss, the lowest first.
 
     make table
     make table SHOW=--csv     (SHOW: options of `dvc exp show`)

@@ -5,6 +5,7 @@ Out: models/base/: config, tokenizer and safetensors, byte for byte as published
 """
 
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated
 
@@ -72,15 +73,15 @@ def check_files(folder: Path, origin: str) -> None:
     fix = "list it under sha256 in params.yaml if the model has it, or choose another model"
     if "config.json" not in names:
         raise InputError(f"{origin}: no config.json among its files; {fix}")
-    if not any(name.endswith(".safetensors") for name in names):
-        raise InputError(f"{origin}: no weights as .safetensors among its files; {fix}")
+    if not any(fnmatch(name, "model*.safetensors") for name in names):
+        raise InputError(f"{origin}: no weights as model*.safetensors among its files; {fix}")
     if not VOCABULARIES.intersection(names):  # transformers would make a tokenizer that knows special tokens alone
         raise InputError(f"{origin}: no {' or '.join(sorted(VOCABULARIES))} among its files; {fix}")
     config = read_json(folder / "config.json")
     kind = config.get("model_type")
     # The classifiers of encoder-decoder models need an end token in each text and do not show their embeddings.
     if config.get("is_encoder_decoder"):
-        raise InputError(f"{origin}: {kind} has both an encoder and a decoder; choose a model with one of them")
+        raise InputError(f"{origin}: {kind} has both an encoder and a decoder; choose a model with only one")
     if kind not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
         problem = f"transformers has no text classifier of type {kind!r}, and code that comes with a model is never run"
         raise InputError(f"{origin}: {problem}; choose another model")

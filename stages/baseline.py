@@ -106,7 +106,7 @@ def fit_and_hold_out(model, train: pd.DataFrame, terms_are: str) -> pd.DataFrame
         terms = tfidf.fit_transform(train["text"])
     except ValueError:  # scikit-learn's, about an empty vocabulary
         raise NothingLearnedError(
-            f"none of the {terms_are} stands in {tfidf.min_df} of the train texts (baseline.min_count)"
+            f"no n-gram of {terms_are} occurs in {tfidf.min_df} train texts (baseline.min_count)"
         ) from None
     regression.fit(terms, train["label"])
     del terms  # free the memory: transform makes a second matrix, which has the terms of a row in another order
@@ -154,8 +154,8 @@ def check_above_chance(tables: list[pd.DataFrame]) -> None:
 
     The test is a one-sided permutation test at p < 0.05. It counts how often the same predictions, in random order
     within each table, are right at least as often. It suits few rows and unbalanced labels. The predictions of
-    `held_out_labels` depend a little on all labels, so that with random labels more than 5% of the data sets pass: 48
-    of 650 sets of 160 sentences.
+    `held_out_labels` depend a little on all labels. With random labels, more than 5% of the data sets therefore pass:
+    48 of 650 sets of 160 sentences.
 
     Args:
         tables: Tables with the columns label and predicted.

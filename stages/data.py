@@ -10,8 +10,8 @@ accent. The first of them is kept. Texts with several labels are counted, and dr
 text of the source's test or validation split is dropped from train, and a text of its test split from validation; test
 keeps all its texts. The texts are written as they are: the stage `tokenize` cleans them.
 
-The source is read twice: first to check every row and to know its text by a digest, then to write the chosen rows. So
-memory grows by 156 bytes for each row, and not with the texts.
+The source is read twice: first to check every row and to compute a digest of its text, then to write the chosen rows.
+So memory grows by 156 bytes for each row, however long the texts are.
 """
 
 from typing import Annotated

@@ -1,11 +1,11 @@
 """Score the trained classifier on the test split, once, and compare it with the baseline.
 
 In:  models/base/, models/adapter/, data/tokens/test.arrow, data/raw/test.parquet and data/baseline.parquet.
-Out: metrics/evaluate.json, data/predictions.parquet (each text with its predicted label and probabilities, and for the
-     most confident mistakes the words that decided), metrics/confusion.png, and the data of the plots:
+Out: metrics/evaluate.json, data/predictions.parquet (each text with its predicted label and probabilities, and the
+     deciding words of the most confident mistakes), metrics/confusion.png, and the data of the plots:
      metrics/{confusion,roc,precision_recall,reliability,coverage}.csv.
 
-With LAUNCH in the environment, several processes share the batches. The outputs are the same bytes.
+With LAUNCH in the environment, several processes share the batches. The bytes of the outputs stay the same.
 """
 
 from typing import Annotated
@@ -79,7 +79,7 @@ def check_same_inputs(processes: Processes) -> None:
 
 
 def calibration_metrics(labels: np.ndarray, probabilities: np.ndarray, uncalibrated: np.ndarray, bins: int) -> dict:
-    """Return the calibration error, what chance alone would make of it, and the values before the calibration.
+    """Return the calibration error, its 95% quantile by chance alone, and error and accuracy before the calibration.
 
     Args:
         labels: (rows,) int.
@@ -134,7 +134,7 @@ def against_baseline(table: pd.DataFrame, names: list[str]) -> dict:
 def above_threshold(table: pd.DataFrame, target: float, level: float) -> dict[str, float]:
     """Return the confidence threshold that validation shows to reach the target, and its coverage and accuracy on test.
 
-    If validation shows no threshold, the result has the target, the level and the number of texts needed alone.
+    If validation shows no threshold, the result has only the target, the level and the number of texts needed.
     """
     result = {"target": target, "level": level, "validation_texts_needed": rows_needed(target, level)}
     if (threshold := confidence_threshold(target, level)) is None:

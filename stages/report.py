@@ -23,7 +23,7 @@ from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
 
 TEMPLATE = Path(__file__).with_name("report.md.j2")
-LENGTHS = [0, 100, 200, 300, 500]  # the least number of words in each group of lengths
+LENGTHS = [0, 100, 200, 300, 500]  # the lowest number of words of each group
 
 
 class ReportSettings(Settings):
@@ -96,11 +96,11 @@ def draw_pictures(lengths: pd.DataFrame) -> None:
 
 
 def read_verbatim(path: Path, texts: list[str] | None = None, rows: int | None = None) -> pd.DataFrame:
-    """Return the first rows of a CSV file, or all, with the values as they are written.
+    """Return all rows of a CSV file, or the first ones, with text values exactly as written.
 
     Args:
         path: The file.
-        texts: The columns of texts, which stay texts where they look like numbers. "NA" and "" are no missing values.
+        texts: The columns to read as strings, even if they look like numbers. "NA" and "" are not missing values.
         rows: The number of rows; None for all.
     """
     return pd.read_csv(path, dtype=dict.fromkeys(texts or [], str), keep_default_na=False, nrows=rows)
@@ -113,7 +113,7 @@ def confident_mistakes(predictions: pd.DataFrame, count: int) -> list[dict]:
 
 
 def filled_template(**values: Any) -> str:
-    """Return the report in Markdown. Each value stands in it as it is, whatever it contains."""
+    """Return the report in Markdown. Each value is escaped, so that the report shows it unchanged."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(

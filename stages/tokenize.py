@@ -3,8 +3,9 @@
 In:  data/raw/*.parquet and the tokenizer in models/base/.
 Out: data/tokens/{train,validation,test}.arrow with the columns input_ids (special tokens included, no padding) and
      label, in the order of data/raw. In train, a row is a text. In validation and test, a row is a window of a text,
-     and a third column, text, has the number of the text. The schema's metadata have the settings of this stage and
-     the metadata of data/raw. The files are Arrow streams, so that training can map them into memory.
+     and a third column, text, has the number of the text. The schema's metadata has the settings of this stage, and
+     the data set's name, labels, text columns and separator. The files are Arrow streams, so that training can map
+     them into memory.
 """
 
 from pathlib import Path
@@ -46,7 +47,7 @@ def load_tokenizer(max_length: int):
     """Return the tokenizer in models/base/.
 
     Raises:
-        InputError: The tokenizer does not load or does not report where a token is in the text, the model cannot pad
+        InputError: The tokenizer does not load or does not report the offsets of tokens, the model cannot pad
             texts or has no limit on their length, or `max_length` is above this limit.
     """
     from transformers import AutoConfig, AutoTokenizer
@@ -58,13 +59,13 @@ def load_tokenizer(max_length: int):
         raise InputError(f"{BASE}: the tokenizer does not load: {problem}; choose another model") from error
     if not tokenizer.is_fast:
         kind = type(tokenizer).__name__
-        raise InputError(f"{BASE}: its {kind} does not report where a token is in the text; choose another model")
+        raise InputError(f"{BASE}: its {kind} does not report the offsets of tokens; choose another model")
     config = AutoConfig.from_pretrained(BASE, local_files_only=True)
     if getattr(config, "pad_token_id", None) is None:
         raise InputError(f"{BASE}: config.json has no pad_token_id, so texts cannot be padded; choose another model")
     positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and positions < 1:
-        raise InputError(f"{BASE}: config.json sets no limit on a text's length, as XLNet's; choose another model")
+        raise InputError(f"{BASE}: config.json sets no limit on a text's length, like XLNet's; choose another model")
     limit = min(tokenizer.model_max_length, positions or tokenizer.model_max_length)
     if max_length > limit:
         problem = f"{max_length} is above the model's limit of {limit} tokens"
@@ -79,7 +80,7 @@ def write_tokens(folder: Path, split: str, tokenizer, settings: dict[str, Any]) 
         folder: The folder to write to.
         split: train, validation or test.
         tokenizer: The tokenizer.
-        settings: The section `tokenize` of params.yaml. Each text of train has a single window, whatever they say.
+        settings: The section `tokenize` of params.yaml. Each text of train has one window, whatever `windows` says.
 
     Raises:
         InputError: The tokenizer leaves nothing of a text but special tokens. The network would label it all the same.

@@ -1,4 +1,4 @@
-"""Fine-tune the encoder with LoRA or another of peft's methods, in full, or its classification head alone.
+"""Train an adapter of the encoder (LoRA or another of peft's methods), all weights, or the classification head alone.
 
 In:  data/tokens/{train,validation}.arrow and models/base/.
 Out: models/adapter/ (see classifier/model/saving.py), metrics/training.json, metrics/training.csv (step, loss, learning
@@ -132,8 +132,8 @@ def save_results(
 def validation_table(logits: np.ndarray, calibrated: np.ndarray, labels: np.ndarray, names: list[str]) -> pd.DataFrame:
     """Return the validation rows: label, predicted, confidence and the probabilities, from calibrated logits.
 
-    The columns unseen_confidence and unseen_right come from calibrations that were fitted on other rows. The threshold
-    of the confidence is chosen by these columns.
+    The columns unseen_confidence and unseen_right come from calibrations that were fitted on other rows. The confidence
+    threshold is chosen from these two columns.
     """
     unseen = prediction_columns(cross_calibrated(logits, labels), names)
     return pd.DataFrame(

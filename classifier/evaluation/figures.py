@@ -16,7 +16,7 @@ def new_figure(width: float = 5.0, height: float = 4.0, columns: int = 1):
     Args:
         width: Inches.
         height: Inches.
-        columns: The number of plots beside each other. If there are several, axes is an array.
+        columns: The number of plots side by side. If there are several plots, axes is an array.
     """
     from matplotlib import rcParams
     from matplotlib.figure import Figure
@@ -63,7 +63,7 @@ def confusion_figure(counts: np.ndarray, names: list[str], path: Path) -> None:
     )
     axes.tick_params(labelsize=10 * shown / len(names))
     axes.set_yticklabels(names)
-    if longest > 9:  # too long to stand beside each other
+    if longest > 9:  # too long for horizontal labels
         axes.set_xticklabels(names, rotation=30, ha="right", rotation_mode="anchor")
     else:
         axes.set_xticklabels(names)
@@ -116,7 +116,7 @@ def reliability_figure(table: pd.DataFrame, path: Path) -> None:
 
 
 def coverage_figure(table: pd.DataFrame, path: Path) -> None:
-    """Draw the accuracy of the most confident texts against their share of all texts.
+    """Draw the accuracy and the lowest confidence of the most confident texts against their share of all texts.
 
     Args:
         table: Columns coverage, accuracy and confidence, as `coverage_curve` returns them.

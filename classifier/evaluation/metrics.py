@@ -14,7 +14,7 @@ def classification_metrics(labels: np.ndarray, probabilities: np.ndarray) -> dic
     """Return accuracy with its 95% Wilson interval, precision, recall, f1, macro_f1, roc_auc and log_loss.
 
     With two labels, precision, recall and f1 are those of label 1. With more labels, they and roc_auc (one label
-    against the rest) are means over the labels. macro_f1 always is.
+    against the rest) are means over the labels. macro_f1 is always the mean over the labels.
     """
     from sklearn import metrics
 
@@ -83,7 +83,7 @@ def calibration_error_by_chance(probabilities: np.ndarray, bins: int, draws: int
 
     With few rows, the accuracy of a bin is far from its confidence by chance alone (Bröcker and Smith 2007,
     "Increasing the Reliability of Reliability Diagrams"). The result is the 95% quantile over `draws` simulations on
-    as many rows, in each of which an answer is right with a probability of its confidence.
+    as many rows. In a simulation, each answer is right with a probability equal to its confidence.
     """
     rng, confidence = np.random.default_rng(0), np.sort(probabilities.max(axis=1))
     counts = reliability(probabilities, probabilities.argmax(axis=1), bins)["count"]
@@ -93,8 +93,9 @@ def calibration_error_by_chance(probabilities: np.ndarray, bins: int, draws: int
 
 
 def coverage_curve(confidence: np.ndarray, right: np.ndarray, points: int = 100) -> pd.DataFrame:
-    """Return the accuracy of the most confident rows for different shares of rows (El-Yaniv and Wiener 2010, "On the
-    Foundations of Noise-free Selective Classification").
+    """Return the accuracy of the most confident rows for different shares of rows.
+
+    Source: El-Yaniv and Wiener 2010, "On the Foundations of Noise-free Selective Classification".
 
     Returns:
         Columns coverage (the share of rows), accuracy (of these rows) and confidence (the lowest of them). The coverage
@@ -111,7 +112,7 @@ def coverage_curve(confidence: np.ndarray, right: np.ndarray, points: int = 100)
 def metrics_above(threshold: float, confidence: np.ndarray, right: np.ndarray) -> dict[str, float]:
     """Return coverage and accuracy of the rows whose confidence is at least the threshold, with 95% intervals.
 
-    Coverage is the share of all rows. Without such a row there is no accuracy.
+    Coverage is these rows' share of all rows. If there are no such rows, the result has no accuracy.
     """
     covered = right[confidence >= threshold]
     low, high = wilson_interval(len(covered), len(right))

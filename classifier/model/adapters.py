@@ -1,4 +1,4 @@
-"""Choose what of a classifier trains: an adapter of peft, all weights, or the head alone."""
+"""Choose which weights of a classifier train: those of a peft adapter, all weights, or the head alone."""
 
 import re
 from collections.abc import Iterator
@@ -10,10 +10,11 @@ from classifier.params.catalogue import Method
 
 
 def apply_method(model, head: list[str], method: Method, defaults: dict[str, Any], steps: int):
-    """Return the model prepared to train an adapter, all weights or the head alone, and with the other weights frozen.
+    """Return the model, set to train an adapter, all weights or the head alone, with all other weights frozen.
 
-    The head's weights are fresh, so the head always trains in full: its layers are taken out of target_modules. If
-    target_modules has no other layers, there is no adapter, and only the head and modules_to_save train.
+    The head's last layer has fresh weights, so the head always trains in full, and its layers are removed from
+    target_modules. If target_modules has no other layers, there is no adapter, and only the head and
+    modules_to_save train.
 
     Args:
         model: The classifier that build_classifier returns.
@@ -42,10 +43,11 @@ def apply_method(model, head: list[str], method: Method, defaults: dict[str, Any
 def peft_settings(
     model, head: list[str], method_settings: dict[str, Any], defaults: dict[str, Any], steps: int
 ) -> dict[str, Any]:
-    """Return all settings of peft's config class. The method's settings have priority over the defaults.
+    """Return the settings of peft's config class. The method's settings override the defaults.
 
-    Sizes of the encoder and AdaLoRA's schedule, which no one has to set, have the lowest priority. Arguments and errors
-    are those of `apply_method`.
+    The defaults override two kinds of computed settings: the sizes of the encoder, and AdaLoRA's schedule.
+    `method_settings` is the mapping `peft` of the method. The other arguments and the errors are those of
+    `apply_method`.
     """
     from peft import PEFT_TYPE_TO_CONFIG_MAPPING
 
@@ -65,7 +67,7 @@ def peft_settings(
     peft_type = str(method_settings.get("peft_type"))
     if peft_type not in PEFT_TYPE_TO_CONFIG_MAPPING:
         raise settings_error(f"peft_type: {peft_type!r} is not a method of peft; one is LORA")
-    if isinstance(method_settings.get("target_modules"), str):  # a pattern or all-linear, which selects layers, too
+    if isinstance(method_settings.get("target_modules"), str):  # a pattern, or all-linear: it selects the layers itself
         defaults.pop("layers_to_transform", None)
     known = PEFT_TYPE_TO_CONFIG_MAPPING[peft_type].__dataclass_fields__
     settings = {name: value for name, value in defaults.items() if name in known} | method_settings
@@ -82,15 +84,15 @@ def peft_settings(
 
 
 def check_layers(model, setting: str, names: list[str]) -> None:
-    """Check that the model has layers of all names. peft only checks that it has a layer of one of them.
+    """Check that the model has a layer for each name. peft checks only that it has a layer for one of them.
 
     Args:
         model: The classifier.
         setting: The setting of peft that lists the names, for the error.
-        names: Ends of layers' names, such as "query" or "layer.0.intermediate".
+        names: Suffixes of layer names, such as "query" or "layer.0.intermediate".
 
     Raises:
-        InputError: The model has no layer of some name.
+        InputError: The model has no layer for one of the names.
     """
     import torch
 
@@ -132,7 +134,7 @@ def add_adapter(model, settings: dict[str, Any]):
 
 
 def check_adapter(config, max_positions: int | None) -> None:
-    """Check settings that peft accepts, but that fail or train something else later on.
+    """Refuse settings that peft accepts, but that later fail or give another adapter than the requested one.
 
     Args:
         config: A peft config.
@@ -165,9 +167,9 @@ def settings_error(problem: str) -> InputError:
 
 @contextmanager
 def refuse_peft_errors() -> Iterator[None]:
-    """Turn the errors that peft raises for unusable settings into InputErrors; put only calls of peft inside.
+    """Raise peft's errors about unusable settings as InputErrors. The block may contain only calls of peft.
 
-    Running out of memory is not a wrong setting: such an error passes unchanged.
+    An out-of-memory error is not about a wrong setting and passes unchanged.
     """
     kinds = (ValueError, TypeError, LookupError, AttributeError, AssertionError, ImportError, RuntimeError, re.error)
     try:

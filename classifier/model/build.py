@@ -1,4 +1,4 @@
-"""Build the classifier that a training starts from: the encoder of models/base under a fresh head."""
+"""Build the classifier that a training starts from: the encoder of models/base under a classification head."""
 
 import bisect
 
@@ -8,11 +8,14 @@ from classifier.model.integrity import check_files
 
 
 def build_classifier(labels: list[str], dropout: float | None, bf16_on_cpu: bool = False):
-    """Return the encoder of models/base under a classification head with fresh weights, and the head's modules.
+    """Return the encoder of models/base under a classification head, and the names of the head's modules.
+
+    The head's last layer has fresh weights. The head's other layers have the checkpoint's weights if the checkpoint
+    has some that fit, and fresh weights otherwise.
 
     Args:
         labels: Label names, in the order of the labels' numbers.
-        dropout: Dropout probability of the pretrained network. None keeps those of the checkpoint.
+        dropout: Dropout probability of the encoder and the head. None keeps the checkpoint's probabilities.
         bf16_on_cpu: Whether the classifier will train on a CPU under autocast to bf16.
 
     Returns:
@@ -57,19 +60,19 @@ def classifier_config(labels: list[str], dropout: float | None):
         local_files_only=True,
         id2label=dict(enumerate(labels)),
         label2id={name: number for number, name in enumerate(labels)},
-        problem_type="single_label_classification",  # pipeline() reads it; the checkpoint's may be another one
+        problem_type="single_label_classification",  # for transformers' pipeline(); the checkpoint may have another
     )
     if dropout is not None:
         for name, value in config.to_dict().items():
-            if "dropout" in name and isinstance(value, float):
+            if "dropout" in name and type(value) in (int, float):
                 setattr(config, name, dropout)
     return config
 
 
 def check_checkpoint(model, fresh: set[str]) -> None:
-    """Check that the encoder has its pretrained weights, and the head a layer for the calibration to set.
+    """Check that the encoder has its pretrained weights, and that the calibration can be put into the last layer.
 
-    A pooler may have fresh weights, as the head has.
+    A pooler may have fresh weights, like the head.
 
     Args:
         model: The classifier, loaded from the checkpoint.
@@ -96,8 +99,8 @@ def check_checkpoint(model, fresh: set[str]) -> None:
 def last_layer(model):
     """Return the linear layer that the logits come from; None if they come from a layer of another kind.
 
-    model: a sequence classifier, wrapped by peft or not. The layers of a learned prompt are not searched: one may be as
-    wide as there are labels.
+    model: a sequence classifier, wrapped by peft or not. The layers of a learned prompt are not searched, because
+    one of them may have as many outputs as there are labels.
     """
     import torch
 

@@ -8,8 +8,8 @@ from tqdm import tqdm
 from classifier.distributed.processes import ALONE, Processes
 from classifier.text.tokens import Tokens
 
-# Tokens of a batch, padding included. On a CPU larger batches are no faster and cost memory; on a GPU smaller ones
-# leave it idle.
+# Tokens of a batch, padding included. On a CPU, larger batches are no faster and need more memory. On a GPU, smaller
+# batches leave the GPU idle.
 TOKENS_PER_BATCH, TOKENS_PER_GPU_BATCH = 4096, 32768
 
 
@@ -35,7 +35,7 @@ def silence_libraries() -> None:
 def pad_batch(sequences: list[np.ndarray], pad_id: int, multiple: int = 1, max_length: int | None = None):
     """Return token ids of different lengths as one batch of equal lengths.
 
-    The collator of transformers does the same by way of lists and the tokenizer.
+    transformers' collator does the same, but needs the tokenizer and converts the arrays to lists.
 
     Args:
         sequences: The token ids of each row, (ids,).
@@ -85,13 +85,13 @@ def logits(
 ) -> np.ndarray:
     """Return the logits of each text, (texts, labels) float32, in the order of the texts.
 
-    The model is left in evaluation mode. The batches are the same for any number of processes, and so are the bytes of
-    the result: processes share the batches and each receives all logits.
+    The model is left in evaluation mode. Several processes share the batches, and each process receives all logits.
+    Neither the batches nor the bytes of the result depend on the number of processes.
 
     Args:
         model: A sequence classifier of transformers, wrapped by peft or not.
-        sequences: The token ids of each row. In Tokens a text may have several rows, its windows; the text's logits are
-            then the mean of theirs.
+        sequences: The token ids of each row. In Tokens, a text may have several rows, its windows. The logits of such a
+            text are the mean of its windows' logits.
         desc: Label of the progress bar. None: no bar.
         processes: The processes that share the batches; all of them have to call this function.
     """
@@ -105,7 +105,7 @@ def logits(
     batches = processes.shard([*batches_by_length(lengths, max_tokens)])
     with (
         torch.inference_mode(),
-        tqdm(total=sum(map(len, batches)), desc=desc, unit="text", disable=None if desc else True, leave=False) as bar,
+        tqdm(total=sum(map(len, batches)), desc=desc, unit="row", disable=None if desc else True, leave=False) as bar,
     ):
         for rows in batches:
             ids = sequences[rows] if is_split else [sequences[row] for row in rows]

@@ -13,9 +13,9 @@ from classifier.model.integrity import check_files, check_folders
 
 
 def load_classifier():
-    """Return the model of models/adapter on models/base and its tokenizer, ready to score on the device of DEVICE.
+    """Return the model of models/adapter on models/base, in evaluation mode on `device()`, and its tokenizer.
 
-    An adapter is merged into the base's weights if peft can merge the method.
+    An adapter is merged into the weights of models/base if peft can merge adapters of its method.
 
     Raises:
         InputError: A folder is missing, a file is damaged, the weights are not safetensors, or the adapter was trained
@@ -32,7 +32,7 @@ def load_classifier():
     check_files(BASE)
     check_files(ADAPTER, "adapter_model.safetensors" if has_adapter else "model.safetensors")
     config = AutoConfig.from_pretrained(ADAPTER, local_files_only=True)
-    # On another base, transformers would let random weights stand in for those that do not fit.
+    # On another base, transformers would replace weights of the wrong shape with random ones.
     if has_adapter and getattr(config, "base", None) != digest_of({}, [BASE]):
         raise InputError(
             f"{ADAPTER}: was trained on another {BASE}; bring both back with `dvc checkout --force {BASE} {ADAPTER}`, "
@@ -55,8 +55,8 @@ def load_classifier():
 def merged(model):
     """Return a peft model's network with the adapter merged into its weights.
 
-    The peft model itself is returned if peft cannot merge the method: a prompt has no weights to merge into, and some
-    methods have no merge.
+    The peft model itself is returned if peft cannot merge the adapter: a learned prompt changes no weights, and peft
+    has no merge for some methods.
     """
     from peft.utils import ModulesToSaveWrapper
 
@@ -82,5 +82,5 @@ def trained_settings() -> dict[str, Any]:
     check_folders()
     settings = read_json(ADAPTER / "config.json")
     if "trained" not in settings:
-        raise InputError(f"{ADAPTER}: made by an older version of the code; make it anew with `dvc repro train`")
+        raise InputError(f"{ADAPTER}: made by an older version of the code; train it again with `dvc repro train`")
     return settings

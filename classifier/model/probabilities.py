@@ -1,4 +1,4 @@
-"""Probabilities of logits."""
+"""Convert logits to probabilities."""
 
 import numpy as np
 

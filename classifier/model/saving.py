@@ -7,11 +7,12 @@ The folder holds
 - validation.parquet, the prediction for each validation text;
 - config.json, with the label names and seven values of this project:
   - `base`: a digest of models/base;
-  - `columns`, `separator`: the columns of the data set that a text was read from, and what joins several of them;
-  - `tokenize`: the settings that texts were cut with;
+  - `columns`, `separator`: the data set's text columns, and the string between the texts of several columns;
+  - `tokenize`: the settings of the stage `tokenize`;
   - `calibration_temperature`, `calibration_bias`: the calibration, which the last layer already contains (see
     classifier/training/calibration.py);
-  - `trained`: the data set, model and method of the training.
+  - `trained`: the data set, model and method of the training, its number of texts, and the numbers of all parameters
+    and of the trained ones.
 """
 
 from typing import Any
@@ -27,7 +28,7 @@ def save_classifier(network, settings: dict[str, Any], validation=None) -> None:
 
     Args:
         network: The trained classifier, wrapped by peft or not.
-        settings: The values of this project in config.json, but `base`, which is added here.
+        settings: The values of this project in config.json, except `base`, which this function adds.
         validation: A DataFrame of the validation rows (see stages/train.py) for validation.parquet. None: no file.
     """
     from transformers import AutoTokenizer
@@ -45,9 +46,9 @@ def save_classifier(network, settings: dict[str, Any], validation=None) -> None:
 
 
 def sort_adapter_config(path, config) -> None:
-    """Write adapter_config.json anew with sorted keys and sorted sets: peft writes sets in the order of their hashes.
+    """Rewrite adapter_config.json with sorted keys and sorted sets. peft writes sets in the order of their hashes.
 
-    config: the peft config that path was written from. A setting that is a list there keeps its order.
+    config: the peft config that was written to `path`. Its lists keep their order.
     """
     content = {k: sorted(v) if isinstance(getattr(config, k), set) else v for k, v in read_json(path).items()}
     write_json(path, dict(sorted(content.items())))

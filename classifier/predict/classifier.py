@@ -9,7 +9,7 @@ from classifier.text.cleaning import blank, is_encodable
 from classifier.text.encoding import encode, special_ids
 
 UNCERTAIN = "uncertain"  # the label of an answer whose confidence is below the threshold
-Answer = tuple[str | None, float | None]  # (label, confidence); (None, None) for a missing or blank text
+Answer = tuple[str | None, float | None]  # (label, confidence); (None, None) for a text with nothing to read
 
 
 class Classifier:
@@ -23,7 +23,7 @@ class Classifier:
         min_confidence: Give the label "uncertain" to answers whose confidence is below this share, from 0 to 1. The
             default 0 leaves every label as it is.
         min_accuracy: Choose `min_confidence` so that at least this share, between 0 and 1, of the answers that keep
-            their label is right. The choice rests on the validation rows and fails with a chance of at most 5%; see
+            their label is right. The validation rows decide, with a probability of error of at most 5%; see
             classifier/predict/threshold.py. Give either `min_accuracy` or `min_confidence`.
 
     Attributes:
@@ -115,7 +115,7 @@ def list_of_texts(values: Iterable) -> list[str | None]:
     """Return the values of an iterable as a list of strings, with None for each missing text.
 
     Raises:
-        InputError: A value is neither a string nor missing, a string holds half of a character, or `values` is not a
+        InputError: A value is neither a string nor missing, a string has a lone surrogate, or `values` is not a
             one-dimensional iterable of values.
     """
     import numpy as np

@@ -14,10 +14,10 @@ from classifier.text.cleaning import blank
 from classifier.text.encoding import encode_words
 
 STEPS = (32, 64, 128, 256, 512)  # numbers of steps, tried in this order until the tolerance is reached
-MOST_WORK = 2**33  # steps times weights outside the embeddings, at most, for one window
-TOLERANCE = 0.01  # of the difference to explain: by how much the sum of the attributions may miss it
+MOST_WORK = 2**33  # upper limit of steps times weights outside the embeddings, for one window
+TOLERANCE = 0.01  # largest accepted error of the attributions' sum, as a share of the difference
 TOKENS_PER_PASS = 4096  # tokens of one forward and backward pass, over several steps
-MARKED = 5  # words that `Explanation.marked` names
+MARKED = 5  # the most words in `Explanation.marked`
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Explanation:
 
     @property
     def marked(self) -> list[int]:
-        """The positions of the MARKED words with the largest attributions, positive or negative, the largest first."""
+        """The positions of at most MARKED words with the largest absolute attributions, the largest first."""
         order = sorted(range(len(self.words)), key=lambda place: -abs(self.attributions[place]))
         return [place for place in order[:MARKED] if self.attributions[place]]
 
@@ -110,8 +110,8 @@ def integrated_gradients(model, ids: list[int], in_word, mask_id: int, label: in
         model: The network.
         ids: The token ids of the window.
         in_word: (ids,) bool, the tokens that belong to a word.
-        mask_id: The token that takes the place of these tokens at the start of the line. Padding would not do: in
-            RoBERTa it changes the positions of the other tokens.
+        mask_id: The token that replaces these tokens at the start of the straight line. The padding token cannot do so:
+            in RoBERTa it changes the positions of the other tokens.
         label: The number of the label.
 
     Returns:
@@ -143,8 +143,8 @@ def step_counts(weights: int) -> list[int]:
     """Return the numbers of steps to try for a network with so many weights outside its embeddings.
 
     The time of a step grows with the weights, so a larger network gets fewer steps: MOST_WORK allows all of STEPS for
-    the default encoder with 6 small layers, and 64 steps for an encoder of BERT's size with 12 layers. A window then
-    takes at most about as long with the one as with the other.
+    the default encoder with 6 small layers, and 64 steps for an encoder of BERT's size with 12 layers. The longest time
+    for a window is then about the same with both.
 
     More steps would help such an encoder little. With mpnet, trained on 160 reviews, six windows of 64 tokens had a gap
     of 3 to 85% at 64 steps and of 2 to 354% at 256, so never within TOLERANCE. In four of these windows, the five

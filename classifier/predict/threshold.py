@@ -1,4 +1,4 @@
-"""Choose the confidence from which on the classifier's answers are accurate enough, with a guarantee.
+"""Choose the lowest confidence at and above which the classifier's answers are accurate enough, with a guarantee.
 
 Input: the validation rows in models/adapter/validation.parquet. For each row the file holds the confidence of the
 answer, by a calibration that was not fitted on the row, and whether the answer is right.
@@ -40,14 +40,14 @@ GROWTH = 1.1  # ratio of the numbers of rows above two successive candidates
 
 
 def confidence_threshold(target: float, level: float) -> float | None:
-    """Return the lowest confidence that the validation rows show to be enough for an accuracy.
+    """Return the lowest confidence at and above which the validation rows show the target accuracy.
 
     Args:
         target: The accuracy that the answers of at least this confidence must reach, between 0 and 1.
-        level: The probability, at most, that they do not reach it, between 0 and 1.
+        level: The highest probability that these answers miss the target, between 0 and 1.
 
     Returns:
-        The confidence, cut to four decimals; None if the validation rows show no confidence to be enough.
+        The confidence, cut to four decimals; None if the validation rows show the target for no confidence.
 
     Raises:
         InputError: models/adapter/validation.parquet is missing or broken.
@@ -68,9 +68,9 @@ def confidence_threshold(target: float, level: float) -> float | None:
 
 
 def rows_needed(target: float, level: float) -> int:
-    """Return the fewest rows that can show an accuracy of `target` if the answers to all of them are right.
+    """Return the smallest number of rows that can show an accuracy of `target` if all their answers are right.
 
-    So many right answers in a row have a p-value, target ** rows, of at most the level of the first test, level / 2.
+    The p-value of that many right answers, target ** rows, is at most the level of the first test, level / 2.
 
     >>> rows_needed(0.95, 0.05)
     72
@@ -87,7 +87,7 @@ def guaranteed_confidence(confidence: np.ndarray, right: np.ndarray, target: flo
         confidence: (rows,) floats from 0 to 1, in any order.
         right: (rows,) bool, whether the answer is right.
         target: The accuracy to reach, between 0 and 1.
-        level: The probability, at most, that the accuracy above the result is below the target.
+        level: The highest probability that the accuracy at and above the result is below the target.
 
     Returns:
         The confidence, or None if no candidate passes or there are fewer rows than `rows_needed`.
@@ -96,7 +96,7 @@ def guaranteed_confidence(confidence: np.ndarray, right: np.ndarray, target: flo
 
     if len(confidence) < (fewest := rows_needed(target, level)):
         return None
-    # Of each different confidence, the highest first: how many rows have at least that, and how many of them are right.
+    # For each distinct confidence, the highest first: the number of rows at or above it, and of right rows among them.
     negated, place = np.unique(-np.floor(confidence * 1e4) / 1e4, return_inverse=True)
     rows, hits = np.bincount(place).cumsum(), np.bincount(place, right).cumsum()
     counts = fewest * GROWTH ** np.arange(np.log(len(confidence) / fewest) / np.log(GROWTH))
@@ -111,12 +111,12 @@ def guaranteed_confidence(confidence: np.ndarray, right: np.ndarray, target: flo
 
 
 def confidence_needed(min_confidence: float = 0.0, min_accuracy: float | None = None, level: float = 0.05) -> float:
-    """Return the confidence below which an answer counts as uncertain, from one of two ways to ask for it.
+    """Return the confidence below which an answer counts as uncertain, from `min_confidence` or `min_accuracy`.
 
     Args:
         min_confidence: The confidence itself, from 0 to 1. The default 0 makes no answer uncertain.
         min_accuracy: The accuracy that the remaining answers must reach, between 0 and 1; see `confidence_threshold`.
-        level: The probability, at most, that they do not reach `min_accuracy`.
+        level: The highest probability that the remaining answers miss `min_accuracy`.
 
     Raises:
         InputError: A share is out of range, both are given, or no confidence is shown to reach `min_accuracy`.

@@ -50,7 +50,7 @@ def examine(path: Path, columns: Sequence[str], labels: list[str]) -> tuple:
 
 
 def check_quotes(path: Path, table, columns: Sequence[str], labels: list[str]) -> None:
-    """Raise InputError if a quoted field holds rows of the table, which a column of labels reveals."""
+    """Raise InputError if a stray quote has put several rows into one field. A column of labels reveals such rows."""
     for column in table.columns.difference(columns):
         if are_labels(*{*table[column].str.strip()}, names=labels):
             refuse_swallowed_rows(path, table, column, partial(are_labels, names=labels))

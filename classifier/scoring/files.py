@@ -34,7 +34,7 @@ class Job:
         path: The input: a .csv, .jsonl or .parquet file.
         out: The output, a .parquet file.
         columns: The columns of texts. The texts of several columns are joined.
-        separator: What stands between joined texts.
+        separator: The string between joined texts.
         min_confidence: The confidence below which the label is "uncertain".
     """
 
@@ -67,9 +67,9 @@ def score_file(job: Job, overwrite: bool = False) -> int:
     """Write the rows of a file to `job.out` with the columns predicted and confidence, and return their number.
 
     Memory does not grow with the file: it is read and scored in parts, which are written to a folder beside the output.
-    After a kill, the same call goes on from the last finished part. If the file, the model, a library or the code has
-    changed since, it starts anew. With LAUNCH in the environment, several processes share the parts. Rows whose text is
-    missing or blank get null in both columns.
+    After a kill, the same call resumes after the finished parts. If the file, the settings, the model, a library or the
+    code has changed since, the call starts from the beginning. With LAUNCH in the environment, several processes share
+    the parts. A row whose text is missing, blank or without readable tokens gets null in both columns.
 
     Args:
         job: The input, the output and the settings.
@@ -103,7 +103,7 @@ def score_file(job: Job, overwrite: bool = False) -> int:
 
 
 def score_share(job: Job, processes: Processes) -> None:
-    """Score the share of one of several processes; `score_file` has started them and waits for them."""
+    """Score this process's share of the parts. `score_file` has started the processes and waits for them."""
     with only_writer(job.out, launches=False):
         parts = job.parts()
         parts.check_begun()
@@ -149,7 +149,7 @@ def score_missing_parts(job: Job, schema, row_count: int, parts: Parts, processe
     with tqdm(total=row_count, desc="infer", unit="text", unit_scale=True, disable=None) as bar:
         for number, table in enumerate(filter(len, read_rows(job.path))):
             if number % processes.count != processes.rank or parts.is_finished(number):
-                bar.initial = bar.n + len(table)  # these rows do not count for the rate
+                bar.initial += len(table)  # these rows do not count for the mean rate
             else:
                 with input_errors_of_arrow(job.path, table):
                     rows = arrow_table(table, schema)
@@ -171,7 +171,7 @@ def scored_rows(rows, job: Job, classifier: Classifier):
 
 
 def join_parts(parts: Parts, row_count: int, out: Path) -> None:
-    """Write all parts to one file and remove them, with the parts that other runs have left for this output.
+    """Write all parts to one file. Then remove them, and the parts that other runs have left for this output.
 
     Raises:
         InputError: The parts do not hold as many rows as the input.

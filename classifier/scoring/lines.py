@@ -24,7 +24,7 @@ def answer_lines(classifier: Classifier) -> None:
 
 
 def arriving_lines(stream: BinaryIO) -> Iterator[list[str]]:
-    """Yield the lines of a stream in batches of as many as have arrived, so that a slow writer gets answers at once."""
+    """Yield the lines of a stream in batches, as they arrive, so that a slow writer gets each answer at once."""
     beginning, count = [], 0  # the pieces of the unfinished line, and the number of finished lines
     while piece := stream.read1(2**16):
         *ends, rest = piece.split(b"\n")

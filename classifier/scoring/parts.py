@@ -1,4 +1,4 @@
-"""The finished parts of a file that is being scored, from which a killed run goes on."""
+"""The finished parts of a file that is being scored, from which a killed run resumes."""
 
 import glob
 import hashlib
@@ -18,7 +18,7 @@ from classifier.files.places import ADAPTER, BASE
 # The code and the libraries that shape the contents of a part.
 CODE = [Path("classifier") / room for room in ("dataset", "distributed", "model", "predict", "scoring", "text")]
 LIBRARIES = ("numpy", "pandas", "peft", "pyarrow", "scipy", "tokenizers", "torch", "transformers")
-# A row group of the result ends at about so many rows or bytes. Small groups would make the file's footer large.
+# Approximate limits of a row group of the result. Small groups would make the file's footer large.
 GROUP_ROWS, GROUP_BYTES = 2**16, 2**24
 
 
@@ -60,7 +60,7 @@ class Parts:
             raise InputError(f"{self.folder}: missing, or of other inputs or code; start the command again")
 
     def part(self, number: int) -> Path:
-        """Return the path of the part of a table, whose number counts from 0."""
+        """Return the path of the part of the table with this number, counted from 0."""
         return self.folder / f"{number:07}.parquet"
 
     def is_finished(self, number: int) -> bool:

@@ -56,9 +56,9 @@ class Plan:
     def texts_per_validation(self, validation_tokens: Tokens) -> int:
         """Return how many validation texts to score at each validation.
 
-        It is the recipe's `validation_rows`, but no more than what all validations together score in a quarter of the
-        time. A token takes about half as long to score as to train on. This limit does not hold if the validations
-        select the weights or the last step.
+        The number is the recipe's `validation_rows`. If all validations together would take more than a quarter of the
+        training's time, the number is lowered to that limit, unless the validations select the weights or the last
+        step. A token takes about half as long to score as to train on.
         """
         rows = min(self.recipe.validation_rows, len(validation_tokens.labels))
         if self.recipe.selects_on_validation:
@@ -67,7 +67,7 @@ class Plan:
         return min(rows, max(1, validation_tokens.texts_within(tokens)))
 
     def epochs_after(self, steps: int) -> dict[str, float]:
-        """Return how many short_epochs and epochs the first `steps` steps are; a whole number is an int."""
+        """Return the numbers of short epochs and of whole epochs in the first `steps` steps; whole numbers are ints."""
         epochs_done = steps / self.steps_per_epoch
         short_done = min(epochs_done, self.short_epochs)
         both = {"short_epochs": short_done, "epochs": epochs_done - short_done}
@@ -101,7 +101,7 @@ def epoch_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -
 
     Args:
         lengths: The number of tokens of each row, (rows,).
-        batch_size: Rows per batch. The last batch that is formed may have fewer.
+        batch_size: Rows per batch. The batch that is formed last may have fewer.
         seed: The seed of the training.
         epoch: The number of the epoch, from 0.
     """

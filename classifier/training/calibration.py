@@ -1,4 +1,4 @@
-"""The quality of a classifier's probabilities, and their calibration on the validation split."""
+"""Measure a classifier's log loss and accuracy, and calibrate its probabilities on the validation split."""
 
 import numpy as np
 
@@ -30,8 +30,8 @@ def fit_calibration(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.n
     network that prefers a label.
 
     The fit maximizes the posterior. The prior is normal in the logarithm of the temperature and in each bias. Without
-    it a few rows, or rows without a mistake, would make the network as confident as the bounds allow. With a thousand
-    rows it hardly matters.
+    the prior, a few rows, or rows without a mistake, would make the network as confident as the bounds of the fit
+    allow. With a thousand rows, the prior hardly matters.
 
     Args:
         logits: The logits of the validation rows, (rows, labels).
@@ -53,7 +53,7 @@ def fit_calibration(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.n
         loss, _ = loss_and_accuracy(scaled + values[1:], labels)
         return loss + (values**2 / variances).sum() / 2 / len(labels), gradient
 
-    # Of the prior. A bias has the larger variance, because it may have to undo the weight of a label in the loss.
+    # The prior's variances. That of a bias is larger, because a bias may have to undo a label's weight in the loss.
     variances = np.array([1.0] + [4.0] * logits.shape[1])
     start = np.zeros(1 + logits.shape[1])
     bounds = [(-3, 3)] + [(-12, 12)] * logits.shape[1]
@@ -65,7 +65,7 @@ def cross_calibrated(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the logits of each row under a calibration that was fitted on the other folds, (rows, labels) float64.
 
     A calibration that was fitted on the row itself knows the row's label. With many labels and few rows of each, the
-    biases follow these few rows, and the most confident rows would look better than those of new texts.
+    biases overfit these rows, and the most confident rows would look more accurate than equally confident new texts.
     """
     fold, calibrated = np.arange(len(logits)) % FOLDS, logits.astype(np.float64)
     for number in range(FOLDS):
@@ -75,9 +75,9 @@ def cross_calibrated(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def calibrate(model, logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
-    """Fit the calibration, put it into the model's last layer and return it.
+    """Fit the calibration, put it into the weights of the model's last layer and return it.
 
-    In the last layer it holds for every client of the model.
+    Every program that loads the model then gets calibrated logits.
     """
     import torch
 

@@ -1,6 +1,6 @@
 """The checkpoint file of a training, from which an interrupted run resumes.
 
-A run writes one safetensors file into .checkpoints/. The folder is no output of the stage, because DVC deletes the
+A run writes one safetensors file into .checkpoints/. The folder is not an output of the stage, because DVC deletes
 outputs before a run. The file is named by a key: a digest of everything that the weights depend on. A run therefore
 never resumes from the checkpoint of a different run.
 
@@ -38,7 +38,8 @@ CODE = [Path("classifier") / room for room in ("distributed", "model", "text", "
 def run_key(recipe: Recipe, model: Model, method: Method) -> str:
     """Return a digest of everything that the weights depend on, except the hardware.
 
-    The hardware rounds differently, and with dropout each of several processes draws its own masks.
+    The weights differ between kinds of hardware, which round differently. With dropout they also differ between
+    numbers of processes, because each process draws its own masks.
     """
     settings = {"model": model, "method": method, **recipe.model_dump()}
     libraries = {name: version(name) for name in ("numpy", "peft", "torch", "transformers")}
@@ -49,8 +50,8 @@ def run_key(recipe: Recipe, model: Model, method: Method) -> str:
 class Checkpoint:
     """The checkpoint of the run with a key.
 
-    The environment and not params.yaml sets the time between two checkpoints (CHECKPOINT_MINUTES, 1 by default),
-    because it changes no result.
+    CHECKPOINT_MINUTES in the environment (1 by default) sets the time between two checkpoints. params.yaml has no such
+    setting, because the time changes no result.
 
     Raises:
         InputError: CHECKPOINT_MINUTES is not a number.
@@ -99,15 +100,15 @@ class Checkpoint:
 
     def finish(self) -> None:
         """Mark the checkpoint as finished: the outputs of the run are written."""
-        if self.path.is_file():  # a run that resumed from a finished checkpoint has saved no other
+        if self.path.is_file():  # absent if the run resumed from a finished checkpoint
             self.path.rename(self.finished_path)
 
 
 def remove_finished(deps: list[str]) -> None:
     """Remove finished checkpoints if DVC has started a stage that needs the trained adapter.
 
-    The outputs of the training are then in DVC's cache. For a stage that was started by hand this is not known. The
-    checkpoint of an interrupted run stays in any case.
+    The outputs of the training are then in DVC's cache. This is unknown for a stage that was started without DVC.
+    The checkpoint of an interrupted run always stays.
 
     Args:
         deps: The dependencies of the stage, as in dvc.yaml.

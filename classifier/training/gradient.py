@@ -126,9 +126,10 @@ def label_weights(setting: str | dict[str, float] | None, labels: np.ndarray, na
 
 
 def orthogonality_penalty(model):
-    """Return AdaLoRA's penalty on its singular vectors (Zhang et al. 2023, eq. 4), a scalar; None for other methods.
+    """Return AdaLoRA's penalty on its singular vectors, a scalar, as peft computes it; None for other methods.
 
-    peft adds the penalty only to a loss that the model itself computes.
+    The penalty is `orth_reg_weight` times the mean Frobenius norm of P P' - I over all P, which are A and B'.
+    Zhang et al. 2023, eq. 4, squares the norm. peft adds the penalty only to a loss that the model itself computes.
     """
     import torch
     from peft import AdaLoraModel

@@ -60,7 +60,7 @@ class GraphedBackward:
         """Add the gradient of the loss to that of the parameters; return the loss, which the next call may overwrite.
 
         Args:
-            inputs: input_ids and attention_mask, (rows, tokens). Their shapes should be few.
+            inputs: input_ids and attention_mask, (rows, tokens). Each new shape needs a new graph.
             labels: The right label of each row, (rows,) int64.
             count: The divisor of the loss.
         """

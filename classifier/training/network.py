@@ -11,14 +11,15 @@ def build_network(plan: Plan, model: Model, method: Method, bf16: bool, device):
     """Return the network on the device, in training mode; the parameters that the method trains require gradients.
 
     Raises:
-        InputError: The recipe, the model, the method and the length of the rows do not suit each other.
+        InputError: A file of models/base is unusable, peft or the network cannot use a setting, the rows are too long
+            for the network, or the validations would select AdaLoRA's weights or last step.
     """
     metadata, recipe = plan.tokens.metadata, plan.recipe
     network, head = build_classifier(metadata["labels"], recipe.dropout, bf16_on_cpu=bf16 and device.type == "cpu")
     network = apply_method(network, head, method, model.peft, plan.steps)
     if recipe.selects_on_validation and hasattr(network.base_model, "update_and_allocate"):
         setting = "keep: best" if recipe.keep == "best" else f"patience: {recipe.patience}"
-        fix = "take keep: last and patience: null"
-        raise InputError(f"params.yaml: train.{setting} is not for AdaLoRA, whose ranks change until its end; {fix}")
+        fix = "set keep: last and patience: null"
+        raise InputError(f"params.yaml: train.{setting} does not suit AdaLoRA, whose ranks change until the end; {fix}")
     check_length(network, metadata["tokenize"]["max_length"])
     return network.to(device).train()

@@ -36,7 +36,7 @@ class Training:
         processes: The processes that train together.
 
     Raises:
-        InputError: The settings do not suit each other, the model or the rows, or differ between the processes.
+        InputError: The settings do not fit the model, the rows or each other, or the inputs of the processes differ.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Training:
         """Restore the checkpoint of an interrupted run, if there is one.
 
         Returns:
-            The step from which the run goes on, in words; None without a checkpoint.
+            A description of the step from which the run resumes; None without a checkpoint.
         """
         checkpoint = self.processes.broadcast(self.checkpoint.load() if self.processes.is_rank_0 else None)
         if checkpoint is None:
@@ -133,7 +133,7 @@ class Training:
         import torch
 
         tokens, batch = self.plan.batch(step)
-        if not self.network.training:  # after a validation; to set the mode of all modules takes a millisecond
+        if not self.network.training:  # only after a validation: setting the mode takes a millisecond
             self.network.train()
         if self.processes.count > 1:  # each rank draws its own dropout masks, and the same ones again after a restart
             seed = np.random.SeedSequence((self.recipe.seed, step, self.processes.rank))

@@ -104,7 +104,7 @@ def test_http_api(address):
     assert bars["label"] == label
     assert bars["confidences"][0]["confidence"] == pytest.approx(confidence)
     assert called(address, "classify", TEXT, 1.0)[0].startswith("**uncertain**")
-    assert called(address, "classify", " ", 0.0)["error"] == "the text is blank, so it has no label; type a text"
+    assert called(address, "classify", " ", 0.0)["error"] == "the text has nothing to read, so no label; type a text"
     (words,) = called(address, "explain", TEXT)
     assert " ".join(piece["token"] for piece in words["value"]) == TEXT
 

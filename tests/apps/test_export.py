@@ -56,7 +56,7 @@ def test_pipeline_of_transformers(exported):
     from transformers import pipeline
 
     project, answers = exported
-    classify = pipeline("sentiment-analysis", model=str(project / "models/export"))
+    classify = pipeline("text-classification", model=str(project / "models/export"))
     results = classify(TEXTS)
     check_same(answers, [result["label"] for result in results], [result["score"] for result in results])
     (long,) = classify(["good " * 500], truncation=True)  # more words than the model has positions

@@ -121,7 +121,7 @@ def test_a_confidence_that_cannot_be(finished):
         refused = infer_command("good", f"--min-accuracy={wanted}", ok=False)
         assert refused == f"infer: min_accuracy: {float(wanted)}: a number between 0 and 1 is needed\n"
     both = ("--min-accuracy", "0.7", "--min-confidence", "0.7")
-    assert "give one of them" in infer_command("good", *both, ok=False)
+    assert "give only one of them" in infer_command("good", *both, ok=False)
     problem = "infer: the validation rows show no confidence that gives an accuracy of 99.0%: "
     refused = infer_command("good", "--min-accuracy", "0.99", ok=False)
     assert refused.startswith(problem)
@@ -241,7 +241,7 @@ def test_an_adapter_of_an_older_version_is_refused_in_a_line(finished):
     path = Path("models/adapter/config.json")
     path.write_text(json.dumps({name: value for name, value in read(path).items() if name != "trained"}))
     Path("a.csv").write_text("text\ngood\n")
-    told = "infer: models/adapter: made by an older version of the code; make it anew with `dvc repro train`\n"
+    told = "infer: models/adapter: made by an older version of the code; train it again with `dvc repro train`\n"
     assert infer_command("--file", "a.csv", ok=False) == told
 
 

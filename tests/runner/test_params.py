@@ -245,7 +245,7 @@ def test_an_encoder_without_a_pad_token_is_refused(finished, capfd):
 @pytest.mark.parametrize(
     ("kind", "problem"),
     [
-        ("EsmTokenizer", "its EsmTokenizer does not report where a token is in the text; choose another model"),
+        ("EsmTokenizer", "its EsmTokenizer does not report the offsets of tokens; choose another model"),
         ("FlaubertTokenizer", "the tokenizer does not load: "),  # without a package that the lock has not
     ],
 )

@@ -251,7 +251,7 @@ def test_interrupted_run_goes_on(finished):
     (first,) = finished_parts
     os.kill(process.pid, signal.SIGINT)
     assert process.wait() == 1
-    assert Path("printed.txt").read_text() == "infer: interrupted; with --file the same command goes on where it was\n"
+    assert Path("printed.txt").read_text() == "infer: interrupted; with --file, repeat the command to resume\n"
     written = first.stat().st_mtime_ns
     process, looks = start_scoring(), 0
     while process.poll() is None:

@@ -48,7 +48,7 @@ def test_config_weights_and_vocabulary_are_needed(folder):
     """Without a vocabulary, transformers would make a tokenizer that knows no word."""
     missing = {
         "config.json": "config.json",
-        "model.safetensors": "weights as .safetensors",
+        "model.safetensors": "weights as model*.safetensors",
         "vocab.txt": "tokenizer.json or vocab.json or vocab.txt",
     }
     for name, problem in missing.items():

@@ -142,8 +142,8 @@ def a_password(rng: random.Random) -> str:
         (chance(a_review), {}, "its labels of 280 texts held out of its training are not significantly more often"),
         (chance(a_review), {"min_count": 1}, "its labels of 280 texts"),
         (chance(a_password), {}, "its labels of 280 texts"),
-        (reviews(200), {"min_count": 101}, "none of the words stands in 101 of the train texts (baseline.min_count)"),
-        (UNSPACED["chinese"], {"min_count": 101}, "none of the characters stands in 101 of the train texts"),
+        (reviews(200), {"min_count": 101}, "no n-gram of words occurs in 101 train texts (baseline.min_count)"),
+        (UNSPACED["chinese"], {"min_count": 101}, "no n-gram of characters occurs in 101 train texts"),
         (reviews(200), {"max_rows": 1}, "the train texts that it reads have one label only (baseline.max_rows)"),
         # Eight train texts are too few for the folds, so only the texts of validation are held out.
         (chance(a_review), {"max_rows": 8, "min_count": 1}, "its labels of 80 texts"),
@@ -224,7 +224,7 @@ def test_a_run_without_a_baseline(finished):
         assert set(row) == {"precision", "recall", "f1", "support", "mean_probability"}
     for sentence in (
         "Always guessing the most frequent label of train reaches 50.0%. There is no baseline: TF-IDF of words and "
-        "logistic regression learned nothing from the same texts, since none of the words stands in 1000 of the train ",
+        "logistic regression learned nothing from the same texts, since no n-gram of words occurs in 1000 train texts ",
         "| guessing |",
         "## The most doubtful labels\n\nThere is no list of doubtful labels, because the baseline",
         "Always guessing the most frequent label of train has an accuracy of 50.0%.",

@@ -174,7 +174,7 @@ def test_patience_ends_a_training_early_and_the_best_weights_are_kept(finished, 
 @pytest.mark.parametrize(("key", "value"), [("keep", "best"), ("patience", 2)])
 def test_early_stopping_with_adalora_is_refused(finished, capfd, key, value):
     edit_params(finished, **{"methods.lora.peft": {"peft_type": "ADALORA"}, f"train.{key}": value})
-    assert f"train.{key}: {value} is not for AdaLoRA, whose ranks change until its end; take" in refusal(train, capfd)
+    assert f"train.{key}: {value} does not suit AdaLoRA, whose ranks change until the end; set" in refusal(train, capfd)
 
 
 def test_evaluate_by_hand_leaves_the_checkpoint_of_an_interrupted_training(finished, monkeypatch, capfd):

@@ -19,7 +19,7 @@ MAX_SCORES = 2**26
 
 
 def use_matmul_attention(model: PreTrainedModel) -> bool:
-    """Let a model of transformers that uses torch's attention (sdpa) use `attention_forward`; return whether it does.
+    """Set `attention_forward` as the attention of a model that uses torch's (sdpa); return whether it is set.
 
     A model with another attention implementation stays as it is.
     """
@@ -81,14 +81,15 @@ def attention_forward(
     scaling: float | None = None,
     **kwargs,
 ) -> tuple[torch.Tensor, None]:
-    """Attend as an implementation in transformers' table of implementations, which sets arguments and result.
+    """Compute attention with the arguments and the result that transformers' table of implementations prescribes.
 
     Causal, cached, cross-, grouped-query, biased and soft-capped attention fall back to transformers' sdpa.
 
     Args:
         module: The attention layer that calls. A layer without the attribute `is_causal` counts as causal.
         query: (rows, heads, tokens, head size), like key and value.
-        attention_mask: As `mask` of `attend`.
+        attention_mask: The `mask` of `attend`.
+        dropout: As in `attend`.
         scaling: Factor of the scores. None: 1 / sqrt(head size).
 
     Returns:

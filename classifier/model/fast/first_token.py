@@ -15,12 +15,12 @@ from classifier.model.fast.attention import MATMUL_ATTENTION, attend
 
 
 def first_token_classes(model: torch.nn.Module) -> dict[torch.nn.Module, type]:
-    """Return the module of the last encoder layer that computes the first token alone, and the class that it gets.
+    """Return the module to replace in the last encoder layer, and the class that computes the first token alone.
 
     Returns:
-        {module: class} for a BERT, RoBERTa, DistilBERT or MPNet classifier whose attention is eager or sdpa. {} if the
-        layer has the class already, for a decoder, whose first token attends to itself alone, and for every other
-        model: its head may read the mean of all tokens.
+        {module: class} for a BERT, RoBERTa, DistilBERT or MPNet classifier whose attention is eager or sdpa. {} in
+        three cases: the layer has the class already; the model is a decoder, whose first token attends to itself
+        alone; or the model is any other, whose head may read the mean of all tokens.
     """
     whole_class, first_token_class = {
         BertForSequenceClassification: (BertAttention, FirstTokenBertAttention),

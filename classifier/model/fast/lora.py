@@ -1,12 +1,12 @@
 """LoRA's linear layer, x W' + b + s (x A') B', faster than peft's. A prime marks a transpose.
 
-peft computes x W' + b, multiplies the input by A and that product by B, and adds the two results.
+peft computes x W' + b and s (x A') B' separately and adds the two results.
 
 In fp32 on a CPU the thin products with A and B take long for the little that they compute. `FoldedLora` adds s B A to
 the frozen weight W and multiplies once: x (W + s B A)' + b is the same function. The backward pass has one product as
 large as the frozen layer's. W is frozen, so no gradient of W's size is needed.
 
-In bf16 the sum W + s B A would round small changes of the weight away, and thin products are fast. peft loses time
+In bf16 the sum W + s B A would lose small weight changes to rounding, and thin products are fast. peft loses time
 elsewhere: it casts the layer's input to fp32, which autocast casts back to bf16, and it scales and adds in separate
 passes over memory. `SeparateLora` leaves the casts out and adds within the products.
 """
@@ -22,9 +22,9 @@ def lora_classes(model: torch.nn.Module) -> dict[torch.nn.Module, type]:
 
 
 class FastLinear(Linear):
-    """peft's LoRA layer, which computes plain LoRA in fp32, or under autocast to bf16, by a product of this file.
+    """peft's LoRA layer, which uses `FoldedLora` in fp32 and `SeparateLora` under autocast to bf16.
 
-    Every other input, setting or state falls back to peft: see `product_function`.
+    Everything but plain LoRA falls back to peft: see `product_function`.
     """
 
     def forward(self, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
@@ -61,7 +61,7 @@ class FastLinear(Linear):
 
 
 class FoldedLora(torch.autograd.Function):
-    """x (W + s B A)' + b, and its gradients by x, b, A and B.
+    """x (W + s B A)' + b, and its gradients with respect to x, b, A and B.
 
     Shapes: x (..., in); W, frozen, (out, in); b (out,) or None; A (r, in); B (out, r); s a number. The result is
     (..., out). All are in one dtype.
@@ -87,10 +87,10 @@ class FoldedLora(torch.autograd.Function):
 
 
 class SeparateLora(torch.autograd.Function):
-    """x W' + b + s (x A') B' with all products in bf16, and its gradients by x, b, A and B.
+    """x W' + b + s (x A') B' with all products in bf16, and its gradients with respect to x, b, A and B.
 
-    Arguments and shapes are those of `FoldedLora`, in fp32 or bf16. The result is in bf16. Each gradient has the dtype
-    of its tensor.
+    Arguments and shapes are those of `FoldedLora`. x is in fp32 or bf16, and W, b, A and B are in fp32. The result is
+    in bf16. Each gradient has the dtype of its tensor.
     """
 
     @staticmethod

@@ -45,10 +45,10 @@ class FusedMPNetSelfAttention(MPNetSelfAttention):
     def forward(
         self, hidden_states: torch.Tensor, attention_mask=None, position_bias=None, output_attentions=False, **_
     ):
-        """Return (softmax(Q K' / sqrt(head size) + mask) V projected,), of shape (rows, tokens, hidden).
+        """Return (dropout(softmax(Q K' / sqrt(head size) + mask)) V, projected,), of shape (rows, tokens, hidden).
 
-        Fused attention does not return the attention weights: with `output_attentions` the layer falls back to
-        transformers' code.
+        `position_bias` is ignored: FusedMPNetEncoder adds the bias to the mask. Fused attention does not return the
+        attention weights, so with `output_attentions` the layer falls back to transformers' code, bias included.
         """
         if output_attentions:
             return super().forward(hidden_states, attention_mask, position_bias, output_attentions)
