@@ -1,5 +1,7 @@
 """The network of a training, built from the base model."""
 
+from typing import Any
+
 from classifier.errors import InputError
 from classifier.model.adapters import apply_method
 from classifier.model.build import build_classifier, check_length
@@ -16,10 +18,21 @@ def build_network(plan: Plan, model: Model, method: Method, bf16: bool, device):
     """
     metadata, recipe = plan.tokens.metadata, plan.recipe
     network, head = build_classifier(metadata["labels"], recipe.dropout, bf16_on_cpu=bf16 and device.type == "cpu")
-    network = apply_method(network, head, method, model.peft, plan.steps)
+    network = apply_method(network, head, method, model_settings(plan, model), plan.steps)
     if recipe.selects_on_validation and hasattr(network.base_model, "update_and_allocate"):
         setting = "keep: best" if recipe.keep == "best" else f"patience: {recipe.patience}"
         fix = "set keep: last and patience: null"
         raise InputError(f"params.yaml: train.{setting} does not suit AdaLoRA, whose ranks change until the end; {fix}")
     check_length(network, metadata["tokenize"]["max_length"])
     return network.to(device).train()
+
+
+def model_settings(plan: Plan, model: Model) -> dict[str, Any]:
+    """Return the model's peft settings. With few texts the modules of modules_to_save stay frozen.
+
+    These modules train in full at the rate of the adapter, so a few texts overfit them. A method that names
+    modules_to_save itself is not affected.
+    """
+    if len(plan.tokens) >= plan.recipe.min_texts_for_modules:
+        return model.peft
+    return {name: value for name, value in model.peft.items() if name != "modules_to_save"}

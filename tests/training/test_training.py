@@ -57,6 +57,26 @@ def test_few_texts_are_read_until_they_are_learned(finished):
 
 
 @pytest.mark.parametrize(
+    ("min_texts", "method", "trains"),
+    [
+        (160, {}, True),  # as many texts as train has
+        (161, {}, False),
+        (161, {"modules_to_save": ["pooler"]}, True),  # the method asks for it
+        (0, {}, True),
+    ],
+)
+def test_modules_beside_the_adapter_stay_frozen_with_few_texts(finished, min_texts, method, trains):
+    model = {"target_modules": ["query", "value"], "modules_to_save": ["pooler"]}
+    edit_params(finished, **{"models.minilm.peft": model, "train.min_texts_for_modules": min_texts})
+    for name, value in method.items():
+        edit_params(finished, **{f"methods.lora.peft.{name}": value})
+    trained = {name for name, weights in set_up().network.named_parameters() if weights.requires_grad}
+    assert any("pooler" in name for name in trained) == trains
+    assert any("lora_A" in name for name in trained)
+    assert any("classifier" in name for name in trained)
+
+
+@pytest.mark.parametrize(
     ("changes", "texts"),
     [
         ({}, 60),  # all texts, because the training reads 160 texts in five epochs
