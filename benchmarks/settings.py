@@ -5,10 +5,9 @@
 Each setting is one DVC experiment, which DVC runs in a temporary folder, so this folder stays as it is. The test split
 is not scored.
 
-Out: settings.csv, and settings.png with the ranks and the learning rates, both written at the end. A row of
-settings.csv names the precision and the commit of its measurement, and holds a digest of everything that its training
-depended on. A row whose digest is the current one is not measured again. settings.part keeps the rows of a run that was
-stopped.
+Out: settings.csv, and settings.png with the ranks and the learning rates, both written at the end. A row has the
+precision, the commit and a digest of everything that its training depended on. A row whose digest is the current one is
+not measured again. settings.part keeps the rows of a run that was stopped.
 """
 
 import re
@@ -34,8 +33,7 @@ from classifier.runner.versions import VERSIONS
 RESULTS = Path(__file__).with_name("settings.csv")
 STAGES = ("data", "base_model", "tokenize", "train")  # the stages that a training runs
 VALIDATION = 2000  # reviews; more than the default has, so that the standard error is 0.7 points
-# Name of a setting -> its overrides, as `dvc exp run -S` takes them.
-SETTINGS: dict[str, list[str]] = {
+SETTINGS: dict[str, list[str]] = {  # name of a setting -> its overrides, as `dvc exp run -S` takes them
     **{f"rank {rank}": [f"methods.lora.peft.r={rank}"] for rank in (8, 32, 128)},
     **{f"learning rate {rate}": [f"train.learning_rate={rate}"] for rate in ("3.5e-4", "1.4e-3")},
     **{f"method {name}": [f"method={name}"] for name in ("head", "ia3", "prefix", "loraplus", "full")},

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from benchmarks.settings import precision
-from classifier.dataset.selection import read_source
+from classifier.dataset.selection import Source, read_source
 from classifier.dataset.splitting import choose, validation_size
 from classifier.errors import InputError
 from classifier.files.digests import digest_of
@@ -114,9 +114,6 @@ def plan(overrides: list[str], sizes: list[int], draws: int) -> list[Run]:
     dataset, key = select(params, "dataset"), f"datasets.{params.dataset}"
     source = read_source(dataset)
     local = [path for path in source.mtimes if path.is_relative_to(LOCAL)]
-    copied = [
-        part for path in local if not git("--literal-pathspecs", "ls-files", str(path)) for part in ("-C", str(path))
-    ]
     whole = {name: len(split) for name, split in choose(source.splits, dataset, params.data.seed).items()}
     limit, runs = whole["train"] + whole["validation"], []
     if sizes and max(sizes) > limit:
@@ -125,28 +122,45 @@ def plan(overrides: list[str], sizes: list[int], draws: int) -> list[Run]:
             f"or raise {key}.train if the source has more"
         )
     for labels in sorted(set(sizes)) or default_sizes(limit):
-        changes, drawn = [*overrides, "evaluate.explained=0"], []
+        changes = [*overrides, "evaluate.explained=0"]
         if labels < limit:
             held_out = validation_size(labels, len(dataset.labels))
-            if "validation" in source.splits:  # a file of its own, which may have fewer, as train may
+            # The source may have a validation split. It then limits validation, as the source's train limits train.
+            if "validation" in source.splits:
                 held_out = min(max(held_out, labels - whole["train"]), whole["validation"])
             changes += [f"{key}.train={labels - held_out}", f"{key}.validation={held_out}"]
         try:
-            for number in range(draws if labels < ONCE else 1):
-                seed, train_seed = params.data.seed + number, params.train.seed + number
-                run_overrides = [*changes, f"data.seed={seed}", f"train.seed={train_seed}"]
-                settings = params_with(run_overrides)
-                splits = choose(source.splits, select(settings, "dataset"), seed)
-                name = f"labels-{labels}-seed-{seed}-{run_digest(settings, local)}"
-                options = [*copied, *(part for change in run_overrides for part in ("-S", change))]
-                drawn.append(Run(name, seed, labels, len(splits["train"]), len(splits["validation"]), options))
+            runs += [draw(labels, n, changes, source, local) for n in range(draws if labels < ONCE else 1)]
         except InputError as error:
             if sizes:
                 raise InputError(f"{labels:,} labels: {error}") from None
             print(f"{labels:,} labels are left out: {error}")
-        else:
-            runs += drawn
     return runs
+
+
+def draw(labels: int, number: int, changes: list[str], source: Source, local: list[Path]) -> Run:
+    """Return one run of a size.
+
+    Args:
+        labels: the size.
+        number: of the draw, from 0. It is added to the seeds of params.yaml.
+        changes: the overrides of all draws of this size.
+        source: the rows of the data set.
+        local: the files of data/local/ that the data set reads.
+
+    Raises:
+        InputError: the run would refuse its settings or its rows.
+    """
+    params = params_with(changes)
+    seed, train_seed = params.data.seed + number, params.train.seed + number
+    overrides = [*changes, f"data.seed={seed}", f"train.seed={train_seed}"]
+    settings = params_with(overrides)
+    splits = choose(source.splits, select(settings, "dataset"), seed)
+    name = f"labels-{labels}-seed-{seed}-{run_digest(settings, local)}"
+    untracked = [path for path in local if not git("--literal-pathspecs", "ls-files", str(path))]
+    options = [part for path in untracked for part in ("-C", str(path))]
+    options += [part for override in overrides for part in ("-S", override)]
+    return Run(name, seed, labels, len(splits["train"]), len(splits["validation"]), options)
 
 
 def missing_runs(runs: list[Run]) -> list[Run]:

@@ -133,7 +133,7 @@ def nothing_runs(monkeypatch):
         ({"sizes": "10"}, "10 labels: params.yaml: train.batch_size: 8 is above the 5 texts"),
         ({"draws": "two"}, "DRAWS: 'two' is not a whole number above 0"),
         ({"draws": ""}, "DRAWS: one number is needed, got ''"),
-        ({"settings": "datasets.imdb-wheel.test=1000"}, "params.yaml: datasets.imdb-wheel.test: 1000 rows are asked"),
+        ({"settings": "datasets.imdb-wheel.test=1000"}, "params.yaml: datasets.imdb-wheel.test: 1000 rows requested"),
         ({"settings": "train.sed=2"}, "SET: Could not override 'train.sed'; write NAME=VALUE"),
         ({"settings": "train.seed=range(1,3)"}, "SET: cannot represent an object: RangeSweep"),
         ({"settings": "'a"}, "SET: No closing quotation"),
