@@ -145,11 +145,12 @@ def score_missing_parts(job: Job, schema, row_count: int, parts: Parts, processe
         parts: The folder of the parts, which `Parts.begin` has made ready.
         processes: This process among those that share the parts.
     """
-    classifier = Classifier(job.min_confidence)
+    classifier, skipped = Classifier(job.min_confidence), 0
     with tqdm(total=row_count, desc="infer", unit="text", unit_scale=True, disable=None) as bar:
         for number, table in enumerate(filter(len, read_rows(job.path))):
             if number % processes.count != processes.rank or parts.is_finished(number):
-                bar.initial += len(table)  # these rows do not count for the mean rate
+                skipped += len(table)
+                bar.initial = skipped  # these rows do not count for the mean rate
             else:
                 with input_errors_of_arrow(job.path, table):
                     rows = arrow_table(table, schema)
