@@ -1,4 +1,4 @@
-"""`make bench` on the tiny project: what is timed, in which order, on which texts, and what is recorded."""
+"""Tests of `make bench` on the tiny project: the timed calls, their order, their texts, and the recorded tables."""
 
 import json
 import re
