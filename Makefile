@@ -1,33 +1,42 @@
-# make         set up .venv and run the whole pipeline with the settings of params.yaml
-# make env     set up .venv only
-# make test    set up .venv, lint, and run the tests
-# make lint    run ruff's checks and its formatter's check
-# make test-scale  run the long tests: killed process groups, two hosts, remotes on real servers, sweeps, the demo page
-# make export  write the trained model to models/export/ for transformers and ONNX
-# make table   show the experiments, the best by validation loss first
-# make compare  test whether two revisions differ: make compare A=main B=rank-64
-# make spread  show mean and spread of the metrics of several revisions: make spread REVS="seed-1 seed-2 seed-3"
-# make demo    serve a page to try the model: http://127.0.0.1:7860, or another port: GRADIO_SERVER_PORT=8000 make demo
-# make push    push all that a colleague would otherwise compute again to the team's remote (docs/storage.md)
-# make plots   draw metrics/ as a page that needs no network, dvc_plots/index.html
-# make soak    kill runs at random moments and mutate inputs, hundreds of times (an hour)
-# make settings  train with other ranks, learning rates and methods; write benchmarks/settings.csv (70 minutes in bf16, 2 to 3 hours in fp32)
+# Use:
+# make            set up .venv and run the whole pipeline with the settings of params.yaml
+# make env        set up .venv only
+# make demo       serve a page to try the model: http://127.0.0.1:7860, or another port: GRADIO_SERVER_PORT=8000 make demo
+# make export     write the trained model to models/export/ for transformers and ONNX
+# make plots      draw metrics/ as a page that needs no network, dvc_plots/index.html
+# make push       push everything that a colleague would otherwise compute again to the team's remote
+# make help       show these lines
+#
+# Experiment:
+# make table      show the experiments, the best by validation loss first
+# make compare    test whether two revisions differ: make compare A=main B=rank-64
+# make spread     show mean and spread of the metrics of several revisions: make spread REVS="seed-1 seed-2 seed-3"
 # make learning-curve  would more labels help? make learning-curve SIZES="100 200 500" DRAWS=3 SET="model=mpnet"
-# make bench   run the next seven benchmarks; MACHINE=epyc-2-cores make bench keeps their tables in benchmarks/results/epyc-2-cores/
-# make speed   compare texts a second in training and scoring with Trainer and pipeline (45 minutes)
-# make profile  measure where the time of a training step goes, by torch's profiler (2 minutes)
-# make reruns  time a dvc repro that runs nothing, and one of infer, beside DVC and model loading alone (3 minutes)
-# make busy    measure how much a busy program on the same machine slows training and scoring (6 minutes)
-# make growth  measure time and memory for a number of texts, for 4 and for 16 times as many (15 minutes)
-# make cold    time the whole pipeline beside an earlier commit's (90 minutes); make cold THAN=v1.0
+#
+# Develop:
+# make test       set up .venv, lint, and run the tests (5 to 9 minutes)
+# make lint       run ruff's checks and its formatter's check
+# make test-scale  run the long tests: killed process groups, two hosts, remotes on real servers, sweeps, the demo page
+# make soak       kill runs at random moments and mutate inputs, hundreds of times (an hour)
+# make pages      write current numbers and tables into README.md and docs/
+# make docs       build the documentation as a site in site/
+# make audit      look for known vulnerabilities in the locked packages
+# make lock       write requirements.txt and versions.yaml again after a change of pyproject.toml
+#
+# Measure (MACHINE=NAME make ... keeps the result in benchmarks/results/NAME/):
+# make bench      run the next seven benchmarks
+# make speed      compare texts a second in training and scoring with Trainer and pipeline (45 minutes)
+# make profile    measure where the time of a training step goes, by torch's profiler (2 minutes)
+# make reruns     time a dvc repro that runs nothing, and one of infer, beside DVC and model loading alone (3 minutes)
+# make busy       measure how much a busy program on the same machine slows training and scoring (6 minutes)
+# make growth     measure time and memory for a number of texts, for 4 and for 16 times as many (15 minutes)
+# make cold       time the whole pipeline beside an earlier commit's (90 minutes): make cold THAN=v1.0
 # make time-to-accuracy  measure the time until 89% of held-out texts are right, beside Trainer (3 hours)
-# make deletion  test whether the words that --explain marks matter (15 minutes)
-# make windows   measure what several windows gain on long texts (5 minutes)
-# make planted  test whether data/doubtful_labels.csv finds flipped labels (2 minutes)
-# make scale   measure the memory of the stages for 10,000 to 5,000,000 texts (hours, 20 GB of disk); make scale ROWS=100000
-# make audit   look for known vulnerabilities in the locked packages
-# make lock    write requirements.txt and versions.yaml again after a change of pyproject.toml
-# make help    show these lines
+# make settings   train with other ranks, learning rates and methods; write benchmarks/settings.csv (2 to 3 hours)
+# make deletion   test whether the words that --explain marks matter (15 minutes)
+# make windows    measure what several windows gain on long texts (5 minutes)
+# make planted    test whether data/doubtful_labels.csv finds flipped labels (2 minutes)
+# make scale      measure the memory of the stages for 10,000 to 5,000,000 texts (hours, 20 GB): make scale ROWS=100000
 
 PYTHON ?= python3
 ROWS ?= 10000 100000 1000000 5000000
@@ -41,7 +50,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run env test test-scale lint export demo table compare spread push plots soak settings learning-curve bench speed profile reruns busy growth cold time-to-accuracy windows deletion planted scale audit lock
+.PHONY: help run env test test-scale lint export demo table compare spread push plots pages docs soak settings learning-curve bench speed profile reruns busy growth cold time-to-accuracy windows deletion planted scale audit lock
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -51,7 +60,7 @@ run: $(ENV)
 	@echo "Results: metrics/report.md, metrics/evaluate.json. Look: dvc metrics show; dvc plots show"
 
 help:
-	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
 
 env: $(ENV)
 
@@ -104,6 +113,14 @@ plots: dvc_plots/vega.js
 dvc_plots/vega.js: | $(ENV)
 	@mkdir -p $(@D)
 	python -c "import vl_convert; print(vl_convert.javascript_bundle(vl_version='5.21'))" > $@
+
+pages: $(ENV)
+	python -m docs.tools.reference
+	python -m docs.tools.pages
+
+docs: $(ENV)
+	uv pip install --quiet --group docs --constraints requirements.txt
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
 
 soak: $(ENV)
 	PYTHONPATH=. python tests/soak.py

@@ -27,7 +27,7 @@ no label. Answers of low confidence can become "uncertain":
 Environment variables:
   DEVICE  cpu, cuda:1 or mps; default: the best device that is found
   LAUNCH  a launcher that shares a --file among processes, for example
-          LAUNCH="torchrun --nproc-per-node 4" (see docs/processes.md)
+          LAUNCH="torchrun --nproc-per-node 4" (see docs/how-to/several-processes.md)
 
 After an error, the command prints one line to stderr and exits with status 1.
 If an option has no valid value, the exit status is 2.

@@ -24,6 +24,14 @@ from classifier.model.forward import logits, silence_libraries
 from classifier.runner.environment import SPINS
 
 STEPS, TEXTS = 10, 100
+WHAT = (
+    "Time of a training step and of a scoring, alone and beside one busy program, with OpenMP threads that wait "
+    "actively and with threads that sleep soon; the medians, and the lowest and highest ratio of the pairs."
+)
+FORMATS = {
+    **{"what": "", "waiting actively, s": ".2f", "sleeping soon, s": ".2f", "times that": ".2f"},
+    **{"lowest": ".2f", "highest": ".2f"},
+}
 
 
 def show_times() -> None:
@@ -66,7 +74,7 @@ def times_with(settings: dict[str, str]) -> dict[str, float]:
 
 def main(pairs: Annotated[int, typer.Option(min=1, help="Measurements of each kind, in turn.")] = 5) -> None:
     """Compare threads that soon sleep with threads that wait actively, alone and beside a busy program."""
-    record = Record("busy")
+    record = Record("busy", WHAT)
     sleeping, active = in_turn(pairs, partial(times_with, {"GOMP_SPINCOUNT": SPINS}), partial(times_with, {}))
     table = []
     for what in sleeping[0]:
@@ -77,7 +85,7 @@ def main(pairs: Annotated[int, typer.Option(min=1, help="Measurements of each ki
             "sleeping soon, s": statistics.median(sleeping_times),
         }
         table.append(row | ratios("times that", sleeping_times, active_times))
-    record.write(pd.DataFrame(table))
+    record.write(pd.DataFrame(table), FORMATS)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,16 @@ sys.exit(status)
 """
 
 
+WHAT = (
+    "Time and peak memory of all stages from nothing, at two commits; "
+    "the medians, and the lowest and highest ratio of the pairs."
+)
+FORMATS = {
+    **{"commit": "", "minutes": ".1f", "resident GB": ".2f", "accuracy": ".1%"},
+    **{"times the other": ".2f", "lowest": ".2f", "highest": ".2f"},
+}
+
+
 def short_hash(commit: str) -> str:
     return subprocess.check_output(["git", "rev-parse", "--short", commit], text=True).strip()
 
@@ -65,7 +75,7 @@ def main(
     setup: Annotated[str, typer.Option(help="The command that sets up .venv in a clone.")] = "make env",
 ) -> None:
     """Compare a run of the whole pipeline from nothing at HEAD with one at another commit."""
-    record, commits = Record("cold"), (short_hash("HEAD"), short_hash(than))
+    record, commits = Record("cold", WHAT), (short_hash("HEAD"), short_hash(than))
     with tempfile.TemporaryDirectory() as parent:
         folders, peaks, table = [Path(parent, name) for name in ("ours", "theirs")], ([], []), []
         for folder, commit in zip(folders, commits, strict=True):
@@ -75,14 +85,14 @@ def main(
         for folder, commit, seconds, peak in zip(folders, commits, times, peaks, strict=True):
             table.append(
                 {
-                    "all stages": f"at commit {commit}",
+                    "commit": commit,
                     "minutes": statistics.median(seconds) / 60,
                     "resident GB": max(peak) / 1e9,
                     "accuracy": read_json(folder / "metrics/evaluate.json")["accuracy"],
-                    **ratios("of the other's time", seconds, times[1]),
+                    **ratios("times the other", seconds, times[1]),
                 }
             )
-    record.write(pd.DataFrame(table), ("", ".1f", ".2f", ".3f", ".2f"))
+    record.write(pd.DataFrame(table), FORMATS)
 
 
 if __name__ == "__main__":

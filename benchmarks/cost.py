@@ -1,17 +1,21 @@
 """Predict what the pipeline would take for other data and machines: time, memory, disk and price.
 
-    python -m benchmarks.cost                    # the table of docs/cost.md
-    python -m benchmarks.cost --price 0.1 --price 2.5 --price 20 --price 20 --price 1280
+    python -m benchmarks.cost                    # the table of docs/evidence/cost.md
+    python -m benchmarks.cost --texts 1e6 --price 0.1 --price 2.5 --price 20 --price 20 --price 1280
+    python -m benchmarks.cost --out benchmarks/cost.json     # writes the predictions, as benchmarks/record.py describes
 
 The prediction is arithmetic on a few rates. The rates of 2 CPU cores and of one H100 are measured, by the runs that
-docs/cost.md names. The rates of more GPUs are assumed.
+docs/evidence/cost.md names. The rates of more GPUs are assumed.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
-import pandas as pd
 import typer
+
+from benchmarks.record import current_commit, table
+from classifier.files.formats import write_json
 
 
 @dataclass(frozen=True)
@@ -146,29 +150,49 @@ def time_span(seconds: float) -> str:
     return f"{seconds:.1f} s"
 
 
+def predictions(texts: list[float], prices: list[float]) -> dict:
+    """Return the predictions for numbers of texts as a result (see benchmarks/record.py).
+
+    prices: of an hour of each machine.
+    """
+    rows = []
+    for number in texts:
+        memory = max(fixed + by_text * number for fixed, by_text in MEMORY.values())
+        for machine, hour in zip(MACHINES, prices, strict=True):
+            seconds = stage_seconds(number, machine)
+            rows.append(
+                {
+                    "texts": round(number),
+                    "machine": machine.name,
+                    **{stage: time_span(value) for stage, value in seconds.items()},
+                    "memory, GB": memory / 1e9,
+                    "disk, GB": number * DISK / 1e9,
+                    "price of train and score": (seconds["train"] + seconds["score"]) / 3600 * hour,
+                }
+            )
+    sizes = {"texts": ",.0f", "machine": "", "data": "", "tokenize": "", "train": "", "score": ""}
+    return {
+        "what": "Predicted time, memory, disk and price of the pipeline, by arithmetic from measured rates.",
+        "command": "python -m benchmarks.cost --out benchmarks/cost.json",
+        "commit": current_commit(),
+        "machine": "none: predicted for the machines of the column",
+        "columns": sizes | {"memory, GB": ",.1f", "disk, GB": ",.1f", "price of train and score": ",.2f"},
+        "rows": rows,
+    }
+
+
 def main(
     texts: Annotated[list[float], typer.Option(help="Numbers of texts.")] = (25e3, 3.6e6, 1e9),
     price: Annotated[list[float] | None, typer.Option(help="Price of an hour, once for each machine.")] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write the predictions to as well.")] = None,
 ) -> None:
     """Show what each machine would take for these numbers of texts."""
     if price and len(price) != len(MACHINES):
         raise typer.BadParameter(f"{len(MACHINES)} prices are needed, one for each machine", param_hint="--price")
-    rows = []
-    for number in texts:
-        memory = max(fixed + by_text * number for fixed, by_text in MEMORY.values())
-        for machine, hour in zip(MACHINES, price or [machine.price for machine in MACHINES], strict=True):
-            seconds = stage_seconds(number, machine)
-            rows.append(
-                {
-                    "texts": f"{number:,.0f}",
-                    "machine": machine.name,
-                    **{stage: time_span(value) for stage, value in seconds.items()},
-                    "memory": f"{memory / 1e9:,.1f} GB",
-                    "disk": f"{number * DISK / 1e9:,.1f} GB",
-                    "price of train and score": f"{(seconds['train'] + seconds['score']) / 3600 * hour:,.2f}",
-                }
-            )
-    print(pd.DataFrame(rows).to_markdown(index=False))
+    result = predictions(texts, price or [machine.price for machine in MACHINES])
+    print(table(result))
+    if out:
+        write_json(out, result)
 
 
 if __name__ == "__main__":

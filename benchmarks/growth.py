@@ -25,6 +25,11 @@ from classifier.files.formats import read_table, write_table
 from classifier.files.places import ADAPTER, BASE, RAW
 
 TIMES = (1, 4, 16)
+WHAT = "Time and peak memory of the stages after data except train, and of infer --file, for more and more reviews."
+FORMATS = {
+    **{"stage": "", "texts": ",.0f", "seconds": ".0f", "ms a text": ".1f", "ms an additional text": ".1f"},
+    **{"resident GB": ".2f", "private GB": ".2f"},
+}
 VALIDATION = 50  # validation texts, which tokenize and baseline read as well
 
 
@@ -56,7 +61,7 @@ def measure_stages(folder: Path, reviews: pd.DataFrame, metadata: dict) -> list[
 
 def main(texts: Annotated[int, typer.Option(min=50, help="Reviews of the smallest run.")] = 400) -> None:
     """Show time and memory of each stage for 1, 4 and 16 times a number of reviews."""
-    record = Record("growth")
+    record = Record("growth", WHAT)
     reviews, table = unused_texts(texts * TIMES[-1])[["text", "label"]], []
     validation, metadata = read_table(RAW / "validation.parquet")
     with tempfile.TemporaryDirectory() as parent:
@@ -69,11 +74,10 @@ def main(texts: Annotated[int, typer.Option(min=50, help="Reviews of the smalles
             table += measure_stages(folder, reviews.head(texts * times), metadata)
     rows = pd.DataFrame(sorted(table, key=itemgetter("stage")))
     growth = rows.groupby("stage")[["texts", "seconds"]].diff()
-    rows.insert(3, "ms a text", 1000 * rows["seconds"] / rows["texts"])
+    rows["ms a text"] = 1000 * rows["seconds"] / rows["texts"]
     # Time of an additional text: the start of the process cancels out.
-    rows.insert(4, "ms a text more", 1000 * growth["seconds"] / growth["texts"])
-    rows = rows.astype({"ms a text more": object}).fillna({"ms a text more": ""})
-    record.write(rows, ("", ",.0f", ".0f", ".1f", ".1f", ".2f", ".2f"))
+    rows["ms an additional text"] = 1000 * growth["seconds"] / growth["texts"]
+    record.write(rows, FORMATS)
 
 
 if __name__ == "__main__":

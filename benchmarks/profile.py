@@ -16,7 +16,6 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.default_training import default_training
 from benchmarks.record import Record
-from classifier.distributed.devices import device
 from classifier.model.forward import silence_libraries
 from classifier.training.training import Training
 
@@ -28,6 +27,10 @@ KINDS = {
     "LayerNorm": "layer_norm",
 }
 REST = "the rest"
+WHAT = (
+    "Where the time of a training step goes, in the short epoch and in the whole one: "
+    "the step by the clock, its parts by torch's profiler."
+)
 
 
 def kind_of(name: str) -> str:
@@ -66,18 +69,19 @@ def step_times(training: Training, steps: range) -> tuple[float, dict[str, float
 def main(steps: Annotated[int, typer.Option(min=2, help="Steps of each epoch.")] = 24) -> None:
     """Show the milliseconds of a training step and its kinds of work, for the short epoch and the whole one."""
     silence_libraries()
-    record, table = Record("profile"), []
+    record, table = Record("profile", WHAT), []
     training = default_training()
     epochs = ["short", "whole"] if training.plan.short_epochs else ["whole"]
     for number, epoch in enumerate(epochs):
         first = number * training.plan.steps_per_epoch + 1
         training.take_step(first)  # the first step sets things up, so it is not timed
         seconds, by_kind, count = step_times(training, range(first + 1, first + 1 + steps))
-        row = {"epoch": epoch, "ms": 1000 * seconds, f"operations on {device().type}": count}
-        for kind, kind_seconds in by_kind.items():
-            row[f"{kind}, ms"] = f"{1000 * kind_seconds:.1f} ({kind_seconds / sum(by_kind.values()):.0%})"
-        table.append(row)
-    record.write(pd.DataFrame(table), ".1f")
+        parts = {"the step, by the clock": {"ms": 1000 * seconds, "operations": count}}
+        for kind, part in by_kind.items():
+            parts[kind] = {"ms": 1000 * part, "share": part / sum(by_kind.values())}
+        table += [{"epoch": epoch, "part of the step": part, **values} for part, values in parts.items()]
+    formats = {"epoch": "", "part of the step": "", "ms": ",.1f", "share": ".0%", "operations": ",.0f"}
+    record.write(pd.DataFrame(table), formats)
 
 
 if __name__ == "__main__":

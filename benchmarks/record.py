@@ -1,8 +1,12 @@
-"""The timing functions that benchmarks share, and the record of a benchmark's table.
+"""The timing functions that benchmarks share, and the record of a benchmark's results.
 
-MACHINE=epyc-2-cores make speed     # also writes the table to benchmarks/results/epyc-2-cores/speed.md
+    MACHINE=epyc-2-cores make speed     # also writes the results to benchmarks/results/epyc-2-cores/speed.json
+
+A result file is a JSON object with the keys `what` (what was measured, a sentence), `command`, `commit`, `machine` (a
+sentence), `versions` (version by library), `columns` (Python format by column) and `rows` (a list of objects).
 """
 
+import json
 import os
 import statistics
 import subprocess
@@ -13,10 +17,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
-import torch
-from torch.utils.benchmark import Timer
 
 from classifier.distributed.devices import device
+from classifier.files.formats import write_json
 from classifier.runner.params import PARAMS
 from classifier.runner.versions import VERSIONS
 
@@ -40,18 +43,23 @@ def in_turn(pairs: int, ours: Callable[[], float], theirs: Callable[[], float]) 
     return times[ours], times[theirs]
 
 
-def ratios(name: str, times: list[float], reference: list[float]) -> dict[str, str | float]:
-    """Return two columns of a table: the ratio of the medians, under `name`, and the range of the pairs' ratios."""
+def ratios(name: str, times: list[float], reference: list[float]) -> dict[str, float]:
+    """Return three columns: the ratio of the medians, under `name`, and the lowest and highest ratio of a pair."""
     by_pair = [time / other for time, other in zip(times, reference, strict=True)]
-    return {
-        name: statistics.median(times) / statistics.median(reference),
-        "in each pair": f"{min(by_pair):.2f} to {max(by_pair):.2f}",
-    }
+    median = statistics.median(times) / statistics.median(reference)
+    return {name: median, "lowest": min(by_pair), "highest": max(by_pair)}
 
 
-def matrix_rate(dtype: torch.dtype = torch.float32) -> float:
-    """Measure the floating-point operations a second of a matrix product with the default encoder's sizes."""
-    tokens, weights = (torch.randn(size, device=device()).to(dtype) for size in ((4096, 384), (384, 1536)))
+def matrix_rate(dtype=None) -> float:
+    """Measure the floating-point operations a second of a matrix product with the default encoder's sizes.
+
+    dtype: torch dtype of the matrices (default: torch.float32).
+    """
+    import torch
+    from torch.utils.benchmark import Timer
+
+    sizes = ((4096, 384), (384, 1536))
+    tokens, weights = (torch.randn(size, device=device()).to(dtype or torch.float32) for size in sizes)
     product = Timer("tokens @ weights", globals=locals(), num_threads=torch.get_num_threads())
     return 2 * 4096 * 384 * 1536 / product.blocked_autorange(min_run_time=0.5).median
 
@@ -63,30 +71,69 @@ def current_commit() -> str:
     return f"{commit}+" if subprocess.check_output(["git", "status", "--porcelain", *shaping]) else commit
 
 
+def this_machine() -> str:
+    """Describe the machine: its kind, device and threads, and the rates at which it multiplies matrices.
+
+    The kind is MACHINE_KIND in the environment, such as "one H200 with 16 CPU cores", or else MACHINE.
+    """
+    import torch
+
+    kind = os.environ.get("MACHINE_KIND") or os.environ.get("MACHINE") or "a machine"
+    rates = [f"{matrix_rate(dtype) / 1e9:.0f} GFLOP/s in {dtype}" for dtype in (torch.float32, torch.bfloat16)]
+    conditions = f"{kind} ({device().type}, {torch.get_num_threads()} threads)"
+    return f"{conditions}; matrix products: {', '.join(rates).replace('torch.', '')}"
+
+
+def table(result: dict) -> str:
+    """Return the rows of a result as a table in Markdown.
+
+    Args:
+        result: with the keys `columns` and `rows`, see the module. A column with a format is aligned to the right. A
+            row may lack a column, whose cell is then empty. Values under other keys are not shown.
+    """
+    columns = result["columns"]
+    cells = [
+        ["" if row.get(name) is None else format(row[name], spec) for name, spec in columns.items()]
+        for row in result["rows"]
+    ]
+    return pd.DataFrame(cells, columns=list(columns)).to_markdown(
+        index=False, disable_numparse=True, colalign=["right" if spec else "left" for spec in columns.values()]
+    )
+
+
 class Record:
-    """A benchmark's table and the conditions of its measurement.
+    """A benchmark's results and the conditions of its measurement.
 
     Create the record when the benchmark starts: it notes the commit of that moment.
+
+    Args:
+        name: of the benchmark's module.
+        what: what is measured, a sentence.
     """
 
-    def __init__(self, name: str):
-        self.name, self.commit = name, current_commit()
+    def __init__(self, name: str, what: str):
+        self.name, self.what, self.commit = name, what, current_commit()
 
-    def write(self, table: pd.DataFrame, floatfmt: str | tuple[str, ...] = ".2f") -> None:
-        """Print the table in Markdown, below a line with the command, commit, device, matrix rates and versions.
+    def write(self, rows: pd.DataFrame, columns: dict[str, str]) -> None:
+        """Print the rows as a table in Markdown, below the conditions of the measurement.
 
-        If MACHINE in the environment names the machine, write both to benchmarks/results/MACHINE/NAME.md as well.
+        If MACHINE in the environment names the machine, write benchmarks/results/MACHINE/NAME.json as well.
+
+        Args:
+            rows: the results. A missing value is an empty cell.
+            columns: the columns in their order, and the Python format of each; "" for text.
         """
-        command = " ".join(["python -m", f"benchmarks.{self.name}", *sys.argv[1:]])
-        rates = [f"{matrix_rate(kind) / 1e9:.0f} GFLOP/s in {kind}" for kind in (torch.float32, torch.bfloat16)]
-        conditions = (
-            f"`{command}` at commit {self.commit}, on {device().type} with {torch.get_num_threads()} threads; a "
-            f"product of matrices: {', '.join(rates).replace('torch.', '')}; "
-            f"{', '.join(f'{library} {version(library)}' for library in LIBRARIES)}."
-        )
-        report = f"{conditions}\n\n{table.to_markdown(index=False, floatfmt=floatfmt)}"
-        print(report, flush=True)
+        result = {
+            "what": self.what,
+            "command": " ".join(["python -m", f"benchmarks.{self.name}", *sys.argv[1:]]),
+            "commit": self.commit,
+            "machine": this_machine(),
+            "versions": {library: version(library) for library in LIBRARIES},
+            "columns": columns,
+            "rows": json.loads(rows[list(columns)].to_json(orient="records")),
+        }
+        versions = ", ".join(map(" ".join, result["versions"].items()))
+        print(f"`{result['command']}` at commit {self.commit}, on {result['machine']}; {versions}.", flush=True)
+        print(f"\n{table(result)}", flush=True)
         if machine := os.environ.get("MACHINE"):
-            path = RESULTS / machine / f"{self.name}.md"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"{report}\n")
+            write_json(RESULTS / machine / f"{self.name}.json", result)

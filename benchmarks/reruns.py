@@ -20,6 +20,14 @@ import typer
 from benchmarks.record import Record, in_turn, ratios, seconds_of
 from classifier.runner.params import STAGES
 
+WHAT = (
+    "Time of two reruns beside the least that each could take: DVC alone with as many stages, and loading the model; "
+    "the medians, and the lowest and highest ratio of the pairs."
+)
+FORMATS = {
+    **{"what": "", "seconds": ".2f", "compared with": "", "its seconds": ".2f", "times that": ".2f"},
+    **{"lowest": ".2f", "highest": ".2f", "least seconds more": ".1f", "most seconds more": ".1f"},
+}
 LOAD_MODEL = [sys.executable, "-c", "from classifier.model.loading import load_classifier; load_classifier()"]
 
 
@@ -51,16 +59,17 @@ def compare_commands(what: str, ours: partial, beside: str, theirs: partial, pai
     return {
         "what": what,
         "seconds": statistics.median(times),
-        "beside it": beside,
+        "compared with": beside,
         "its seconds": statistics.median(reference),
         **ratios("times that", times, reference),
-        "seconds more": f"{min(more):.1f} to {max(more):.1f}",
+        "least seconds more": min(more),
+        "most seconds more": max(more),
     }
 
 
 def main(pairs: Annotated[int, typer.Option(min=1, help="Runs of each command, in turn.")] = 5) -> None:
     """Time two kinds of reruns beside the least that each could take."""
-    record, repro = Record("reruns"), partial(run_command, ["dvc", "repro"])
+    record, repro = Record("reruns", WHAT), partial(run_command, ["dvc", "repro"])
     repro()
     with tempfile.TemporaryDirectory() as folder:
         make_smallest_pipeline(Path(folder))
@@ -70,7 +79,7 @@ def main(pairs: Annotated[int, typer.Option(min=1, help="Runs of each command, i
             compare_commands("dvc repro that runs nothing", repro, "DVC alone", dvc_alone, pairs),
             compare_commands("dvc repro of infer", infer, "loading the model", partial(run_command, LOAD_MODEL), pairs),
         ]
-    record.write(pd.DataFrame(table))
+    record.write(pd.DataFrame(table), FORMATS)
 
 
 if __name__ == "__main__":

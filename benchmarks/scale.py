@@ -24,8 +24,15 @@ import pandas as pd
 import psutil
 import typer
 
+from benchmarks.record import Record
+
 ROOT = Path(__file__).parent.parent
 
+WHAT = (
+    "Peak memory of data, tokenize and the first 200 steps of train for made-up texts of about 1 kB; "
+    "resident memory includes pages of mapped files, private memory does not."
+)
+FORMATS = {"texts": ",.0f", "stage": "", "resident GB": ".2f", "private GB": ".2f", "seconds": ",.0f"}
 MODULES = {"data": "stages.data", "tokenize": "stages.tokenize", "train": "benchmarks.first_steps"}
 # Overrides as `dvc exp run -S` takes them. Half of the texts have each label; the held-out splits are the default's.
 OVERRIDES = [
@@ -81,16 +88,16 @@ def main(
     sizes: Annotated[list[int], typer.Argument(min=7000, help="Numbers of texts, of which 6,000 are held out.")],
 ) -> None:
     """Show the memory that data, tokenize and the first 200 steps of train need for made-up texts of 1 kB."""
-    rows = []
+    record, rows = Record("scale", WHAT), []
     for size in sizes:
         with tempfile.TemporaryDirectory() as parent:
             folder = Path(parent) / "project"
             make_clone(folder, size)
             for stage, module in MODULES.items():
                 measured = measure_process([sys.executable, "-m", module], folder)
-                rows.append({"texts": f"{size:,}", "stage": stage} | measured)
+                rows.append({"texts": size, "stage": stage} | measured)
                 print(rows[-1], flush=True)
-    print(pd.DataFrame(rows).to_markdown(index=False, floatfmt=(".0f", ".0f", ".2f", ".2f", ".0f")))
+    record.write(pd.DataFrame(rows), FORMATS)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def browser():
 
 
 def called(address: str, name: str, *data) -> list:
-    """Call the HTTP API in the way that docs/questions.md shows; return the data of the answer."""
+    """Call the HTTP API in the way that docs/how-to/ship.md shows; return the data of the answer."""
     url, content = f"{address}/gradio_api/call/{name}", json.dumps({"data": data})
     command = ["curl", "-s", url, "-H", "Content-Type: application/json", "-d", content]
     event = json.loads(subprocess.check_output(command))["event_id"]

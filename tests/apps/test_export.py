@@ -21,6 +21,7 @@ from apps import export
 from classifier.errors import InputError
 from classifier.files.places import ADAPTER
 
+PAGE = (ROOT / "docs/how-to/ship.md").read_text()
 TEXTS = [text for text, _ in reviews(40, seed=3) if len(text.split()) <= 20] + ["good", "a bad , bad film"]
 
 
@@ -52,11 +53,24 @@ def test_files(exported):
     assert status.stdout == ""
 
 
-def test_pipeline_of_transformers(exported):
-    from transformers import pipeline
+def snippet(language: str, word: str) -> str:
+    """Return the one block of code in this language on docs/how-to/ship.md that has the word."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    (code,) = [code for code in blocks if word in code]
+    return code
 
+
+def run_snippet(word: str) -> dict:
+    """Run the page's block of Python that has the word, on TEXTS if it has a list of texts; return its names."""
+    names = {"TEXTS": TEXTS}
+    exec(re.sub(r'\["I would[^]]+"\]', "TEXTS", snippet("python", word), count=1), names)
+    return names
+
+
+def test_pipeline_of_transformers(exported, monkeypatch):
     project, answers = exported
-    classify = pipeline("text-classification", model=str(project / "models/export"))
+    monkeypatch.chdir(project)
+    classify = run_snippet("transformers import pipeline")["classify"]
     results = classify(TEXTS)
     check_same(answers, [result["label"] for result in results], [result["score"] for result in results])
     (long,) = classify(["good " * 500], truncation=True)  # more words than the model has positions
@@ -66,16 +80,14 @@ def test_pipeline_of_transformers(exported):
 def test_adapter_with_peft(exported):
     """models/adapter loads with peft alone. It names its base model by a path from the project's root."""
     import torch
-    from peft import AutoPeftModelForSequenceClassification
-    from transformers import AutoTokenizer
 
     project, answers = exported
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.chdir(project)
-        model = AutoPeftModelForSequenceClassification.from_pretrained(ADAPTER).eval()
-        batch = AutoTokenizer.from_pretrained(ADAPTER)(TEXTS, padding=True, return_tensors="pt")
+        names = run_snippet("peft")
+    batch = names["tokenizer"](TEXTS, padding=True, return_tensors="pt")
     with torch.inference_mode():
-        probabilities = softmax(model(**batch).logits.numpy(), axis=1)
+        probabilities = softmax(names["model"](**batch).logits.numpy(), axis=1)
     names = read(project / ADAPTER / "config.json")["id2label"]
     check_same(answers, [names[str(label)] for label in probabilities.argmax(axis=1)], probabilities.max(axis=1))
 
@@ -97,21 +109,10 @@ def test_onnxruntime(exported, rows):
     check_same(answers[:rows], [names[label] for label in probabilities.argmax(axis=1)], probabilities.max(axis=1))
 
 
-def snippet(language: str) -> str:
-    """Return the code of docs/questions.md that uses the exported folder in this language."""
-    blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs/questions.md").read_text(), re.DOTALL)
-    (code,) = [code for code in blocks if "export" in code]
-    return code
-
-
-def test_python_of_the_docs(exported, monkeypatch):
+def test_onnxruntime_of_the_docs(exported, monkeypatch):
     project, answers = exported
     monkeypatch.chdir(project)
-    code, names = snippet("python"), {}
-    code, replaced = re.subn(r'\["[^"]+"\]', "TEXTS", code, count=1)  # the page's example
-    assert replaced
-    exec(code, {"TEXTS": TEXTS}, names)
-    probabilities = softmax(names["logits"], axis=1)
+    probabilities = softmax(run_snippet("onnxruntime")["logits"], axis=1)
     labels = np.array(["negative", "positive"])[probabilities.argmax(axis=1)]
     check_same(answers, labels, probabilities.max(axis=1))
 
@@ -122,11 +123,12 @@ def test_javascript_of_the_docs(exported, tmp_path):
     if not shutil.which("npm"):
         pytest.skip("npm is not installed")
     project, answers = exported
-    install = re.search(r"npm install [\w@/.-]+", (ROOT / "docs/questions.md").read_text())[0].split()
+    install = re.search(r"npm install [\w@/.-]+", PAGE)[0].split()
     quietly = ["--no-audit", "--no-fund", "--ignore-scripts"]  # one script downloads files for GPUs
     if subprocess.run([*install, *quietly], cwd=tmp_path, capture_output=True).returncode:
         pytest.skip("the package registry was not reached")
-    code, replaced = re.subn(r'\["[^"]+"\]', lambda example: json.dumps(TEXTS), snippet("javascript"), count=1)
+    code = snippet("javascript", "export")
+    code, replaced = re.subn(r'\["[^"]+"\]', lambda example: json.dumps(TEXTS), code, count=1)
     assert replaced
     code = code.replace("console.log(await", "console.log(JSON.stringify(await").replace("}));", "})));")
     (tmp_path / "classify.mjs").write_text(code)

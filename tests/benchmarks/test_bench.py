@@ -13,9 +13,9 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import dvc, git, predict, stages_run
+from conftest import dvc, git, predict, read, stages_run
 from forking import run_module
-from markdown_tables import rows_of, shows
+from markdown_tables import rows_of
 from tiny import ROOT, edit_params, reviews
 from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
@@ -26,6 +26,7 @@ from classifier.model.loading import load_classifier
 from classifier.text.tokens import open_tokens
 from classifier.training.training import Training
 
+RECORDED = sorted((ROOT / "benchmarks").glob("**/*.json"))
 pytestmark = pytest.mark.usefixtures("matrix_rate")
 
 
@@ -37,18 +38,48 @@ def head() -> str:
 def test_a_record_says_how_it_was_made(project, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(sys, "argv", ["speed.py", "--pairs", "3"])
-    table, started, commit = pd.DataFrame({"what": ["x"], "ratio": [1.234]}), record.Record("speed"), head()
+    rows = pd.DataFrame({"what": ["x", "y"], "ratio": [1.234, None], "texts": [12345, 6]})
+    columns = {"what": "", "texts": ",.0f", "ratio": ".2f"}
+    started, commit = record.Record("speed", "What is measured."), head()
     git("commit", "-q", "--allow-empty", "-m", "while it ran")
-    started.write(table)
+    started.write(rows, columns)
     assert not (tmp_path / "results").exists()
     printed = capsys.readouterr().out
-    assert printed.startswith(f"`python -m benchmarks.speed --pairs 3` at commit {commit}, on cpu with 1 threads; ")
-    assert f"5 GFLOP/s in float32, 2 GFLOP/s in bfloat16; torch {version('torch')}, " in printed
-    assert rows_of(printed) == [["x", "1.23"]]
+    machine = "(cpu, 1 threads); matrix products: 5 GFLOP/s in float32, 2 GFLOP/s in bfloat16"
+    conditions = f"`python -m benchmarks.speed --pairs 3` at commit {commit}, on a machine {machine}; "
+    assert printed.startswith(f"{conditions}torch {version('torch')}, ")
+    assert rows_of(printed) == [["x", "12,345", "1.23"], ["y", "6", ""]]
     monkeypatch.setenv("MACHINE", "two-cores")
+    monkeypatch.setenv("MACHINE_KIND", "2 cores of a kind")
     (project / "params.yaml").write_text("edited")
-    record.Record("speed").write(table)
-    assert (tmp_path / "results/two-cores/speed.md").read_text() == printed.replace(commit, f"{head()}+")
+    record.Record("speed", "What is measured.").write(rows, columns)
+    assert read(tmp_path / "results/two-cores/speed.json") == {
+        "what": "What is measured.",
+        "command": "python -m benchmarks.speed --pairs 3",
+        "commit": f"{head()}+",
+        "machine": f"2 cores of a kind {machine}",
+        "versions": {library: version(library) for library in record.LIBRARIES},
+        "columns": columns,
+        "rows": [{"what": "x", "texts": 12345, "ratio": 1.234}, {"what": "y", "texts": 6, "ratio": None}],
+    }
+
+
+def test_a_table_of_a_result():
+    """Columns with a format are aligned to the right. A missing value is an empty cell, an unknown key is not shown."""
+    rows = [{"name": "a", "share": 0.125, "commit": "abc"}, {"name": "1 to 2", "share": None}, {"name": 3}]
+    shown = record.table({"columns": {"name": "", "share": ".1%"}, "rows": rows})
+    assert rows_of(shown) == [["a", "12.5%"], ["1 to 2", ""], ["3", ""]]
+    assert re.fullmatch(r"\|:-+\|-+:\|", shown.splitlines()[1])
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_each_result_file_says_how_it_was_made(path):
+    result = read(path)
+    assert set(result) - {"versions"} == {"what", "command", "commit", "machine", "columns", "rows"}
+    assert all(result[key] for key in result)
+    assert not result["commit"].endswith("+")
+    assert len(rows_of(record.table(result))) == len(result["rows"])
+    assert {name for row in result["rows"] for name in row} - {"commit"} <= set(result["columns"])
 
 
 def test_matrix_rate_counts_the_operations(monkeypatch):
@@ -64,58 +95,27 @@ def test_matrix_rate_counts_the_operations(monkeypatch):
     assert record.matrix_rate() == counted.get_total_flops() / 3 / 2.0  # timeit runs it twice more to warm up
 
 
-def test_docs_show_what_was_recorded():
-    page, paths = (ROOT / "docs/performance.md").read_text(), sorted((ROOT / "benchmarks/results").glob("*/*.md"))
-    assert paths
-    for path in paths:
-        conditions, _, table = path.read_text().partition("\n\n")
-        assert shows(page, table), path
-        commit = conditions.split("commit ")[1].split(",")[0]
-        assert commit in page
-        assert "+" not in commit
-
-
-def test_readme_says_what_was_recorded():
-    """Each column of speed ratios in README.md holds those of one machine, in the order of its tables.
-
-    They are the rows of speed.md and then the first row of reruns.md, inverted. The next column holds the lowest and
-    the highest ratio.
-    """
-    ratio, extremes, shown = re.compile(r"\d+\.\d\d"), re.compile(r"([\d.]+) to ([\d.]+)"), {}
-    for row in rows_of((ROOT / "README.md").read_text()):
-        for column in range(len(row) - 1):
-            if ratio.fullmatch(row[column]) and extremes.fullmatch(row[column + 1]):
-                shown.setdefault(column, []).append(row[column : column + 2])
-    assert shown
-    recorded = []
-    for path in (ROOT / "benchmarks/results").glob("*/speed.md"):
-        idle = rows_of(path.with_name("reruns.md").read_text())[0]
-        low, high = map(float, extremes.fullmatch(idle[5]).groups())
-        inverse = [f"{1 / float(idle[4]):.2f}", f"{1 / high:.2f} to {1 / low:.2f}"]
-        recorded.append([*(row[3:5] for row in rows_of(path.read_text())), inverse])
-    assert all(len(rows) > 5 for rows in recorded)
-    assert sorted(shown.values()) == sorted(recorded)
-
-
 def test_both_sides_are_timed_in_turn(monkeypatch):
     order = []
 
     def taking(name, seconds):
         return lambda: order.append(name) or next(seconds)
 
-    row = speed.time_both("x", [1e9] * 30, 3, taking("ours", iter([1, 2, 6])), taking("theirs", iter([6, 4, 3])))
+    ours, theirs = taking("ours", iter([1, 2, 6])), taking("theirs", iter([6, 4, 3]))
+    row = speed.time_both({"what": "x"}, [1e9] * 30, 3, ours, theirs)
     assert order == ["ours", "theirs", "theirs", "ours", "ours", "theirs"]
     assert row == {
         "what": "x",
         "ours, texts/s": 15,
         "theirs, texts/s": 7.5,
-        "as fast": 2,
-        "in each pair": "0.50 to 6.00",
-        "ours, of the matrix rate": "300%",
+        "times as fast": 2,
+        "lowest": 0.5,
+        "highest": 6,
+        "ours, of the matrix rate": 3,
     }
 
 
-def test_speed_beside_the_peers(finished, capsys, monkeypatch):
+def test_speed_beside_the_peers(finished, tmp_path, capsys, monkeypatch):
     batches, take_step = [], Training.take_step
 
     def noted_step(self, step: int) -> tuple[float, float]:
@@ -131,23 +131,29 @@ def test_speed_beside_the_peers(finished, capsys, monkeypatch):
     monkeypatch.setattr(peers, "trainer", noted_trainer)
     monkeypatch.setattr(Training, "take_step", noted_step)
     monkeypatch.setattr(speed, "write_distilbert", write_tiny_distilbert)
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+    monkeypatch.setenv("MACHINE", "mine")
     speed.main(steps=2, texts=20, pairs=1)
-    assert [len(batch) for batch in batches] == [16] * 8  # 2, 2 and 1 steps, and 3 of the large encoder
-    assert [sorted(np.concatenate(batches[:2])), sorted(np.concatenate(batches[2:4]))] == [list(range(32))] * 2
-    assert [order for _, order in trainings] == [None, "sequential", None] * 2
-    (texts, _), (sequential, _), *_ = trainings
-    assert sequential == [texts[row] for row in np.concatenate(batches[2:4])]  # the frugal Trainer gets our batches
-    printed = capsys.readouterr().out
-    assert printed.count("'train_samples_per_second'") == 6  # lines that Trainer prints
-    assert all(
-        0 < float(row[5].rstrip("%")) < 1000 for row in rows_of(printed)[:6]
-    )  # shares of the fixture's matrix rate
-    assert [row[0].split(";")[0] for row in rows_of(printed)] == [
-        *["training, minilm, 24 tokens"] * 2,
-        "training, minilm, 48 tokens",
-        *["training, DistilBERT's size, 24 tokens"] * 2,
-        "training, DistilBERT's size, 48 tokens",
-        *["scoring, 24 tokens"] * 2,
+    assert [len(batch) for batch in batches] == [16] * 8  # the share of two steps of each case
+    assert [sorted(np.concatenate(batches[:2])), sorted(np.concatenate(batches[3:5]))] == [list(range(32))] * 2
+    assert [order for _, order in trainings] == ["sequential"] * 2 + [None] * 4
+    (sequential, _), _, (texts, _), *_ = trainings
+    assert sequential == [texts[row] for row in np.concatenate(batches[:2])]  # the frugal Trainer gets our batches
+    assert capsys.readouterr().out.count("'train_samples_per_second'") == 6  # lines that Trainer prints
+    rows = read(tmp_path / "results/mine/speed.json")["rows"]
+    assert all(0 < row["ours, of the matrix rate"] < 10 for row in rows)  # shares of the fixture's matrix rate
+    assert [row["equal labels"] is None for row in rows] == [True] * 6 + [False] * 2
+    assert all(0 <= row["equal labels"] <= 1 for row in rows[6:])
+    padded, whole = "Trainer, padded to the batch, no dropout", "Trainer, padded to the full length, dropout"
+    assert [[row["what"], row["compared with"]] for row in rows] == [
+        ["training, minilm, 24 tokens", padded],
+        ["training, DistilBERT's size, 24 tokens", padded],
+        ["training, minilm, 24 tokens", whole],
+        ["training, minilm, 48 tokens", whole],
+        ["training, DistilBERT's size, 24 tokens", whole],
+        ["training, DistilBERT's size, 48 tokens", whole],
+        ["scoring, 24 tokens", "pipeline, batches of 1"],
+        ["scoring, 24 tokens", "pipeline, batches of 32"],
     ]
 
 
@@ -185,12 +191,15 @@ def test_profile_of_each_epoch(finished, capsys, short_epoch, epochs):
     edit_params(finished, **{"train.short_epoch": short_epoch})
     profile.main(steps=2)
     rows = rows_of(capsys.readouterr().out)
-    assert [row[0] for row in rows] == epochs
-    for _, milliseconds, operations, *kinds in rows:
-        by_kind = [float(kind.split()[0]) for kind in kinds]
-        assert float(milliseconds) > 0
-        assert int(operations) > 50
-        assert sum(by_kind[:4]) > 0
+    assert [row[:2] for row in rows] == [
+        [epoch, part] for epoch in epochs for part in ("the step, by the clock", *profile.KINDS, profile.REST)
+    ]
+    for first in range(0, len(rows), 6):
+        (_, _, milliseconds, _, operations), *parts = rows[first : first + 6]
+        assert float(milliseconds.replace(",", "")) > 0
+        assert int(operations.replace(",", "")) > 50
+        assert sum(float(row[2].replace(",", "")) for row in parts[:4]) > 0
+        assert sum(float(row[3].rstrip("%")) for row in parts) == pytest.approx(100, abs=3)  # rounded shares
 
 
 def test_kinds_of_work():
@@ -279,7 +288,7 @@ if commit == "{head()}":
     ours, theirs = head(), git("rev-parse", "--short", "HEAD~1").strip()
     assert re.findall("ran at (.*)", printed.err) == [ours, theirs, theirs, ours]
     rows = rows_of(printed.out)
-    assert [row[0] for row in rows] == [f"at commit {ours}", f"at commit {theirs}"]
+    assert [row[0] for row in rows] == [ours, theirs]
     assert 0.3 < float(rows[0][2]) < 0.4  # GB
     assert float(rows[1][2]) < 0.1
     assert float(rows[0][4]) > 3  # ratio to a run that only starts Python and Git
@@ -305,4 +314,4 @@ def test_beside_a_busy_program(finished, capfd, monkeypatch):
     busy.main(pairs=2)
     sleeping = {"GOMP_SPINCOUNT": busy.SPINS}
     assert environments == [sleeping, {}, {}, sleeping]
-    assert rows_of(capfd.readouterr().out) == [[], ["a step", "4.00", "3.00", "0.75", "0.75 to 0.75"]][1:]
+    assert rows_of(capfd.readouterr().out) == [[], ["a step", "4.00", "3.00", "0.75", "0.75", "0.75"]][1:]

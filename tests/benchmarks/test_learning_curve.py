@@ -302,7 +302,7 @@ def test_a_run_that_failed_is_named_and_the_others_are_drawn(capsys, monkeypatch
 
 
 def test_docs_show_what_was_measured():
-    page = (ROOT / "docs/learning_curve.md").read_text()
+    page = (ROOT / "docs/how-to/few-labels.md").read_text()
     curves = list((ROOT / "benchmarks/results").glob("*/learning_curve-*.csv"))
     assert curves
     for path in curves:

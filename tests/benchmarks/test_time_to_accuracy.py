@@ -41,8 +41,8 @@ def test_the_clock_stops_during_an_evaluation(monkeypatch):
 @pytest.mark.parametrize(
     ("limit", "answers", "expected"),
     [  # the default is evaluated after 32 and 64 texts; the recipe, with no time left, after its first step
-        (0, [0.5, 0.9, 0.6, 0.7], [("64", "0.900", "yes"), ("16", "0.600", "no"), ("16", "0.700", "no")]),
-        (1e6, [0.5, 0.9, 0.9, 0.9], [("64", "0.900", "yes"), ("32", "0.900", "yes"), (None, "0.900", "yes")]),
+        (0, [0.5, 0.9, 0.6, 0.7], [("64", "90.0%", "yes"), ("16", "60.0%", "no"), ("16", "70.0%", "no")]),
+        (1e6, [0.5, 0.9, 0.9, 0.9], [("64", "90.0%", "yes"), ("32", "90.0%", "yes"), (None, "90.0%", "yes")]),
     ],
 )
 def test_time_to_accuracy_beside_the_recipe(finished, capsys, monkeypatch, limit, answers, expected):
@@ -54,7 +54,7 @@ def test_time_to_accuracy_beside_the_recipe(finished, capsys, monkeypatch, limit
     assert watches[1].limit == limit * first
     assert watches[2].limit == (second if limit else 0)  # the time that the first learning rate needed
     rows = rows_of(capsys.readouterr().out)
-    assert [row[0] for row in rows] == ["default", "recipe 0.001", "recipe 0.0002"]
+    assert [row[0] for row in rows] == ["default", "Trainer, learning rate 0.001", "Trainer, learning rate 0.0002"]
     for row, (texts, accuracy, reached) in zip(rows, expected, strict=True):
         assert [row[4], row[5]] == [accuracy, reached]
         assert texts in (row[1], None)

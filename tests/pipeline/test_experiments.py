@@ -1,4 +1,4 @@
-"""The README's walk-through on the tiny project: another rank on a branch, experiments, a queue, the winner kept."""
+"""The walk-through of docs/how-to/experiments.md on the tiny project: experiments, a queue, the winner kept."""
 
 import csv
 import io
@@ -68,8 +68,9 @@ def shell(line: str) -> str:
 
 @pytest.mark.scale
 def test_walk_through(finished):
-    """The lines of README.md, as they stand there."""
-    (block,) = re.findall(r"```bash\n(git commit .*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    """The lines of docs/how-to/experiments.md, as they stand there."""
+    page = (ROOT / "docs/how-to/experiments.md").read_text()
+    (block,) = re.findall(r"```bash\n(git commit .*?)```", page, re.DOTALL)
     lines = [re.sub(r" +#.*", "", line) for line in block.splitlines()]
     known = {"dvc queue status", "make table", "dvc metrics diff rank-2 rank-64", "dvc exp apply rank-64"}
     assert known <= set(lines)  # of which more is asked below

@@ -11,7 +11,7 @@ from tiny import edit_params
 
 from classifier.runner.params import STAGES
 
-# All that a cold run prints, without a terminal: what docs/guarantees.md says.
+# All that a cold run prints, without a terminal: what docs/explanation/reproducibility.md says.
 PRINTED = (
     r"|Running stage '\w+':|> python -m stages\.\w+"
     r"|Updating lock file 'dvc\.lock'|Generating lock file 'dvc\.lock'"

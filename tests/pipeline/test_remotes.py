@@ -44,7 +44,7 @@ def with_experiment(tmp_path_factory, finished_once, site) -> Path:
 
 
 def share(store: stores.Store) -> None:
-    """The current project's remote, as README.md has it."""
+    """Set up the current project's remote as docs/how-to/team-storage.md does."""
     dvc("remote", "add", "-d", "team", store.url)
     for name, value in ({"verify": "true"} | store.settings).items():
         dvc("remote", "modify", "team", name, value)
@@ -111,7 +111,7 @@ def test_a_killed_push_and_the_next(store, finished, clone):
         pytest.skip("the push had ended before it could be killed")
     dvc("push")
     clone(finished)
-    if not store.atomic:  # what has arrived passes for the object; the repair of docs/storage.md
+    if not store.atomic:  # the part passes for the object; the repair of docs/how-to/team-storage.md
         assert "Checkout failed for following targets:\nlarge.bin\n" in dvc("pull", ok=False)
         store.delete(hashlib.md5(bytes(size)).hexdigest())
         dvc("--cd", str(finished), "push")

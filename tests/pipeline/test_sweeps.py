@@ -1,4 +1,4 @@
-"""Many settings at once: DVC's queue with two workers, and the search of docs/search.md."""
+"""Many settings at once: DVC's queue with two workers, and the search of docs/how-to/experiments.md."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 from conftest import contents, dvc, git, run_stages, stages_run
 from tiny import ROOT, edit_params
 
-SEARCH = (ROOT / "docs/search.md").read_text()
+PAGE = (ROOT / "docs/how-to/experiments.md").read_text()
 
 
 def trained() -> dict[str, str]:
@@ -21,7 +21,7 @@ def trained() -> dict[str, str]:
 
 @pytest.mark.scale
 def test_a_queue_with_two_workers_gives_what_runs_one_by_one_do(finished):
-    (line,) = re.findall(r"^dvc exp run --queue .*", SEARCH, re.MULTILINE)
+    (line,) = re.findall(r"^dvc exp run --queue .*choice.*", PAGE, re.MULTILINE)
     subprocess.run(line, shell=True, check=True)
     dvc("queue", "start", "--jobs", "2")
     deadline = time.monotonic() + 600
@@ -48,7 +48,7 @@ def test_search_of_the_docs(finished):
     """The script as it stands there, with one trial; started again, it proposes the same and trains nothing."""
     edit_params(finished, **{"train.epochs": 1})
     git("commit", "-qam", "shorter")
-    (script,) = re.findall(r"```python\n(.*?)```", SEARCH, re.DOTALL)
+    (script,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     code = script.replace("n_trials=20", "n_trials=1")
     assert code != script
     search = [sys.executable, "-c", code]

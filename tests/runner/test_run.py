@@ -174,7 +174,7 @@ def test_half_written_outputs_are_removed(project):
 
 
 def test_files_that_dvc_did_not_write_to_their_end(finished):
-    """The fixes in docs/guarantees.md for a kill or a power cut while DVC writes its own files."""
+    """The fixes in docs/explanation/reproducibility.md for a kill or a power cut while DVC writes its own files."""
     rwlock = finished / ".dvc/tmp/rwlock"
     rwlock.write_text("")
     assert "Unable to read RWLock-file '.dvc/tmp/rwlock'" in dvc("repro", ok=False)
