@@ -46,7 +46,7 @@ def base_model(*, source: Annotated[ModelSource, Param("models.${model}.source")
     """
     with replaced(BASE) as folder:
         origin = fetch(source, folder)
-        check_files(folder, origin)
+        check_usable(folder, origin)
 
 
 def fetch(source: ModelSource, folder: Path) -> str:
@@ -65,8 +65,8 @@ def fetch(source: ModelSource, folder: Path) -> str:
     return origin
 
 
-def check_files(folder: Path, origin: str) -> None:
-    """Raise InputError, which names the origin of the files, if the pipeline cannot use them."""
+def check_usable(folder: Path, origin: str) -> None:
+    """Raise InputError, which names the origin of the model, if the pipeline cannot use the files in the folder."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
     names = [path.name for path in folder.iterdir()]

@@ -17,7 +17,7 @@ from classifier.dataset.tables import joined, read_rows
 from classifier.distributed.processes import ALONE, Processes
 from classifier.errors import InputError
 from classifier.files.places import ADAPTER
-from classifier.model.integrity import check_folders
+from classifier.model.integrity import check_models_exist
 from classifier.model.loading import trained_settings
 from classifier.predict.classifier import Classifier
 from classifier.runner.launch import launch
@@ -86,7 +86,7 @@ def score_file(job: Job, overwrite: bool = False) -> int:
         raise InputError(f"{job.path}: no such file")
     launches = bool(os.environ.get("LAUNCH"))
     with only_writer(job.out, launches):
-        check_folders()
+        check_models_exist()
         check_output(job.out, overwrite)
         changed = job.path.stat().st_mtime_ns
         schema, row_count = examine(job.path, job.columns, model_labels())
