@@ -17,7 +17,7 @@ from classifier.errors import InputError
 from classifier.evaluation.markdown import verbatim
 from classifier.files.formats import read_json
 from classifier.files.places import ADAPTER, METRICS, RAW
-from classifier.files.writing import replaced
+from classifier.files.writing import replace_folder
 from classifier.runner.command import no_arguments
 from classifier.runner.outputs import last_run
 from classifier.text.cleaning import MARKUP
@@ -42,7 +42,7 @@ def export() -> None:
         raise InputError(f"method {method}: cannot be merged into the weights; use models/adapter")
     tokenizer = exported_tokenizer(tokenizer.name_or_path, model.config.tokenize)
     evaluate, data = card_metrics()
-    with replaced(EXPORT) as folder:
+    with replace_folder(EXPORT) as folder:
         model.cpu().save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         write_onnx(model, folder / "model.onnx")

@@ -12,7 +12,7 @@ from typing import Annotated
 from classifier.errors import InputError
 from classifier.files.formats import read_json
 from classifier.files.places import BASE
-from classifier.files.writing import replaced
+from classifier.files.writing import replace_folder
 from classifier.params.catalogue import ModelSource, WheelFolder, WheelPieces
 from classifier.params.settings import Param
 from classifier.runner.run import main
@@ -44,7 +44,7 @@ def base_model(*, source: Annotated[ModelSource, Param("models.${model}.source")
         InputError: A file is missing or has another digest, weights or vocabulary are not among the files, or
             transformers itself has no text classifier for the model.
     """
-    with replaced(BASE) as folder:
+    with replace_folder(BASE) as folder:
         origin = fetch(source, folder)
         check_usable(folder, origin)
 

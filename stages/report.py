@@ -17,7 +17,7 @@ from classifier.evaluation.intervals import wilson_interval
 from classifier.evaluation.markdown import verbatim
 from classifier.files.formats import read_json, read_table
 from classifier.files.places import ADAPTER, DOUBTFUL, METRICS, PREDICTIONS
-from classifier.files.writing import written
+from classifier.files.writing import replace_file
 from classifier.params.catalogue import Method
 from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
@@ -66,7 +66,7 @@ def report(
         doubtful=doubtful.to_dict("records"),
         **{name: read_json(METRICS / f"{name}.json") for name in results},
     )
-    with written(METRICS / "report.md") as part:
+    with replace_file(METRICS / "report.md") as part:
         part.write_text(text, encoding="utf-8")
 
 

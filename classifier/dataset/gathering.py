@@ -14,7 +14,7 @@ from classifier.dataset.checking import selected_rows
 from classifier.dataset.selection import Source
 from classifier.files.formats import metadata_bytes
 from classifier.files.places import RAW
-from classifier.files.writing import replaced
+from classifier.files.writing import replace_folder
 from classifier.params.catalogue import Dataset
 
 # The largest row group of a split's file. A row group is in memory while it is written.
@@ -52,7 +52,7 @@ def write_splits(source: Source, splits: dict[str, pd.DataFrame], dataset: Datas
     Raises:
         InputError: A file has changed since the source was read.
     """
-    with replaced(RAW) as folder:
+    with replace_folder(RAW) as folder:
         for origin, paths in source.files.items():
             # A split that the source lacks was held out of train.
             taken = {name: splits[name] for name in splits if (name if name in source.files else "train") == origin}
