@@ -12,7 +12,7 @@ from classifier.evaluation.markdown import verbatim
 from classifier.model.loading import trained_settings
 from classifier.predict.classifier import UNCERTAIN, Classifier
 from classifier.predict.explanation import Explanation, explain_label
-from classifier.predict.threshold import confidence_threshold
+from classifier.predict.threshold import threshold_for
 from classifier.scoring.files import Job, score_file
 from classifier.text.cleaning import blank
 
@@ -126,7 +126,7 @@ def build_page(actions: Actions, samples: list[str], target: float, level: float
     """
     import gradio as gr
 
-    chosen, labels = confidence_threshold(target, level), actions.labels
+    chosen, labels = threshold_for(target, level), actions.labels
     about = f"The validation texts show no confidence above which {target:.1%} of the answers are right."
     if chosen is not None:
         about = f"The validation texts show that at least {target:.1%} of the answers above {chosen:.1%} are right."

@@ -47,7 +47,7 @@ from classifier.distributed.processes import Processes
 from classifier.distributed.rank import rank_and_count
 from classifier.errors import InputError, out_of_memory
 from classifier.predict.classifier import Classifier
-from classifier.predict.threshold import confidence_needed, is_share
+from classifier.predict.threshold import is_share, required_confidence
 from classifier.runner.environment import share_cores
 from classifier.runner.params import load_params
 from classifier.runner.ranks import rank_process
@@ -78,7 +78,7 @@ def main(
     with exit_on_user_error():
         check_texts(texts or [])
         check_combination(texts, file, explain, bool(column or separator is not None or out or overwrite))
-        confidence = lowest_confidence(min_confidence, min_accuracy)
+        confidence = parse_required_confidence(min_confidence, min_accuracy)
         if texts == ["-"]:
             answer_lines(Classifier(confidence))
         elif texts:
@@ -129,15 +129,15 @@ def check_combination(texts: list[str] | None, file: Path | None, explain: bool,
         raise InputError("--explain: give it with texts on the command line only")
 
 
-def lowest_confidence(min_confidence: str | None, min_accuracy: float | None) -> float:
+def parse_required_confidence(min_confidence: str | None, min_accuracy: float | None) -> float:
     """Return the confidence below which an answer is "uncertain", as the options ask for it."""
     if min_confidence is not None and min_accuracy is not None:
         raise InputError("--min-confidence and --min-accuracy: give only one of them")
     if min_confidence == "target":
         evaluate = load_params().evaluate
-        return confidence_needed(0.0, evaluate.target_accuracy, evaluate.target_level)
+        return required_confidence(0.0, evaluate.target_accuracy, evaluate.target_level)
     if min_confidence is None:
-        return confidence_needed(0.0, min_accuracy)
+        return required_confidence(0.0, min_accuracy)
     if not re.fullmatch(r"(\d+\.?\d*|\.\d+)(e-?\d+)?", min_confidence) or not is_share(number := float(min_confidence)):
         raise InputError(f"--min-confidence {min_confidence}: should be a number from 0 to 1, or target")
     return number

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 
 from classifier.errors import InputError
-from classifier.predict.threshold import confidence_needed
+from classifier.predict.threshold import required_confidence
 from classifier.text.cleaning import blank, is_encodable
 from classifier.text.encoding import encode, special_ids
 
@@ -50,7 +50,7 @@ class Classifier:
     def __init__(self, min_confidence: float = 0.0, min_accuracy: float | None = None):
         from classifier.model.loading import load_classifier
 
-        min_confidence = confidence_needed(min_confidence, min_accuracy)
+        min_confidence = required_confidence(min_confidence, min_accuracy)
         self.model, self.tokenizer = load_classifier()
         self.min_confidence = min_confidence
         if min_confidence and UNCERTAIN in self.model.config.label2id:

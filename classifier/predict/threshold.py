@@ -39,7 +39,7 @@ from classifier.files.places import VALIDATION
 GROWTH = 1.1  # ratio of the numbers of rows above two successive candidates
 
 
-def confidence_threshold(target: float, level: float) -> float | None:
+def threshold_for(target: float, level: float) -> float | None:
     """Return the lowest confidence at and above which the validation rows show the target accuracy.
 
     Args:
@@ -64,7 +64,7 @@ def confidence_threshold(target: float, level: float) -> float | None:
         raise InputError(
             f"{VALIDATION}: {error}; bring it back with `dvc checkout --force {VALIDATION.parent}`"
         ) from None
-    return guaranteed_confidence(rows["unseen_confidence"].to_numpy(), rows["unseen_right"].to_numpy(), target, level)
+    return find_threshold(rows["unseen_confidence"].to_numpy(), rows["unseen_right"].to_numpy(), target, level)
 
 
 def rows_needed(target: float, level: float) -> int:
@@ -78,7 +78,7 @@ def rows_needed(target: float, level: float) -> int:
     return int(np.ceil(np.log(level / 2) / np.log(target)))
 
 
-def guaranteed_confidence(confidence: np.ndarray, right: np.ndarray, target: float, level: float) -> float | None:
+def find_threshold(confidence: np.ndarray, right: np.ndarray, target: float, level: float) -> float | None:
     """Return the lowest confidence that passes the procedure described at the top of this file.
 
     Confidences are cut to four decimals first, as the metrics show them. Rows of equal confidence stay together.
@@ -110,12 +110,12 @@ def guaranteed_confidence(confidence: np.ndarray, right: np.ndarray, target: flo
     return chosen
 
 
-def confidence_needed(min_confidence: float = 0.0, min_accuracy: float | None = None, level: float = 0.05) -> float:
+def required_confidence(min_confidence: float = 0.0, min_accuracy: float | None = None, level: float = 0.05) -> float:
     """Return the confidence below which an answer counts as uncertain, from `min_confidence` or `min_accuracy`.
 
     Args:
         min_confidence: The confidence itself, from 0 to 1. The default 0 makes no answer uncertain.
-        min_accuracy: The accuracy that the remaining answers must reach, between 0 and 1; see `confidence_threshold`.
+        min_accuracy: The accuracy that the remaining answers must reach, between 0 and 1; see `threshold_for`.
         level: The highest probability that the remaining answers miss `min_accuracy`.
 
     Raises:
@@ -129,7 +129,7 @@ def confidence_needed(min_confidence: float = 0.0, min_accuracy: float | None = 
         raise InputError(f"min_accuracy: {min_accuracy!r}: a number between 0 and 1 is needed")
     if min_confidence:
         raise InputError("min_confidence and min_accuracy: give only one of them")
-    if (threshold := confidence_threshold(min_accuracy, level)) is None:
+    if (threshold := threshold_for(min_accuracy, level)) is None:
         raise InputError(
             f"the validation rows show no confidence that gives an accuracy of {min_accuracy:.1%}: too many of their "
             f"confident answers are wrong, or the rows are too few (at least {rows_needed(min_accuracy, level)} are "
