@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from classifier.dataset.corrections import hexadecimal
+from classifier.dataset.corrections import text_hash
 from classifier.files.formats import metadata_of, write_csv, write_json, write_table
 from classifier.files.places import BASELINE, DOUBTFUL, METRICS, RAW
 from classifier.params.settings import Param, Settings
@@ -90,7 +90,7 @@ def read_split(split: str, strip_markup: bool) -> Iterator[pd.DataFrame]:
     file = ParquetFile(RAW / f"{split}.parquet", pre_buffer=False)
     for batch in file.iter_batches(ROWS_PER_BATCH, columns=["text", "label"]):
         texts = batch["text"].to_pylist()
-        columns = {"hash": map(hexadecimal, texts), "text": cleaned(texts, strip_markup)}
+        columns = {"hash": map(text_hash, texts), "text": cleaned(texts, strip_markup)}
         yield pd.DataFrame(columns | {"label": batch["label"].to_numpy()})
 
 

@@ -1,7 +1,7 @@
 """Check the rows of a data set and describe each row by numbers.
 
-A file is read in four phases: read its rows in tables (`selected_rows`), record what is wrong with each row
-(`row_records`), refuse the first faulty row (`refuse_first`), and map the labels to numbers (`label_numbers`). The last
+A file is read in four phases: read its rows in tables (`read_selected_rows`), record what is wrong with each row
+(`describe_rows`), refuse the first faulty row (`refuse_first_fault`), and map the labels to numbers (`label_numbers`). The last
 two phases need all rows of the file, but not its texts, which are kept no longer than their table.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from classifier.dataset.quotes import refuse_swallowed_rows
-from classifier.dataset.tables import joined, read_rows
+from classifier.dataset.tables import join_columns, read_rows
 from classifier.errors import InputError
 from classifier.params.catalogue import Dataset
 from classifier.text.cleaning import blank
@@ -49,21 +49,21 @@ def read_split(paths: list[Path], dataset: Dataset) -> pd.DataFrame:
 def read_file(path: Path, dataset: Dataset) -> pd.DataFrame:
     """Return the rows of one file as `read_split` does, indexed by their line in the file."""
     spellings: dict[str, int] = {}  # each label, as the file writes it, and its place in the order of appearance
-    rows = pd.concat([row_records(table, spellings) for table in selected_rows(path, dataset)])
+    rows = pd.concat([describe_rows(table, spellings) for table in read_selected_rows(path, dataset)])
     are_numbers = path.suffix == ".parquet" and has_named_numbers(path, dataset)
     columns = {"text": dataset.text, "label": [dataset.label]}
     for number, (kind, problem, fix) in enumerate(FAULTS):
-        refuse_first(path, rows["fault"] == number, columns[kind], problem, fix)
+        refuse_first_fault(path, rows["fault"] == number, columns[kind], problem, fix)
     numbers = pd.Series(label_numbers(list(spellings), dataset.labels, are_numbers)[rows["spelling"]], rows.index)
     if (unknown := numbers < 0).any():
         spelling = list(spellings)[rows["spelling"][unknown].iloc[0]]
         names = f"the names {', '.join(dataset.labels)}, or in all rows their numbers 0 to {len(dataset.labels) - 1}"
         fix = f"use {names}, or change `labels` in params.yaml"
-        refuse_first(path, unknown, columns["label"], f"unknown label {spelling!r:.40}", fix)
+        refuse_first_fault(path, unknown, columns["label"], f"unknown label {spelling!r:.40}", fix)
     return rows.assign(label=numbers)[["label", "words", "high", "low"]]
 
 
-def selected_rows(path: Path, dataset: Dataset) -> Iterator[pd.DataFrame]:
+def read_selected_rows(path: Path, dataset: Dataset) -> Iterator[pd.DataFrame]:
     """Yield the columns text and label of one file in tables, without the rows that `where` leaves out.
 
     Raises:
@@ -83,7 +83,9 @@ def selected_rows(path: Path, dataset: Dataset) -> Iterator[pd.DataFrame]:
         for column, value in where.items():
             table = table[table[column] == value]
         count += len(table)
-        yield pd.DataFrame({"text": joined(table, dataset.text, dataset.separator), "label": table[dataset.label]})
+        yield pd.DataFrame(
+            {"text": join_columns(table, dataset.text, dataset.separator), "label": table[dataset.label]}
+        )
     for column, setting in settings.items():
         if column not in columns:
             fix = f"set `{setting}` in params.yaml to a column of the file: {', '.join(map(repr, columns))}"
@@ -122,7 +124,7 @@ def has_named_numbers(path: Path, dataset: Dataset) -> bool:
     return True
 
 
-def row_records(table: pd.DataFrame, spellings: dict[str, int]) -> pd.DataFrame:
+def describe_rows(table: pd.DataFrame, spellings: dict[str, int]) -> pd.DataFrame:
     """Return the numbers that describe each row of a table: fault, spelling, words, high and low.
 
     fault is an index into FAULTS, or len(FAULTS) for a row without a fault. spelling is the number of the label in
@@ -146,7 +148,7 @@ def row_records(table: pd.DataFrame, spellings: dict[str, int]) -> pd.DataFrame:
     )
 
 
-def refuse_first(path: Path, is_faulty: pd.Series, columns: list[str], problem: str, fix: str) -> None:
+def refuse_first_fault(path: Path, is_faulty: pd.Series, columns: list[str], problem: str, fix: str) -> None:
     """Raise InputError for the first faulty row, if there is one. The index of `is_faulty` is the place in the file."""
     if is_faulty.any():
         place = f"{is_faulty.index.name} {is_faulty.idxmax()}, column {' and '.join(map(repr, columns))}"

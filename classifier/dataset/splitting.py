@@ -24,7 +24,7 @@ def number_texts(splits: dict[str, pd.DataFrame]) -> dict[str, pd.Series]:
     return {name: pd.Series(part) for name, part in zip(splits, np.split(numbers, ends[:-1]), strict=True)}
 
 
-def conflicting_texts(splits: dict[str, pd.DataFrame], texts: dict[str, pd.Series]) -> np.ndarray:
+def find_conflicting_texts(splits: dict[str, pd.DataFrame], texts: dict[str, pd.Series]) -> np.ndarray:
     """Return the numbers of the texts that have several labels in the splits. texts: see `number_texts`."""
     labels = np.concatenate([split["label"] for split in splits.values()])
     numbers = np.concatenate([texts[name] for name in splits])
@@ -33,7 +33,7 @@ def conflicting_texts(splits: dict[str, pd.DataFrame], texts: dict[str, pd.Serie
     return np.unique(numbers[labels != first_labels[numbers]])
 
 
-def without_overlaps(
+def deduplicate(
     splits: dict[str, pd.DataFrame], conflicts: Literal["first", "drop"] = "first", settled: Sequence[int] = ()
 ) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
     """Drop duplicates, and texts that are in another split as well.
@@ -51,7 +51,7 @@ def without_overlaps(
         the counts of the rows that were dropped.
     """
     texts = number_texts(splits)
-    conflicting = conflicting_texts(splits, texts)
+    conflicting = find_conflicting_texts(splits, texts)
     kept, counts = {}, {"official_test": "test" in splits, "conflicting_texts": len(conflicting)}
     if "test" in splits:
         counts["conflicting_texts_in_test"] = int(np.isin(conflicting, texts["test"]).sum())
@@ -98,13 +98,13 @@ def check_every_label(labels: pd.Series, dataset: Dataset, path: Path, needed: i
             raise InputError(f"{path}: column {dataset.label!r}: {problem}{note}; add rows with this label")
 
 
-def choose(source_splits: dict[str, pd.DataFrame], dataset: Dataset, seed: int) -> dict[str, pd.DataFrame]:
+def draw_splits(source_splits: dict[str, pd.DataFrame], dataset: Dataset, seed: int) -> dict[str, pd.DataFrame]:
     """Return the rows of train, validation and test, in the order in which they are written.
 
     A split that the source lacks is held out of train: first test, then validation.
 
     Args:
-        source_splits: The source's splits, as `without_overlaps` returns them; train is one of them.
+        source_splits: The source's splits, as `deduplicate` returns them; train is one of them.
         dataset: The data set's entry, with the size of each split.
         seed: The seed of the random samples.
 

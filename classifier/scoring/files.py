@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from classifier.dataset.tables import joined, read_rows
+from classifier.dataset.tables import join_columns, read_rows
 from classifier.distributed.processes import ALONE, Processes
 from classifier.errors import InputError
 from classifier.files.places import ADAPTER
@@ -165,7 +165,7 @@ def scored_rows(rows, job: Job, classifier: Classifier):
     import pyarrow as pa
 
     texts = pd.DataFrame({name: rows[name].to_pylist() for name in job.columns}, dtype=object)
-    answers = classifier(joined(texts, job.columns, job.separator).tolist())
+    answers = classifier(join_columns(texts, job.columns, job.separator).tolist())
     for name, kind, values in zip(ADDED, (pa.string(), pa.float32()), zip(*answers, strict=True), strict=True):
         rows = rows.append_column(name, pa.array(values, kind))
     return rows
