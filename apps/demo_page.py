@@ -14,7 +14,7 @@ from classifier.predict.classifier import UNCERTAIN, Classifier
 from classifier.predict.explanation import Explanation, explain_label
 from classifier.predict.threshold import threshold_for
 from classifier.scoring.files import Job, score_file
-from classifier.text.cleaning import blank
+from classifier.text.cleaning import is_blank
 
 SUPPORTING, OPPOSING = "#16a34a", "#dc2626"  # colors of words for and against the label, legible on white and on black
 ROWS_SHOWN = 100  # rows of a scored file in the page's table
@@ -62,7 +62,7 @@ class Actions:
     def classify(self, text: str, threshold: float) -> tuple[str, dict[str, float]]:
         """Return (verdict, probability by label) of a text."""
         windows = self.classifier.token_windows([text])
-        if blank(text) or not all(windows):
+        if is_blank(text) or not all(windows):
             refuse("the text has nothing to read, so no label; type a text")
         (row,) = self.classifier.window_probabilities(windows)
         probabilities = dict(zip(self.labels, row.tolist(), strict=True))

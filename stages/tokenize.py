@@ -89,8 +89,8 @@ def write_tokens(folder: Path, split: str, tokenizer, settings: dict[str, Any]) 
     from pyarrow.parquet import ParquetFile
 
     texts = ParquetFile(RAW / f"{split}.parquet", pre_buffer=False)
-    of_data = metadata_of(texts.schema_arrow)
-    metadata = {name: of_data[name] for name in ("name", "labels", "columns", "separator")} | {"tokenize": settings}
+    stored = metadata_of(texts.schema_arrow)
+    metadata = {name: stored[name] for name in ("name", "labels", "columns", "separator")} | {"tokenize": settings}
     is_train = split == "train"
     types = {"input_ids": pa.list_(pa.int32()), "label": pa.int64()} | ({} if is_train else {"text": pa.int64()})
     schema = pa.schema(types, metadata_bytes(metadata))

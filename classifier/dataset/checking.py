@@ -19,7 +19,7 @@ from classifier.dataset.quotes import refuse_swallowed_rows
 from classifier.dataset.tables import join_columns, read_rows
 from classifier.errors import InputError
 from classifier.params.catalogue import Dataset
-from classifier.text.cleaning import blank
+from classifier.text.cleaning import is_blank
 
 FAULTS = [  # what can be wrong with a row, in the order of the checks: column, problem, fix
     ("text", "no text", "fill it in or remove the row"),
@@ -134,7 +134,7 @@ def describe_rows(table: pd.DataFrame, spellings: dict[str, int]) -> pd.DataFram
     is_text = text.map(lambda value: isinstance(value, str)).astype(bool)
     texts = text.where(is_text, "")
     labels = label.astype(str).str.strip().where(label.notna(), "")
-    faults = [text.isna(), ~is_text, texts.map(blank).astype(bool), labels == ""]  # in the order of FAULTS
+    faults = [text.isna(), ~is_text, texts.map(is_blank).astype(bool), labels == ""]  # in the order of FAULTS
     halves = np.frombuffer(b"".join(map(digest, texts)), dtype=np.uint64).reshape(-1, 2)
     return pd.DataFrame(
         {

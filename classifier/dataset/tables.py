@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from classifier.errors import InputError
-from classifier.text.cleaning import blank, is_encodable
+from classifier.text.cleaning import is_blank, is_encodable
 
 ROWS_PER_TABLE = 1024  # at most
 PARQUET_BUFFER_BYTES = 2**22  # of a Parquet file to read at a time
@@ -61,7 +61,7 @@ def join_columns(table: pd.DataFrame, columns: Sequence[str], separator: str) ->
         present = [value for value in values if not (pd.api.types.is_scalar(value) and pd.isna(value))]
         if not_strings := [value for value in present if not isinstance(value, str)]:
             return not_strings[0]
-        return separator.join(value for value in present if not blank(value)) if present else None
+        return separator.join(value for value in present if not is_blank(value)) if present else None
 
     texts = [join(row) for row in zip(*(table[name] for name in columns), strict=True)]
     return pd.Series(texts, table.index, dtype=object)

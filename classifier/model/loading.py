@@ -47,12 +47,12 @@ def load_classifier():
     )
     use_fast_modules(model)
     if has_adapter:
-        model = merged(PeftModel.from_pretrained(model, ADAPTER))
+        model = merge_adapter(PeftModel.from_pretrained(model, ADAPTER))
     tokenizer = AutoTokenizer.from_pretrained(ADAPTER, local_files_only=True)
     return model.to(device()).eval(), tokenizer
 
 
-def merged(model):
+def merge_adapter(model):
     """Return a peft model's network with the adapter merged into its weights.
 
     The peft model itself is returned if peft cannot merge the adapter: a learned prompt changes no weights, and peft

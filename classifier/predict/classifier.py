@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from classifier.errors import InputError
 from classifier.predict.threshold import required_confidence
-from classifier.text.cleaning import blank, is_encodable
+from classifier.text.cleaning import is_blank, is_encodable
 from classifier.text.encoding import encode, special_ids
 
 UNCERTAIN = "uncertain"  # the label of an answer whose confidence is below the threshold
@@ -74,7 +74,7 @@ class Classifier:
             return self([texts])[0]
         texts = list_of_texts(texts)
         windows = self.token_windows([text or "" for text in texts])
-        readable = [bool(text and not blank(text) and ids) for text, ids in zip(texts, windows, strict=True)]
+        readable = [bool(text and not is_blank(text) and ids) for text, ids in zip(texts, windows, strict=True)]
         if not any(readable):
             return [(None, None)] * len(texts)
         rows = iter(self.window_probabilities(list(itertools.compress(windows, readable))))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from classifier.errors import InputError
 from classifier.model.forward import logits
-from classifier.text.cleaning import blank
+from classifier.text.cleaning import is_blank
 from classifier.text.encoding import encode_words
 
 STEPS = (32, 64, 128, 256, 512)  # numbers of steps, tried in this order until the tolerance is reached
@@ -81,7 +81,7 @@ def explain_label(model, tokenizer, text: str) -> Explanation:
     import numpy as np
     from scipy.special import softmax
 
-    if blank(text):
+    if is_blank(text):
         raise InputError("a blank text has no label and no words that decided it")
     encoded = encode_words(text, tokenizer, **model.config.tokenize)
     windows, words, word_numbers = encoded.windows, encoded.words, encoded.word_numbers

@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 
 from classifier.model.probabilities import prediction_columns
 from classifier.predict.threshold import find_threshold, rows_needed
-from classifier.training.calibration import cross_calibrated, fit_calibration
+from classifier.training.calibration import cross_calibrate, fit_calibration
 
 
 def test_by_hand():
@@ -87,7 +87,7 @@ def test_the_guarantee_holds(labels, rows, target, level, draws):
     for _ in range(draws):
         scores = drawn(rows)
         answers = (scores + rng.gumbel(size=scores.shape)).argmax(axis=1)  # drawn by their probabilities
-        unseen = prediction_columns(cross_calibrated(overconfident(scores), answers), [""] * labels)
+        unseen = prediction_columns(cross_calibrate(overconfident(scores), answers), [""] * labels)
         threshold = find_threshold(unseen["confidence"], unseen["predicted"] == answers, target, level)
         if threshold is None:
             continue
