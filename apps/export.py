@@ -40,8 +40,8 @@ def export() -> None:
     model, tokenizer = load_classifier()
     if isinstance(model, PeftModel):
         raise InputError(f"method {method}: cannot be merged into the weights; use models/adapter")
-    tokenizer = exported_tokenizer(tokenizer.name_or_path, model.config.tokenize)
-    evaluate, data = card_metrics()
+    tokenizer = load_export_tokenizer(tokenizer.name_or_path, model.config.tokenize)
+    evaluate, data = read_card_metrics()
     with replace_folder(EXPORT) as folder:
         model.cpu().save_pretrained(folder)
         tokenizer.save_pretrained(folder)
@@ -50,7 +50,7 @@ def export() -> None:
     print(f"export: {EXPORT}")
 
 
-def exported_tokenizer(path: str, tokenize: dict):
+def load_export_tokenizer(path: str, tokenize: dict):
     """Load the tokenizer, set so that other programs truncate long texts as in the training.
 
     A tokenizer has no setting for head+tail. If the training used head+tail, the tokenizer keeps the beginning of a
@@ -106,7 +106,7 @@ def write_onnx(model, path: Path) -> None:
         )
 
 
-def card_metrics() -> tuple[dict | None, dict | None]:
+def read_card_metrics() -> tuple[dict | None, dict | None]:
     """Read the metrics that the model card shows.
 
     Returns:
@@ -133,7 +133,7 @@ def model_card(config, evaluate: dict | None, data: dict | None) -> str:
 
     Args:
         config: config of the classifier.
-        evaluate, data: as card_metrics() returns them.
+        evaluate, data: as read_card_metrics() returns them.
     """
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
 

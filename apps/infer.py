@@ -48,7 +48,7 @@ from classifier.distributed.rank import rank_and_count
 from classifier.errors import InputError, out_of_memory
 from classifier.predict.classifier import Classifier
 from classifier.predict.threshold import is_share, required_confidence
-from classifier.runner.environment import share_cores
+from classifier.runner.environment import let_idle_threads_sleep
 from classifier.runner.params import load_params
 from classifier.runner.ranks import rank_process
 from classifier.scoring.files import Job, score_file, score_share
@@ -74,7 +74,7 @@ def main(
 ) -> None:
     """Check the arguments; label texts, standard input or a file. The module's docstring is the help text."""
     os.environ["HF_HUB_OFFLINE"] = "1"
-    share_cores()
+    let_idle_threads_sleep()
     with exit_on_user_error():
         check_texts(texts or [])
         check_combination(texts, file, explain, bool(column or separator is not None or out or overwrite))

@@ -47,8 +47,8 @@ def report(
     predictions, metadata = read_table(PREDICTIONS)
     lengths = accuracy_by_length(predictions)
     draw_pictures(lengths)
-    confusion = read_verbatim(METRICS / "confusion.csv", ["actual", "predicted"])
-    doubtful = read_verbatim(DOUBTFUL, ["hash", "label", "others_say", "text"], settings.doubtful)
+    confusion = read_csv_table(METRICS / "confusion.csv", ["actual", "predicted"])
+    doubtful = read_csv_table(DOUBTFUL, ["hash", "label", "others_say", "text"], settings.doubtful)
     adapter = ADAPTER / "adapter_config.json"
     results = ("data", "baseline", "training", "evaluate", "samples")
     text = filled_template(
@@ -88,14 +88,14 @@ def accuracy_by_length(predictions: pd.DataFrame) -> pd.DataFrame:
 def draw_pictures(lengths: pd.DataFrame) -> None:
     """Draw the pictures of the report from the data in metrics/ and from the table of `accuracy_by_length`."""
     names = ("training", "validation", "reliability", "coverage")
-    training, validation, reliability, coverage = (read_verbatim(METRICS / f"{name}.csv") for name in names)
+    training, validation, reliability, coverage = (read_csv_table(METRICS / f"{name}.csv") for name in names)
     training_figure(training, validation, METRICS / "training.png")
     reliability_figure(reliability, METRICS / "reliability.png")
     coverage_figure(coverage, METRICS / "coverage.png")
     length_figure(lengths, METRICS / "length.png")
 
 
-def read_verbatim(path: Path, texts: list[str] | None = None, rows: int | None = None) -> pd.DataFrame:
+def read_csv_table(path: Path, texts: list[str] | None = None, rows: int | None = None) -> pd.DataFrame:
     """Return all rows of a CSV file, or the first ones, with text values exactly as written.
 
     Args:

@@ -154,12 +154,12 @@ def score_missing_parts(job: Job, schema, row_count: int, parts: Parts, processe
             else:
                 with input_errors_of_arrow(job.path, table):
                     rows = arrow_table(table, schema)
-                scored = scored_rows(rows, job, classifier)
+                scored = add_answers(rows, job, classifier)
                 write_parquet(parts.part(number), scored.schema, [scored])
             bar.update(len(table))
 
 
-def scored_rows(rows, job: Job, classifier: Classifier):
+def add_answers(rows, job: Job, classifier: Classifier):
     """Return a pyarrow Table with the columns of ADDED at its end."""
     import pandas as pd
     import pyarrow as pa

@@ -14,7 +14,7 @@ from classifier.dataset.corrections import text_hash
 from classifier.errors import InputError
 from classifier.files.formats import write_table
 from classifier.files.places import DOUBTFUL, RAW
-from stages.report import read_verbatim
+from stages.report import read_csv_table
 
 NAMES = ["negative", "positive"]
 BASELINE = {"max_rows": 1000, "ngram_max": 1, "min_count": 1, "c": 1.0, "strip_markup": True}
@@ -157,7 +157,7 @@ def test_a_lone_carriage_return_in_a_text_is_kept():
     for name in ("train", "validation", "test"):
         write_table(RAW / f"{name}.parquet", rows, labels=NAMES)
     run_baseline(**BASELINE)
-    found = read_verbatim(DOUBTFUL, texts=["hash", "label", "others_say", "text"])
+    found = read_csv_table(DOUBTFUL, texts=["hash", "label", "others_say", "text"])
     assert found["text"][0] == rows["text"][0]
     assert (found["probability"] < 0.5).all()
 

@@ -18,7 +18,7 @@ from classifier.files import digests
 from classifier.files.digests import sha256s
 from classifier.files.formats import write_json
 from classifier.files.writing import replace_file, replace_folder
-from classifier.runner.locks import hold, single_run
+from classifier.runner.locks import hold_lock, single_run
 from classifier.runner.run import run
 from stages.base_model import base_model
 from stages.baseline import baseline
@@ -191,8 +191,8 @@ import fcntl, sys, errno
 def no_locks(*args): raise OSError(errno.ENOLCK, "No locks available")
 fcntl.flock = no_locks
 from pathlib import Path
-from classifier.runner.locks import hold
-with hold(Path({str(tmp_path / "stage.lock")!r})):
+from classifier.runner.locks import hold_lock
+with hold_lock(Path({str(tmp_path / "stage.lock")!r})):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -204,7 +204,7 @@ with hold(Path({str(tmp_path / "stage.lock")!r})):
         pass
     other.kill()
     other.wait()
-    with hold(tmp_path / "stage.lock"), pytest.raises(filelock.Timeout), hold(tmp_path / "stage.lock"):
+    with hold_lock(tmp_path / "stage.lock"), pytest.raises(filelock.Timeout), hold_lock(tmp_path / "stage.lock"):
         pass
-    with hold(tmp_path / "stage.lock"):  # free again
+    with hold_lock(tmp_path / "stage.lock"):  # free again
         pass
