@@ -29,7 +29,7 @@ from classifier.text.words import choose_terms
 ROWS_PER_BATCH = 4096  # in memory at a time
 FOLDS = 5
 SHUFFLES = 499  # of the permutation test
-DOUBTFUL_COLUMNS = ["hash", "label", "others_say", "probability", "text"]
+DOUBTFUL_COLUMNS = ["hash", "label", "predicted", "probability", "text"]
 
 
 class NothingLearnedError(Exception):
@@ -181,14 +181,13 @@ def find_doubtful_labels(held_out: pd.DataFrame) -> pd.DataFrame:
         held_out: The table of `predict_held_out`.
 
     Returns:
-        Columns hash, label, others_say (the predicted label), probability (of `label`) and text; labels by name.
+        Columns hash, label, predicted, probability (of `label`) and text; label and predicted by name.
     """
     from pyarrow.parquet import read_schema
 
-    table = held_out.rename(columns={"predicted": "others_say"})
-    table = table[table["others_say"] != table["label"]].sort_values(["probability", "hash"])
+    table = held_out[held_out["predicted"] != held_out["label"]].sort_values(["probability", "hash"])
     names = metadata_of(read_schema(RAW / "train.parquet"))["labels"]
-    for column in ("label", "others_say"):
+    for column in ("label", "predicted"):
         table[column] = [names[number] for number in table[column]]
     return table[DOUBTFUL_COLUMNS]
 

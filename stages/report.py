@@ -48,7 +48,7 @@ def report(
     lengths = accuracy_by_length(predictions)
     draw_pictures(lengths)
     confusion = read_csv_table(METRICS / "confusion.csv", ["actual", "predicted"])
-    doubtful = read_csv_table(DOUBTFUL, ["hash", "label", "others_say", "text"], settings.doubtful)
+    doubtful = read_csv_table(DOUBTFUL, ["hash", "label", "predicted", "text"], settings.doubtful)
     adapter = ADAPTER / "adapter_config.json"
     results = ("data", "baseline", "training", "evaluate", "samples")
     text = filled_template(
@@ -63,7 +63,7 @@ def report(
         lengths=lengths.to_dict("records"),
         confusion=confusion.pivot(index="actual", columns="predicted", values="count"),
         mistakes=confident_mistakes(predictions, settings.mistakes),
-        doubtful=doubtful.to_dict("records"),
+        doubtful=doubtful.rename(columns={"predicted": "others_say"}).to_dict("records"),
         **{name: read_json(METRICS / f"{name}.json") for name in results},
     )
     with replace_file(METRICS / "report.md") as part:

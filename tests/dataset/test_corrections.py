@@ -125,7 +125,7 @@ def test_doubtful_labels_are_those_that_the_other_folds_do_not_predict():
     assert doubtful["probability"].tolist() == pytest.approx(expected["probability"].tolist(), abs=1e-3)
     assert doubtful["hash"].tolist() == [text_hash(text) for text in expected["text"]]
     assert doubtful["label"].tolist() == [NAMES[label] for label in expected["label"]]
-    assert doubtful["others_say"].tolist() == [NAMES[1 - label] for label in expected["label"]]
+    assert doubtful["predicted"].tolist() == [NAMES[1 - label] for label in expected["label"]]
     assert set(doubtful["text"][:2]) == set(rows["text"][[7, 30]])
     assert read("metrics/baseline.json")["doubtful_labels"] == len(doubtful)
 
@@ -141,7 +141,7 @@ def test_labels_with_few_texts_are_not_listed():
         doubtful = pd.read_csv(DOUBTFUL)
         assert set(doubtful["text"]) >= set(rows["text"][:2])
         assert set(doubtful["label"]) == {*NAMES} | expected
-        assert set(doubtful["others_say"]) <= {*NAMES}
+        assert set(doubtful["predicted"]) <= {*NAMES}
     only = rows[rows["label"] == 0].head(10)
     rows = pd.concat([only, rows[rows["label"] == 1].head(1)])
     for name in ("train", "validation", "test"):
@@ -157,7 +157,7 @@ def test_a_lone_carriage_return_in_a_text_is_kept():
     for name in ("train", "validation", "test"):
         write_table(RAW / f"{name}.parquet", rows, labels=NAMES)
     run_baseline(**BASELINE)
-    found = read_csv_table(DOUBTFUL, texts=["hash", "label", "others_say", "text"])
+    found = read_csv_table(DOUBTFUL, texts=["hash", "label", "predicted", "text"])
     assert found["text"][0] == rows["text"][0]
     assert (found["probability"] < 0.5).all()
 
@@ -201,6 +201,6 @@ def test_planted_errors_are_found_and_correcting_them_helps():
     assert first["text"].isin(planted).mean() > 0.5  # a random list would have one in ten
     wrong = doubtful[doubtful["text"].isin(planted)]  # a reader would find them
     assert len(wrong) > 0.7 * len(planted)
-    counts = correct(list(zip(wrong["hash"], wrong["others_say"], strict=True)), **sizes)
+    counts = correct(list(zip(wrong["hash"], wrong["predicted"], strict=True)), **sizes)
     assert counts["labels_corrected"] == len(wrong)
     assert accuracy() > before
