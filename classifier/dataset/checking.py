@@ -1,12 +1,13 @@
 """Check the rows of a data set and describe each row by numbers.
 
-A file is read in four phases: read its rows in tables (`read_selected_rows`), record what is wrong with each row
-(`describe_rows`), refuse the first faulty row (`refuse_first_fault`), and map the labels to numbers (`label_numbers`). The last
-two phases need all rows of the file, but not its texts, which are kept no longer than their table.
+A file is read in four phases: read its rows in tables (`read_selected_rows`), describe each row by numbers
+(`describe_rows`), refuse the first faulty row (`refuse_first_fault`), and map the labels to numbers (`label_numbers`).
+The last two phases need all rows of the file, but not its texts, which are kept no longer than their table.
 """
 
 import hashlib
 import json
+import re
 import unicodedata
 from collections.abc import Iterator
 from functools import partial
@@ -32,8 +33,7 @@ FAULTS = [  # what can be wrong with a row, in the order of the checks: column, 
 def read_split(paths: list[Path], dataset: Dataset) -> pd.DataFrame:
     """Return a table that describes the rows of one split's files, numbered from 0, by about 40 bytes per row.
 
-    The columns are label (the label's number), words (the number of words of the text), and high and low (the halves of
-    `digest(text)`).
+    The columns are label (its number), words (the number of words), high and low (the halves of `digest(text)`).
 
     Raises:
         InputError: A file or a row is faulty (the message has the line and the column), or a label has no row.
@@ -83,9 +83,8 @@ def read_selected_rows(path: Path, dataset: Dataset) -> Iterator[pd.DataFrame]:
         for column, value in where.items():
             table = table[table[column] == value]
         count += len(table)
-        yield pd.DataFrame(
-            {"text": join_columns(table, dataset.text, dataset.separator), "label": table[dataset.label]}
-        )
+        texts = join_columns(table, dataset.text, dataset.separator)
+        yield pd.DataFrame({"text": texts, "label": table[dataset.label]})
     for column, setting in settings.items():
         if column not in columns:
             fix = f"set `{setting}` in params.yaml to a column of the file: {', '.join(map(repr, columns))}"
@@ -179,15 +178,20 @@ def label_numbers(spellings: list[str], labels: list[str], are_numbers: bool = F
         spellings: The different labels, as the file writes them.
         labels: The names of the labels in the order of their numbers.
         are_numbers: Whether the labels of the file are numbers, even if they look like names.
+
+    >>> files = ["good", "bad", "fine"], ["1", "0.0", "2"], ["TRUE", "False"]
+    >>> [label_numbers(spellings, ["bad", "good"]).tolist() for spellings in files]
+    [[1, 0, -1], [1, 0, -1], [1, 0]]
     """
-    words = pd.Series(spellings, dtype=str)
-    if (lower := words.str.lower()).isin(("false", "true")).all():  # programs write them in upper or lower case
-        names = {name.lower(): name for name in labels}
-        words = lower.map({"false": names.get("false", "0"), "true": names.get("true", "1")})
-    is_name = words.isin(labels) & (not are_numbers)
-    words = words.str.replace(r"^(-?\d+)\.0$", r"\1", regex=True).where(~is_name, words)
-    has_names = words.isin(labels).any() and not are_numbers
-    return pd.Index(labels if has_names else [str(number) for number in range(len(labels))]).get_indexer(words)
+    names = set() if are_numbers else set(labels)
+    words, lower = spellings, [word.lower() for word in spellings]
+    if {"false", "true"}.issuperset(lower):  # programs write them in upper or lower case
+        meanings = {"false": "0", "true": "1"} | {name.lower(): name for name in labels}
+        words = [meanings[word] for word in lower]
+    words = [word if word in names else re.sub(r"^(-?[0-9]+)\.0$", r"\1", word) for word in words]
+    known_words = labels if names.intersection(words) else map(str, range(len(labels)))
+    numbers = {word: number for number, word in enumerate(known_words)}
+    return np.array([numbers.get(word, -1) for word in words], dtype=np.intp)
 
 
 def are_labels(*values: str, names: list[str]) -> bool:
