@@ -28,6 +28,7 @@ Why not stop at the first test that fails? Then a single wrong answer among the 
 threshold at all.
 """
 
+from collections.abc import Sequence
 from numbers import Real
 
 import numpy as np
@@ -40,7 +41,7 @@ GROWTH = 1.1  # ratio of the numbers of rows above two successive candidates
 
 
 def threshold_for(target: float, level: float) -> float | None:
-    """Return the lowest confidence at and above which the validation rows show the target accuracy.
+    """Return the lowest confidence at and above which the adapter's validation rows show the target accuracy.
 
     Args:
         target: The accuracy that the answers of at least this confidence must reach, between 0 and 1.
@@ -98,16 +99,32 @@ def find_threshold(confidence: np.ndarray, right: np.ndarray, target: float, lev
         return None
     # For each distinct confidence, the highest first: the number of rows at or above it, and of right rows among them.
     negated, place = np.unique(-np.floor(confidence * 1e4) / 1e4, return_inverse=True)
-    rows, hits = np.bincount(place).cumsum(), np.bincount(place, right).cumsum()
+    rows, right_rows = np.bincount(place).cumsum(), np.bincount(place, right).cumsum()
     counts = fewest * GROWTH ** np.arange(np.log(len(confidence) / fewest) / np.log(GROWTH))
-    counts = [*np.ceil(counts), len(confidence)]
-    chosen, handed_on = None, 0.0
-    for number, count in enumerate(counts):
-        candidate = np.searchsorted(rows, count)
-        test_level = handed_on + level / 2 / (1 if number == 0 else len(counts) - 1)
-        p_value = binom.sf(hits[candidate] - 1, rows[candidate], target)
-        chosen, handed_on = (float(-negated[candidate]), test_level) if p_value <= test_level else (chosen, 0.0)
-    return chosen
+    candidates = np.searchsorted(rows, [*np.ceil(counts), len(confidence)])
+    p_values = binom.sf(right_rows[candidates] - 1, rows[candidates], target)
+    passed = last_passed(p_values, level)
+    return None if passed is None else float(-negated[candidates[passed]])
+
+
+def last_passed(p_values: Sequence[float], level: float) -> int | None:
+    """Return the number of the last test, from 0, that passes in the fallback procedure; None if none passes.
+
+    Args:
+        p_values: The p-values of the tests, in order.
+        level: The probability of error that the tests share: half for the first, equal parts for the others.
+
+    In the example, the own levels are 0.05, 0.025 and 0.025. Test 0 passes and hands on 0.05, so that test 1 has 0.075
+    and passes too. Test 2 has 0.1, which is below 0.2: it fails.
+
+    >>> last_passed([0.01, 0.07, 0.2], 0.1)
+    1
+    """
+    passed, handed_on = None, 0.0
+    for number, p_value in enumerate(p_values):
+        test_level = handed_on + level / 2 / (1 if number == 0 else len(p_values) - 1)
+        passed, handed_on = (number, test_level) if p_value <= test_level else (passed, 0.0)
+    return passed
 
 
 def required_confidence(min_confidence: float = 0.0, min_accuracy: float | None = None, level: float = 0.05) -> float:
