@@ -55,13 +55,15 @@ class Explanation:
         return ", ".join(f"{self.words[place]} {self.attributions[place]:+.1f}" for place in self.marked)
 
     @property
+    def pieces(self) -> list[tuple[str, str | None]]:
+        """All words, each with its attribution, such as "+1.2", if it is marked, and else with None."""
+        shown = {place: f"{self.attributions[place]:+.1f}" for place in self.marked}
+        return [(word, shown.get(place)) for place, word in enumerate(self.words)]
+
+    @property
     def text(self) -> str:
         """All words, the marked ones with their attributions, such as "a [wonderful +1.2] film"."""
-        marked = set(self.marked)
-        return " ".join(
-            f"[{word} {attribution:+.1f}]" if place in marked else word
-            for place, (word, attribution) in enumerate(zip(self.words, self.attributions, strict=True))
-        )
+        return " ".join(f"[{word} {attribution}]" if attribution else word for word, attribution in self.pieces)
 
 
 def explain_label(model, tokenizer, text: str) -> Explanation:
