@@ -16,7 +16,7 @@ import tempfile
 from apps.demo_page import Actions, build_page
 from classifier.errors import InputError
 from classifier.predict.classifier import Classifier
-from classifier.runner.command import no_arguments
+from classifier.runner.command import exit_on_user_error, no_arguments
 from classifier.runner.environment import let_idle_threads_sleep
 from classifier.runner.params import load_params
 
@@ -62,9 +62,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with exit_on_user_error("demo"):
         main()
-    except (InputError, OSError) as error:
-        sys.exit(f"demo: {error}")
-    except KeyboardInterrupt:
-        sys.exit("demo: interrupted")

@@ -10,7 +10,6 @@ Out: models/export/: the weights with the adapter merged into them (safetensors)
 The export is not a stage of the pipeline, because no stage reads its output.
 """
 
-import sys
 from pathlib import Path
 
 from classifier.errors import InputError
@@ -18,7 +17,7 @@ from classifier.evaluation.markdown import verbatim
 from classifier.files.formats import read_json
 from classifier.files.places import ADAPTER, METRICS, RAW
 from classifier.files.writing import replace_folder
-from classifier.runner.command import no_arguments
+from classifier.runner.command import exit_on_user_error, no_arguments
 from classifier.runner.outputs import last_run
 from classifier.text.cleaning import MARKUP
 
@@ -169,9 +168,5 @@ def model_card(config, evaluate: dict | None, data: dict | None) -> str:
 
 if __name__ == "__main__":
     no_arguments("python -m apps.export", "make export   # after `dvc repro`")
-    try:
+    with exit_on_user_error("export"):
         export()
-    except (InputError, OSError) as error:
-        sys.exit(f"export: {error}")
-    except KeyboardInterrupt:
-        sys.exit("export: interrupted")

@@ -36,8 +36,6 @@ If an option has no valid value, the exit status is 2.
 import os
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -45,9 +43,10 @@ from typer import Argument, Option, Typer
 
 from classifier.distributed.processes import Processes
 from classifier.distributed.rank import rank_and_count
-from classifier.errors import InputError, out_of_memory
+from classifier.errors import InputError
 from classifier.predict.classifier import Classifier
 from classifier.predict.threshold import is_share, required_confidence
+from classifier.runner.command import exit_on_user_error
 from classifier.runner.environment import let_idle_threads_sleep
 from classifier.runner.params import load_params
 from classifier.runner.ranks import rank_process
@@ -75,7 +74,7 @@ def main(
     """Check the arguments; label texts, standard input or a file. The module's docstring is the help text."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     let_idle_threads_sleep()
-    with exit_on_user_error():
+    with exit_on_user_error("infer", "; with --file, repeat the command to resume"):
         check_texts(texts or [])
         check_combination(texts, file, explain, bool(column or separator is not None or out or overwrite))
         confidence = parse_required_confidence(min_confidence, min_accuracy)
@@ -87,23 +86,6 @@ def main(
             out = out or Path("scored.parquet")
             job = Job.like_training(file, out, column or (), separator, min_confidence=confidence)
             run_job(job, overwrite)
-
-
-@contextmanager
-def exit_on_user_error() -> Iterator[None]:
-    """End the process with one line if the block fails with an error that the user can fix."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise  # the reader of stdout has ended; typer then ends quietly
-    except (InputError, OSError) as error:
-        sys.exit(f"infer: {error}")
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        sys.exit("infer: out of memory; if a GPU's memory is full, set DEVICE=cpu in the environment")
-    except KeyboardInterrupt:
-        sys.exit("infer: interrupted; with --file, repeat the command to resume")
 
 
 def check_texts(texts: list[str]) -> None:
