@@ -16,8 +16,8 @@ import tempfile
 from apps.demo_page import Actions, build_page
 from classifier.errors import InputError
 from classifier.predict.classifier import Classifier
-from classifier.runner.command import no_arguments
-from classifier.runner.environment import share_cores
+from classifier.runner.command import exit_on_user_error, no_arguments
+from classifier.runner.environment import let_idle_threads_sleep
 from classifier.runner.params import load_params
 
 HOST = "127.0.0.1"
@@ -27,7 +27,7 @@ CSS = ".token.highlighted .text { color: var(--body-text-color); }"  # gradio us
 def prepare_environment() -> None:
     """Set the environment for a page that needs no network and runs in one process."""
     os.environ["HF_HUB_OFFLINE"] = "1"
-    share_cores()
+    let_idle_threads_sleep()
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = HOST  # gradio sends a request to its own server at the start
     os.environ.pop("LAUNCH", None)
 
@@ -57,14 +57,10 @@ def main() -> None:
         target = params.evaluate.target_accuracy, params.evaluate.target_level
         page = build_page(Actions(Classifier()), params.infer.texts, *target)
         # Served to this machine alone, whatever the environment says. The browser stores nothing of the visit.
-        where = {"server_name": HOST, "share": False, "ssr_mode": False, "run_history": False}
-        page.launch(**where, theme=theme, css=CSS, footer_links=["api"])
+        server = {"server_name": HOST, "share": False, "ssr_mode": False, "run_history": False}
+        page.launch(**server, theme=theme, css=CSS, footer_links=["api"])
 
 
 if __name__ == "__main__":
-    try:
+    with exit_on_user_error("demo"):
         main()
-    except (InputError, OSError) as error:
-        sys.exit(f"demo: {error}")
-    except KeyboardInterrupt:
-        sys.exit("demo: interrupted")

@@ -12,13 +12,15 @@ from classifier.evaluation.markdown import verbatim
 from classifier.model.loading import trained_settings
 from classifier.predict.classifier import UNCERTAIN, Classifier
 from classifier.predict.explanation import Explanation, explain_label
-from classifier.predict.threshold import confidence_threshold
+from classifier.predict.threshold import threshold_for
 from classifier.scoring.files import Job, score_file
-from classifier.text.cleaning import blank
+from classifier.text.cleaning import is_blank
 
 SUPPORTING, OPPOSING = "#16a34a", "#dc2626"  # colors of words for and against the label, legible on white and on black
 ROWS_SHOWN = 100  # rows of a scored file in the page's table
 COLUMNS_LABEL = "The column with the texts, or several columns separated by commas"
+# One call at a time, of all visitors and buttons: captum hooks into the model while it explains.
+ONE_AT_A_TIME = {"concurrency_id": "model", "concurrency_limit": 1}
 
 
 def verdict(label: str, confidence: float, threshold: float) -> str:
@@ -38,9 +40,8 @@ def marked_words(explained: Explanation) -> tuple[list[tuple[str, str | None]], 
         (pieces, colors). A piece is (text, attribution of a marked word or None), and `colors` maps each attribution
         to its color. Neighbouring words that are not marked form one piece.
     """
-    marked, pieces = set(explained.marked), []
-    for place, word in enumerate(explained.words):
-        attribution = f"{explained.attributions[place]:+.1f}" if place in marked else None
+    pieces = []
+    for word, attribution in explained.pieces:
         if attribution is None and pieces and pieces[-1][1] is None:
             pieces[-1] = (f"{pieces[-1][0]} {word}", None)
         else:
@@ -59,12 +60,16 @@ class Actions:
         self.classifier, self.separator = classifier, trained_settings()["separator"]
         self.labels = list(classifier.model.config.id2label.values())
 
+    def readable_windows(self, text: str) -> list[list[list[int]]]:
+        """Return the token ids of a text's windows, in a list of one text. Refuse a text with nothing to read."""
+        windows = self.classifier.token_windows([text])
+        if is_blank(text) or not all(windows):
+            refuse("the text has nothing to read, so no label; type a text")
+        return windows
+
     def classify(self, text: str, threshold: float) -> tuple[str, dict[str, float]]:
         """Return (verdict, probability by label) of a text."""
-        windows = self.classifier.token_windows([text])
-        if blank(text) or not all(windows):
-            refuse("the text has nothing to read, so no label; type a text")
-        (row,) = self.classifier.window_probabilities(windows)
+        (row,) = self.classifier.window_probabilities(self.readable_windows(text))
         probabilities = dict(zip(self.labels, row.tolist(), strict=True))
         label = max(probabilities, key=probabilities.get)
         return verdict(label, probabilities[label], threshold), probabilities
@@ -73,13 +78,8 @@ class Actions:
         """Return a gradio.HighlightedText of a text with the deciding words marked."""
         import gradio as gr
 
-        if not all(self.classifier.token_windows([text])):
-            refuse("the text has nothing to read, so no label; type a text")
-        try:
-            explained = explain_label(self.classifier.model, self.classifier.tokenizer, text)
-        except InputError as error:
-            refuse(str(error))
-        pieces, colors = marked_words(explained)
+        self.readable_windows(text)
+        pieces, colors = marked_words(explain_label(self.classifier.model, self.classifier.tokenizer, text))
         return gr.HighlightedText(pieces, color_map=colors)
 
     def score(self, path: str | None, columns: str, threshold: float):
@@ -126,37 +126,57 @@ def build_page(actions: Actions, samples: list[str], target: float, level: float
     """
     import gradio as gr
 
-    chosen, labels = confidence_threshold(target, level), actions.labels
+    labels = actions.labels
+    title = " or ".join(labels) if len(labels) < 4 else f"which of {len(labels)} labels"
+    with gr.Blocks(title="Text classifier", analytics_enabled=False) as blocks:
+        gr.Markdown(f"# {verbatim(title)}?")
+        threshold = threshold_slider(target, level)
+        with gr.Tab("A text"), gr.Row():
+            fill_text_tab(actions, samples, threshold)
+        with gr.Tab("A file"):
+            fill_file_tab(actions, threshold)
+    return blocks
+
+
+def threshold_slider(target: float, level: float):
+    """Add the slider of the threshold, set to the confidence that reaches the target. Arguments: as in `build_page`."""
+    import gradio as gr
+
+    chosen = threshold_for(target, level)
     about = f"The validation texts show no confidence above which {target:.1%} of the answers are right."
     if chosen is not None:
         about = f"The validation texts show that at least {target:.1%} of the answers above {chosen:.1%} are right."
-    title = " or ".join(labels) if len(labels) < 4 else f"which of {len(labels)} labels"
-    # One call at a time, of all visitors and buttons: captum hooks into the model while it explains.
-    alone = {"concurrency_id": "model", "concurrency_limit": 1}
-    with gr.Blocks(title="Text classifier", analytics_enabled=False) as blocks:
-        gr.Markdown(f"# {verbatim(title)}?")
-        below = f'Answer "{UNCERTAIN}" below this confidence'
-        threshold = gr.Slider(0, 1, chosen or 0, step=0.0001, label=below, info=about)
-        with gr.Tab("A text"), gr.Row():
-            with gr.Column():
-                text = gr.Textbox(label="Text", lines=6, autofocus=True)
-                button = gr.Button("Classify", variant="primary")
-                gr.Examples([[sample] for sample in samples], text, label="Sample texts of params.yaml")
-            with gr.Column():
-                answer = gr.Markdown()
-                bars = gr.Label(label="Calibrated confidence", show_heading=False)
-                words = gr.HighlightedText(label="The words that decided, with their share of the label's log-odds")
-            classified = gr.on(
-                [button.click, text.submit], actions.classify, [text, threshold], [answer, bars], **alone
-            )
-            # The explanation takes longer than the label, so it starts once the label is shown.
-            classified.success(actions.explain, text, words, **alone)
-        with gr.Tab("A file"):
-            with gr.Row():
-                file = gr.File(label=".csv, .jsonl or .parquet", file_types=[".csv", ".jsonl", ".parquet"])
-                scored = gr.File(label="The scored file")
-            columns = gr.Textbox(", ".join(trained_settings()["columns"]), label=COLUMNS_LABEL)
-            button = gr.Button("Score", variant="primary")
-            rows = gr.Dataframe(label=f"The first {ROWS_SHOWN} rows", wrap=True)
-            button.click(actions.score, [file, columns, threshold], [scored, rows], **alone)
-    return blocks
+    label = f'Answer "{UNCERTAIN}" below this confidence'
+    return gr.Slider(0, 1, chosen or 0, step=0.0001, label=label, info=about)
+
+
+def fill_text_tab(actions: Actions, samples: list[str], threshold) -> None:
+    """Add the box for a text, its answer and its deciding words. threshold: the slider."""
+    import gradio as gr
+
+    with gr.Column():
+        text = gr.Textbox(label="Text", lines=6, autofocus=True)
+        button = gr.Button("Classify", variant="primary")
+        gr.Examples([[sample] for sample in samples], text, label="Sample texts of params.yaml")
+    with gr.Column():
+        answer = gr.Markdown()
+        bars = gr.Label(label="Calibrated confidence", show_heading=False)
+        words = gr.HighlightedText(label="The words that decided, with their share of the label's log-odds")
+    classified = gr.on(
+        [button.click, text.submit], actions.classify, [text, threshold], [answer, bars], **ONE_AT_A_TIME
+    )
+    # The explanation takes longer than the label, so it starts once the label is shown.
+    classified.success(actions.explain, text, words, **ONE_AT_A_TIME)
+
+
+def fill_file_tab(actions: Actions, threshold) -> None:
+    """Add the boxes for a file, the scored file and its first rows. threshold: the slider."""
+    import gradio as gr
+
+    with gr.Row():
+        file = gr.File(label=".csv, .jsonl or .parquet", file_types=[".csv", ".jsonl", ".parquet"])
+        scored = gr.File(label="The scored file")
+    columns = gr.Textbox(", ".join(trained_settings()["columns"]), label=COLUMNS_LABEL)
+    button = gr.Button("Score", variant="primary")
+    rows = gr.Dataframe(label=f"The first {ROWS_SHOWN} rows", wrap=True)
+    button.click(actions.score, [file, columns, threshold], [scored, rows], **ONE_AT_A_TIME)

@@ -10,15 +10,14 @@ Out: models/export/: the weights with the adapter merged into them (safetensors)
 The export is not a stage of the pipeline, because no stage reads its output.
 """
 
-import sys
 from pathlib import Path
 
 from classifier.errors import InputError
 from classifier.evaluation.markdown import verbatim
 from classifier.files.formats import read_json
 from classifier.files.places import ADAPTER, METRICS, RAW
-from classifier.files.writing import replaced
-from classifier.runner.command import no_arguments
+from classifier.files.writing import replace_folder
+from classifier.runner.command import exit_on_user_error, no_arguments
 from classifier.runner.outputs import last_run
 from classifier.text.cleaning import MARKUP
 
@@ -40,9 +39,9 @@ def export() -> None:
     model, tokenizer = load_classifier()
     if isinstance(model, PeftModel):
         raise InputError(f"method {method}: cannot be merged into the weights; use models/adapter")
-    tokenizer = exported_tokenizer(tokenizer.name_or_path, model.config.tokenize)
-    evaluate, data = card_metrics()
-    with replaced(EXPORT) as folder:
+    tokenizer = load_export_tokenizer(tokenizer.name_or_path, model.config.tokenize)
+    evaluate, data = read_card_metrics()
+    with replace_folder(EXPORT) as folder:
         model.cpu().save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         write_onnx(model, folder / "model.onnx")
@@ -50,7 +49,7 @@ def export() -> None:
     print(f"export: {EXPORT}")
 
 
-def exported_tokenizer(path: str, tokenize: dict):
+def load_export_tokenizer(path: str, tokenize: dict):
     """Load the tokenizer, set so that other programs truncate long texts as in the training.
 
     A tokenizer has no setting for head+tail. If the training used head+tail, the tokenizer keeps the beginning of a
@@ -106,7 +105,7 @@ def write_onnx(model, path: Path) -> None:
         )
 
 
-def card_metrics() -> tuple[dict | None, dict | None]:
+def read_card_metrics() -> tuple[dict | None, dict | None]:
     """Read the metrics that the model card shows.
 
     Returns:
@@ -133,7 +132,7 @@ def model_card(config, evaluate: dict | None, data: dict | None) -> str:
 
     Args:
         config: config of the classifier.
-        evaluate, data: as card_metrics() returns them.
+        evaluate, data: as read_card_metrics() returns them.
     """
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
@@ -169,9 +168,5 @@ def model_card(config, evaluate: dict | None, data: dict | None) -> str:
 
 if __name__ == "__main__":
     no_arguments("python -m apps.export", "make export   # after `dvc repro`")
-    try:
+    with exit_on_user_error("export"):
         export()
-    except (InputError, OSError) as error:
-        sys.exit(f"export: {error}")
-    except KeyboardInterrupt:
-        sys.exit("export: interrupted")

@@ -36,8 +36,6 @@ If an option has no valid value, the exit status is 2.
 import os
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -45,10 +43,11 @@ from typer import Argument, Option, Typer
 
 from classifier.distributed.processes import Processes
 from classifier.distributed.rank import rank_and_count
-from classifier.errors import InputError, out_of_memory
+from classifier.errors import InputError
 from classifier.predict.classifier import Classifier
-from classifier.predict.threshold import confidence_needed, is_share
-from classifier.runner.environment import share_cores
+from classifier.predict.threshold import is_share, required_confidence
+from classifier.runner.command import exit_on_user_error
+from classifier.runner.environment import let_idle_threads_sleep
 from classifier.runner.params import load_params
 from classifier.runner.ranks import rank_process
 from classifier.scoring.files import Job, score_file, score_share
@@ -74,11 +73,11 @@ def main(
 ) -> None:
     """Check the arguments; label texts, standard input or a file. The module's docstring is the help text."""
     os.environ["HF_HUB_OFFLINE"] = "1"
-    share_cores()
-    with exit_on_user_error():
+    let_idle_threads_sleep()
+    with exit_on_user_error("infer", "; with --file, repeat the command to resume"):
         check_texts(texts or [])
         check_combination(texts, file, explain, bool(column or separator is not None or out or overwrite))
-        confidence = lowest_confidence(min_confidence, min_accuracy)
+        confidence = parse_required_confidence(min_confidence, min_accuracy)
         if texts == ["-"]:
             answer_lines(Classifier(confidence))
         elif texts:
@@ -87,23 +86,6 @@ def main(
             out = out or Path("scored.parquet")
             job = Job.like_training(file, out, column or (), separator, min_confidence=confidence)
             run_job(job, overwrite)
-
-
-@contextmanager
-def exit_on_user_error() -> Iterator[None]:
-    """End the process with one line if the block fails with an error that the user can fix."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise  # the reader of stdout has ended; typer then ends quietly
-    except (InputError, OSError) as error:
-        sys.exit(f"infer: {error}")
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        sys.exit("infer: out of memory; if a GPU's memory is full, set DEVICE=cpu in the environment")
-    except KeyboardInterrupt:
-        sys.exit("infer: interrupted; with --file, repeat the command to resume")
 
 
 def check_texts(texts: list[str]) -> None:
@@ -129,15 +111,15 @@ def check_combination(texts: list[str] | None, file: Path | None, explain: bool,
         raise InputError("--explain: give it with texts on the command line only")
 
 
-def lowest_confidence(min_confidence: str | None, min_accuracy: float | None) -> float:
+def parse_required_confidence(min_confidence: str | None, min_accuracy: float | None) -> float:
     """Return the confidence below which an answer is "uncertain", as the options ask for it."""
     if min_confidence is not None and min_accuracy is not None:
         raise InputError("--min-confidence and --min-accuracy: give only one of them")
     if min_confidence == "target":
         evaluate = load_params().evaluate
-        return confidence_needed(0.0, evaluate.target_accuracy, evaluate.target_level)
+        return required_confidence(0.0, evaluate.target_accuracy, evaluate.target_level)
     if min_confidence is None:
-        return confidence_needed(0.0, min_accuracy)
+        return required_confidence(0.0, min_accuracy)
     if not re.fullmatch(r"(\d+\.?\d*|\.\d+)(e-?\d+)?", min_confidence) or not is_share(number := float(min_confidence)):
         raise InputError(f"--min-confidence {min_confidence}: should be a number from 0 to 1, or target")
     return number

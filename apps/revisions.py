@@ -79,27 +79,28 @@ def differences(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, dict[str
         its 95% interval (low, high) by the paired t-test, and a p-value: McNemar's for the accuracy, the paired
         t-test's for the log loss.
     """
+    right = [(table["predicted"] == table["label"]).to_numpy() for table in (first, second)]
+    accuracy = paired_difference(100.0 * right[0], 100.0 * right[1])
+    return {
+        "accuracy, points": accuracy | {"p": mcnemar(right[1], right[0])},
+        "log loss": paired_difference(log_losses(first), log_losses(second)),
+    }
+
+
+def paired_difference(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
+    """Compare two values of each text, (texts,) floats, by the paired t-test.
+
+    Returns:
+        The two means (first, second), the mean difference, its 95% interval (low, high) and the p-value (p).
+    """
     from scipy.stats import ttest_rel
 
-    right = [(table["predicted"] == table["label"]).to_numpy() for table in (first, second)]
-    values_by_metric = {
-        "accuracy, points": [100.0 * is_right for is_right in right],
-        "log loss": [log_losses(table) for table in (first, second)],
-    }
-    result = {}
-    for name, values in values_by_metric.items():
-        equal = np.array_equal(*values)  # the t-test of equal values is undefined
-        test = None if equal else ttest_rel(values[1], values[0])
-        low, high = (0.0, 0.0) if equal else test.confidence_interval()
-        result[name] = {
-            "first": values[0].mean(),
-            "second": values[1].mean(),
-            "difference": (values[1] - values[0]).mean(),
-            "low": low,
-            "high": high,
-            "p": mcnemar(right[1], right[0]) if name.startswith("accuracy") else 1.0 if equal else test.pvalue,
-        }
-    return result
+    means = {"first": first.mean(), "second": second.mean(), "difference": (second - first).mean()}
+    if np.array_equal(first, second):  # the t-test of equal values is undefined
+        return means | {"low": 0.0, "high": 0.0, "p": 1.0}
+    test = ttest_rel(second, first)
+    low, high = test.confidence_interval()
+    return means | {"low": low, "high": high, "p": test.pvalue}
 
 
 def log_losses(table: pd.DataFrame) -> np.ndarray:

@@ -42,7 +42,7 @@ def show_times() -> None:
     silence_libraries()
     training = default_training()
     first = training.plan.short_epochs * training.plan.steps_per_epoch + 1
-    texts, times = training.validation_tokens.head(TEXTS), {}
+    texts, times = training.validation_tokens.first_texts(TEXTS), {}
 
     def take_steps() -> None:
         for step in range(first, first + STEPS):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from classifier.dataset.corrections import hexadecimal
+from classifier.dataset.corrections import text_hash
 from classifier.files.formats import read_json
 from classifier.files.places import DOUBTFUL, LOCAL, METRICS, RAW
 from classifier.runner.command import no_arguments
@@ -47,7 +47,7 @@ def main() -> None:
         os.chdir(folder)
         clean = baseline_accuracy()
         train = pd.read_parquet(RAW / "train.parquet")
-        hashes = train["text"].map(hexadecimal)
+        hashes = train["text"].map(text_hash)
         flipped = pd.Series(["positive", "negative"]).reindex(train["label"]).set_axis(hashes)
         planted = flipped.sample(frac=SHARE, random_state=0)
         apply_overrides(Path("params.yaml"), [f"+datasets.imdb-wheel.corrections={CORRECTIONS}"])

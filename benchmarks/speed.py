@@ -38,7 +38,7 @@ from classifier.model.forward import silence_libraries
 from classifier.model.loading import load_classifier
 from classifier.predict.classifier import Classifier
 from classifier.runner.params import load_params
-from classifier.text.cleaning import cleaned
+from classifier.text.cleaning import clean_texts
 from classifier.text.encoding import encode
 from classifier.text.tokens import open_tokens
 
@@ -159,7 +159,7 @@ def compare_scoring(texts: int, pairs: int, folder: Path) -> list[dict[str, str 
 
 def without_markup(texts: pd.Series) -> list[str]:
     """Return the texts as the stage `tokenize` cleaned them."""
-    return cleaned(texts, open_tokens("train").metadata["tokenize"]["strip_markup"])
+    return clean_texts(texts, open_tokens("train").metadata["tokenize"]["strip_markup"])
 
 
 def main(

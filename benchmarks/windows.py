@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pandas as pd
 
-from classifier.dataset.checking import digest, selected_rows
+from classifier.dataset.checking import digest, read_selected_rows
 from classifier.files.places import RAW
 from classifier.predict.classifier import Classifier
 from classifier.runner.command import no_arguments
@@ -33,7 +33,7 @@ def unused_texts(count: int, words: int = 0) -> pd.DataFrame:
         A table with the columns text and label.
     """
     dataset = select(load_params(), "dataset")
-    rows = pd.concat([table for path in source_files(dataset)["train"] for table in selected_rows(path, dataset)])
+    rows = pd.concat([table for path in source_files(dataset)["train"] for table in read_selected_rows(path, dataset)])
     rows = rows.assign(label=rows["label"].astype(int), digest=rows["text"].map(digest)).drop_duplicates("digest")
     used = {digest(text) for path in RAW.iterdir() for text in pd.read_parquet(path, columns=["text"])["text"]}
     rows = rows[~rows["digest"].isin(used) & (rows["text"].str.split().str.len() >= words)]

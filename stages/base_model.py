@@ -12,7 +12,7 @@ from typing import Annotated
 from classifier.errors import InputError
 from classifier.files.formats import read_json
 from classifier.files.places import BASE
-from classifier.files.writing import replaced
+from classifier.files.writing import replace_folder
 from classifier.params.catalogue import ModelSource, WheelFolder, WheelPieces
 from classifier.params.settings import Param
 from classifier.runner.run import main
@@ -44,9 +44,9 @@ def base_model(*, source: Annotated[ModelSource, Param("models.${model}.source")
         InputError: A file is missing or has another digest, weights or vocabulary are not among the files, or
             transformers itself has no text classifier for the model.
     """
-    with replaced(BASE) as folder:
+    with replace_folder(BASE) as folder:
         origin = fetch(source, folder)
-        check_files(folder, origin)
+        check_usable(folder, origin)
 
 
 def fetch(source: ModelSource, folder: Path) -> str:
@@ -65,8 +65,8 @@ def fetch(source: ModelSource, folder: Path) -> str:
     return origin
 
 
-def check_files(folder: Path, origin: str) -> None:
-    """Raise InputError, which names the origin of the files, if the pipeline cannot use them."""
+def check_usable(folder: Path, origin: str) -> None:
+    """Raise InputError, which names the origin of the model, if the pipeline cannot use the files in the folder."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
     names = [path.name for path in folder.iterdir()]

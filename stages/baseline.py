@@ -18,18 +18,18 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from classifier.dataset.corrections import hexadecimal
+from classifier.dataset.corrections import text_hash
 from classifier.files.formats import metadata_of, write_csv, write_json, write_table
 from classifier.files.places import BASELINE, DOUBTFUL, METRICS, RAW
 from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
-from classifier.text.cleaning import cleaned
+from classifier.text.cleaning import clean_texts
 from classifier.text.words import choose_terms
 
 ROWS_PER_BATCH = 4096  # in memory at a time
 FOLDS = 5
 SHUFFLES = 499  # of the permutation test
-DOUBTFUL_COLUMNS = ["hash", "label", "others_say", "probability", "text"]
+DOUBTFUL_COLUMNS = ["hash", "label", "predicted", "probability", "text"]
 
 
 class NothingLearnedError(Exception):
@@ -69,7 +69,7 @@ def baseline(
         held_out = fit_and_hold_out(model, train, terms_are)
         predicted = predict_splits(model, strip_markup)
         check_above_chance([held_out, predicted["validation"]])
-        doubtful = doubtful_labels(held_out)
+        doubtful = find_doubtful_labels(held_out)
     except NothingLearnedError as error:
         guess = DummyClassifier(strategy="most_frequent").fit(train["text"], train["label"])
         predicted = predict_splits(guess, strip_markup)
@@ -90,12 +90,12 @@ def read_split(split: str, strip_markup: bool) -> Iterator[pd.DataFrame]:
     file = ParquetFile(RAW / f"{split}.parquet", pre_buffer=False)
     for batch in file.iter_batches(ROWS_PER_BATCH, columns=["text", "label"]):
         texts = batch["text"].to_pylist()
-        columns = {"hash": map(hexadecimal, texts), "text": cleaned(texts, strip_markup)}
+        columns = {"hash": map(text_hash, texts), "text": clean_texts(texts, strip_markup)}
         yield pd.DataFrame(columns | {"label": batch["label"].to_numpy()})
 
 
 def fit_and_hold_out(model, train: pd.DataFrame, terms_are: str) -> pd.DataFrame:
-    """Fit a pipeline of a vectorizer and a regression on train, and return the table of `held_out_labels` for train.
+    """Fit a pipeline of a vectorizer and a regression on train, and return the table of `predict_held_out` for train.
 
     Raises NothingLearnedError if train has a single label or no term. terms_are: "words" or "characters".
     """
@@ -110,10 +110,10 @@ def fit_and_hold_out(model, train: pd.DataFrame, terms_are: str) -> pd.DataFrame
         ) from None
     regression.fit(terms, train["label"])
     del terms  # free the memory: transform makes a second matrix, which has the terms of a row in another order
-    return held_out_labels(train, tfidf.transform(train["text"]), regression)
+    return predict_held_out(train, tfidf.transform(train["text"]), regression)
 
 
-def held_out_labels(train: pd.DataFrame, terms, regression) -> pd.DataFrame:
+def predict_held_out(train: pd.DataFrame, terms, regression) -> pd.DataFrame:
     """Predict each train text by a regression on the other four fifths of train.
 
     Args:
@@ -134,8 +134,8 @@ def held_out_labels(train: pd.DataFrame, terms, regression) -> pd.DataFrame:
         return train[:0].assign(predicted=0, probability=0.0)
     probabilities = cross_val_predict(regression, terms, train["label"], cv=FOLDS, method="predict_proba")
     labels = np.unique(train["label"])
-    of_label = probabilities[np.arange(len(train)), np.searchsorted(labels, train["label"])]
-    return train.assign(predicted=labels[probabilities.argmax(axis=1)], probability=of_label.round(4))
+    label_probabilities = probabilities[np.arange(len(train)), np.searchsorted(labels, train["label"])]
+    return train.assign(predicted=labels[probabilities.argmax(axis=1)], probability=label_probabilities.round(4))
 
 
 def predict_splits(model, strip_markup: bool) -> dict[str, pd.DataFrame]:
@@ -154,7 +154,7 @@ def check_above_chance(tables: list[pd.DataFrame]) -> None:
 
     The test is a one-sided permutation test at p < 0.05. It counts how often the same predictions, in random order
     within each table, are right at least as often. It suits few rows and unbalanced labels. The predictions of
-    `held_out_labels` depend a little on all labels. With random labels, more than 5% of the data sets therefore pass:
+    `predict_held_out` depend a little on all labels. With random labels, more than 5% of the data sets therefore pass:
     48 of 650 sets of 160 sentences.
 
     Args:
@@ -172,23 +172,22 @@ def check_above_chance(tables: list[pd.DataFrame]) -> None:
         )
 
 
-def doubtful_labels(held_out: pd.DataFrame) -> pd.DataFrame:
+def find_doubtful_labels(held_out: pd.DataFrame) -> pd.DataFrame:
     """Return the rows whose predicted label differs from their label, the least probable label first.
 
     The ranking is that of self-confidence in Northcutt et al. 2021, "Confident Learning".
 
     Args:
-        held_out: The table of `held_out_labels`.
+        held_out: The table of `predict_held_out`.
 
     Returns:
-        Columns hash, label, others_say (the predicted label), probability (of `label`) and text; labels by name.
+        Columns hash, label, predicted, probability (of `label`) and text; label and predicted by name.
     """
     from pyarrow.parquet import read_schema
 
-    table = held_out.rename(columns={"predicted": "others_say"})
-    table = table[table["others_say"] != table["label"]].sort_values(["probability", "hash"])
+    table = held_out[held_out["predicted"] != held_out["label"]].sort_values(["probability", "hash"])
     names = metadata_of(read_schema(RAW / "train.parquet"))["labels"]
-    for column in ("label", "others_say"):
+    for column in ("label", "predicted"):
         table[column] = [names[number] for number in table[column]]
     return table[DOUBTFUL_COLUMNS]
 

@@ -19,10 +19,10 @@ from typing import Annotated
 import pandas as pd
 from pydantic import Field
 
-from classifier.dataset.corrections import correct
+from classifier.dataset.corrections import apply_corrections
 from classifier.dataset.gathering import write_splits
 from classifier.dataset.selection import read_source
-from classifier.dataset.splitting import check_every_label, choose
+from classifier.dataset.splitting import check_every_label, draw_splits
 from classifier.files.formats import write_json
 from classifier.files.places import METRICS
 from classifier.params.catalogue import Dataset
@@ -43,17 +43,17 @@ def data(
 ) -> None:
     """Write data/raw/ and metrics/data.json. Raises InputError for a faulty source or sizes that do not fit."""
     source = read_source(dataset)
-    splits = choose(source.splits, dataset, settings.seed)
+    splits = draw_splits(source.splits, dataset, settings.seed)
     counts = source.counts
     if source.corrections is not None:
-        splits["train"], changes = correct(splits["train"], source.corrections)
+        splits["train"], changes = apply_corrections(splits["train"], source.corrections)
         counts = counts | changes
         check_every_label(splits["train"]["label"], dataset, source.files["train"][0], needed=1)
     write_splits(source, splits, dataset)
-    write_json(METRICS / "data.json", summary(splits, counts, dataset.labels))
+    write_json(METRICS / "data.json", summarize(splits, counts, dataset.labels))
 
 
-def summary(splits: dict[str, pd.DataFrame], counts: dict[str, int], labels: list[str]) -> dict:
+def summarize(splits: dict[str, pd.DataFrame], counts: dict[str, int], labels: list[str]) -> dict:
     """Return the sizes of the splits, the counts of dropped rows, the share of each label, and lengths in words."""
     words = pd.concat([split["words"] for split in splits.values()])
     return {

@@ -26,7 +26,7 @@ from classifier.model.loading import load_classifier
 from classifier.model.probabilities import prediction_columns
 from classifier.params.settings import Param, Settings
 from classifier.predict.explanation import explain_label
-from classifier.predict.threshold import confidence_threshold, rows_needed
+from classifier.predict.threshold import rows_needed, threshold_for
 from classifier.runner.run import main
 from classifier.text.tokens import open_tokens
 
@@ -137,7 +137,7 @@ def above_threshold(table: pd.DataFrame, target: float, level: float) -> dict[st
     If validation shows no threshold, the result has only the target, the level and the number of texts needed.
     """
     result = {"target": target, "level": level, "validation_texts_needed": rows_needed(target, level)}
-    if (threshold := confidence_threshold(target, level)) is None:
+    if (threshold := threshold_for(target, level)) is None:
         return result
     right = (table["predicted"] == table["label"]).to_numpy()
     return result | {"threshold": threshold} | metrics.metrics_above(threshold, table["confidence"].to_numpy(), right)

@@ -16,12 +16,12 @@ from classifier.files.places import METRICS
 from classifier.params.settings import Param, Settings
 from classifier.predict.classifier import Classifier
 from classifier.runner.run import main
-from classifier.text.cleaning import blank
+from classifier.text.cleaning import is_blank
 
 
 def not_blank(text: str) -> str:
     """Return the text, or raise ValueError if it is blank."""
-    if blank(text):
+    if is_blank(text):
         raise ValueError("a text that is not blank is needed")
     return text
 

@@ -17,7 +17,7 @@ from classifier.evaluation.intervals import wilson_interval
 from classifier.evaluation.markdown import verbatim
 from classifier.files.formats import read_json, read_table
 from classifier.files.places import ADAPTER, DOUBTFUL, METRICS, PREDICTIONS
-from classifier.files.writing import written
+from classifier.files.writing import replace_file
 from classifier.params.catalogue import Method
 from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
@@ -47,8 +47,8 @@ def report(
     predictions, metadata = read_table(PREDICTIONS)
     lengths = accuracy_by_length(predictions)
     draw_pictures(lengths)
-    confusion = read_verbatim(METRICS / "confusion.csv", ["actual", "predicted"])
-    doubtful = read_verbatim(DOUBTFUL, ["hash", "label", "others_say", "text"], settings.doubtful)
+    confusion = read_csv_table(METRICS / "confusion.csv", ["actual", "predicted"])
+    doubtful = read_csv_table(DOUBTFUL, ["hash", "label", "predicted", "text"], settings.doubtful)
     adapter = ADAPTER / "adapter_config.json"
     results = ("data", "baseline", "training", "evaluate", "samples")
     text = filled_template(
@@ -63,10 +63,10 @@ def report(
         lengths=lengths.to_dict("records"),
         confusion=confusion.pivot(index="actual", columns="predicted", values="count"),
         mistakes=confident_mistakes(predictions, settings.mistakes),
-        doubtful=doubtful.to_dict("records"),
+        doubtful=doubtful.rename(columns={"predicted": "others_say"}).to_dict("records"),
         **{name: read_json(METRICS / f"{name}.json") for name in results},
     )
-    with written(METRICS / "report.md") as part:
+    with replace_file(METRICS / "report.md") as part:
         part.write_text(text, encoding="utf-8")
 
 
@@ -88,14 +88,14 @@ def accuracy_by_length(predictions: pd.DataFrame) -> pd.DataFrame:
 def draw_pictures(lengths: pd.DataFrame) -> None:
     """Draw the pictures of the report from the data in metrics/ and from the table of `accuracy_by_length`."""
     names = ("training", "validation", "reliability", "coverage")
-    training, validation, reliability, coverage = (read_verbatim(METRICS / f"{name}.csv") for name in names)
+    training, validation, reliability, coverage = (read_csv_table(METRICS / f"{name}.csv") for name in names)
     training_figure(training, validation, METRICS / "training.png")
     reliability_figure(reliability, METRICS / "reliability.png")
     coverage_figure(coverage, METRICS / "coverage.png")
     length_figure(lengths, METRICS / "length.png")
 
 
-def read_verbatim(path: Path, texts: list[str] | None = None, rows: int | None = None) -> pd.DataFrame:
+def read_csv_table(path: Path, texts: list[str] | None = None, rows: int | None = None) -> pd.DataFrame:
     """Return all rows of a CSV file, or the first ones, with text values exactly as written.
 
     Args:

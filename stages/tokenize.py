@@ -18,7 +18,7 @@ from tqdm import tqdm
 from classifier.errors import InputError
 from classifier.files.formats import metadata_bytes, metadata_of
 from classifier.files.places import BASE, RAW, TOKENS
-from classifier.files.writing import replaced
+from classifier.files.writing import replace_folder
 from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
 from classifier.text.encoding import Truncation, encode, special_ids
@@ -38,7 +38,7 @@ class TokenizeSettings(Settings):
 def tokenize(*, settings: Annotated[TokenizeSettings, Param("tokenize")]) -> None:
     """Write data/tokens/. Raises InputError for a tokenizer, settings or a text that the pipeline cannot use."""
     tokenizer = load_tokenizer(settings.max_length)
-    with replaced(TOKENS) as folder:
+    with replace_folder(TOKENS) as folder:
         for split in ("train", "validation", "test"):
             write_tokens(folder, split, tokenizer, settings.model_dump())
 
@@ -89,8 +89,8 @@ def write_tokens(folder: Path, split: str, tokenizer, settings: dict[str, Any]) 
     from pyarrow.parquet import ParquetFile
 
     texts = ParquetFile(RAW / f"{split}.parquet", pre_buffer=False)
-    of_data = metadata_of(texts.schema_arrow)
-    metadata = {name: of_data[name] for name in ("name", "labels", "columns", "separator")} | {"tokenize": settings}
+    stored = metadata_of(texts.schema_arrow)
+    metadata = {name: stored[name] for name in ("name", "labels", "columns", "separator")} | {"tokenize": settings}
     is_train = split == "train"
     types = {"input_ids": pa.list_(pa.int32()), "label": pa.int64()} | ({} if is_train else {"text": pa.int64()})
     schema = pa.schema(types, metadata_bytes(metadata))

@@ -26,7 +26,7 @@ from classifier.params.catalogue import Method, Model
 from classifier.params.settings import Param
 from classifier.runner.run import main
 from classifier.text.tokens import open_tokens
-from classifier.training.calibration import calibrate, cross_calibrated, loss_and_accuracy
+from classifier.training.calibration import calibrate, cross_calibrate, loss_and_accuracy
 from classifier.training.progress import Progress
 from classifier.training.recipe import Recipe
 from classifier.training.training import Training
@@ -135,7 +135,7 @@ def validation_table(logits: np.ndarray, calibrated: np.ndarray, labels: np.ndar
     The columns unseen_confidence and unseen_right come from calibrations that were fitted on other rows. The confidence
     threshold is chosen from these two columns.
     """
-    unseen = prediction_columns(cross_calibrated(logits, labels), names)
+    unseen = prediction_columns(cross_calibrate(logits, labels), names)
     return pd.DataFrame(
         {
             "label": labels,

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from benchmarks.settings import precision
 from classifier.dataset.selection import Source, read_source
-from classifier.dataset.splitting import choose, validation_size
+from classifier.dataset.splitting import draw_splits, validation_size
 from classifier.errors import InputError
 from classifier.files.digests import digest_of
 from classifier.files.places import LOCAL
@@ -114,7 +114,7 @@ def plan(overrides: list[str], sizes: list[int], draws: int) -> list[Run]:
     dataset, key = select(params, "dataset"), f"datasets.{params.dataset}"
     source = read_source(dataset)
     local = [path for path in source.mtimes if path.is_relative_to(LOCAL)]
-    whole = {name: len(split) for name, split in choose(source.splits, dataset, params.data.seed).items()}
+    whole = {name: len(split) for name, split in draw_splits(source.splits, dataset, params.data.seed).items()}
     limit, runs = whole["train"] + whole["validation"], []
     if sizes and max(sizes) > limit:
         raise InputError(
@@ -155,7 +155,7 @@ def draw(labels: int, number: int, changes: list[str], source: Source, local: li
     seed, train_seed = params.data.seed + number, params.train.seed + number
     overrides = [*changes, f"data.seed={seed}", f"train.seed={train_seed}"]
     settings = params_with(overrides)
-    splits = choose(source.splits, select(settings, "dataset"), seed)
+    splits = draw_splits(source.splits, select(settings, "dataset"), seed)
     name = f"labels-{labels}-seed-{seed}-{run_digest(settings, local)}"
     untracked = [path for path in local if not git("--literal-pathspecs", "ls-files", str(path))]
     options = [part for path in untracked for part in ("-C", str(path))]

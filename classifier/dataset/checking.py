@@ -1,12 +1,13 @@
 """Check the rows of a data set and describe each row by numbers.
 
-A file is read in four phases: read its rows in tables (`selected_rows`), record what is wrong with each row
-(`row_records`), refuse the first faulty row (`refuse_first`), and map the labels to numbers (`label_numbers`). The last
-two phases need all rows of the file, but not its texts, which are kept no longer than their table.
+A file is read in four phases: read its rows in tables (`read_selected_rows`), describe each row by numbers
+(`describe_rows`), refuse the first faulty row (`refuse_first_fault`), and map the labels to numbers (`label_numbers`).
+The last two phases need all rows of the file, but not its texts, which are kept no longer than their table.
 """
 
 import hashlib
 import json
+import re
 import unicodedata
 from collections.abc import Iterator
 from functools import partial
@@ -16,10 +17,10 @@ import numpy as np
 import pandas as pd
 
 from classifier.dataset.quotes import refuse_swallowed_rows
-from classifier.dataset.tables import joined, read_rows
+from classifier.dataset.tables import join_columns, read_rows
 from classifier.errors import InputError
 from classifier.params.catalogue import Dataset
-from classifier.text.cleaning import blank
+from classifier.text.cleaning import is_blank
 
 FAULTS = [  # what can be wrong with a row, in the order of the checks: column, problem, fix
     ("text", "no text", "fill it in or remove the row"),
@@ -32,8 +33,7 @@ FAULTS = [  # what can be wrong with a row, in the order of the checks: column, 
 def read_split(paths: list[Path], dataset: Dataset) -> pd.DataFrame:
     """Return a table that describes the rows of one split's files, numbered from 0, by about 40 bytes per row.
 
-    The columns are label (the label's number), words (the number of words of the text), and high and low (the halves of
-    `digest(text)`).
+    The columns are label (its number), words (the number of words), high and low (the halves of `digest(text)`).
 
     Raises:
         InputError: A file or a row is faulty (the message has the line and the column), or a label has no row.
@@ -49,21 +49,21 @@ def read_split(paths: list[Path], dataset: Dataset) -> pd.DataFrame:
 def read_file(path: Path, dataset: Dataset) -> pd.DataFrame:
     """Return the rows of one file as `read_split` does, indexed by their line in the file."""
     spellings: dict[str, int] = {}  # each label, as the file writes it, and its place in the order of appearance
-    rows = pd.concat([row_records(table, spellings) for table in selected_rows(path, dataset)])
+    rows = pd.concat([describe_rows(table, spellings) for table in read_selected_rows(path, dataset)])
     are_numbers = path.suffix == ".parquet" and has_named_numbers(path, dataset)
     columns = {"text": dataset.text, "label": [dataset.label]}
     for number, (kind, problem, fix) in enumerate(FAULTS):
-        refuse_first(path, rows["fault"] == number, columns[kind], problem, fix)
+        refuse_first_fault(path, rows["fault"] == number, columns[kind], problem, fix)
     numbers = pd.Series(label_numbers(list(spellings), dataset.labels, are_numbers)[rows["spelling"]], rows.index)
     if (unknown := numbers < 0).any():
         spelling = list(spellings)[rows["spelling"][unknown].iloc[0]]
         names = f"the names {', '.join(dataset.labels)}, or in all rows their numbers 0 to {len(dataset.labels) - 1}"
         fix = f"use {names}, or change `labels` in params.yaml"
-        refuse_first(path, unknown, columns["label"], f"unknown label {spelling!r:.40}", fix)
+        refuse_first_fault(path, unknown, columns["label"], f"unknown label {spelling!r:.40}", fix)
     return rows.assign(label=numbers)[["label", "words", "high", "low"]]
 
 
-def selected_rows(path: Path, dataset: Dataset) -> Iterator[pd.DataFrame]:
+def read_selected_rows(path: Path, dataset: Dataset) -> Iterator[pd.DataFrame]:
     """Yield the columns text and label of one file in tables, without the rows that `where` leaves out.
 
     Raises:
@@ -83,7 +83,8 @@ def selected_rows(path: Path, dataset: Dataset) -> Iterator[pd.DataFrame]:
         for column, value in where.items():
             table = table[table[column] == value]
         count += len(table)
-        yield pd.DataFrame({"text": joined(table, dataset.text, dataset.separator), "label": table[dataset.label]})
+        texts = join_columns(table, dataset.text, dataset.separator)
+        yield pd.DataFrame({"text": texts, "label": table[dataset.label]})
     for column, setting in settings.items():
         if column not in columns:
             fix = f"set `{setting}` in params.yaml to a column of the file: {', '.join(map(repr, columns))}"
@@ -122,7 +123,7 @@ def has_named_numbers(path: Path, dataset: Dataset) -> bool:
     return True
 
 
-def row_records(table: pd.DataFrame, spellings: dict[str, int]) -> pd.DataFrame:
+def describe_rows(table: pd.DataFrame, spellings: dict[str, int]) -> pd.DataFrame:
     """Return the numbers that describe each row of a table: fault, spelling, words, high and low.
 
     fault is an index into FAULTS, or len(FAULTS) for a row without a fault. spelling is the number of the label in
@@ -132,7 +133,7 @@ def row_records(table: pd.DataFrame, spellings: dict[str, int]) -> pd.DataFrame:
     is_text = text.map(lambda value: isinstance(value, str)).astype(bool)
     texts = text.where(is_text, "")
     labels = label.astype(str).str.strip().where(label.notna(), "")
-    faults = [text.isna(), ~is_text, texts.map(blank).astype(bool), labels == ""]  # in the order of FAULTS
+    faults = [text.isna(), ~is_text, texts.map(is_blank).astype(bool), labels == ""]  # in the order of FAULTS
     halves = np.frombuffer(b"".join(map(digest, texts)), dtype=np.uint64).reshape(-1, 2)
     return pd.DataFrame(
         {
@@ -146,7 +147,7 @@ def row_records(table: pd.DataFrame, spellings: dict[str, int]) -> pd.DataFrame:
     )
 
 
-def refuse_first(path: Path, is_faulty: pd.Series, columns: list[str], problem: str, fix: str) -> None:
+def refuse_first_fault(path: Path, is_faulty: pd.Series, columns: list[str], problem: str, fix: str) -> None:
     """Raise InputError for the first faulty row, if there is one. The index of `is_faulty` is the place in the file."""
     if is_faulty.any():
         place = f"{is_faulty.index.name} {is_faulty.idxmax()}, column {' and '.join(map(repr, columns))}"
@@ -177,15 +178,20 @@ def label_numbers(spellings: list[str], labels: list[str], are_numbers: bool = F
         spellings: The different labels, as the file writes them.
         labels: The names of the labels in the order of their numbers.
         are_numbers: Whether the labels of the file are numbers, even if they look like names.
+
+    >>> files = ["good", "bad", "fine"], ["1", "0.0", "2"], ["TRUE", "False"]
+    >>> [label_numbers(spellings, ["bad", "good"]).tolist() for spellings in files]
+    [[1, 0, -1], [1, 0, -1], [1, 0]]
     """
-    words = pd.Series(spellings, dtype=str)
-    if (lower := words.str.lower()).isin(("false", "true")).all():  # programs write them in upper or lower case
-        names = {name.lower(): name for name in labels}
-        words = lower.map({"false": names.get("false", "0"), "true": names.get("true", "1")})
-    is_name = words.isin(labels) & (not are_numbers)
-    words = words.str.replace(r"^(-?\d+)\.0$", r"\1", regex=True).where(~is_name, words)
-    has_names = words.isin(labels).any() and not are_numbers
-    return pd.Index(labels if has_names else [str(number) for number in range(len(labels))]).get_indexer(words)
+    names = set() if are_numbers else set(labels)
+    words, lower = spellings, [word.lower() for word in spellings]
+    if {"false", "true"}.issuperset(lower):  # programs write them in upper or lower case
+        meanings = {"false": "0", "true": "1"} | {name.lower(): name for name in labels}
+        words = [meanings[word] for word in lower]
+    words = [word if word in names else re.sub(r"^(-?[0-9]+)\.0$", r"\1", word) for word in words]
+    known_words = labels if names.intersection(words) else map(str, range(len(labels)))
+    numbers = {word: number for number, word in enumerate(known_words)}
+    return np.array([numbers.get(word, -1) for word in words], dtype=np.intp)
 
 
 def are_labels(*values: str, names: list[str]) -> bool:

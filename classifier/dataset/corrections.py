@@ -1,6 +1,6 @@
 """Correct labels by hand, with a table in data/local/ that has the columns hash and label.
 
-The hash of a text is computed by `hexadecimal`; data/doubtful_labels.csv has the hash of each doubtful text. A label is
+The hash of a text is computed by `text_hash`; data/doubtful_labels.csv has the hash of each doubtful text. A label is
 a label name of the data set, or `drop` to leave the text out. Corrections change train alone: the texts and the labels
 of validation and test stay as they are.
 """
@@ -19,7 +19,7 @@ from classifier.params.catalogue import Dataset
 DROP = "drop"
 
 
-def hexadecimal(text: str) -> str:
+def text_hash(text: str) -> str:
     """Return the hash of a text: 32 hexadecimal digits, equal for duplicates."""
     return digest(text).hex()
 
@@ -85,7 +85,7 @@ def parse_hash(name: object, where: str) -> bytes:
     return key
 
 
-def correct(train: pd.DataFrame, corrections: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+def apply_corrections(train: pd.DataFrame, corrections: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return (the corrected rows, counts of the changes).
 
     Args:

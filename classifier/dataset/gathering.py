@@ -10,11 +10,11 @@ from typing import BinaryIO
 import numpy as np
 import pandas as pd
 
-from classifier.dataset.checking import selected_rows
+from classifier.dataset.checking import read_selected_rows
 from classifier.dataset.selection import Source
 from classifier.files.formats import metadata_bytes
 from classifier.files.places import RAW
-from classifier.files.writing import replaced
+from classifier.files.writing import replace_folder
 from classifier.params.catalogue import Dataset
 
 # The largest row group of a split's file. A row group is in memory while it is written.
@@ -46,13 +46,13 @@ def write_splits(source: Source, splits: dict[str, pd.DataFrame], dataset: Datas
 
     Args:
         source: The source, whose files are read again.
-        splits: The chosen rows of each split, as `choose` returns them.
+        splits: The chosen rows of each split, as `draw_splits` returns them.
         dataset: The data set's entry.
 
     Raises:
         InputError: A file has changed since the source was read.
     """
-    with replaced(RAW) as folder:
+    with replace_folder(RAW) as folder:
         for origin, paths in source.files.items():
             # A split that the source lacks was held out of train.
             taken = {name: splits[name] for name in splits if (name if name in source.files else "train") == origin}
@@ -60,7 +60,7 @@ def write_splits(source: Source, splits: dict[str, pd.DataFrame], dataset: Datas
             with tempfile.TemporaryFile(dir=folder) as file:
                 spool = TextSpool(file)
                 try:
-                    for text in chosen_texts(paths, dataset, chosen):
+                    for text in read_chosen_texts(paths, dataset, chosen):
                         spool.append(text)
                 finally:  # a changed file may be the cause of an error above
                     source.check_unchanged()
@@ -70,10 +70,10 @@ def write_splits(source: Source, splits: dict[str, pd.DataFrame], dataset: Datas
         source.check_unchanged()
 
 
-def chosen_texts(paths: list[Path], dataset: Dataset, chosen: np.ndarray) -> Iterator[str]:
+def read_chosen_texts(paths: list[Path], dataset: Dataset, chosen: np.ndarray) -> Iterator[str]:
     """Yield the texts of the chosen rows of the files. `chosen` has the numbers of these rows, in ascending order."""
     start = 0
-    for table in (table for path in paths for table in selected_rows(path, dataset)):
+    for table in (table for path in paths for table in read_selected_rows(path, dataset)):
         first, last = np.searchsorted(chosen, (start, start + len(table)))
         yield from map(str, table["text"].iloc[chosen[first:last] - start])
         start += len(table)
@@ -95,7 +95,7 @@ def write_split(path: Path, rows: pd.DataFrame, numbers: np.ndarray, spool: Text
     types = {"text": pa.large_string(), "label": pa.int64(), "in_train": pa.bool_()}
     columns = [name for name in types if name == "text" or name in rows]
     entry = {name: getattr(dataset, name) for name in ("name", "labels", "separator")} | {"columns": dataset.text}
-    metadata = metadata_bytes(entry | {"huggingface": features(columns, dataset.labels)})
+    metadata = metadata_bytes(entry | {"huggingface": huggingface_metadata(columns, dataset.labels)})
     schema = pa.schema({name: types[name] for name in columns}, metadata)
     mean_bytes = int(np.diff(spool.ends)[numbers].mean())
     group_rows = min(ROWS_PER_GROUP, 1 + BYTES_PER_GROUP // mean_bytes)
@@ -106,7 +106,7 @@ def write_split(path: Path, rows: pd.DataFrame, numbers: np.ndarray, spool: Text
             writer.write_table(pa.table([texts, *(rows[name].iloc[group] for name in columns[1:])], schema=schema))
 
 
-def features(columns: list[str], labels: list[str]) -> dict:
+def huggingface_metadata(columns: list[str], labels: list[str]) -> dict:
     """Return the metadata from which `datasets.load_dataset("parquet", ...)` takes the names of the labels."""
     from datasets import ClassLabel, Features, Value
 

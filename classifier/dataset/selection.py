@@ -1,6 +1,7 @@
 """Read a data set's source and select the rows that may go into a split.
 
-The result of `read_source` does not depend on the seed or the sizes of the splits; `choose` draws the splits from it.
+The result of `read_source` does not depend on the seed or the sizes of the splits; `draw_splits` draws the splits from
+this result.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import pandas as pd
 
 from classifier.dataset.checking import read_split
 from classifier.dataset.corrections import read_corrections
-from classifier.dataset.splitting import check_every_label, without_overlaps
+from classifier.dataset.splitting import check_every_label, deduplicate
 from classifier.errors import InputError
 from classifier.files.places import LOCAL
 from classifier.params.catalogue import Dataset
@@ -24,7 +25,7 @@ class Source:
     Attributes:
         files: The files of each split of the source.
         mtimes: When each file, including the table of corrections, was modified last before it was read.
-        splits: The rows of each split without duplicates and overlaps, as `without_overlaps` returns them.
+        splits: The rows of each split without duplicates and overlaps, as `deduplicate` returns them.
         counts: How many rows were dropped, by reason.
         corrections: The corrections of the train split, as `read_corrections` returns them; None if there are none.
     """
@@ -56,8 +57,8 @@ def read_source(dataset: Dataset) -> Source:
     mtimes = modification_times([*tables, LOCAL / dataset.corrections] if dataset.corrections else tables)
     rows = {name: read_split(paths, dataset) for name, paths in files.items()}
     corrections = read_corrections(rows["train"], dataset) if dataset.corrections else None
-    settled = [] if corrections is None else corrections.index
-    splits, counts = without_overlaps(rows, dataset.conflicts, settled)
+    corrected = [] if corrections is None else corrections.index
+    splits, counts = deduplicate(rows, dataset.conflicts, corrected)
     conflicting = counts["conflicting_texts"]
     note = f" ({conflicting} texts have several labels)" if conflicting else ""
     held_out = 3 - len(splits)

@@ -24,7 +24,7 @@ def number_texts(splits: dict[str, pd.DataFrame]) -> dict[str, pd.Series]:
     return {name: pd.Series(part) for name, part in zip(splits, np.split(numbers, ends[:-1]), strict=True)}
 
 
-def conflicting_texts(splits: dict[str, pd.DataFrame], texts: dict[str, pd.Series]) -> np.ndarray:
+def find_conflicting_texts(splits: dict[str, pd.DataFrame], texts: dict[str, pd.Series]) -> np.ndarray:
     """Return the numbers of the texts that have several labels in the splits. texts: see `number_texts`."""
     labels = np.concatenate([split["label"] for split in splits.values()])
     numbers = np.concatenate([texts[name] for name in splits])
@@ -33,8 +33,8 @@ def conflicting_texts(splits: dict[str, pd.DataFrame], texts: dict[str, pd.Serie
     return np.unique(numbers[labels != first_labels[numbers]])
 
 
-def without_overlaps(
-    splits: dict[str, pd.DataFrame], conflicts: Literal["first", "drop"] = "first", settled: Sequence[int] = ()
+def deduplicate(
+    splits: dict[str, pd.DataFrame], conflicts: Literal["first", "drop"], corrected: Sequence[int]
 ) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
     """Drop duplicates, and texts that are in another split as well.
 
@@ -44,41 +44,50 @@ def without_overlaps(
     Args:
         splits: The source's splits, as `read_split` returns them.
         conflicts: For a text with several labels, keep its first row or drop all its rows in train and validation.
-        settled: The numbers of train rows whose label is corrected by hand, which "drop" does not drop.
+        corrected: The numbers of train rows whose label is corrected by hand, which "drop" does not drop.
 
     Returns:
         The splits with the columns label and words, and in test in_train (whether the text is in train as well); and
         the counts of the rows that were dropped.
     """
     texts = number_texts(splits)
-    conflicting = conflicting_texts(splits, texts)
+    conflicting = find_conflicting_texts(splits, texts)
     kept, counts = {}, {"official_test": "test" in splits, "conflicting_texts": len(conflicting)}
     if "test" in splits:
         counts["conflicting_texts_in_test"] = int(np.isin(conflicting, texts["test"]).sum())
         kept["test"] = splits["test"][["label", "words"]].assign(in_train=texts["test"].isin(texts["train"]))
     counts |= {"conflicting_rows_dropped": 0} if conflicts == "drop" else {}
     counts["duplicates_dropped"] = 0
-    for name in ("validation", "train"):
-        if name not in splits:
-            continue
-        dropped = pd.Series(False, index=splits[name].index)
-        for other in kept:
-            in_other = texts[name].isin(texts[other])
-            counts[f"{name}_texts_in_{other}_dropped"] = int(in_other.sum())
-            dropped |= in_other
-        if conflicts == "drop":
-            in_conflict = texts[name].isin(conflicting) & ~dropped
-            if name == "train":
-                in_conflict &= ~in_conflict.index.isin(settled)
-            counts["conflicting_rows_dropped"] += int(in_conflict.sum())
-            dropped |= in_conflict
-        duplicated = texts[name].duplicated() & ~dropped
-        counts["duplicates_dropped"] += int(duplicated.sum())
-        kept[name] = splits[name].loc[~dropped & ~duplicated, ["label", "words"]]
+    for name in [name for name in ("validation", "train") if name in splits]:
+        exempt = corrected if name == "train" else []
+        has_conflict = texts[name].isin(conflicting) & ~texts[name].index.isin(exempt)
+        dropped = rows_to_drop(name, texts, list(kept), has_conflict if conflicts == "drop" else None)
+        counts |= {reason: counts.get(reason, 0) + int(rows.sum()) for reason, rows in dropped.items()}
+        kept[name] = splits[name].loc[~np.any([*dropped.values()], axis=0), ["label", "words"]]
     if "test" in splits:
         counts["test_texts_in_train"] = int(kept["test"]["in_train"].sum())
         counts["test_available"] = len(kept["test"])  # test may be a sample of them
     return kept, counts
+
+
+def rows_to_drop(
+    name: str, texts: dict[str, pd.Series], others: list[str], has_conflict: pd.Series | None
+) -> dict[str, pd.Series]:
+    """Return the rows of a split to drop, (rows,) bool, by the reason's name in metrics/data.json.
+
+    A row whose text is in two other splits counts for both. A row has only one of the other reasons.
+
+    Args:
+        name: validation or train.
+        texts: The number of each row's text; see `number_texts`.
+        others: The splits whose texts are dropped from this split.
+        has_conflict: (rows,) bool, the rows to drop because their text has several labels. None keeps such rows.
+    """
+    reasons = {f"{name}_texts_in_{other}_dropped": texts[name].isin(texts[other]) for other in others}
+    if has_conflict is not None:
+        reasons["conflicting_rows_dropped"] = has_conflict & ~np.any([*reasons.values()], axis=0)
+    reasons["duplicates_dropped"] = texts[name].duplicated() & ~np.any([*reasons.values()], axis=0)
+    return reasons
 
 
 def check_every_label(labels: pd.Series, dataset: Dataset, path: Path, needed: int, note: str = "") -> None:
@@ -98,39 +107,41 @@ def check_every_label(labels: pd.Series, dataset: Dataset, path: Path, needed: i
             raise InputError(f"{path}: column {dataset.label!r}: {problem}{note}; add rows with this label")
 
 
-def choose(source_splits: dict[str, pd.DataFrame], dataset: Dataset, seed: int) -> dict[str, pd.DataFrame]:
+def draw_splits(source_splits: dict[str, pd.DataFrame], dataset: Dataset, seed: int) -> dict[str, pd.DataFrame]:
     """Return the rows of train, validation and test, in the order in which they are written.
 
-    A split that the source lacks is held out of train: first test, then validation.
+    A split that the source lacks is held out of train: first test, then validation. Example: the source has only train,
+    with 1,000 rows, and the entry sets test to 200 and neither train nor validation. Then test gets 200 rows,
+    validation a fifth of the other 800, 160, and train the remaining 640.
 
     Args:
-        source_splits: The source's splits, as `without_overlaps` returns them; train is one of them.
+        source_splits: The source's splits, as `deduplicate` returns them; train is one of them.
         dataset: The data set's entry, with the size of each split.
         seed: The seed of the random samples.
 
     Raises:
         InputError: The sizes do not fit the source, or a split has no row with one of the labels.
     """
-    rest, splits = source_splits["train"], {}
-    names = ("test", "validation", "train")
+    names, rest, splits = ("train", "validation", "test"), source_splits["train"], {}
+    settings = {name: f"params.yaml: datasets.{dataset.name}.{name}" for name in names}
     sizes = {name: size_in_rows(getattr(dataset, name), len(source_splits.get(name, rest))) for name in names}
-    for name, size in sizes.items():
-        setting = f"params.yaml: datasets.{dataset.name}.{name}"
-        if name in source_splits and name != "train":
-            as_published = name == "test" and size is None
-            rows = source_splits[name]
-            splits[name] = rows if as_published else stratified_sample(rows, size, seed, setting)[0]
-            continue
-        if name == "validation" and size is None:
-            size = default_validation_size(len(rest), sizes["train"], len(dataset.labels))
-        if name == "train" and rest.empty:
-            raise InputError(f"{setting}: no rows are left for train; lower test or validation")
-        splits[name], rest = stratified_sample(rest, size, seed, setting)
+    for name in ("test", "validation"):
+        if name == "test" and name in source_splits and sizes[name] is None:  # as published, in the published order
+            splits[name] = source_splits[name]
+        elif name in source_splits:
+            splits[name], _ = stratified_sample(source_splits[name], sizes[name], seed, settings[name])
+        else:
+            if (size := sizes[name]) is None:  # of validation: an entry without a test split sets the size of test
+                size = default_validation_size(len(rest), sizes["train"], len(dataset.labels))
+            splits[name], rest = stratified_sample(rest, size, seed, settings[name])
+    if rest.empty:
+        raise InputError(f"{settings['train']}: no rows are left for train; lower test or validation")
+    splits["train"], _ = stratified_sample(rest, sizes["train"], seed, settings["train"])
     for name, split in splits.items():
         if missing := set(range(len(dataset.labels))) - set(split["label"].unique()):
             problem = f"none of its {len(split):,} rows has the label {dataset.labels[min(missing)]!r}"
-            raise InputError(f"params.yaml: datasets.{dataset.name}.{name}: {problem}; give {name} more rows")
-    return {name: splits[name] for name in ("train", "validation", "test")}
+            raise InputError(f"{settings[name]}: {problem}; give {name} more rows")
+    return {name: splits[name] for name in names}
 
 
 def size_in_rows(size: int | float | None, available: int) -> int | None:

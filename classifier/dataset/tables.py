@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from classifier.errors import InputError
-from classifier.text.cleaning import blank, is_encodable
+from classifier.text.cleaning import is_blank, is_encodable
 
 ROWS_PER_TABLE = 1024  # at most
 PARQUET_BUFFER_BYTES = 2**22  # of a Parquet file to read at a time
@@ -47,7 +47,7 @@ def read_rows(path: Path) -> Iterator[pd.DataFrame]:
         raise InputError(f"{path}: {error}") from None
 
 
-def joined(table: pd.DataFrame, columns: Sequence[str], separator: str) -> pd.Series:
+def join_columns(table: pd.DataFrame, columns: Sequence[str], separator: str) -> pd.Series:
     """Return the text of each row.
 
     The text of one column is returned as it is. The texts of several columns are joined, without missing and blank
@@ -61,7 +61,7 @@ def joined(table: pd.DataFrame, columns: Sequence[str], separator: str) -> pd.Se
         present = [value for value in values if not (pd.api.types.is_scalar(value) and pd.isna(value))]
         if not_strings := [value for value in present if not isinstance(value, str)]:
             return not_strings[0]
-        return separator.join(value for value in present if not blank(value)) if present else None
+        return separator.join(value for value in present if not is_blank(value)) if present else None
 
     texts = [join(row) for row in zip(*(table[name] for name in columns), strict=True)]
     return pd.Series(texts, table.index, dtype=object)
@@ -124,7 +124,7 @@ def read_jsonl(path: Path) -> Iterator[pd.DataFrame]:
         yield from as_tables((number, json_row(number, line)) for number, line in lines if line.strip())
 
 
-def without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a JSON object, given its keys and values. Raises ValueError for a repeated key."""
     row = dict(pairs)
     if len(row) < len(pairs):
@@ -137,7 +137,7 @@ def without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def json_row(number: int, line: str) -> dict:
     """Return the JSON object on a line. Raises ValueError if the line is anything else."""
     try:
-        row = json.loads(line, object_pairs_hook=without_repeated_keys)
+        row = json.loads(line, object_pairs_hook=refuse_repeated_keys)
     except json.JSONDecodeError as error:
         problem = f"line {number}, character {error.colno}: not JSON: {error.msg}"
         raise ValueError(f"{problem}; write one JSON object on each line") from None

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from classifier.files.writing import written
+from classifier.files.writing import replace_file
 
 LABELS_IN_FULL = 30  # a confusion matrix of more labels has no numbers in its cells and does not grow further
 
@@ -28,7 +28,7 @@ def new_figure(width: float = 5.0, height: float = 4.0, columns: int = 1):
 
 def save_figure(fig, path: Path) -> None:
     """Write a figure as PNG at 120 dots per inch."""
-    with written(path) as part:
+    with replace_file(path) as part:
         # Software: None leaves the version of matplotlib out of the file.
         fig.savefig(part, format="png", dpi=120, bbox_inches="tight", metadata={"Software": None})
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from classifier.errors import InputError
-from classifier.files.writing import written
+from classifier.files.writing import replace_file
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file. Raises ValueError for NaN and infinity, which JSON does not have."""
-    with written(path) as part:
+    with replace_file(path) as part:
         part.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
@@ -24,7 +24,7 @@ def read_json(path: Path) -> Any:
 
 def write_csv(path: Path, frame, **options: Any) -> None:
     """Write a DataFrame as CSV without its index. `options` are those of DataFrame.to_csv."""
-    with written(path) as part:
+    with replace_file(path) as part:
         frame.to_csv(part, index=False, lineterminator="\n", **options)
 
 
@@ -41,7 +41,7 @@ def write_table(path: Path, frame, **metadata: Any) -> None:
     import pyarrow.parquet as pq
 
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    with written(path) as part:
+    with replace_file(path) as part:
         pq.write_table(table.replace_schema_metadata(metadata_bytes(metadata)), part)
 
 

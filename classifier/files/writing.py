@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 
 @contextmanager
-def replaced(folder: Path) -> Iterator[Path]:
+def replace_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty folder that replaces `folder` if the block ends without an error.
 
     Nothing is written into the old folder. Without DVC a stage finds its last outputs there, and these may be links
@@ -21,7 +21,7 @@ def replaced(folder: Path) -> Iterator[Path]:
     part.mkdir(parents=True, exist_ok=True)
     try:
         yield part
-        set_modes(part)
+        set_default_modes(part)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
@@ -36,18 +36,18 @@ def replaced(folder: Path) -> Iterator[Path]:
             if last.exists() and not folder.exists():
                 last.rename(folder)
             raise
-    remove_old(folder)
+    remove_leftovers(folder)
 
 
-def remove_old(folder: Path) -> None:
-    """Remove the folders FOLDER.XXXXXXXX.old that killed runs of `replaced` left, if they hold nothing but FOLDER."""
-    for left in folder.parent.glob(f"{folder.name}.{'[a-z0-9_]' * 8}.old"):
+def remove_leftovers(folder: Path) -> None:
+    """Remove the folders FOLDER.XXXXXXXX.old that killed processes left, if they hold nothing but FOLDER."""
+    for leftover in folder.parent.glob(f"{folder.name}.{'[a-z0-9_]' * 8}.old"):
         with suppress(OSError):
-            if {path.name for path in left.iterdir()} <= {folder.name}:
-                shutil.rmtree(left)
+            if {path.name for path in leftover.iterdir()} <= {folder.name}:
+                shutil.rmtree(leftover)
 
 
-def set_modes(folder: Path) -> None:
+def set_default_modes(folder: Path) -> None:
     """Give all files and folders in a new folder the modes that this process gives new files and folders by default.
 
     Some libraries make files that only their owner can read.
@@ -72,7 +72,7 @@ def mode(path: Path) -> int:
 
 
 @contextmanager
-def written(path: Path) -> Iterator[Path]:
+def replace_file(path: Path) -> Iterator[Path]:
     """Yield the path of an empty file that replaces `path` if the block ends without an error.
 
     Nothing is written into the old file, which may be a link into DVC's cache.

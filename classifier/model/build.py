@@ -4,7 +4,7 @@ import bisect
 
 from classifier.errors import InputError, out_of_memory
 from classifier.files.places import BASE
-from classifier.model.integrity import check_files
+from classifier.model.integrity import check_folder_intact
 
 
 def build_classifier(labels: list[str], dropout: float | None, bf16_on_cpu: bool = False):
@@ -31,7 +31,7 @@ def build_classifier(labels: list[str], dropout: float | None, bf16_on_cpu: bool
 
     from classifier.model.fast.modules import use_fast_modules
 
-    check_files(BASE)
+    check_folder_intact(BASE)
     config = classifier_config(labels, dropout)
     model, loading = AutoModelForSequenceClassification.from_pretrained(
         BASE,

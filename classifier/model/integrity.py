@@ -7,7 +7,7 @@ from classifier.errors import InputError
 from classifier.files.places import ADAPTER, BASE
 
 
-def check_folders() -> None:
+def check_models_exist() -> None:
     """Check that models/base and models/adapter are there and that their config.json can be read.
 
     Raises:
@@ -16,10 +16,10 @@ def check_folders() -> None:
     for folder, stage in ((BASE, "base_model"), (ADAPTER, "train")):
         if not (folder / "config.json").is_file():
             raise InputError(f"{folder}: no model there; make it with `dvc repro {stage}` or `dvc checkout {folder}`")
-        check_file(folder / "config.json")
+        check_file_intact(folder / "config.json")
 
 
-def check_files(folder: Path, weights: str = "model*.safetensors") -> None:
+def check_folder_intact(folder: Path, weights: str = "model*.safetensors") -> None:
     """Check that a model's folder has weights as safetensors, and that its JSON and safetensors files are whole.
 
     Without safetensors peft would load a pickle, which can run code.
@@ -32,10 +32,10 @@ def check_files(folder: Path, weights: str = "model*.safetensors") -> None:
     if not any(folder.glob(weights)):
         raise InputError(f"{folder}: no {weights} there; bring it back with `dvc checkout --force {folder}`")
     for path in sorted([*folder.glob("*.json"), *folder.glob("*.safetensors")]):
-        check_file(path)
+        check_file_intact(path)
 
 
-def check_file(path: Path) -> None:
+def check_file_intact(path: Path) -> None:
     """Check that a JSON file can be parsed, or that a safetensors file is as long as its header says."""
     from safetensors import SafetensorError, safe_open
 

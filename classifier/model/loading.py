@@ -9,7 +9,7 @@ from classifier.files.digests import digest_of
 from classifier.files.formats import read_json
 from classifier.files.places import ADAPTER, BASE
 from classifier.model.forward import silence_libraries
-from classifier.model.integrity import check_files, check_folders
+from classifier.model.integrity import check_folder_intact, check_models_exist
 
 
 def load_classifier():
@@ -27,10 +27,10 @@ def load_classifier():
     from classifier.model.fast.modules import use_fast_modules
 
     silence_libraries()
-    check_folders()
+    check_models_exist()
     has_adapter = (ADAPTER / "adapter_config.json").is_file()  # else models/adapter has all weights
-    check_files(BASE)
-    check_files(ADAPTER, "adapter_model.safetensors" if has_adapter else "model.safetensors")
+    check_folder_intact(BASE)
+    check_folder_intact(ADAPTER, "adapter_model.safetensors" if has_adapter else "model.safetensors")
     config = AutoConfig.from_pretrained(ADAPTER, local_files_only=True)
     # On another base, transformers would replace weights of the wrong shape with random ones.
     if has_adapter and getattr(config, "base", None) != digest_of({}, [BASE]):
@@ -47,12 +47,12 @@ def load_classifier():
     )
     use_fast_modules(model)
     if has_adapter:
-        model = merged(PeftModel.from_pretrained(model, ADAPTER))
+        model = merge_adapter(PeftModel.from_pretrained(model, ADAPTER))
     tokenizer = AutoTokenizer.from_pretrained(ADAPTER, local_files_only=True)
     return model.to(device()).eval(), tokenizer
 
 
-def merged(model):
+def merge_adapter(model):
     """Return a peft model's network with the adapter merged into its weights.
 
     The peft model itself is returned if peft cannot merge the adapter: a learned prompt changes no weights, and peft
@@ -79,7 +79,7 @@ def trained_settings() -> dict[str, Any]:
         InputError: A folder of models/ is missing, a config.json is damaged, or an older version of the code made the
             adapter.
     """
-    check_folders()
+    check_models_exist()
     settings = read_json(ADAPTER / "config.json")
     if "trained" not in settings:
         raise InputError(f"{ADAPTER}: made by an older version of the code; train it again with `dvc repro train`")

@@ -20,7 +20,7 @@ from typing import Any
 from classifier.files.digests import digest_of
 from classifier.files.formats import read_json, write_json, write_table
 from classifier.files.places import ADAPTER, BASE, VALIDATION
-from classifier.files.writing import replaced
+from classifier.files.writing import replace_folder
 
 
 def save_classifier(network, settings: dict[str, Any], validation=None) -> None:
@@ -34,7 +34,7 @@ def save_classifier(network, settings: dict[str, Any], validation=None) -> None:
     from transformers import AutoTokenizer
 
     network.config.update({"base": digest_of({}, [BASE]), **settings})
-    with replaced(ADAPTER) as folder:
+    with replace_folder(ADAPTER) as folder:
         network.save_pretrained(folder)
         network.config.save_pretrained(folder)
         AutoTokenizer.from_pretrained(BASE, local_files_only=True).save_pretrained(folder)

@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Iterable, Mapping
 
 from classifier.errors import InputError
-from classifier.predict.threshold import confidence_needed
-from classifier.text.cleaning import blank, is_encodable
+from classifier.predict.threshold import required_confidence
+from classifier.text.cleaning import is_blank, is_encodable
 from classifier.text.encoding import encode, special_ids
 
 UNCERTAIN = "uncertain"  # the label of an answer whose confidence is below the threshold
@@ -50,7 +50,7 @@ class Classifier:
     def __init__(self, min_confidence: float = 0.0, min_accuracy: float | None = None):
         from classifier.model.loading import load_classifier
 
-        min_confidence = confidence_needed(min_confidence, min_accuracy)
+        min_confidence = required_confidence(min_confidence, min_accuracy)
         self.model, self.tokenizer = load_classifier()
         self.min_confidence = min_confidence
         if min_confidence and UNCERTAIN in self.model.config.label2id:
@@ -74,7 +74,7 @@ class Classifier:
             return self([texts])[0]
         texts = list_of_texts(texts)
         windows = self.token_windows([text or "" for text in texts])
-        readable = [bool(text and not blank(text) and ids) for text, ids in zip(texts, windows, strict=True)]
+        readable = [bool(text and not is_blank(text) and ids) for text, ids in zip(texts, windows, strict=True)]
         if not any(readable):
             return [(None, None)] * len(texts)
         rows = iter(self.window_probabilities(list(itertools.compress(windows, readable))))

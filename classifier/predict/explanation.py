@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from classifier.errors import InputError
 from classifier.model.forward import logits
-from classifier.text.cleaning import blank
+from classifier.text.cleaning import is_blank
 from classifier.text.encoding import encode_words
 
 STEPS = (32, 64, 128, 256, 512)  # numbers of steps, tried in this order until the tolerance is reached
@@ -55,13 +55,15 @@ class Explanation:
         return ", ".join(f"{self.words[place]} {self.attributions[place]:+.1f}" for place in self.marked)
 
     @property
+    def pieces(self) -> list[tuple[str, str | None]]:
+        """All words, each with its attribution, such as "+1.2", if it is marked, and else with None."""
+        shown = {place: f"{self.attributions[place]:+.1f}" for place in self.marked}
+        return [(word, shown.get(place)) for place, word in enumerate(self.words)]
+
+    @property
     def text(self) -> str:
         """All words, the marked ones with their attributions, such as "a [wonderful +1.2] film"."""
-        marked = set(self.marked)
-        return " ".join(
-            f"[{word} {attribution:+.1f}]" if place in marked else word
-            for place, (word, attribution) in enumerate(zip(self.words, self.attributions, strict=True))
-        )
+        return " ".join(f"[{word} {attribution}]" if attribution else word for word, attribution in self.pieces)
 
 
 def explain_label(model, tokenizer, text: str) -> Explanation:
@@ -81,7 +83,7 @@ def explain_label(model, tokenizer, text: str) -> Explanation:
     import numpy as np
     from scipy.special import softmax
 
-    if blank(text):
+    if is_blank(text):
         raise InputError("a blank text has no label and no words that decided it")
     encoded = encode_words(text, tokenizer, **model.config.tokenize)
     windows, words, word_numbers = encoded.windows, encoded.words, encoded.word_numbers

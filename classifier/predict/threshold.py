@@ -28,6 +28,7 @@ Why not stop at the first test that fails? Then a single wrong answer among the 
 threshold at all.
 """
 
+from collections.abc import Sequence
 from numbers import Real
 
 import numpy as np
@@ -39,8 +40,8 @@ from classifier.files.places import VALIDATION
 GROWTH = 1.1  # ratio of the numbers of rows above two successive candidates
 
 
-def confidence_threshold(target: float, level: float) -> float | None:
-    """Return the lowest confidence at and above which the validation rows show the target accuracy.
+def threshold_for(target: float, level: float) -> float | None:
+    """Return the lowest confidence at and above which the adapter's validation rows show the target accuracy.
 
     Args:
         target: The accuracy that the answers of at least this confidence must reach, between 0 and 1.
@@ -64,7 +65,7 @@ def confidence_threshold(target: float, level: float) -> float | None:
         raise InputError(
             f"{VALIDATION}: {error}; bring it back with `dvc checkout --force {VALIDATION.parent}`"
         ) from None
-    return guaranteed_confidence(rows["unseen_confidence"].to_numpy(), rows["unseen_right"].to_numpy(), target, level)
+    return find_threshold(rows["unseen_confidence"].to_numpy(), rows["unseen_right"].to_numpy(), target, level)
 
 
 def rows_needed(target: float, level: float) -> int:
@@ -78,7 +79,7 @@ def rows_needed(target: float, level: float) -> int:
     return int(np.ceil(np.log(level / 2) / np.log(target)))
 
 
-def guaranteed_confidence(confidence: np.ndarray, right: np.ndarray, target: float, level: float) -> float | None:
+def find_threshold(confidence: np.ndarray, right: np.ndarray, target: float, level: float) -> float | None:
     """Return the lowest confidence that passes the procedure described at the top of this file.
 
     Confidences are cut to four decimals first, as the metrics show them. Rows of equal confidence stay together.
@@ -98,24 +99,40 @@ def guaranteed_confidence(confidence: np.ndarray, right: np.ndarray, target: flo
         return None
     # For each distinct confidence, the highest first: the number of rows at or above it, and of right rows among them.
     negated, place = np.unique(-np.floor(confidence * 1e4) / 1e4, return_inverse=True)
-    rows, hits = np.bincount(place).cumsum(), np.bincount(place, right).cumsum()
+    rows, right_rows = np.bincount(place).cumsum(), np.bincount(place, right).cumsum()
     counts = fewest * GROWTH ** np.arange(np.log(len(confidence) / fewest) / np.log(GROWTH))
-    counts = [*np.ceil(counts), len(confidence)]
-    chosen, handed_on = None, 0.0
-    for number, count in enumerate(counts):
-        candidate = np.searchsorted(rows, count)
-        test_level = handed_on + level / 2 / (1 if number == 0 else len(counts) - 1)
-        p_value = binom.sf(hits[candidate] - 1, rows[candidate], target)
-        chosen, handed_on = (float(-negated[candidate]), test_level) if p_value <= test_level else (chosen, 0.0)
-    return chosen
+    candidates = np.searchsorted(rows, [*np.ceil(counts), len(confidence)])
+    p_values = binom.sf(right_rows[candidates] - 1, rows[candidates], target)
+    passed = last_passed(p_values, level)
+    return None if passed is None else float(-negated[candidates[passed]])
 
 
-def confidence_needed(min_confidence: float = 0.0, min_accuracy: float | None = None, level: float = 0.05) -> float:
+def last_passed(p_values: Sequence[float], level: float) -> int | None:
+    """Return the number of the last test, from 0, that passes in the fallback procedure; None if none passes.
+
+    Args:
+        p_values: The p-values of the tests, in order.
+        level: The probability of error that the tests share: half for the first, equal parts for the others.
+
+    In the example, the own levels are 0.05, 0.025 and 0.025. Test 0 passes and hands on 0.05, so that test 1 has 0.075
+    and passes too. Test 2 has 0.1, which is below 0.2: it fails.
+
+    >>> last_passed([0.01, 0.07, 0.2], 0.1)
+    1
+    """
+    passed, handed_on = None, 0.0
+    for number, p_value in enumerate(p_values):
+        test_level = handed_on + level / 2 / (1 if number == 0 else len(p_values) - 1)
+        passed, handed_on = (number, test_level) if p_value <= test_level else (passed, 0.0)
+    return passed
+
+
+def required_confidence(min_confidence: float = 0.0, min_accuracy: float | None = None, level: float = 0.05) -> float:
     """Return the confidence below which an answer counts as uncertain, from `min_confidence` or `min_accuracy`.
 
     Args:
         min_confidence: The confidence itself, from 0 to 1. The default 0 makes no answer uncertain.
-        min_accuracy: The accuracy that the remaining answers must reach, between 0 and 1; see `confidence_threshold`.
+        min_accuracy: The accuracy that the remaining answers must reach, between 0 and 1; see `threshold_for`.
         level: The highest probability that the remaining answers miss `min_accuracy`.
 
     Raises:
@@ -129,7 +146,7 @@ def confidence_needed(min_confidence: float = 0.0, min_accuracy: float | None = 
         raise InputError(f"min_accuracy: {min_accuracy!r}: a number between 0 and 1 is needed")
     if min_confidence:
         raise InputError("min_confidence and min_accuracy: give only one of them")
-    if (threshold := confidence_threshold(min_accuracy, level)) is None:
+    if (threshold := threshold_for(min_accuracy, level)) is None:
         raise InputError(
             f"the validation rows show no confidence that gives an accuracy of {min_accuracy:.1%}: too many of their "
             f"confident answers are wrong, or the rows are too few (at least {rows_needed(min_accuracy, level)} are "

@@ -1,6 +1,11 @@
-"""The command line of a module that takes no arguments."""
+"""The command line of a module: its help, if it takes no arguments, and the errors that end it."""
 
+import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from classifier.errors import InputError, out_of_memory
 
 
 def no_arguments(command: str, example: str) -> None:
@@ -23,3 +28,25 @@ def no_arguments(command: str, example: str) -> None:
         formatter_class=RawDescriptionHelpFormatter,
     )
     parser.parse_args()
+
+
+@contextmanager
+def exit_on_user_error(name: str, when_interrupted: str = "") -> Iterator[None]:
+    """End the process with one line and exit status 1 if the block fails with an error that the user can fix.
+
+    Args:
+        name: the name of the command, with which the line begins.
+        when_interrupted: an addition to the line after Ctrl-C.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # the reader of stdout has ended; typer then ends quietly
+    except (InputError, OSError) as error:
+        sys.exit(f"{name}: {error}")
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        sys.exit(f"{name}: out of memory; if a GPU's memory is full, set DEVICE=cpu in the environment")
+    except KeyboardInterrupt:
+        sys.exit(f"{name}: interrupted{when_interrupted}")

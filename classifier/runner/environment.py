@@ -13,8 +13,8 @@ MALLOC += f":glibc.malloc.mmap_threshold={2**25}:glibc.malloc.trim_threshold={2*
 SPINS = "1000"
 
 
-def share_cores() -> None:
-    """Let waiting OpenMP threads sleep early, unless the environment says how threads wait. Call before torch loads."""
+def let_idle_threads_sleep() -> None:
+    """Let idle OpenMP threads sleep early, unless the environment says how threads wait. Call before torch loads."""
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 

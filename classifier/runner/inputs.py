@@ -19,7 +19,7 @@ def pipeline() -> dict[str, Any]:
     return YAML(typ="safe", pure=True).load(path)["stages"]
 
 
-def checked_inputs(stage: Callable) -> tuple[dict[str, Any], dict[str, str]]:
+def check_inputs(stage: Callable) -> tuple[dict[str, Any], dict[str, str]]:
     """Check a stage's inputs; return its keyword arguments and the digests of its code.
 
     Raises InputError if params.yaml is wrong, if a library is installed in another version than versions.yaml has, or

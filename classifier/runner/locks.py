@@ -33,12 +33,12 @@ def single_run(lock: Path, launches: bool, refusal: str) -> Iterator[None]:
     try:
         with ExitStack() as held:
             if not rank:
-                held.enter_context(hold(lock))
+                held.enter_context(hold_lock(lock))
             if not rank and launches:
-                with hold(rank_lock):
+                with hold_lock(rank_lock):
                     pass  # Check that no earlier rank 0 is left, and free the lock for the new one.
             elif not rank or rank[0] == 0:
-                held.enter_context(hold(rank_lock))
+                held.enter_context(hold_lock(rank_lock))
             yield
     except Timeout as timeout:
         left_over = f"; if none runs, remove {timeout.lock_file}" if timeout.lock_file.endswith(".softlock") else ""
@@ -46,7 +46,7 @@ def single_run(lock: Path, launches: bool, refusal: str) -> Iterator[None]:
 
 
 @contextmanager
-def hold(path: Path) -> Iterator[None]:
+def hold_lock(path: Path) -> Iterator[None]:
     """Hold a lock until the block or the process ends. Raises filelock.Timeout at once if another process holds it."""
     from filelock import FileLock, SoftFileLock
 

@@ -37,12 +37,12 @@ def restore_outputs(stage: str) -> None:
         # CACHE_MODE becomes a mode that no object has. DVC also trusts the hashes in `state`, so `state` becomes empty.
         cache = repo.cache.local
         cache.state, cache.CACHE_MODE = StateNoop(), cache.CACHE_MODE | stat.S_IFREG
-        lost = [out.def_path for out in repo.stage.load_one(name=stage).outs if not restore(out)]
+        lost = [out.def_path for out in repo.stage.load_one(name=stage).outs if not restore_output(out)]
     if lost:
         print(f"{stage}: not put back: {', '.join(lost)}; `dvc repro`", file=sys.stderr)
 
 
-def restore(out: Any) -> bool:
+def restore_output(out: Any) -> bool:
     """Put back one output as dvc.lock has it, or remove it.
 
     Returns:
@@ -51,7 +51,7 @@ def restore(out: Any) -> bool:
     from dvc.exceptions import DvcException
     from dvc_objects.errors import ObjectFormatError
 
-    sources = [from_cache] if out.use_cache else [copy_from_cache, from_git]
+    sources = [check_out_from_cache] if out.use_cache else [check_out_copy, check_out_from_git]
     out.use_cache = True  # lets DVC check out metrics and plots, too: its run-cache may have them
     for take_from in sources if out.hash_info else []:
         with suppress(DvcException, ObjectFormatError, OSError, subprocess.CalledProcessError):
@@ -63,19 +63,19 @@ def restore(out: Any) -> bool:
     return not out.hash_info
 
 
-def from_cache(out: Any) -> None:
+def check_out_from_cache(out: Any) -> None:
     """Verify an output's object in DVC's cache, then check it out as a link or a copy, as DVC is configured."""
     out.cache.check(out.hash_info.value)
     out.checkout(force=True, quiet=True)
 
 
-def copy_from_cache(out: Any) -> None:
+def check_out_copy(out: Any) -> None:
     """Check out an output that Git tracks, as a copy: Git would take a link into the cache for a change."""
-    from_cache(out)
+    check_out_from_cache(out)
     out.unprotect()
 
 
-def from_git(out: Any) -> None:
+def check_out_from_git(out: Any) -> None:
     """Check out an output as it is in Git's index."""
     subprocess.run(["git", "checkout", "--quiet", "--", out.fs_path], stderr=subprocess.DEVNULL, check=True)
 

@@ -30,7 +30,7 @@ def stage_function(name: str) -> Callable:
     return getattr(importlib.import_module(f"stages.{name}"), name)
 
 
-def places(stage: Callable) -> dict[str, str]:
+def argument_paths(stage: Callable) -> dict[str, str]:
     """Return the place in params.yaml of each argument of a stage: the path of its Param, the last annotation."""
     hints = get_type_hints(stage, include_extras=True)
     return {name: hint.__metadata__[-1].path for name, hint in hints.items() if name != "return"}
@@ -38,7 +38,7 @@ def places(stage: Callable) -> dict[str, str]:
 
 def section_model(stage: Callable) -> type[Settings] | None:
     """Return the type of the section that has the stage's name; None if the stage has no such section."""
-    name = next((name for name, path in places(stage).items() if path == stage.__name__), None)
+    name = next((name for name, path in argument_paths(stage).items() if path == stage.__name__), None)
     return name and get_type_hints(stage)[name]
 
 
@@ -66,7 +66,7 @@ def load_params(path: Path = PARAMS) -> BaseModel:
     try:
         params = schema().model_validate(values)
     except ValidationError as error:
-        raise InputError(f"{path}: {explain(error)}") from None
+        raise InputError(f"{path}: {describe_error(error)}") from None
     for key in ("dataset", "model", "method"):
         select(params, key, path)
     check_against_dataset(params, path)
@@ -106,7 +106,7 @@ def strings(node: Any) -> Iterator[str]:
             yield from strings(item)
 
 
-def explain(error: ValidationError) -> str:
+def describe_error(error: ValidationError) -> str:
     """Return the first error in one line: the key's full name, what is wrong, and the nearest known key."""
     first, more = error.errors()[0], error.error_count() - 1
     key = ".".join(str(part) for part in first["loc"]) or "the whole file"
@@ -154,7 +154,7 @@ def check_against_dataset(params: BaseModel, path: Path) -> None:
 
 def arguments(stage: Callable, params: BaseModel) -> dict[str, Any]:
     """Return the keyword arguments of a stage, from checked params."""
-    return {name: value_at(path, params) for name, path in places(stage).items()}
+    return {name: value_at(path, params) for name, path in argument_paths(stage).items()}
 
 
 def value_at(path: str, params: BaseModel) -> Any:

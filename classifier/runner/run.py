@@ -14,8 +14,8 @@ from classifier.distributed.processes import Processes
 from classifier.distributed.rank import rank_and_count
 from classifier.errors import InputError
 from classifier.runner.command import no_arguments
-from classifier.runner.environment import restart_with_malloc_settings, share_cores
-from classifier.runner.inputs import checked_inputs, pipeline
+from classifier.runner.environment import let_idle_threads_sleep, restart_with_malloc_settings
+from classifier.runner.inputs import check_inputs, pipeline
 from classifier.runner.launch import launch
 from classifier.runner.locks import single_stage
 from classifier.runner.messages import message_of
@@ -51,14 +51,14 @@ def run(stage: Callable, distributed: bool = False) -> None:
     set_environment(name)
     try:
         with rank_process(name), single_stage(name, launches):
-            arguments, code = agreed_inputs(stage, distributed)
+            arguments, code = check_equal_inputs(stage, distributed)
             checkpoint.remove_finished(pipeline()[name]["deps"])
             if launches:
                 launch(f"stages.{name}")
             else:
                 stage(**arguments)
             # DVC records params and code as they are after the run. The result comes from those before the run.
-            if checked_inputs(stage) != (arguments, code):
+            if check_inputs(stage) != (arguments, code):
                 raise InputError("params.yaml or the code changed during the run, so the result is void; `dvc repro`")
     except BaseException as error:
         if rank_and_count():
@@ -71,18 +71,18 @@ def set_environment(stage: str) -> None:
     if stage not in NETWORK_STAGES:
         os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # no warning if a process is forked later
-    share_cores()
+    let_idle_threads_sleep()
     sys.stdout.reconfigure(line_buffering=True)  # so that a log file shows each line at once
 
 
-def agreed_inputs(stage: Callable, distributed: bool) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the result of `checked_inputs`.
+def check_equal_inputs(stage: Callable, distributed: bool) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the result of `check_inputs`.
 
     Raises InputError if a rank runs another stage or has other inputs than rank 0.
     """
     # The ranks join first, so that all notice if one of them ends because its inputs are wrong.
     processes = Processes.connect() if distributed else Processes()
-    inputs = checked_inputs(stage)
+    inputs = check_inputs(stage)
     processes.check_equal(
         repr((stage.__name__, inputs)),
         "runs another stage than rank 0, or has other params or code; bring its folder to the same commit, and "

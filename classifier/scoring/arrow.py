@@ -9,7 +9,7 @@ from classifier.dataset.checking import are_labels
 from classifier.dataset.quotes import refuse_swallowed_rows
 from classifier.dataset.tables import read_rows
 from classifier.errors import InputError
-from classifier.files.writing import written
+from classifier.files.writing import replace_file
 
 ADDED = ("predicted", "confidence")  # the columns that scoring adds
 
@@ -114,7 +114,7 @@ def write_parquet(path: Path, schema, tables: Iterable) -> None:
     from pyarrow.parquet import ParquetWriter
 
     # The writer would keep the statistics, which are long for texts, in memory until the end.
-    with written(path) as unfinished, ParquetWriter(unfinished, schema, write_statistics=False) as writer:
+    with replace_file(path) as unfinished, ParquetWriter(unfinished, schema, write_statistics=False) as writer:
         for table in tables:
             writer.write_table(table)
             del table  # free its memory before the next one is read

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from classifier.dataset.tables import joined, read_rows
+from classifier.dataset.tables import join_columns, read_rows
 from classifier.distributed.processes import ALONE, Processes
 from classifier.errors import InputError
 from classifier.files.places import ADAPTER
-from classifier.model.integrity import check_folders
+from classifier.model.integrity import check_models_exist
 from classifier.model.loading import trained_settings
 from classifier.predict.classifier import Classifier
 from classifier.runner.launch import launch
@@ -86,7 +86,7 @@ def score_file(job: Job, overwrite: bool = False) -> int:
         raise InputError(f"{job.path}: no such file")
     launches = bool(os.environ.get("LAUNCH"))
     with only_writer(job.out, launches):
-        check_folders()
+        check_models_exist()
         check_output(job.out, overwrite)
         changed = job.path.stat().st_mtime_ns
         schema, row_count = examine(job.path, job.columns, model_labels())
@@ -154,18 +154,18 @@ def score_missing_parts(job: Job, schema, row_count: int, parts: Parts, processe
             else:
                 with input_errors_of_arrow(job.path, table):
                     rows = arrow_table(table, schema)
-                scored = scored_rows(rows, job, classifier)
+                scored = add_answers(rows, job, classifier)
                 write_parquet(parts.part(number), scored.schema, [scored])
             bar.update(len(table))
 
 
-def scored_rows(rows, job: Job, classifier: Classifier):
+def add_answers(rows, job: Job, classifier: Classifier):
     """Return a pyarrow Table with the columns of ADDED at its end."""
     import pandas as pd
     import pyarrow as pa
 
     texts = pd.DataFrame({name: rows[name].to_pylist() for name in job.columns}, dtype=object)
-    answers = classifier(joined(texts, job.columns, job.separator).tolist())
+    answers = classifier(join_columns(texts, job.columns, job.separator).tolist())
     for name, kind, values in zip(ADDED, (pa.string(), pa.float32()), zip(*answers, strict=True), strict=True):
         rows = rows.append_column(name, pa.array(values, kind))
     return rows

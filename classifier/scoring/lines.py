@@ -30,15 +30,15 @@ def arriving_lines(stream: BinaryIO) -> Iterator[list[str]]:
         *ends, rest = piece.split(b"\n")
         if ends:
             finished = [b"".join([*beginning, ends[0]]), *ends[1:]]
-            yield from decoded(finished, count + 1)
+            yield from decode_lines(finished, count + 1)
             count += len(finished)
             beginning.clear()
         beginning.append(rest)
     if last := b"".join(beginning):
-        yield from decoded([last], count + 1)
+        yield from decode_lines([last], count + 1)
 
 
-def decoded(lines: list[bytes], first: int) -> Iterator[list[str]]:
+def decode_lines(lines: list[bytes], first: int) -> Iterator[list[str]]:
     """Yield the lines as one list of texts, without a carriage return at the end or a byte order mark in line 1.
 
     If a line is not UTF-8, yield the lines before it and then raise InputError. first: the number of the first line.

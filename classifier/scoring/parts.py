@@ -16,7 +16,7 @@ from classifier.files.digests import digest_of
 from classifier.files.places import ADAPTER, BASE
 
 # The code and the libraries that shape the contents of a part.
-CODE = [Path("classifier") / room for room in ("dataset", "distributed", "model", "predict", "scoring", "text")]
+CODE = [Path("classifier", name) for name in ("dataset", "distributed", "model", "predict", "scoring", "text")]
 LIBRARIES = ("numpy", "pandas", "peft", "pyarrow", "scipy", "tokenizers", "torch", "transformers")
 # Approximate limits of a row group of the result. Small groups would make the file's footer large.
 GROUP_ROWS, GROUP_BYTES = 2**16, 2**24
@@ -42,10 +42,10 @@ class Parts:
     def of(cls, path: Path, out: Path, **settings: Any) -> "Parts":
         """Return the parts of an input `path` for an output `out`, made with these settings; change nothing on disk."""
         name, stat = bytes(path.resolve()), path.stat()
-        about = settings | {"size": stat.st_size, "changed": stat.st_mtime_ns}
-        about |= {library: metadata.version(library) for library in LIBRARIES}
+        key_settings = settings | {"size": stat.st_size, "changed": stat.st_mtime_ns}
+        key_settings |= {library: metadata.version(library) for library in LIBRARIES}
         folder = out.with_name(f".{out.name}.{hashlib.sha256(name).hexdigest()[:8]}.parts")
-        return cls(folder, folder / digest_of(about, [BASE, ADAPTER, *CODE]))
+        return cls(folder, folder / digest_of(key_settings, [BASE, ADAPTER, *CODE]))
 
     def begin(self) -> None:
         """Make the folder ready: keep its parts if it has the key, and clear it if it is out of date."""

@@ -43,10 +43,10 @@ def hub_files(
 
     at = {"repo_type": kind, "revision": revision}
     try:
-        digests = {name: pinned[name] for name in matching(pinned, patterns)}
+        digests = {name: pinned[name] for name in matching_names(pinned, patterns)}
         cached = all(isinstance(try_to_load_from_cache(repo, name, **at), str) for name in digests)
         # Ask the Hub for its listing, unless each pattern has a pinned file and all pinned files are in the cache.
-        if not cached or not all(matching(digests, [pattern]) for pattern in patterns):
+        if not cached or not all(matching_names(digests, [pattern]) for pattern in patterns):
             digests = expected_digests(repo, patterns, pinned, at)
         paths = {name: Path(with_retries(hf_hub_download, repo, name, **at)) for name in digests}
     except HFValidationError as error:
@@ -61,7 +61,7 @@ def hub_files(
     return list(paths.values())
 
 
-def matching(names: Iterable[str], patterns: list[str]) -> list[str]:
+def matching_names(names: Iterable[str], patterns: list[str]) -> list[str]:
     """Return the sorted names that match a pattern, in which * stands for any characters but a slash."""
     return sorted(
         name
@@ -90,9 +90,9 @@ def expected_digests(repo: str, patterns: list[str], pinned: dict[str, str], at:
         for entry in listing
         if isinstance(entry, RepoFile)  # and not a folder
     }
-    if absent := sorted(set(matching(pinned, patterns)) - set(stated)):
+    if absent := sorted(set(matching_names(pinned, patterns)) - set(stated)):
         raise InputError(f"{repo}: no file {absent[0]} {where}; fix its name under sha256 in params.yaml")
-    digests = {name: pinned.get(name, stated[name]) for name in matching(stated, patterns)}
+    digests = {name: pinned.get(name, stated[name]) for name in matching_names(stated, patterns)}
     if pinned and (unpinned := sorted(digests.keys() - pinned.keys())):
         fix = "add it, or remove sha256 to check the files against the Hub's own digests"
         raise InputError(f"params.yaml: {repo}: sha256 has no digest of {unpinned[0]}; {fix}")

@@ -20,10 +20,10 @@ MARKUP = re.compile(
 )
 
 
-def blank(text: str) -> bool:
+def is_blank(text: str) -> bool:
     """Return whether a text shows nothing: no more than HTML tags, white space, control and format characters.
 
-    >>> [blank(text) for text in ("", "<br />", "\\u200b", "!", "<3")]
+    >>> [is_blank(text) for text in ("", "<br />", "\\u200b", "!", "<3")]
     [True, True, True, False, False]
     """
     if text.lstrip()[:1].isalnum():  # holds for nearly all texts and saves the search for tags
@@ -41,6 +41,6 @@ def is_encodable(text: str) -> bool:
     return text.encode(errors="ignore").decode() == text
 
 
-def cleaned(texts: list[str], strip_markup: bool) -> list[str]:
+def clean_texts(texts: list[str], strip_markup: bool) -> list[str]:
     """Return the texts with a space in place of each HTML tag; unchanged if `strip_markup` is False."""
     return [MARKUP.sub(" ", text) for text in texts] if strip_markup else texts

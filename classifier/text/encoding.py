@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from classifier.text.cleaning import cleaned
+from classifier.text.cleaning import clean_texts
 
 Truncation = Literal["head", "tail", "head+tail"]
 Windows = list[list[int]]  # the windows of one text, each a list of token ids
@@ -90,7 +90,7 @@ def encode(
 
     The settings are those of the section `tokenize` of params.yaml.
     """
-    texts, counts, encoded = cleaned(texts, strip_markup), count_special_tokens(tokenizer), []
+    texts, counts, encoded = clean_texts(texts, strip_markup), count_special_tokens(tokenizer), []
     ends = itertools.accumulate(map(len, texts))
     for _, group in itertools.groupby(zip(ends, texts, strict=True), key=lambda pair: pair[0] // CHARACTERS_PER_CALL):
         tokenized = tokenizer([text for _, text in group], add_special_tokens=True, truncation=False, verbose=False)
@@ -102,7 +102,7 @@ def encode_words(
     text: str, tokenizer, max_length: int, truncation: Truncation, strip_markup: bool, windows: int = 1
 ) -> WordEncoding:
     """Return one text's windows, as `encode` makes them, with the word of each token."""
-    (text,) = cleaned([text], strip_markup)
+    (text,) = clean_texts([text], strip_markup)
     tokenized = tokenizer(text, return_offsets_mapping=True, truncation=False, verbose=False)
     words = list(re.finditer(r"\S+", text))
     ends = [word.end() for word in words]

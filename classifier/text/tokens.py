@@ -56,7 +56,7 @@ class Tokens:
             return len(self.labels)
         return rows if self.texts is None else int(self.texts[rows])
 
-    def head(self, count: int | None) -> "Tokens":
+    def first_texts(self, count: int | None) -> "Tokens":
         """Return the rows of the first `count` texts, or all rows if `count` is None."""
         rows = count if count is None or self.texts is None else int(np.searchsorted(self.texts, count))
         if rows is None or rows >= len(self):

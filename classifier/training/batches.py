@@ -1,5 +1,7 @@
 """The steps of a training, the rows of each step's batch, and the validations between the steps."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from classifier.errors import InputError
@@ -40,7 +42,7 @@ class Plan:
         self.steps = (self.short_epochs + self.epochs) * self.steps_per_epoch
         count = recipe.validations
         self.validation_steps = {round(self.steps * (number + 1) / count) for number in range(count)}
-        self.loaded_epoch = -1
+        self.cached_epoch = lru_cache(maxsize=1)(self.draw_epoch)  # keeps the batches of one epoch, the current one
 
     def __str__(self) -> str:
         short = f" after a short one of {self.recipe.short_epoch} tokens per text" * bool(self.short_epochs)
@@ -74,7 +76,7 @@ class Plan:
         return {name: int(epochs) if epochs == int(epochs) else round(epochs, 4) for name, epochs in both.items()}
 
     def batch(self, step: int) -> tuple[Tokens, np.ndarray]:
-        """Return the rows of a step.
+        """Return the rows of a step. With 5 steps per epoch, step 7 has the second batch of epoch 1, the second epoch.
 
         Args:
             step: The number of the step, from 1.
@@ -83,11 +85,13 @@ class Plan:
             All rows, shortened in the short epoch, and the numbers of the rows in the step's batch.
         """
         epoch, number = divmod(step - 1, self.steps_per_epoch)
-        if epoch != self.loaded_epoch:
-            self.loaded_epoch = epoch
-            self.rows = self.tokens.shortened(self.recipe.short_epoch) if epoch < self.short_epochs else self.tokens
-            self.batches = epoch_batches(self.rows.lengths, self.recipe.batch_size, self.recipe.seed, epoch)
-        return self.rows, self.batches[number]
+        rows, batches = self.cached_epoch(epoch)
+        return rows, batches[number]
+
+    def draw_epoch(self, epoch: int) -> tuple[Tokens, list[np.ndarray]]:
+        """Return all rows of an epoch, counted from 0, and the numbers of the rows in each of its batches."""
+        rows = self.tokens.shortened(self.recipe.short_epoch) if epoch < self.short_epochs else self.tokens
+        return rows, epoch_batches(rows.lengths, self.recipe.batch_size, self.recipe.seed, epoch)
 
 
 def epoch_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
@@ -107,12 +111,7 @@ def epoch_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -
     """
     rng = np.random.default_rng((seed, epoch))
     rows = rng.permutation(len(lengths))
-    window = 32 * batch_size
-    rows = np.concatenate(
-        [
-            part[np.argsort(-lengths[part], kind="stable")]
-            for part in (rows[start : start + window] for start in range(0, len(rows), window))
-        ]
-    )
+    windows = np.arange(len(rows)) // (32 * batch_size)
+    rows = rows[np.lexsort((-lengths[rows], windows))]  # by window, then by falling length; the sort is stable
     batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
     return [batches[number] for number in rng.permutation(len(batches))]

@@ -61,7 +61,7 @@ def fit_calibration(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.n
     return float(np.exp(solution[0])), solution[1:] - solution[1:].mean()
 
 
-def cross_calibrated(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def cross_calibrate(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the logits of each row under a calibration that was fitted on the other folds, (rows, labels) float64.
 
     A calibration that was fitted on the row itself knows the row's label. With many labels and few rows of each, the

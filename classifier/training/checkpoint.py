@@ -27,12 +27,12 @@ from typing import Any
 from classifier.errors import InputError
 from classifier.files.digests import digest_of
 from classifier.files.places import ADAPTER, BASE, TOKENS
-from classifier.files.writing import written
+from classifier.files.writing import replace_file
 from classifier.params.catalogue import Method, Model
 from classifier.training.recipe import Recipe
 
 FOLDER = Path(".checkpoints")
-CODE = [Path("classifier") / room for room in ("distributed", "model", "text", "training")]  # shapes the weights
+CODE = [Path("classifier", name) for name in ("distributed", "model", "text", "training")]  # shapes the weights
 
 
 def run_key(recipe: Recipe, model: Model, method: Method) -> str:
@@ -75,7 +75,7 @@ class Checkpoint:
         """Replace the checkpoint by these tensors and this JSON-serializable state, completely or not at all."""
         from safetensors.torch import save_file
 
-        with written(self.path) as part:
+        with replace_file(self.path) as part:
             save_file(tensors, part, metadata={"state": json.dumps(state)})
             with part.open("rb+") as file:
                 os.fsync(file.fileno())

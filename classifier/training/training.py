@@ -169,7 +169,7 @@ class Training:
 
     def validate(self, texts: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return the logits, (texts, labels), and the labels of the first `texts` validation texts, or of all."""
-        tokens = self.validation_tokens.head(texts)
+        tokens = self.validation_tokens.first_texts(texts)
         scores = logits(self.network, tokens, "validation", self.processes)
         self.check_finite(scores, self.progress.step)
         return scores, tokens.labels

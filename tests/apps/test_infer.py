@@ -21,7 +21,7 @@ from apps import infer
 from apps.infer import show_table
 from classifier.errors import InputError
 from classifier.predict.classifier import Classifier
-from classifier.predict.threshold import confidence_threshold
+from classifier.predict.threshold import threshold_for
 from classifier.scoring.lines import arriving_lines
 
 
@@ -106,7 +106,7 @@ def test_below_a_confidence_the_answer_is_uncertain(finished):
     scored = pd.read_parquet("scored.parquet")
     assert ((scored["predicted"] == "uncertain") == (table["confidence"] < threshold)).all()
     assert 0 < (scored["predicted"] == "uncertain").sum() < len(table)
-    needed = confidence_threshold(0.65, 0.05)  # given on the command line, not in params.yaml
+    needed = threshold_for(0.65, 0.05)  # given on the command line, not in params.yaml
     infer_command("--file", "a.csv", "--min-accuracy", "0.65", "--overwrite")
     scored = pd.read_parquet("scored.parquet")
     assert ((scored["predicted"] == "uncertain") == (table["confidence"] < needed)).all()

@@ -11,7 +11,7 @@ from local_data import local, write, write_csv, write_frame
 from tiny import reviews
 
 from classifier.dataset import tables
-from classifier.dataset.checking import read_split, selected_rows
+from classifier.dataset.checking import read_selected_rows, read_split
 from classifier.errors import InputError
 from classifier.files.places import LOCAL
 
@@ -22,7 +22,7 @@ def here(tmp_path, monkeypatch):
 
 
 def texts(path, dataset) -> list[str]:
-    return list(pd.concat(selected_rows(path, dataset))["text"])
+    return list(pd.concat(read_selected_rows(path, dataset))["text"])
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])

@@ -10,11 +10,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from tiny import NEGATIVE, NEUTRAL, POSITIVE, reviews
 
-from classifier.dataset.corrections import hexadecimal
+from classifier.dataset.corrections import text_hash
 from classifier.errors import InputError
 from classifier.files.formats import write_table
 from classifier.files.places import DOUBTFUL, RAW
-from stages.report import read_verbatim
+from stages.report import read_csv_table
 
 NAMES = ["negative", "positive"]
 BASELINE = {"max_rows": 1000, "ngram_max": 1, "min_count": 1, "c": 1.0, "strip_markup": True}
@@ -42,11 +42,11 @@ def test_only_train_is_corrected():
     train, validation, test = split("train"), split("validation"), split("test")
     wrong, right, gone = train["text"][3], train["text"][4], train["text"][5]
     rows = [
-        (hexadecimal(wrong), NAMES[1 - train["label"][3]]),
-        (hexadecimal(right), NAMES[train["label"][4]]),  # the label that it has already
-        (hexadecimal(gone.upper() + "\n"), "drop"),  # the hash of a duplicate
-        (hexadecimal(test["text"][0]), "drop"),
-        (hexadecimal(validation["text"][0]), NAMES[1 - validation["label"][0]]),
+        (text_hash(wrong), NAMES[1 - train["label"][3]]),
+        (text_hash(right), NAMES[train["label"][4]]),  # the label that it has already
+        (text_hash(gone.upper() + "\n"), "drop"),  # the hash of a duplicate
+        (text_hash(test["text"][0]), "drop"),
+        (text_hash(validation["text"][0]), NAMES[1 - validation["label"][0]]),
     ]
     counts = correct(rows)
     assert counts["labels_corrected"] == counts["texts_dropped_by_hand"] == 1
@@ -63,7 +63,7 @@ def test_a_correction_of_a_duplicate_applies_to_the_kept_row():
     write_csv("a.csv", [*rows, *[(text, 1 - label) for text, label in rows[:50]]])
     run_data(dataset=local(), seed=1)
     text, label = split("train").loc[0, ["text", "label"]]
-    counts = correct([(hexadecimal(text), NAMES[1 - label])])
+    counts = correct([(text_hash(text), NAMES[1 - label])])
     assert (counts["labels_corrected"], counts["corrections_of_texts_not_in_train"]) == (1, 0)
     assert split("train")["label"][0] == 1 - label
 
@@ -83,7 +83,7 @@ def test_a_correction_of_a_duplicate_applies_to_the_kept_row():
 )
 def test_faulty_corrections_are_refused(content, problem):
     write_csv("a.csv", rows := reviews(100))
-    name = hexadecimal(rows[0][0])
+    name = text_hash(rows[0][0])
     if content is not None:
         write("corrections.csv", content.format(name))
     with pytest.raises(InputError) as error:
@@ -96,7 +96,7 @@ def test_faulty_corrections_are_refused(content, problem):
 def test_a_label_must_not_lose_all_its_texts():
     write_csv("a.csv", rows := reviews(100))
     with pytest.raises(InputError, match=r"the label 'negative' has 0 different texts"):
-        correct([(hexadecimal(text), "drop") for text, label in rows if label == 0])
+        correct([(text_hash(text), "drop") for text, label in rows if label == 0])
 
 
 def test_an_empty_table_changes_nothing():
@@ -123,9 +123,9 @@ def test_doubtful_labels_are_those_that_the_other_folds_do_not_predict():
     expected = rows.assign(probability=probability)[probability < 0.5].sort_values("probability")
     assert doubtful["text"].tolist() == expected["text"].tolist()
     assert doubtful["probability"].tolist() == pytest.approx(expected["probability"].tolist(), abs=1e-3)
-    assert doubtful["hash"].tolist() == [hexadecimal(text) for text in expected["text"]]
+    assert doubtful["hash"].tolist() == [text_hash(text) for text in expected["text"]]
     assert doubtful["label"].tolist() == [NAMES[label] for label in expected["label"]]
-    assert doubtful["others_say"].tolist() == [NAMES[1 - label] for label in expected["label"]]
+    assert doubtful["predicted"].tolist() == [NAMES[1 - label] for label in expected["label"]]
     assert set(doubtful["text"][:2]) == set(rows["text"][[7, 30]])
     assert read("metrics/baseline.json")["doubtful_labels"] == len(doubtful)
 
@@ -141,7 +141,7 @@ def test_labels_with_few_texts_are_not_listed():
         doubtful = pd.read_csv(DOUBTFUL)
         assert set(doubtful["text"]) >= set(rows["text"][:2])
         assert set(doubtful["label"]) == {*NAMES} | expected
-        assert set(doubtful["others_say"]) <= {*NAMES}
+        assert set(doubtful["predicted"]) <= {*NAMES}
     only = rows[rows["label"] == 0].head(10)
     rows = pd.concat([only, rows[rows["label"] == 1].head(1)])
     for name in ("train", "validation", "test"):
@@ -157,14 +157,14 @@ def test_a_lone_carriage_return_in_a_text_is_kept():
     for name in ("train", "validation", "test"):
         write_table(RAW / f"{name}.parquet", rows, labels=NAMES)
     run_baseline(**BASELINE)
-    found = read_verbatim(DOUBTFUL, texts=["hash", "label", "others_say", "text"])
+    found = read_csv_table(DOUBTFUL, texts=["hash", "label", "predicted", "text"])
     assert found["text"][0] == rows["text"][0]
     assert (found["probability"] < 0.5).all()
 
 
 def test_unusable_labels_are_refused():
     write_csv("a.csv", rows := reviews(100))
-    write("corrections.jsonl", f'{{"hash": "{hexadecimal(rows[0][0])}", "label": ["drop"]}}\n')
+    write("corrections.jsonl", f'{{"hash": "{text_hash(rows[0][0])}", "label": ["drop"]}}\n')
     with pytest.raises(InputError, match=r"line 1: unknown label \['drop'\]; use"):
         run_data(dataset=local(corrections="corrections.jsonl"), seed=1)
     write_csv("a.csv", [(text, ("drop", "keep")[label]) for text, label in rows])
@@ -201,6 +201,6 @@ def test_planted_errors_are_found_and_correcting_them_helps():
     assert first["text"].isin(planted).mean() > 0.5  # a random list would have one in ten
     wrong = doubtful[doubtful["text"].isin(planted)]  # a reader would find them
     assert len(wrong) > 0.7 * len(planted)
-    counts = correct(list(zip(wrong["hash"], wrong["others_say"], strict=True)), **sizes)
+    counts = correct(list(zip(wrong["hash"], wrong["predicted"], strict=True)), **sizes)
     assert counts["labels_corrected"] == len(wrong)
     assert accuracy() > before

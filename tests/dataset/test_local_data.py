@@ -10,7 +10,7 @@ from local_data import write_csv
 from scmrepo.git import Git
 from tiny import edit_params, reviews
 
-from classifier.dataset.corrections import hexadecimal
+from classifier.dataset.corrections import text_hash
 from classifier.files.places import LOCAL
 
 TARGETS = [
@@ -59,7 +59,7 @@ def fill() -> None:
         path = target if target.endswith(".csv") else f"{target}/a.csv"
         (LOCAL / path).parent.mkdir(parents=True, exist_ok=True)
         write_csv(path, [*rows, (f"its number {number}", "good")], ("text", "label"))
-    write_csv("corrections.csv", [(hexadecimal(rows[3][0]), "drop")], ("hash", "label"))
+    write_csv("corrections.csv", [(text_hash(rows[3][0]), "drop")], ("hash", "label"))
 
 
 def tracked_files() -> dict[str, bytes]:

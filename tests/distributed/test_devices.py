@@ -13,7 +13,7 @@ import torch
 from classifier.distributed.devices import device, trains_in_bf16
 from classifier.errors import InputError
 from classifier.runner import environment
-from classifier.runner.environment import share_cores
+from classifier.runner.environment import let_idle_threads_sleep
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_waiting_threads_soon_sleep(monkeypatch, variables, spin_count):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    share_cores()
+    let_idle_threads_sleep()
     assert os.environ.get("GOMP_SPINCOUNT") == spin_count
 
 

@@ -17,8 +17,8 @@ from classifier.errors import InputError
 from classifier.files import digests
 from classifier.files.digests import sha256s
 from classifier.files.formats import write_json
-from classifier.files.writing import replaced, written
-from classifier.runner.locks import hold, single_run
+from classifier.files.writing import replace_file, replace_folder
+from classifier.runner.locks import hold_lock, single_run
 from classifier.runner.run import run
 from stages.base_model import base_model
 from stages.baseline import baseline
@@ -33,11 +33,11 @@ from stages.train import train
 def test_a_folder_is_replaced_once_all_is_in_it(tmp_path):
     folder = tmp_path / "folder"
     for content in ("one", "two"):
-        with replaced(folder) as new:
+        with replace_folder(folder) as new:
             assert list(new.iterdir()) == []
             (new / content).write_text(content)
     assert [path.name for path in folder.iterdir()] == ["two"]
-    with pytest.raises(ZeroDivisionError), replaced(folder) as new:
+    with pytest.raises(ZeroDivisionError), replace_folder(folder) as new:
         (new / "half").write_text(1 / 0)
     assert [path.name for path in tmp_path.rglob("*")] == ["folder", "two"]
 
@@ -48,7 +48,7 @@ def test_a_folder_that_cannot_be_removed_is_replaced(tmp_path, monkeypatch):
     (folder / "mapped").write_text("one")
     monkeypatch.setattr("shutil.rmtree", lambda path, *args, **options: None)  # like a folder in use on NFS
     for name in ("two", "three"):
-        with replaced(folder) as new:
+        with replace_folder(folder) as new:
             (new / name).write_text(name)
         assert [path.name for path in folder.iterdir()] == [name]
 
@@ -63,7 +63,7 @@ def test_a_folder_stays_if_nothing_can_take_its_place(tmp_path, monkeypatch):
         rename(path, target)
 
     monkeypatch.setattr(Path, "rename", interrupted)
-    with pytest.raises(KeyboardInterrupt), replaced(folder) as new:
+    with pytest.raises(KeyboardInterrupt), replace_folder(folder) as new:
         write_json(new / "next", "two")
     assert [path.name for path in folder.iterdir()] == ["last"]
 
@@ -73,7 +73,7 @@ def test_a_file_is_replaced_once_it_is_whole(tmp_path):
     write_json(path, {"a": 1})
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(path, {"a": float("nan")})
-    with pytest.raises(ZeroDivisionError), written(path) as part:
+    with pytest.raises(ZeroDivisionError), replace_file(path) as part:
         part.write_text(1 / 0)
     assert path.read_text() == '{\n  "a": 1\n}\n'
     assert list(path.parent.iterdir()) == [path]
@@ -86,10 +86,10 @@ def test_a_folder_that_a_killed_run_moved_aside_is_removed(tmp_path):
     code = f"""
 import os
 from pathlib import Path
-from classifier.files.writing import replaced
+from classifier.files.writing import replace_folder
 rename = Path.rename
 Path.rename = lambda path, target: os._exit(9) if path.suffix == ".part" else rename(path, target)
-with replaced(Path({str(folder)!r})):
+with replace_folder(Path({str(folder)!r})):
     pass
 """
     assert subprocess.run([sys.executable, "-c", code]).returncode == 9
@@ -98,7 +98,7 @@ with replaced(Path({str(folder)!r})):
     kept = [tmp_path / name for name in ("folder.old", "folder.mybackup.old", "folder.2026.old", "other.abcd1234.old")]
     for path in kept:
         write_json(path / "folder.json", "somebody's")
-    with replaced(folder) as new:
+    with replace_folder(folder) as new:
         write_json(new / "two", 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["folder", *(path.name for path in kept)])
     assert [path.name for path in folder.iterdir()] == ["two"]
@@ -110,11 +110,11 @@ def test_modes_are_those_of_a_checkout(tmp_path, umask):
     before = os.umask(umask)
     try:
         (tmp_path / "file.json.part").touch(0o600)
-        with written(tmp_path / "file.json") as part:
+        with replace_file(tmp_path / "file.json") as part:
             part.unlink()
             part.touch(0o600)  # like safetensors
         write_json(tmp_path / "next.json", 1)
-        with replaced(tmp_path / "folder") as new:
+        with replace_folder(tmp_path / "folder") as new:
             (new / "within").mkdir(0o700)
             (new / "within" / "file").touch(0o600)
             (new / "file").touch(0o755)
@@ -191,8 +191,8 @@ import fcntl, sys, errno
 def no_locks(*args): raise OSError(errno.ENOLCK, "No locks available")
 fcntl.flock = no_locks
 from pathlib import Path
-from classifier.runner.locks import hold
-with hold(Path({str(tmp_path / "stage.lock")!r})):
+from classifier.runner.locks import hold_lock
+with hold_lock(Path({str(tmp_path / "stage.lock")!r})):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -204,7 +204,7 @@ with hold(Path({str(tmp_path / "stage.lock")!r})):
         pass
     other.kill()
     other.wait()
-    with hold(tmp_path / "stage.lock"), pytest.raises(filelock.Timeout), hold(tmp_path / "stage.lock"):
+    with hold_lock(tmp_path / "stage.lock"), pytest.raises(filelock.Timeout), hold_lock(tmp_path / "stage.lock"):
         pass
-    with hold(tmp_path / "stage.lock"):  # free again
+    with hold_lock(tmp_path / "stage.lock"):  # free again
         pass

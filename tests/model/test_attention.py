@@ -101,7 +101,7 @@ def test_encoders_use_products_in_bf16(tmp_path, monkeypatch, family):
     calls = []
     monkeypatch.setattr(attention, "attend", lambda *args: calls.append(args) or attend(*args))
     products = bf16_logits()
-    assert len(calls) == (2 if family == "modernbert" else 1)  # first_token.py replaces the last layer of the others
+    assert len(calls) == 2  # one for each layer
     near = 2 * (fused - fp32).norm()
     assert 0 < (products - fp32).norm() < near
     monkeypatch.setattr(attention, "attend", lambda *args: attend(*args[:3], None, *args[4:]))

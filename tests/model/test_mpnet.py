@@ -11,7 +11,7 @@ from classifier.files.places import BASE
 from classifier.model.adapters import apply_method
 from classifier.model.build import build_classifier
 from classifier.model.fast import mpnet
-from classifier.model.fast.attention import attend
+from classifier.model.fast.attention import attend_by_heads
 from classifier.model.fast.modules import replace_classes, use_fast_modules
 from classifier.model.fast.mpnet import mpnet_classes
 from classifier.params.catalogue import Method
@@ -73,7 +73,7 @@ def test_same_logits_and_gradients(encoder, monkeypatch, change, fused_layers, t
     plain, fused = model_pair(change)
     expected = logits_and_gradients(plain, tokenized(texts))
     calls = []
-    monkeypatch.setattr(mpnet, "attend", lambda *args: calls.append(args) or attend(*args))
+    monkeypatch.setattr(mpnet, "attend_by_heads", lambda *args: calls.append(args) or attend_by_heads(*args))
     computed = logits_and_gradients(fused, tokenized(texts))
     assert len(calls) == fused_layers
     assert "mpnet.encoder.relative_attention_bias.weight" in expected

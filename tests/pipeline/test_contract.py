@@ -17,7 +17,15 @@ from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 from tiny import ROOT
 
-from classifier.runner.params import PARAMS, STAGES, arguments, load_params, places, section_model, stage_function
+from classifier.runner.params import (
+    PARAMS,
+    STAGES,
+    argument_paths,
+    arguments,
+    load_params,
+    section_model,
+    stage_function,
+)
 from classifier.runner.versions import VERSIONS, locked_versions
 from classifier.scoring.parts import CODE as SCORING_CODE
 from classifier.training.checkpoint import CODE
@@ -137,7 +145,7 @@ def test_stage(name):
     assert set(stage["deps"]) - set(code) - template <= earlier | {"data/local"}
 
     assert not function.__kwdefaults__  # params.yaml decides
-    expected = {*places(function).values()}
+    expected = {*argument_paths(function).values()}
     expected |= {selection for path in expected for selection in re.findall(r"\$\{(\w+)\}", path)}
     assert {param for param in stage["params"] if isinstance(param, str)} == expected
 

@@ -21,7 +21,7 @@ from classifier.errors import InputError
 from classifier.files.formats import read_table
 from classifier.files.places import RAW
 from classifier.runner.messages import message_of
-from classifier.runner.params import STAGES, arguments, load_params, places, section_model, stage_function
+from classifier.runner.params import STAGES, argument_paths, arguments, load_params, section_model, stage_function
 
 ROUNDS = int(os.environ.get("ROUNDS", "60"))
 within = settings(
@@ -94,7 +94,7 @@ def check_taken(params, values: dict) -> None:
     assert_same(values, params.model_dump())
     for name in STAGES:
         if section_model(stage := stage_function(name)):
-            section = next(argument for argument, path in places(stage).items() if path == name)
+            section = next(argument for argument, path in argument_paths(stage).items() if path == name)
             assert_same(values[name], arguments(stage, params)[section].model_dump())
     source = values["models"][values["model"]]["source"]
     assert_same(source, arguments(stage_function("base_model"), params)["source"].model_dump())

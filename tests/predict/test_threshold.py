@@ -6,34 +6,34 @@ from scipy.special import softmax
 from scipy.stats import binomtest
 
 from classifier.model.probabilities import prediction_columns
-from classifier.predict.threshold import guaranteed_confidence, rows_needed
-from classifier.training.calibration import cross_calibrated, fit_calibration
+from classifier.predict.threshold import find_threshold, rows_needed
+from classifier.training.calibration import cross_calibrate, fit_calibration
 
 
 def test_by_hand():
     confidence = np.linspace(1, 0.51, 50)
     right = np.ones(50, dtype=bool)
     assert rows_needed(0.8, 0.1) == 14  # 0.8 to the power of 14 is 0.044
-    assert guaranteed_confidence(confidence, right, 0.8, 0.1) == pytest.approx(0.51, abs=1e-4)
-    assert guaranteed_confidence(confidence[:13], right[:13], 0.8, 0.1) is None  # too few to tell
-    assert guaranteed_confidence(confidence[:14], right[:14], 0.8, 0.1) == pytest.approx(0.87, abs=1e-4)
-    assert guaranteed_confidence(confidence, ~right, 0.8, 0.1) is None
+    assert find_threshold(confidence, right, 0.8, 0.1) == pytest.approx(0.51, abs=1e-4)
+    assert find_threshold(confidence[:13], right[:13], 0.8, 0.1) is None  # too few to tell
+    assert find_threshold(confidence[:14], right[:14], 0.8, 0.1) == pytest.approx(0.87, abs=1e-4)
+    assert find_threshold(confidence, ~right, 0.8, 0.1) is None
     right[30:] = False  # 30 of 31 right show it, with a chance of 0.009; 30 of 34 do not, with 0.2
-    assert guaranteed_confidence(confidence, right, 0.8, 0.1) == pytest.approx(confidence[30], abs=1e-4)
+    assert find_threshold(confidence, right, 0.8, 0.1) == pytest.approx(confidence[30], abs=1e-4)
 
 
 def test_one_mistake_among_the_most_confident_rows_does_not_end_the_procedure():
     confidence, right = np.linspace(1, 0.51, 50), np.arange(50) > 0
     # 13 of 14 right have a chance of 0.2; 36 of 37 have one of 0.003, less than 0.05 / 14, and later ones have less.
-    assert guaranteed_confidence(confidence, right, 0.8, 0.1) == pytest.approx(0.51, abs=1e-4)
-    assert guaranteed_confidence(confidence[:30], right[:30], 0.8, 0.1) is None  # 0.01, above 0.05 / 8
+    assert find_threshold(confidence, right, 0.8, 0.1) == pytest.approx(0.51, abs=1e-4)
+    assert find_threshold(confidence[:30], right[:30], 0.8, 0.1) is None  # 0.01, above 0.05 / 8
 
 
 def test_rows_of_equal_confidence_in_four_decimals_stay_together():
     confidence = np.array([0.9] * 20 + [0.85439] * 20 + [0.85432] * 20)
     right = np.array([True] * 40 + [False] * 20)
-    assert guaranteed_confidence(confidence, right, 0.8, 0.1) == 0.9
-    assert guaranteed_confidence(confidence, right | True, 0.8, 0.1) == 0.8543
+    assert find_threshold(confidence, right, 0.8, 0.1) == 0.9
+    assert find_threshold(confidence, right | True, 0.8, 0.1) == 0.8543
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -52,7 +52,7 @@ def test_the_widest_threshold_that_passes_is_taken(seed):
         if binomtest(int(right[:count].sum()), count, 0.8, alternative="greater").pvalue <= levels[number]:
             passed.append(number)
     expected = pytest.approx(confidence[counts[passed[-1]] - 1], abs=1e-4) if passed else None
-    assert guaranteed_confidence(confidence, right, 0.8, 0.1) == expected
+    assert find_threshold(confidence, right, 0.8, 0.1) == expected
     assert bool(passed) == (seed != 1)
 
 
@@ -87,8 +87,8 @@ def test_the_guarantee_holds(labels, rows, target, level, draws):
     for _ in range(draws):
         scores = drawn(rows)
         answers = (scores + rng.gumbel(size=scores.shape)).argmax(axis=1)  # drawn by their probabilities
-        unseen = prediction_columns(cross_calibrated(overconfident(scores), answers), [""] * labels)
-        threshold = guaranteed_confidence(unseen["confidence"], unseen["predicted"] == answers, target, level)
+        unseen = prediction_columns(cross_calibrate(overconfident(scores), answers), [""] * labels)
+        threshold = find_threshold(unseen["confidence"], unseen["predicted"] == answers, target, level)
         if threshold is None:
             continue
         temperature, bias = fit_calibration(overconfident(scores), answers)

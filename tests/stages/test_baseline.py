@@ -163,7 +163,7 @@ def test_a_baseline_that_learns_nothing_guesses_and_gives_the_reason(splits, row
     assert metrics["nothing_learned"].startswith(reason)
     assert metrics["test_accuracy"] == round((tables["test"]["label"] == most_frequent).mean(), 4)
     assert metrics["doubtful_labels"] == 0
-    assert DOUBTFUL.read_text() == '"hash","label","others_say","probability","text"\n'
+    assert DOUBTFUL.read_text() == '"hash","label","predicted","probability","text"\n'
 
 
 @pytest.mark.parametrize(("rows", "in_folds"), [(8, 0), (10, 10), (20, 20)])

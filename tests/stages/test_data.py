@@ -19,7 +19,7 @@ from tiny import NEGATIVE, NEUTRAL, POSITIVE, ROOT, edit_params, reviews
 
 from classifier.dataset import gathering, tables
 from classifier.dataset.checking import normalize
-from classifier.dataset.corrections import hexadecimal
+from classifier.dataset.corrections import text_hash
 from classifier.dataset.splitting import stratified_sample
 from classifier.errors import InputError
 from classifier.files.formats import read_table
@@ -106,7 +106,7 @@ def test_texts_with_several_labels():
 def test_a_text_with_several_labels_stays_if_it_is_corrected_by_hand():
     rows = reviews(60)
     write_csv("a.csv", [*rows, *((text, 1 - label) for text, label in rows[:10])])
-    settled = "".join(f"{hexadecimal(text)},positive\n" for text, _ in rows[:4])
+    settled = "".join(f"{text_hash(text)},positive\n" for text, _ in rows[:4])
     write("corrections.csv", f"hash,label\n{settled}")
     run_data(dataset=local(conflicts="drop", corrections="corrections.csv", validation=4, test=4), seed=1)
     summary, parts = read("metrics/data.json"), splits()
@@ -228,7 +228,7 @@ def test_the_splits_are_those_of_a_table_in_memory(suffix, official, monkeypatch
 @pytest.mark.parametrize(
     ("moment", "change"),
     [
-        ("chosen_texts", lambda path, _: path.write_text("text,label\n")),  # fewer rows than were chosen
+        ("read_chosen_texts", lambda path, _: path.write_text("text,label\n")),  # fewer rows than were chosen
         ("write_split", lambda path, _: os.utime(path, (0, 0))),
         ("write_split", lambda _, corrections: os.utime(corrections, (0, 0))),
     ],

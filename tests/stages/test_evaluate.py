@@ -20,7 +20,7 @@ from classifier.evaluation.metrics import (
 )
 from classifier.files.formats import read_table, write_table
 from classifier.files.places import BASELINE, METRICS, PREDICTIONS, RAW, VALIDATION
-from classifier.predict.threshold import guaranteed_confidence
+from classifier.predict.threshold import find_threshold
 from stages.evaluate import EvaluateSettings, evaluate
 
 
@@ -99,7 +99,7 @@ def test_metrics_by_label_and_above_the_threshold(finished):
         (validation["label"] == validation["predicted"]).mean(), abs=5e-5
     )
     right = validation["unseen_right"].to_numpy()
-    expected = guaranteed_confidence(validation["unseen_confidence"].to_numpy(), right, above["target"], above["level"])
+    expected = find_threshold(validation["unseen_confidence"].to_numpy(), right, above["target"], above["level"])
     assert above["threshold"] == expected
     assert right[validation["unseen_confidence"] >= above["threshold"]].mean() > above["target"] == 0.7
     covered = table[table["confidence"] >= above["threshold"]]

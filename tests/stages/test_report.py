@@ -252,7 +252,7 @@ def test_without_report_texts_no_text_reaches_git(finished):
     PREDICTIONS.unlink()
     write_table(PREDICTIONS, predictions, **metadata)
     DOUBTFUL.unlink()
-    row = {"hash": "0" * 32, "label": "negative", "others_say": "positive", "probability": 0.1, "text": raw.iloc[0]}
+    row = {"hash": "0" * 32, "label": "negative", "predicted": "positive", "probability": 0.1, "text": raw.iloc[0]}
     write_csv(DOUBTFUL, pd.DataFrame([row]))
     run_stages("infer", "report")
     files = [path for path in Path("metrics").rglob("*") if path.suffix != ".png"]
@@ -284,7 +284,7 @@ def test_labels_and_texts_are_shown_verbatim(finished):
     write_json(Path("metrics/data.json"), data)
     write_csv(Path("metrics/confusion.csv"), pd.read_csv("metrics/confusion.csv").replace(names))
     DOUBTFUL.unlink()
-    row = {"hash": "0" * 32, "label": labels[0], "others_say": labels[1], "probability": 0.1, "text": text}
+    row = {"hash": "0" * 32, "label": labels[0], "predicted": labels[1], "probability": 0.1, "text": text}
     write_csv(DOUBTFUL, pd.DataFrame([row]))
     evaluation = read("metrics/evaluate.json")
     by_label = {names[name]: row for name, row in evaluation["labels"].items()}

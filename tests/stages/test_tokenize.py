@@ -14,7 +14,7 @@ from classifier.files.places import RAW
 from classifier.model.build import check_length
 from classifier.model.forward import logits
 from classifier.model.loading import load_classifier
-from classifier.text.cleaning import blank, cleaned
+from classifier.text.cleaning import clean_texts, is_blank
 from classifier.text.encoding import count_special_tokens, cut_windows, encode, truncate
 from classifier.text.tokens import open_tokens
 from stages.tokenize import tokenize
@@ -93,9 +93,9 @@ def test_long_texts_are_scored_by_windows_and_trained_on_as_one(finished):
         assert tokens.texts.tolist() == [0, 0, 1, 2, 3, 3, 3, 3]  # windows of 22 tokens without the special ones
         assert tokens.lengths.tolist() == [24, 24, 5, 24, 24, 24, 24, 24]
         assert tokens.labels.tolist() == [1, 0, 1, 0]
-        head = tokens.head(3)
+        head = tokens.first_texts(3)
         assert (len(head), head.texts.tolist(), head.labels.tolist()) == (4, [0, 0, 1, 2], [1, 0, 1])
-        assert len(tokens.head(4)) == len(tokens.head(None)) == 8
+        assert len(tokens.first_texts(4)) == len(tokens.first_texts(None)) == 8
     model, tokenizer = load_classifier()
     scores = logits(model, tokens)
     windows = encode(long, tokenizer, **model.config.tokenize)
@@ -128,8 +128,8 @@ def test_markup_is_stripped_if_asked(tokenizer):
     ],
 )
 def test_what_is_markup(text, expected):
-    assert cleaned([text], True) == [expected]
-    assert cleaned([text], False) == [text]
+    assert clean_texts([text], True) == [expected]
+    assert clean_texts([text], False) == [text]
 
 
 def test_texts_are_tokenized_in_groups_of_limited_length(tokenizer, monkeypatch):
@@ -201,4 +201,4 @@ def test_a_text_without_a_token_is_refused(finished, capfd):
     ],
 )
 def test_what_is_blank(text, expected):
-    assert blank(text) == expected
+    assert is_blank(text) == expected

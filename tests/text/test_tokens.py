@@ -47,8 +47,8 @@ def test_rows_are_read_in_any_order():
     assert tokens.lengths.tolist() == [3, 2, 4]
     assert tokens.labels.tolist() == [1, 0, 1]
     assert tokens.metadata == {"labels": ["a", "b"]}
-    assert [ids.tolist() for ids in tokens.head(2)[np.array([1])]] == [[2, 3]]
-    assert (len(tokens), len(tokens.head(2)), len(tokens.head(None))) == (3, 2, 3)
+    assert [ids.tolist() for ids in tokens.first_texts(2)[np.array([1])]] == [[2, 3]]
+    assert (len(tokens), len(tokens.first_texts(2)), len(tokens.first_texts(None))) == (3, 2, 3)
 
 
 def test_texts_within_a_number_of_tokens():

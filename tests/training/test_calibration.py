@@ -11,7 +11,7 @@ from classifier.evaluation.metrics import expected_calibration_error, reliabilit
 from classifier.model.adapters import apply_method
 from classifier.model.build import last_layer
 from classifier.params.catalogue import Method
-from classifier.training.calibration import calibrate, cross_calibrated, fit_calibration, loss_and_accuracy
+from classifier.training.calibration import calibrate, cross_calibrate, fit_calibration, loss_and_accuracy
 
 
 def test_loss_and_accuracy_by_hand():
@@ -132,13 +132,13 @@ def test_no_row_is_calibrated_by_its_own_label():
     """Each fold has the calibration of the other folds. A changed label leaves the logits of its own row unchanged."""
     rng = np.random.default_rng(3)
     logits, labels = rng.normal(0, 2, (53, 3)), rng.integers(3, size=53)
-    calibrated = cross_calibrated(logits, labels)
+    calibrated = cross_calibrate(logits, labels)
     not_in_fold_2 = np.arange(53) % 5 != 2
     temperature, bias = fit_calibration(logits[not_in_fold_2], labels[not_in_fold_2])
     np.testing.assert_allclose(calibrated[2::5], logits[2::5] / temperature + bias)
     changed_labels = labels.copy()
     changed_labels[7] = (labels[7] + 1) % 3
-    changed = cross_calibrated(logits, changed_labels)
+    changed = cross_calibrate(logits, changed_labels)
     np.testing.assert_array_equal(changed[2::5], calibrated[2::5])
     assert not np.allclose(changed[3::5], calibrated[3::5])
-    assert cross_calibrated(logits[:2], labels[:2]).shape == (2, 3)
+    assert cross_calibrate(logits[:2], labels[:2]).shape == (2, 3)

@@ -71,6 +71,26 @@ def attend(
     return torch.cat(attended)
 
 
+def attend_by_heads(
+    layer: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None
+) -> torch.Tensor:
+    """Split an attention layer's projected queries, keys and values into heads; return the result of `attend`.
+
+    Args:
+        layer: The attention layer, for its head size and its dropout.
+        query: (rows, queries, hidden).
+        key: (rows, tokens, hidden).
+        value: (rows, tokens, hidden).
+        mask: As in `attend`.
+
+    Returns:
+        (rows, queries, hidden).
+    """
+    size, dropout = layer.attention_head_size, layer.dropout.p if layer.training else 0.0
+    by_head = [projected.unflatten(-1, (-1, size)).transpose(1, 2) for projected in (query, key, value)]
+    return attend(*by_head, mask, dropout, size**-0.5).transpose(1, 2).flatten(2)
+
+
 def attention_forward(
     module: torch.nn.Module,
     query: torch.Tensor,

@@ -11,7 +11,7 @@ from transformers.models.distilbert.modeling_distilbert import DistilBertForSequ
 from transformers.models.mpnet.modeling_mpnet import MPNetAttention, MPNetForSequenceClassification
 from transformers.models.roberta.modeling_roberta import RobertaAttention, RobertaForSequenceClassification
 
-from classifier.model.fast.attention import MATMUL_ATTENTION, attend
+from classifier.model.fast.attention import MATMUL_ATTENTION, attend_by_heads
 
 
 def first_token_classes(model: torch.nn.Module) -> dict[torch.nn.Module, type]:
@@ -96,9 +96,5 @@ def attend_first_token(layer, query, key, value, hidden_states, mask: torch.Tens
     Returns:
         (rows, 1, hidden).
     """
-    by_head = [
-        projected.unflatten(-1, (-1, layer.attention_head_size)).transpose(1, 2)
-        for projected in (query(hidden_states[:, :1]), key(hidden_states), value(hidden_states))
-    ]
-    mask, dropout = None if mask is None else mask[..., :1, :], layer.dropout.p if layer.training else 0.0
-    return attend(*by_head, mask, dropout, layer.attention_head_size**-0.5).transpose(1, 2).flatten(2)
+    first_mask = None if mask is None else mask[..., :1, :]
+    return attend_by_heads(layer, query(hidden_states[:, :1]), key(hidden_states), value(hidden_states), first_mask)

@@ -7,7 +7,7 @@ to the scores of each layer.
 import torch
 from transformers.models.mpnet.modeling_mpnet import MPNetEncoder, MPNetForSequenceClassification, MPNetSelfAttention
 
-from classifier.model.fast.attention import attend
+from classifier.model.fast.attention import attend_by_heads
 
 
 def mpnet_classes(model: torch.nn.Module) -> dict[torch.nn.Module, type]:
@@ -52,10 +52,5 @@ class FusedMPNetSelfAttention(MPNetSelfAttention):
         """
         if output_attentions:
             return super().forward(hidden_states, attention_mask, position_bias, output_attentions)
-        by_head = [
-            layer(hidden_states).unflatten(-1, (-1, self.attention_head_size)).transpose(1, 2)
-            for layer in (self.q, self.k, self.v)
-        ]
-        dropout = self.dropout.p if self.training else 0.0
-        attended = attend(*by_head, attention_mask, dropout, self.attention_head_size**-0.5)
-        return (self.o(attended.transpose(1, 2).flatten(2)),)
+        projected = [layer(hidden_states) for layer in (self.q, self.k, self.v)]
+        return (self.o(attend_by_heads(self, *projected, attention_mask)),)
