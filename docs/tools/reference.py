@@ -2,7 +2,6 @@
 
 The pages say what params.yaml, dvc.yaml, the Makefile and the code say. docs/tools/reference.md.j2 has the text around
 that, and the tables of variables, which no other file lists.
-and the tables of variables, which no other file lists.
 """
 
 import inspect

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import git, read
-from markdown_tables import rows_of
 from matplotlib.testing.compare import compare_images
 from ruamel.yaml import YAML
 from tiny import ROOT, edit_params
@@ -166,17 +165,3 @@ def test_results_and_picture_are_those_of_the_csv(tmp_path):
     settings.draw_settings(measured, tmp_path / "drawn.png")
     shown = str(settings.RESULTS.with_suffix(".png"))
     assert compare_images(shown, str(tmp_path / "drawn.png"), tol=5) is None
-
-
-def test_readme_shows_the_results():
-    """README.md shows the test metrics, the baseline's accuracy, and infer's answers as they are in metrics/."""
-    readme, result = (ROOT / "README.md").read_text(), read(ROOT / "metrics/evaluate.json")
-    rows = [re.findall(r"\d+\.\d+", " ".join(row)) for row in rows_of(readme)]
-    shares = [f"{100 * result[name]:.1f}" for name in ("accuracy", "accuracy_low", "accuracy_high", "f1")]
-    assert [*shares, f"{result['roc_auc']:.3f}", f"{result['ece']:.3f}"] in [row[-6:] for row in rows]
-    assert [f"{100 * result['baseline_accuracy']:.1f}"] in rows
-    answers = {sample["text"]: sample for sample in read(ROOT / "metrics/samples.json")}
-    shown = re.findall(r"^(\w+) +([\d.]+%)  (\S.*)$", readme, re.MULTILINE)
-    assert shown
-    for label, confidence, text in shown:
-        assert (label, confidence) == (answers[text]["label"], f"{answers[text]['confidence']:.1%}")

@@ -16,8 +16,8 @@ from conftest import run_stages
 from ruamel.yaml import YAML
 from tiny import ROOT, edit_params
 
-from classifier.dataset.corrections import correct
-from classifier.dataset.splitting import without_overlaps
+from classifier.dataset.corrections import apply_corrections
+from classifier.dataset.splitting import deduplicate
 from classifier.files.formats import read_table, write_table
 from classifier.files.places import BASELINE, DOUBTFUL, METRICS, PREDICTIONS, RAW, VALIDATION
 from classifier.predict.explanation import Explanation
@@ -90,8 +90,8 @@ def test_keys_of_metrics(name, finished_once):
 def test_keys_of_data_in_other_situations():
     """With splits of the source's own, `conflicts: drop` and corrections."""
     rows = pd.DataFrame({"label": [0, 1], "words": 1, "high": np.uint64(0), "low": np.arange(2, dtype=np.uint64)})
-    counts = without_overlaps(dict.fromkeys(("train", "validation", "test"), rows), "drop")[1]
-    counts |= correct(rows, pd.DataFrame({"new": [1], "correction": [0]}))[1]
+    counts = deduplicate(dict.fromkeys(("train", "validation", "test"), rows), "drop", [])[1]
+    counts |= apply_corrections(rows, pd.DataFrame({"new": [1], "correction": [0]}))[1]
     keys = listed("metrics/data.json")
     assert {key for key, present in keys.items() if present.startswith("if")} == counts.keys() - {
         key for key, present in keys.items() if present == "always"
