@@ -16,7 +16,8 @@ from pydantic import Field
 
 from classifier.distributed.processes import Processes
 from classifier.evaluation import metrics
-from classifier.evaluation.figures import confusion_figure
+from classifier.evaluation.confusion import confusion_figure, confusion_table
+from classifier.evaluation.curves import curves
 from classifier.evaluation.intervals import mcnemar
 from classifier.files.digests import sha256s
 from classifier.files.formats import read_table, write_csv, write_json, write_table
@@ -79,7 +80,7 @@ def check_same_inputs(processes: Processes) -> None:
 
 
 def calibration_metrics(labels: np.ndarray, probabilities: np.ndarray, uncalibrated: np.ndarray, bins: int) -> dict:
-    """Return the calibration error, its 95% quantile by chance alone, and error and accuracy before the calibration.
+    """Return the calibration error, its 95% quantile by chance, and error, accuracy and log loss before calibration.
 
     Args:
         labels: (rows,) int.
@@ -92,6 +93,7 @@ def calibration_metrics(labels: np.ndarray, probabilities: np.ndarray, uncalibra
         "ece_by_chance": metrics.calibration_error_by_chance(probabilities, bins),
         "ece_uncalibrated": metrics.expected_calibration_error(metrics.reliability(uncalibrated, labels, bins)),
         "accuracy_uncalibrated": float((uncalibrated.argmax(axis=1) == labels).mean()),
+        "log_loss_uncalibrated": metrics.log_loss(labels, uncalibrated),
     }
 
 
@@ -157,13 +159,13 @@ def write_plots(table: pd.DataFrame, probabilities, uncalibrated, names: list[st
 
     labels, predicted = table["label"].to_numpy(), table["predicted"].to_numpy()
     confusion = confusion_matrix(labels, predicted, labels=range(len(names)))
-    write_csv(METRICS / "confusion.csv", metrics.confusion_table(confusion, names))
+    write_csv(METRICS / "confusion.csv", confusion_table(confusion, names))
     confusion_figure(confusion, names, METRICS / "confusion.png")
-    for name, curve in zip(("roc", "precision_recall"), metrics.curves(labels, probabilities, names), strict=True):
+    for name, curve in zip(("roc", "precision_recall"), curves(labels, probabilities, names), strict=True):
         write_csv(METRICS / f"{name}.csv", curve)
     before, after = (metrics.reliability(shares, labels, bins) for shares in (uncalibrated, probabilities))
     both = pd.concat([before.assign(calibration="before"), after.assign(calibration="after")])
-    write_csv(METRICS / "reliability.csv", both.round(4))
+    write_csv(METRICS / "reliability.csv", metrics.with_intervals(both).round(4))
     coverage = metrics.coverage_curve(table["confidence"].to_numpy(), predicted == labels)
     write_csv(METRICS / "coverage.csv", coverage.round(4))
 

@@ -1,14 +1,16 @@
 """Score the sample texts of params.yaml with the trained classifier.
 
 In:  models/base/ and models/adapter/.
-Out: metrics/samples.json.
+Out: metrics/samples.json, with the expected label of each sample that has one.
 
 For other texts use `python -m apps.infer` on the command line, or classifier.predict in Python.
 """
 
-from typing import Annotated
+import difflib
+import sys
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from classifier.errors import InputError
 from classifier.files.formats import write_json
@@ -26,10 +28,26 @@ def not_blank(text: str) -> str:
     return text
 
 
+class Sample(Settings):
+    """A sample text. With `label`, the label that the classifier should give, the report marks the answer."""
+
+    text: Annotated[str, AfterValidator(not_blank)]
+    label: str | None = None
+
+
+def as_sample(entry: Any) -> Any:
+    """Return an entry that is a text alone as a Sample, and any other entry unchanged."""
+    if isinstance(entry, str):
+        return Sample.model_construct(text=not_blank(entry))
+    if not isinstance(entry, dict | Sample):
+        raise ValueError("should be a text, or `text:` and `label:` lines")
+    return entry
+
+
 class InferSettings(Settings):
     """The section `infer` of params.yaml."""
 
-    texts: Annotated[list[Annotated[str, AfterValidator(not_blank)]], Field(min_length=1)]
+    texts: Annotated[list[Annotated[Sample, BeforeValidator(as_sample)]], Field(min_length=1)]
 
 
 def infer(
@@ -38,15 +56,46 @@ def infer(
     with_texts: Annotated[bool, Param("report.texts")],
 ) -> None:
     """Score the sample texts and write the answers, together with the texts if `with_texts`."""
-    samples = []
-    for text, (label, confidence) in zip(settings.texts, Classifier()(settings.texts), strict=True):
+    classifier, results = Classifier(), []
+    labels = list(classifier.model.config.label2id)
+    expected = expected_labels(settings.texts, labels)
+    answers = classifier([sample.text for sample in settings.texts])
+    for sample, label_expected, (label, confidence) in zip(settings.texts, expected, answers, strict=True):
         if label is None:
             raise InputError(
-                f"params.yaml: infer.texts: the tokenizer finds nothing to read in {text!r:.40}; change the text"
+                f"params.yaml: infer.texts: the tokenizer finds nothing to read in {sample.text!r:.40}; change the text"
             )
-        sample = {"text": text} if with_texts else {}
-        samples.append(sample | {"label": label, "confidence": round(confidence, 4)})
-    write_json(METRICS / "samples.json", samples)
+        result = {"text": sample.text} if with_texts else {}
+        result |= {"label": label, "confidence": round(confidence, 4)}
+        results.append(result if label_expected is None else result | {"expected": label_expected})
+    write_json(METRICS / "samples.json", results)
+
+
+def expected_labels(samples: list[Sample], labels: list[str]) -> list[str | None]:
+    """Return the expected label of each sample, None for a sample without one.
+
+    If the model has none of the expected labels, the samples belong to another data set. A line on stderr says so, and
+    no sample has an expected label.
+
+    Args:
+        samples: The samples of params.yaml.
+        labels: The names of the model's labels.
+
+    Raises:
+        InputError: The model has some of the expected labels, and lacks others.
+    """
+    expected = [sample.label for sample in samples]
+    unknown = [number for number, label in enumerate(expected) if label not in (None, *labels)]
+    if not unknown:
+        return expected
+    if not set(expected) & set(labels):
+        print("infer: the labels of infer.texts are not the model's, so the samples are not marked", file=sys.stderr)
+        return [None] * len(samples)
+    label = expected[unknown[0]]
+    known = " or ".join(difflib.get_close_matches(label, labels, n=1) or labels[:10])
+    raise InputError(
+        f"params.yaml: infer.texts.{unknown[0]}.label: the model has no label {label!r}; did you mean {known}?"
+    )
 
 
 if __name__ == "__main__":

@@ -5,16 +5,20 @@ In:  metrics/*.json and *.csv, data/predictions.parquet, data/doubtful_labels.cs
 Out: metrics/report.md and metrics/{training,reliability,coverage,length}.png.
 """
 
-import itertools
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, Field
 
+from classifier.evaluation import findings
+from classifier.evaluation.canvas import page_width
 from classifier.evaluation.figures import coverage_figure, length_figure, reliability_figure, training_figure
 from classifier.evaluation.intervals import wilson_interval
+from classifier.evaluation.limits import limits
 from classifier.evaluation.markdown import verbatim
+from classifier.evaluation.tables import comparison_rows, head, label_rows, row, settings_table, share_rows
 from classifier.files.formats import read_json, read_table
 from classifier.files.places import ADAPTER, DOUBTFUL, METRICS, PREDICTIONS
 from classifier.files.writing import replace_file
@@ -23,7 +27,11 @@ from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
 
 TEMPLATE = Path(__file__).with_name("report.md.j2")
-LENGTHS = [0, 100, 200, 300, 500]  # the lowest number of words of each group
+RESULTS = ("data", "baseline", "training", "evaluate", "samples")  # .json
+CURVES = ("training", "validation", "reliability", "coverage")  # .csv
+PICTURES = ("training", "confusion", "reliability", "coverage", "length")  # .png
+EXCERPT = 160  # characters of a text
+LABELS_IN_MATRIX = 10  # a confusion matrix of more labels is a picture only
 
 
 class ReportSettings(Settings):
@@ -44,13 +52,14 @@ def report(
     train: Annotated[BaseModel, Param("train")],
 ) -> None:
     """Draw the pictures and fill in the template."""
+    results = {name: read_json(METRICS / f"{name}.json") for name in RESULTS}
+    curves = {name: read_csv_table(METRICS / f"{name}.csv") for name in CURVES}
     predictions, metadata = read_table(PREDICTIONS)
-    lengths = accuracy_by_length(predictions)
-    draw_pictures(lengths)
-    confusion = read_csv_table(METRICS / "confusion.csv", ["actual", "predicted"])
-    doubtful = read_csv_table(DOUBTFUL, ["hash", "label", "predicted", "text"], settings.doubtful)
+    labels, learned = metadata["labels"], results["baseline"]["learned"]
+    lengths = findings.accuracy_by_length(predictions)
+    draw_pictures(curves, predictions["confidence"], lengths, results, train)
     adapter = ADAPTER / "adapter_config.json"
-    results = ("data", "baseline", "training", "evaluate", "samples")
+    adapter = read_json(adapter) if adapter.is_file() else None
     text = filled_template(
         dataset=dataset,
         model=model,
@@ -58,58 +67,102 @@ def report(
         tokenize=tokenize,
         train=train,
         texts=settings.texts,
-        labels=metadata["labels"],
-        adapter=read_json(adapter) if adapter.is_file() else None,
+        labels=labels,
+        confusion=confusion_rows(labels),
+        limits=limits(results, curves["validation"], train, labels),
+        settings=settings_table(model, method, adapter, results["training"], train),
+        widths={name: page_width(METRICS / f"{name}.png") for name in PICTURES},
+        comparison=comparison_rows(results["evaluate"], labels, learned),
+        by_label=label_rows(results["evaluate"], labels, learned),
+        shares=share_rows(results["data"], labels),
         lengths=lengths.to_dict("records"),
-        confusion=confusion.pivot(index="actual", columns="predicted", values="count"),
-        mistakes=confident_mistakes(predictions, settings.mistakes),
-        doubtful=doubtful.rename(columns={"predicted": "others_say"}).to_dict("records"),
-        **{name: read_json(METRICS / f"{name}.json") for name in results},
+        worst_length=findings.worst_length(lengths),
+        **about_labels(predictions, labels, settings),
+        **marks(results["samples"]),
+        **results,
     )
     with replace_file(METRICS / "report.md") as part:
         part.write_text(text, encoding="utf-8")
 
 
-def accuracy_by_length(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return the accuracy and its 95% interval for each group of text lengths that has texts.
-
-    Returns:
-        Columns words (the name of the group, such as "0-99"), accuracy, sum (of right answers), count, low and high.
-    """
-    words = predictions["text"].str.split().str.len()
-    names = [f"{low}-{high - 1}" for low, high in itertools.pairwise(LENGTHS)] + [f"{LENGTHS[-1]}+"]
-    group = pd.cut(words, [*LENGTHS, float("inf")], right=False, labels=names)
-    right = predictions["label"] == predictions["predicted"]
-    table = right.groupby(group, observed=True).agg(["mean", "sum", "count"]).reset_index(names="words")
-    table[["low", "high"]] = [wilson_interval(k, n) for k, n in table[["sum", "count"]].to_numpy()]
-    return table.rename(columns={"mean": "accuracy"})
-
-
-def draw_pictures(lengths: pd.DataFrame) -> None:
-    """Draw the pictures of the report from the data in metrics/ and from the table of `accuracy_by_length`."""
-    names = ("training", "validation", "reliability", "coverage")
-    training, validation, reliability, coverage = (read_csv_table(METRICS / f"{name}.csv") for name in names)
-    training_figure(training, validation, METRICS / "training.png")
-    reliability_figure(reliability, METRICS / "reliability.png")
-    coverage_figure(coverage, METRICS / "coverage.png")
-    length_figure(lengths, METRICS / "length.png")
-
-
-def read_csv_table(path: Path, texts: list[str] | None = None, rows: int | None = None) -> pd.DataFrame:
-    """Return all rows of a CSV file, or the first ones, with text values exactly as written.
+def read_csv_table(path: Path, texts: list[str] | None = None) -> pd.DataFrame:
+    """Return a CSV file with text values exactly as written.
 
     Args:
         path: The file.
         texts: The columns to read as strings, even if they look like numbers. "NA" and "" are not missing values.
-        rows: The number of rows; None for all.
     """
-    return pd.read_csv(path, dtype=dict.fromkeys(texts or [], str), keep_default_na=False, nrows=rows)
+    return pd.read_csv(path, dtype=dict.fromkeys(texts or [], str), keep_default_na=False)
 
 
-def confident_mistakes(predictions: pd.DataFrame, count: int) -> list[dict]:
-    """Return the wrong predictions of highest confidence; `row` is the row in the test split, counted from 1."""
-    wrong = predictions[predictions["label"] != predictions["predicted"]].assign(row=lambda table: table.index + 1)
-    return wrong.nlargest(count, "confidence").to_dict("records")
+def draw_pictures(
+    curves: dict[str, pd.DataFrame], confidence: pd.Series, lengths: pd.DataFrame, results: dict, train
+) -> None:
+    """Draw the pictures of the report.
+
+    Args:
+        curves: The tables in metrics/ by the names CURVES.
+        confidence: The confidence of each test text.
+        lengths: The table of `accuracy_by_length`.
+        results: The contents of the files in metrics/ by the names RESULTS.
+        train: The section `train` of params.yaml.
+    """
+    training, data = results["training"], results["data"]
+    short_steps = round(training["short_epochs"] * -(-data["train"] // train.batch_size))
+    most = min(train.validation_rows, data["validation"])
+    texts = most if train.selects_on_validation else texts_measured(curves["validation"]["accuracy"], most)
+    bounds = [wilson_interval(round(accuracy * texts), texts) for accuracy in curves["validation"]["accuracy"]]
+    validation = curves["validation"].assign(low=[low for low, _ in bounds], high=[high for _, high in bounds])
+    training_figure(curves["training"], validation, METRICS / "training.png", short_steps, train.short_epoch)
+    reliability_figure(curves["reliability"], confidence, METRICS / "reliability.png")
+    coverage_figure(curves["coverage"], METRICS / "coverage.png", results["evaluate"]["above_threshold"])
+    length_figure(lengths, METRICS / "length.png")
+
+
+def texts_measured(accuracies: pd.Series, most: int) -> int:
+    """Return the smallest number of texts, up to `most`, for which each accuracy is a whole number of right answers.
+
+    metrics/validation.csv does not hold the number of texts, which `train` lowers if the validations would take long.
+    An interval for the smallest number is at least as wide as for the actual one. Accuracies have six decimals.
+
+    >>> texts_measured(pd.Series([0.8275, 0.8325, 0.905]), 1000)
+    400
+    """
+    counts = np.arange(1, most + 1)
+    right = np.outer(counts, accuracies)
+    fits = (np.abs(right - right.round()) <= 1e-6 * counts[:, None]).all(axis=1)
+    return int(counts[fits.argmax()]) if fits.any() else most
+
+
+def confusion_rows(labels: list[str]) -> list[list]:
+    """Return the rows of the confusion matrix: an actual label, then its counts. Return no row for too many labels."""
+    if len(labels) > LABELS_IN_MATRIX:
+        return []
+    table = read_csv_table(METRICS / "confusion.csv", ["actual", "predicted"])
+    counts = table.pivot(index="actual", columns="predicted", values="count")
+    return [[label, *(f"{count:,}" for count in counts.loc[label, labels])] for label in labels]
+
+
+def about_labels(predictions: pd.DataFrame, labels: list[str], settings: ReportSettings) -> dict[str, Any]:
+    """Return what the report says about the mistakes and the doubtful labels."""
+    mistakes = findings.confident_mistakes(predictions, labels)
+    mistakes["decided_by"] = mistakes["decided_by"].map(findings.without_punctuation)
+    doubtful = read_csv_table(DOUBTFUL, ["hash", "label", "predicted", "text"])
+    leading = findings.leading_pair(mistakes), findings.leading_pair(doubtful)
+    return {
+        "mistakes": mistakes[: settings.mistakes].to_dict("records"),
+        "mistakes_divide": findings.division(mistakes, "most confident mistakes") if len(mistakes) else "",
+        "doubtful": doubtful[: settings.doubtful].to_dict("records"),
+        "doubtful_divide": findings.division(doubtful, "most doubtful labels") if len(doubtful) else "",
+        "divide_likewise": leading[0] == leading[1] if all(leading) else None,
+    }
+
+
+def marks(samples: list[dict]) -> dict[str, int]:
+    """Return the number of samples with an expected label, and how many of them have the right answer."""
+    marked = [sample for sample in samples if "expected" in sample]
+    right = sum(sample["label"] == sample["expected"] for sample in marked)
+    return {"samples_marked": len(marked), "samples_right": right}
 
 
 def filled_template(**values: Any) -> str:
@@ -123,7 +176,13 @@ def filled_template(**values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["percent"] = lambda share: f"{100 * share:.1f}%"
+    environment.filters |= {
+        "percent": "{:.1%}".format,
+        "number": "{:,}".format,
+        "excerpt": lambda text: text if len(text) <= EXCERPT else f"{text[: EXCERPT - 1]}…",
+        "row": row,
+        "head": head,
+    }
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(values)
 
 

@@ -1,135 +1,121 @@
-"""The pictures of the report: PNG files with the same bytes in every run, readable in grey and on a dark page."""
+"""The pictures of the report, but for the confusion matrix."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from classifier.files.writing import replace_file
+from classifier.evaluation.canvas import BLACK, BLUE, GREY, LIGHT, WIDTH, new_figure, save_figure, show_percent
 
-LABELS_IN_FULL = 30  # a confusion matrix of more labels has no numbers in its cells and does not grow further
-
-
-def new_figure(width: float = 5.0, height: float = 4.0, columns: int = 1):
-    """Return (figure, axes) of matplotlib, without the global state of pyplot.
-
-    Args:
-        width: Inches.
-        height: Inches.
-        columns: The number of plots side by side. If there are several plots, axes is an array.
-    """
-    from matplotlib import rcParams
-    from matplotlib.figure import Figure
-
-    rcParams["text.parse_math"] = False  # else a label such as "$5 or $6" would be set as a formula
-    fig = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    return fig, fig.subplots(ncols=columns)
+SHADE = "#eef1f4"  # behind the steps of the short epoch
+RED = "#bc4c00"
 
 
-def save_figure(fig, path: Path) -> None:
-    """Write a figure as PNG at 120 dots per inch."""
-    with replace_file(path) as part:
-        # Software: None leaves the version of matplotlib out of the file.
-        fig.savefig(part, format="png", dpi=120, bbox_inches="tight", metadata={"Software": None})
-
-
-def confusion_figure(counts: np.ndarray, names: list[str], path: Path) -> None:
-    """Draw a confusion matrix, coloured by the share of the actual label.
-
-    Args:
-        counts: (labels, labels) int, with a row for each actual label and a column for each predicted label.
-        names: The names of the labels.
-        path: The PNG file.
-    """
-    longest, shown = max(len(name) for name in names), min(len(names), LABELS_IN_FULL)
-    fig, axes = new_figure(2 + 0.08 * longest + 0.8 * shown, 1.6 + 0.8 * shown)
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(counts.shape) if len(names) <= LABELS_IN_FULL else ():
-        axes.text(
-            column,
-            row,
-            f"{counts[row, column]:,}\n{shares[row, column]:.1%}",
-            ha="center",
-            va="center",
-            color="white" if shares[row, column] > 0.6 else "black",
-        )
-    axes.set(
-        xlabel="predicted",
-        ylabel="actual",
-        title="Confusion matrix, test split",
-        xticks=range(len(names)),
-        yticks=range(len(names)),
-    )
-    axes.tick_params(labelsize=10 * shown / len(names))
-    axes.set_yticklabels(names)
-    if longest > 9:  # too long for horizontal labels
-        axes.set_xticklabels(names, rotation=30, ha="right", rotation_mode="anchor")
-    else:
-        axes.set_xticklabels(names)
-    fig.colorbar(image, label="share of the actual label", format="{x:.0%}")
-    save_figure(fig, path)
-
-
-def training_figure(training: pd.DataFrame, validation: pd.DataFrame, path: Path) -> None:
+def training_figure(
+    training: pd.DataFrame, validation: pd.DataFrame, path: Path, short_steps: int = 0, short_tokens: int | None = None
+) -> None:
     """Draw the loss, and beside it the validation accuracy, against the optimizer step.
 
     Args:
         training: Columns step and loss.
-        validation: Columns step, loss and accuracy.
+        validation: Columns step, loss, accuracy, and the bounds low and high of the accuracy's 95% interval.
         path: The PNG file.
+        short_steps: The last step of the short epoch; 0 without one. These steps are shaded.
+        short_tokens: The tokens of each text that the short epoch reads.
     """
-    fig, (loss, accuracy) = new_figure(9, 3.6, columns=2)
-    loss.plot(training["step"], training["loss"], color="0.65", label="training")
-    loss.plot(validation["step"], validation["loss"], "o--", color="black", label="validation")
-    loss.set(xlabel="step", ylabel="cross-entropy (nats)", title="Loss", ylim=(0, None))
-    loss.legend(frameon=False)
-    accuracy.plot(validation["step"], validation["accuracy"], "o-", color="tab:blue")
-    accuracy.set(xlabel="step", ylabel="accuracy", title="Validation accuracy", xlim=loss.get_xlim())
+    fig, (loss, accuracy) = new_figure(WIDTH, 3.7, columns=2)
+    epochs = training.groupby(training["step"] > short_steps)  # smoothed apart: the loss jumps between them
+    loss.plot(training["step"], training["loss"], color=LIGHT, linewidth=1, label="training")
+    for _, rows in epochs:
+        loss.plot(rows["step"], smoothed(rows["loss"]), color=BLUE, label="training, smoothed")
+    loss.plot(validation["step"], validation["loss"], "o--", color=BLACK, linewidth=1.2, label="validation")
+    loss.set(ylabel="cross-entropy (nats)", title="Loss", ylim=(0, 1.12 * training["loss"].max()))
+    legend = {line.get_label(): line for line in loss.lines}  # the smoothed line of both epochs once
+    loss.legend(legend.values(), legend.keys(), loc="lower left")
+    errors = [validation["accuracy"] - validation["low"], validation["high"] - validation["accuracy"]]
+    accuracy.errorbar(validation["step"], validation["accuracy"], errors, fmt="o-", color=BLUE, linewidth=1.5)
+    low, high = validation["low"].min(), validation["high"].max()
+    above = 0.25 if short_steps else 0.05  # room for the words on the shade
+    accuracy.set_ylim(low - 0.05 * (high - low), high + above * (high - low))
+    accuracy.set(ylabel="accuracy, with its 95% interval", title="Validation accuracy")
+    show_percent(accuracy.yaxis)
     for axes in (loss, accuracy):
-        axes.grid(alpha=0.3)
+        axes.set(xlabel="step", xlim=(0, 1.03 * training["step"].max()))
+        if short_steps:
+            shade_short_epoch(axes, min(short_steps, training["step"].max()), short_tokens)
     save_figure(fig, path)
 
 
-def reliability_figure(table: pd.DataFrame, path: Path) -> None:
-    """Draw accuracy against confidence for each bin, before and after calibration.
+def smoothed(values: pd.Series) -> pd.Series:
+    """Return the moving average of a curve over a tenth of its points, with fewer points at both ends."""
+    return values.rolling(2 * (len(values) // 20) + 1, center=True, min_periods=1).mean()
 
-    The area of a point grows with the share of texts in its bin.
+
+def shade_short_epoch(axes, short_steps: int, short_tokens: int | None) -> None:
+    """Shade the steps of the short epoch, and write what is read of each text there and after them."""
+    axes.axvspan(0, short_steps, color=SHADE, linewidth=0, zorder=0)
+    end = axes.get_xlim()[1]
+    words = [(short_steps / 2, "center", f"{short_tokens} tokens\nof each text")]
+    if short_steps < 0.85 * end:
+        words.append(((short_steps + end) / 2, "center", "whole\ntexts"))
+    if short_steps < 0.3 * end:  # too narrow for the words
+        words = [(short_steps + 0.02 * end, "left", f"shaded: {short_tokens} tokens of each text,\nthen whole texts")]
+    for step, side, text in words:
+        axes.text(
+            step, 0.98, text, transform=axes.get_xaxis_transform(), ha=side, va="top", fontsize=8, color="#57606a"
+        )
+
+
+def reliability_figure(table: pd.DataFrame, confidence: pd.Series, path: Path) -> None:
+    """Draw accuracy against confidence for each bin, before and after calibration, and a histogram of the confidences.
 
     Args:
-        table: Columns calibration ("before" or "after"), confidence, accuracy and count.
+        table: Columns calibration ("before" or "after"), confidence, accuracy, and the bounds low and high of the
+            accuracy's 95% interval.
+        confidence: The confidence of each row after the calibration.
         path: The PNG file.
     """
-    fig, axes = new_figure()
-    axes.plot([0, 1], [0, 1], ":", color="0.5", label="perfect")
+    fig, (axes, below) = new_figure(5.2, 5.2, nrows=2, sharex=True, height_ratios=[3.4, 1])
+    lowest = np.floor(20 * min(table["confidence"].min(), confidence.min())) / 20
+    axes.plot([lowest, 1], [lowest, 1], ":", color=GREY, linewidth=1.2, label="accuracy = confidence")
     for name, rows in table.groupby("calibration", sort=False):
-        color, line, marker = ("0.55", "--", "s") if name == "before" else ("tab:blue", "-", "o")
-        axes.plot(rows["confidence"], rows["accuracy"], line, label=f"{name} calibration", color=color)
-        area = 15 + 300 * rows["count"] / rows["count"].sum()  # square points, so that a single text can be seen
-        axes.scatter(rows["confidence"], rows["accuracy"], area, color=color, marker=marker, alpha=0.8)
-    low = min(0.5, table["confidence"].min(), table["accuracy"].min()) - 0.02
-    axes.set(
-        xlabel="confidence", ylabel="accuracy", title="Reliability, test split", xlim=(low, 1.02), ylim=(low, 1.02)
-    )
-    axes.legend(frameon=False)
+        style = {"fmt": "s--", "color": GREY} if name == "before" else {"fmt": "o-", "color": BLUE}
+        style |= {"linewidth": 1.2, "markersize": 4.5, "label": f"{name} calibration"}
+        errors = [rows["accuracy"] - rows["low"], rows["high"] - rows["accuracy"]]
+        axes.errorbar(rows["confidence"], rows["accuracy"], errors, **style)
+    axes.set(ylabel="accuracy, with its 95% interval", title="Reliability, test split")
+    axes.legend(loc="lower right")
+    share = np.full(len(confidence), 1 / len(confidence))
+    below.hist(confidence, bins=np.linspace(lowest, 1, 21), weights=share, color=BLUE, edgecolor="white")
+    below.set(xlabel="confidence", ylabel="texts", xlim=(lowest, 1.005))
+    show_percent(axes.xaxis, axes.yaxis, below.xaxis, below.yaxis)
     save_figure(fig, path)
 
 
-def coverage_figure(table: pd.DataFrame, path: Path) -> None:
+def coverage_figure(table: pd.DataFrame, path: Path, above: dict | None = None) -> None:
     """Draw the accuracy and the lowest confidence of the most confident texts against their share of all texts.
 
     Args:
         table: Columns coverage, accuracy and confidence, as `coverage_curve` returns them.
         path: The PNG file.
+        above: above_threshold of metrics/evaluate.json. If it has a threshold, its point is marked.
     """
     fig, axes = new_figure(6.4, 4)
-    axes.plot(table["coverage"], table["accuracy"], color="tab:blue", label="accuracy")
-    axes.plot(table["coverage"], table["confidence"], ":", color="0.4", label="lowest confidence among them")
+    axes.plot(table["coverage"], table["accuracy"], color=BLUE, label="accuracy")
+    axes.plot(table["coverage"], table["confidence"], ":", color=GREY, label="lowest confidence among them")
+    if above and "accuracy" in above:
+        point = above["coverage"], above["accuracy"]
+        error = [[above["accuracy"] - above["accuracy_low"]], [above["accuracy_high"] - above["accuracy"]]]
+        label = f"confidence from {above['threshold']:.1%}: {point[0]:.1%} of the texts, {point[1]:.1%} right"
+        axes.errorbar(*point, error, fmt="o", color=RED, zorder=4, label=label)
     axes.set(
-        xlabel="coverage: share of the texts, the most confident first", title="Coverage, test split", xlim=(0, 1.02)
+        xlabel="coverage: share of the texts, the most confident first",
+        ylabel="accuracy and confidence",
+        title="Accuracy of the most confident texts, test split",
+        xlim=(0, 1.02),
     )
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    show_percent(axes.xaxis, axes.yaxis)
+    axes.legend(loc="lower left")
     save_figure(fig, path)
 
 
@@ -140,13 +126,20 @@ def length_figure(table: pd.DataFrame, path: Path) -> None:
         table: Columns words (the name of the group), accuracy, low, high, sum (of right answers) and count.
         path: The PNG file.
     """
-    fig, axes = new_figure(6.4, 4)
+    fig, axes = new_figure(6.4, 3.8)
+    overall = table["sum"].sum() / table["count"].sum()
     errors = [table["accuracy"] - table["low"], table["high"] - table["accuracy"]]
-    axes.errorbar(range(len(table)), table["accuracy"], yerr=errors, fmt="o", capsize=4, color="tab:blue")
-    axes.axhline(table["sum"].sum() / table["count"].sum(), ls=":", color="0.4", label="all texts")
-    axes.legend(frameon=False)
-    ticks = [f"{words}\nn = {count}" for words, count in zip(table["words"], table["count"], strict=True)]
-    axes.set(xlabel="words in the text", ylabel="accuracy", title="Accuracy by length, test split")
+    axes.axhline(overall, ls=":", color=GREY, linewidth=1.2, label=f"all texts: {overall:.1%}")
+    axes.errorbar(range(len(table)), table["accuracy"], yerr=errors, fmt="o", capsize=4, color=BLUE, markersize=6)
+    axes.legend(loc="upper right")
+    ticks = [f"{words}\n{count:,} texts" for words, count in zip(table["words"], table["count"], strict=True)]
     axes.set_xticks(range(len(table)), ticks)
-    axes.grid(axis="y", alpha=0.3)
+    axes.set(
+        xlabel="words in the text",
+        ylabel="accuracy, with its 95% interval",
+        title="Accuracy by length, test split",
+        xlim=(-0.5, len(table) - 0.5),
+    )
+    show_percent(axes.yaxis)
+    axes.grid(axis="x", visible=False)
     save_figure(fig, path)

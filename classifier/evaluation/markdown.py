@@ -4,6 +4,10 @@ import re
 from typing import Any
 
 
+class Markdown(str):
+    """A string that is Markdown already. `verbatim` leaves it as it is."""
+
+
 def verbatim(value: Any) -> Any:
     r"""Return a string as Markdown that shows it unchanged in one line, also in a table; other values stay as they are.
 
@@ -13,6 +17,6 @@ def verbatim(value: Any) -> Any:
     >>> print(verbatim("a|b\n<br> *c*"))
     a\|b \<br> \*c\*
     """
-    if not isinstance(value, str):
+    if not isinstance(value, str) or isinstance(value, Markdown):
         return value
     return re.sub(r"[\\`*_\[\]<&|~$]|:(?=//)|(?<=www)\.", r"\\\g<0>", re.sub(r"\s+", " ", value))

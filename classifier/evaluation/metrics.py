@@ -1,4 +1,4 @@
-"""Metrics of a classifier's probabilities, and the tables of its plots.
+"""Metrics of a classifier's probabilities, and the tables of its reliability and its coverage.
 
 Shapes: probabilities are (rows, labels) and sum to 1 in each row; labels, predicted labels, confidences and `right` are
 (rows,). A label is a number from 0; its name stands at that place in `names`.
@@ -25,8 +25,7 @@ def classification_metrics(labels: np.ndarray, probabilities: np.ndarray) -> dic
     precision, recall, f1, _ = metrics.precision_recall_fscore_support(
         labels, predicted, average="binary" if k == 2 else "macro", zero_division=0.0
     )
-    # scikit-learn checks that each row sums to 1.
-    exact = probabilities.astype(np.float64) / probabilities.astype(np.float64).sum(axis=1, keepdims=True)
+    exact = summing_to_one(probabilities)
     return {
         "accuracy": correct / len(labels),
         "accuracy_low": low,
@@ -36,8 +35,21 @@ def classification_metrics(labels: np.ndarray, probabilities: np.ndarray) -> dic
         "f1": float(f1),
         "macro_f1": float(metrics.f1_score(labels, predicted, average="macro", zero_division=0.0)),
         "roc_auc": float(metrics.roc_auc_score(labels, exact[:, 1] if k == 2 else exact, multi_class="ovr")),
-        "log_loss": float(metrics.log_loss(labels, exact, labels=range(k))),
+        "log_loss": log_loss(labels, probabilities),
     }
+
+
+def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the mean negative logarithm of the actual label's probability."""
+    from sklearn import metrics
+
+    return float(metrics.log_loss(labels, summing_to_one(probabilities), labels=range(probabilities.shape[1])))
+
+
+def summing_to_one(probabilities: np.ndarray) -> np.ndarray:
+    """Return probabilities as float64, divided by the sum of each row, because scikit-learn checks the sums."""
+    exact = probabilities.astype(np.float64)
+    return exact / exact.sum(axis=1, keepdims=True)
 
 
 def metrics_by_label(labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> dict[str, dict[str, float]]:
@@ -68,6 +80,14 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int) -> pd.
     number = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     table = pd.DataFrame({"bin": number, "confidence": confidence, "accuracy": correct, "count": 1})
     return table.groupby("bin").agg({"confidence": "mean", "accuracy": "mean", "count": "sum"}).reset_index(drop=True)
+
+
+def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of `reliability` with the columns low and high: the 95% Wilson interval of the accuracy."""
+    right = (table["accuracy"] * table["count"]).round()
+    table = table.copy()
+    table[["low", "high"]] = [wilson_interval(k, n) for k, n in zip(right, table["count"], strict=True)]
+    return table
 
 
 def expected_calibration_error(table: pd.DataFrame) -> float:
@@ -121,39 +141,3 @@ def metrics_above(threshold: float, confidence: np.ndarray, right: np.ndarray) -
         low, high = wilson_interval(covered.sum(), len(covered))
         result |= {"accuracy": float(covered.mean()), "accuracy_low": low, "accuracy_high": high}
     return result
-
-
-def curves(labels: np.ndarray, probabilities: np.ndarray, names: list[str], points: int = 200):
-    """Return the ROC curve and the precision-recall curve as two tables of at most `points` lines for each label.
-
-    With two labels, the curves are those of label 1. With more labels, each label has its own, against the rest.
-    """
-    from sklearn import metrics
-
-    roc, precision_recall = [], []
-    for number in [1] if len(names) == 2 else range(len(names)):
-        positive, score = labels == number, probabilities[:, number]
-        fpr, tpr, _ = metrics.roc_curve(positive, score)
-        precision, recall, _ = metrics.precision_recall_curve(positive, score)
-        for tables, columns in ((roc, (fpr, tpr)), (precision_recall, (recall[::-1], precision[::-1]))):
-            kept = np.unique(np.linspace(0, len(columns[0]) - 1, points).round().astype(int))
-            tables.append(pd.DataFrame({"label": names[number], "x": columns[0][kept], "y": columns[1][kept]}))
-    return (
-        pd.concat(roc).rename(columns={"x": "false_positive_rate", "y": "true_positive_rate"}).round(4),
-        pd.concat(precision_recall).rename(columns={"x": "recall", "y": "precision"}).round(4),
-    )
-
-
-def confusion_table(counts: np.ndarray, names: list[str]) -> pd.DataFrame:
-    """Return a confusion matrix as a table with a line for each pair (actual, predicted), in the order of the names.
-
-    Args:
-        counts: (labels, labels) int, with a row for each actual label and a column for each predicted label.
-        names: The names of the labels.
-
-    Returns:
-        Columns actual, predicted, count, and share (of the actual label's rows).
-    """
-    pairs = pd.MultiIndex.from_product([names, names], names=["actual", "predicted"])
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    return pd.DataFrame({"count": counts.ravel(), "share": shares.ravel().round(4)}, pairs).reset_index()

@@ -18,14 +18,14 @@ from tiny import ROOT, edit_params
 TEMPLATES = ROOT / ".dvc" / "plots"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 EXPECTED = {
-    "Loss": ("Loss", "step", "cross-entropy (nats)", "training.csv", "validation.csv"),
+    "Loss": ("Loss", "step", "cross-entropy (nats)", "training", "validation"),
     "metrics/training.csv": ("Learning rate", "step", "learning rate"),
     "metrics/validation.csv": ("Validation accuracy", "step", "accuracy"),
-    "metrics/confusion.csv": ("Confusion matrix, test split", "predicted", "actual", "share of the actual label"),
+    "metrics/confusion.csv": ("Confusion matrix, test split", "predicted", "actual"),
     "metrics/roc.csv": ("ROC, test split", "false positive rate", "true positive rate"),
     "metrics/precision_recall.csv": ("Precision and recall, test split", "recall", "precision"),
-    "metrics/coverage.csv": ("Accuracy of the most confident texts, test split", "accuracy"),
-    "metrics/reliability.csv": ("Reliability, test split", "confidence", "accuracy", "before", "after"),
+    "metrics/coverage.csv": ("Accuracy of the most confident texts, test split", "accuracy", "lowest confidence"),
+    "metrics/reliability.csv": ("Reliability, test split", "confidence", "before", "after", "texts"),
 }
 
 
@@ -60,7 +60,12 @@ def check(plots: dict[str, str]) -> None:
         (actual, predicted): (count, round(100 * share, 1))
         for actual, predicted, count, share in pd.read_csv("metrics/confusion.csv").itertuples(index=False)
     }
-    assert len(lines(plots["Loss"])) == 2
+    assert len(lines(plots["Loss"])) == 3  # training, raw and smoothed, and validation
+    assert len(lines(plots["metrics/coverage.csv"])) == 2
+    for name in ("validation", "roc", "precision_recall", "coverage", "reliability"):
+        assert re.search(r">\d+%</text>", plots[f"metrics/{name}.csv"]), name
+    intervals = plots["metrics/reliability.csv"].count('aria-roledescription="rule mark"')
+    assert intervals == (pd.read_csv("metrics/reliability.csv")["calibration"] == "after").sum()
     assert len(lines(plots["metrics/roc.csv"])) == 1
     assert plots["metrics/roc.csv"].count(">workspace</text>") == 1  # one legend
 
@@ -95,6 +100,16 @@ def test_more_than_two_labels(template):
     else:
         assert picture.count(">25.0%</tspan>") == 9
     assert [name for name in names if f">{name}</text>" not in picture] == []
+
+
+def test_confusions_of_many_labels():
+    """Without the matrix's diagonal, the largest confusions stand in one column."""
+    rows = [{"x": "b", "y": f"a{i}", "count": 30 - i, "share": 0.25, "rev": "workspace"} for i in range(25)]
+    plot = VegaRenderer(rows, "plot", template="confusion_counts", template_dir=str(TEMPLATES), x="x", y="y")
+    picture = svg(plot.get_filled_template())
+    assert picture.count(">25.0%</tspan>") == 20
+    assert ">actual a0 → predicted b</text>" in picture
+    assert "a24" not in picture
 
 
 @pytest.fixture

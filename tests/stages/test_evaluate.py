@@ -10,13 +10,13 @@ from classifier.evaluation.intervals import wilson_interval
 from classifier.evaluation.metrics import (
     calibration_error_by_chance,
     classification_metrics,
-    confusion_table,
     coverage_curve,
-    curves,
     expected_calibration_error,
+    log_loss,
     metrics_above,
     metrics_by_label,
     reliability,
+    with_intervals,
 )
 from classifier.files.formats import read_table, write_table
 from classifier.files.places import BASELINE, METRICS, PREDICTIONS, RAW, VALIDATION
@@ -31,6 +31,8 @@ def test_reliability_by_hand():
     expected = pd.DataFrame({"confidence": [0.6, 0.7, 0.975], "accuracy": [0.0, 1.0, 1.0], "count": [1, 1, 2]})
     pd.testing.assert_frame_equal(table, expected)
     assert expected_calibration_error(table) == pytest.approx((0.6 + 0.3 + 2 * 0.025) / 4)
+    bounds = with_intervals(table)[["low", "high"]].to_numpy().tolist()
+    assert bounds == [list(wilson_interval(*counts)) for counts in ((0, 1), (1, 1), (2, 2))]
 
 
 @pytest.mark.parametrize(("rows", "labels"), [(40, 2), (2000, 3)])
@@ -102,6 +104,7 @@ def test_metrics_by_label_and_above_the_threshold(finished):
     expected = find_threshold(validation["unseen_confidence"].to_numpy(), right, above["target"], above["level"])
     assert above["threshold"] == expected
     assert right[validation["unseen_confidence"] >= above["threshold"]].mean() > above["target"] == 0.7
+    assert result["log_loss_uncalibrated"] > 0
     covered = table[table["confidence"] >= above["threshold"]]
     assert above["coverage"] == len(covered) / len(table)
     assert above["accuracy"] == pytest.approx((covered["label"] == covered["predicted"]).mean(), abs=5e-5)
@@ -117,6 +120,7 @@ def test_metrics_by_hand():
     assert result["roc_auc"] == pytest.approx(5 / 6)  # five of six (positive, negative) pairs in the right order
     assert result["log_loss"] == pytest.approx(-np.log([0.9, 0.8, 0.3, 0.4, 0.9]).mean())
     assert (result["accuracy_low"], result["accuracy_high"]) == wilson_interval(3, 5)
+    assert log_loss(np.array([1, 0]), np.array([[0.5, 0.5], [0.25, 0.75]])) == pytest.approx(np.log([2, 4]).mean())
 
 
 def test_metrics_of_three_labels_are_means_over_the_labels():
@@ -126,27 +130,6 @@ def test_metrics_of_three_labels_are_means_over_the_labels():
     assert result["f1"] == pytest.approx(metrics.f1_score(labels, probabilities.argmax(axis=1), average="macro"))
     areas = [metrics.roc_auc_score(labels == k, probabilities[:, k]) for k in range(3)]
     assert result["roc_auc"] == pytest.approx(np.mean(areas))
-
-
-def test_confusion_table_has_every_pair():
-    table = confusion_table(np.array([[2, 1, 0], [0, 1, 0], [1, 0, 0]]), ["a", "b", "c"])
-    assert table[["actual", "predicted"]].agg("".join, axis=1).tolist() == [x + y for x in "abc" for y in "abc"]
-    assert table["count"].tolist() == [2, 1, 0, 0, 1, 0, 1, 0, 0]
-    assert table["share"].tolist() == [0.6667, 0.3333, 0, 0, 1, 0, 1, 0, 0]
-
-
-def test_curves_are_thinned_and_keep_the_area():
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 2, 5000)
-    positive = np.clip(rng.normal(0.4 + 0.2 * labels, 0.15), 0, 1)
-    roc, precision_recall = curves(labels, np.column_stack([1 - positive, positive]), ["no", "yes"])
-    assert len(roc) <= 200
-    assert set(roc["label"]) == {"yes"}
-    area = metrics.auc(roc["false_positive_rate"], roc["true_positive_rate"])
-    assert area == pytest.approx(metrics.roc_auc_score(labels, positive), abs=0.002)
-    assert precision_recall["recall"].is_monotonic_increasing
-    three, _ = curves(rng.integers(0, 3, 90), rng.dirichlet([1, 1, 1], 90), ["a", "b", "c"])
-    assert set(three["label"]) == {"a", "b", "c"}
 
 
 def test_accuracy_without_the_texts_that_stand_in_train(finished):

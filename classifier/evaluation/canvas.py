@@ -1,0 +1,73 @@
+"""The sheet of every picture: size, style, fonts, and a PNG file with the same bytes in every run.
+
+A picture is a white card with round corners, so that a dark page shows it as deliberately as a light one. Its style is
+figures.mplstyle.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from classifier.evaluation.fonts import font_families
+from classifier.files.writing import replace_file
+
+STYLE = Path(__file__).with_name("figures.mplstyle")
+BLUE, BLACK, GREY, LIGHT = "#0969da", "#1f2328", "#8c959f", "#b6d4fe"  # they differ in brightness, too
+WIDTH = 8.3  # inches; at 100 pixels per inch, the width of a page of a forge
+
+
+def new_figure(width: float = 5.0, height: float = 4.0, columns: int = 1, **subplots):
+    """Return (figure, axes) of matplotlib, without the figures of pyplot.
+
+    The style replaces all settings of matplotlib in this process, also those of the user's matplotlibrc.
+
+    Args:
+        width: Inches.
+        height: Inches.
+        columns: The number of plots side by side. If there are several plots, axes is an array.
+        subplots: Further arguments of Figure.subplots.
+    """
+    from matplotlib import rcParams, style
+    from matplotlib.figure import Figure
+    from matplotlib.patches import FancyBboxPatch
+
+    style.use(["default", STYLE])
+    rcParams["font.family"] = font_families()
+    fig = Figure(figsize=(width, height))
+    card = FancyBboxPatch((0, 0), width, height, "round,pad=0,rounding_size=0.08", fc="white", ec="none", zorder=-9)
+    card.set_transform(fig.dpi_scale_trans)
+    fig.add_artist(card)
+    return fig, fig.subplots(ncols=columns, **subplots)
+
+
+def save_figure(fig, path: Path) -> None:
+    """Write a figure as PNG, in twice as many dots as it should have pixels on a page, and in 255 colours.
+
+    Fewer colours make the file less than half as large. The colour without dots is the transparent one of the corners.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    canvas = FigureCanvasAgg(fig)
+    canvas.draw()
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba()))
+    alpha = picture.getchannel("A")
+    colours = Image.new("RGB", picture.size, "white")
+    colours.paste(picture, mask=alpha)
+    colours = colours.quantize(255, dither=Image.Dither.NONE)
+    colours.putpalette([*colours.getpalette(), *bytes(3 * 256)][: 3 * 256])
+    colours.paste(255, mask=alpha.point(lambda opacity: 255 * (opacity < 128)))
+    with replace_file(path) as part:
+        colours.save(part, "PNG", optimize=True, transparency=255)
+
+
+def show_percent(*axis) -> None:
+    """Write the ticks of one or several axis objects of matplotlib, which count shares, as percentages."""
+    for one in axis:
+        one.set_major_formatter(lambda share, place: f"{round(100 * share, 6):g}%")
+
+
+def page_width(path: Path) -> int:
+    """Return the width in pixels at which a page should show a picture of `save_figure`: half of its dots."""
+    header = path.read_bytes()[16:20]  # the width in dots, in the header of every PNG file
+    return int.from_bytes(header) // 2

@@ -1,0 +1,127 @@
+"""What the report says about mistakes, doubtful labels and lengths: numbers of the data, and sentences with them."""
+
+import itertools
+import re
+import unicodedata
+
+import pandas as pd
+
+from classifier.evaluation.intervals import wilson_interval
+from classifier.evaluation.markdown import Markdown, verbatim
+
+LENGTHS = [0, 100, 200, 300, 500]  # the lowest number of words of each group
+FIRST = 10  # the first mistakes or doubtful labels, whose pairs of labels are counted
+PAIRS_NAMED = 3
+
+
+def confident_mistakes(predictions: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Return the wrong predictions, the most confident first, with the names of the labels in place of their numbers.
+
+    Args:
+        predictions: Columns label, predicted and confidence at least.
+        names: The names of the labels.
+
+    Returns:
+        The columns of `predictions`, and row: the row in the test split, counted from 1.
+    """
+    wrong = predictions[predictions["label"] != predictions["predicted"]].assign(row=lambda table: table.index + 1)
+    wrong = wrong.sort_values("confidence", ascending=False, kind="stable")
+    return wrong.assign(**{column: [names[number] for number in wrong[column]] for column in ("label", "predicted")})
+
+
+def pairs_of_labels(table: pd.DataFrame) -> list[dict]:
+    """Return how often each pair of labels occurs in the first FIRST rows of a table, and in all of its rows.
+
+    Args:
+        table: Columns label and predicted, with names.
+
+    Returns:
+        A dictionary for each pair in the first rows, the most frequent first: label, predicted, first (the count in the
+        first rows) and all (the count in all rows).
+    """
+    columns = ["label", "predicted"]
+    of_all, of_first = table.value_counts(columns), table[:FIRST].value_counts(columns)
+    of_first = of_first.sort_index().sort_values(ascending=False, kind="stable")  # the same order in every run
+    return [
+        {"label": pair[0], "predicted": pair[1], "first": int(count), "all": int(of_all[pair])}
+        for pair, count in of_first.items()
+    ]
+
+
+def division(table: pd.DataFrame, rows: str) -> Markdown:
+    """Return a sentence about how the first FIRST rows of a table divide over the pairs of labels.
+
+    Args:
+        table: Columns label and predicted, with names; not empty.
+        rows: The name of the first rows, such as "most confident mistakes".
+    """
+    pairs, first = pairs_of_labels(table), min(FIRST, len(table))
+    if len(pairs) == first > 1:
+        return Markdown(f"The {first} {rows} have {first} different pairs of labels.")
+    parts = [
+        f"{'all' if pair['first'] == first > 1 else pair['first']} {'is' if pair['first'] == 1 else 'are'} labelled "
+        f"{verbatim(pair['label'])} and predicted {verbatim(pair['predicted'])} ({pair['all']:,} of all {len(table):,})"
+        for pair in pairs[:PAIRS_NAMED]
+    ]
+    if others := first - sum(pair["first"] for pair in pairs[:PAIRS_NAMED]):
+        parts.append(f"{others} {'has' if others == 1 else 'have'} other pairs of labels")
+    listed = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+    return Markdown(f"Of the {first} {rows}, {listed}.")
+
+
+def leading_pair(table: pd.DataFrame) -> tuple[str, str] | None:
+    """Return the pair (label, predicted) that is more frequent than all others in the first FIRST rows of a table.
+
+    Return None if there is no such pair.
+    """
+    pairs = pairs_of_labels(table)
+    if not pairs or (len(pairs) > 1 and pairs[0]["first"] == pairs[1]["first"]):
+        return None
+    return pairs[0]["label"], pairs[0]["predicted"]
+
+
+def accuracy_by_length(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the accuracy and its 95% interval for each group of text lengths that has texts.
+
+    Returns:
+        Columns words (the name of the group, such as "0-99"), accuracy, sum (of right answers), count, low and high.
+    """
+    words = predictions["text"].str.split().str.len()
+    names = [f"{low}-{high - 1}" for low, high in itertools.pairwise(LENGTHS)] + [f"{LENGTHS[-1]}+"]
+    group = pd.cut(words, [*LENGTHS, float("inf")], right=False, labels=names)
+    right = predictions["label"] == predictions["predicted"]
+    table = right.groupby(group, observed=True).agg(["mean", "sum", "count"]).reset_index(names="words")
+    table[["low", "high"]] = [wilson_interval(k, n) for k, n in table[["sum", "count"]].to_numpy()]
+    return table.rename(columns={"mean": "accuracy"})
+
+
+def worst_length(lengths: pd.DataFrame) -> Markdown | None:
+    """Return what the table of `accuracy_by_length` shows about its group of lowest accuracy; None for one group."""
+    if len(lengths) < 2:
+        return None
+    worst, overall = lengths.loc[lengths["accuracy"].idxmin()], lengths["sum"].sum() / lengths["count"].sum()
+    start = f"The accuracy is lowest for texts of {worst['words']} words, {worst['accuracy']:.1%}."
+    if worst["high"] >= overall:
+        return Markdown(f"{start} The 95% interval includes the accuracy of all texts, {overall:.1%}.")
+    by_chance = 1 - 0.95 ** len(lengths)
+    return Markdown(
+        f"{start} The 95% interval excludes the accuracy of all texts, {overall:.1%}. Of {len(lengths)} such "
+        f"intervals, at least one does so by chance with a probability of up to {by_chance:.0%}."
+    )
+
+
+def without_punctuation(summary: str) -> str:
+    """Return the deciding words of `Explanation.summary` without the punctuation marks around each word.
+
+    A word of punctuation marks alone stays as it is, and so do signs that belong to a number or a name, such as "%".
+
+    >>> without_punctuation("wonderful +0.6, 'masterpiece'. +0.5, film, -0.5, !!! +0.4, 100%. +0.3")
+    'wonderful +0.6, masterpiece +0.5, film -0.5, !!! +0.4, 100% +0.3'
+    """
+    words = re.findall(r"(\S+) ([+-]\d+\.\d)(?:, |$)", summary)
+    return ", ".join(f"{bare(word) or word} {attribution}" for word, attribution in words)
+
+
+def bare(word: str) -> str:
+    """Return a word without the punctuation marks at its beginning and its end."""
+    return word.strip("".join(c for c in word if unicodedata.category(c).startswith("P") and c not in "%#@&‰") or " ")

@@ -1,0 +1,134 @@
+"""Tables of the report in Markdown, and the cells of those with metrics, shares of labels and settings."""
+
+from typing import Any
+
+from classifier.evaluation.markdown import Markdown, verbatim
+
+LABELS_IN_TABLE = 20  # of more labels, a table shows the worst or the rarest ones
+
+
+def row(cells: list) -> Markdown:
+    """Return a row of a table in Markdown. Each cell is shown as it is."""
+    return Markdown(f"| {' | '.join(str(verbatim(cell)) for cell in cells)} |")
+
+
+def head(names: list[str], left: int = 1, last: int = 0) -> Markdown:
+    """Return the header of a table in Markdown, and the line below it.
+
+    Args:
+        names: The names of the columns.
+        left: The number of first columns that are aligned to the left.
+        last: The number of last columns that are aligned to the left. The others are aligned to the right.
+    """
+    right = len(names) - left - last
+    return Markdown(f"{row(names)}\n|{'---|' * left}{'---:|' * right}{'---|' * last}")
+
+
+def comparison_rows(evaluate: dict, labels: list[str], learned: bool) -> list[list[str]]:
+    """Return the rows of the table that compares the classifier with the baseline.
+
+    Args:
+        evaluate: metrics/evaluate.json.
+        labels: The names of the labels. With two labels, precision, recall and F1 are those of the second one.
+        learned: Whether there is a baseline. Without one, a row has the classifier's share alone.
+    """
+    of = f", {labels[1]}" if len(labels) == 2 else ", mean over the labels"
+    shares = [("accuracy", evaluate["accuracy"], evaluate.get("baseline_accuracy"))]
+    for key, name in (("precision", "precision"), ("recall", "recall"), ("f1", "F1")):
+        counted = labels[1:] if len(labels) == 2 else labels
+        of_baseline = [evaluate["labels"][label].get(f"baseline_{key}", 0) for label in counted]
+        shares.append((f"{name}{of}", evaluate[key], sum(of_baseline) / len(counted)))
+    if len(labels) == 2:
+        shares.append(("F1, mean over the labels", evaluate["macro_f1"], evaluate.get("baseline_macro_f1")))
+    return [[name, *(f"{share:.1%}" for share in both[: 1 + learned])] for name, *both in shares]
+
+
+def label_rows(evaluate: dict, labels: list[str], learned: bool) -> list[list[str]]:
+    """Return the rows of the metrics by label; of more than LABELS_IN_TABLE labels those with the lowest F1.
+
+    Args:
+        evaluate: metrics/evaluate.json.
+        labels: The names of the labels.
+        learned: Whether there is a baseline, whose precision, recall and F1 are the last cells.
+    """
+    if len(labels) > LABELS_IN_TABLE:
+        labels = sorted(labels, key=lambda label: evaluate["labels"][label]["f1"])[:LABELS_IN_TABLE]
+    keys = ["mean_probability", "precision", "recall", "f1"]
+    keys += ["baseline_precision", "baseline_recall", "baseline_f1"] if learned else []
+    rows = []
+    for label in labels:
+        values = evaluate["labels"][label]
+        shares = [values["support"] / evaluate["n"], *(values[key] for key in keys)]
+        rows.append([label, f"{values['support']:,}", *(f"{share:.1%}" for share in shares)])
+    return rows
+
+
+def share_rows(data: dict, labels: list[str]) -> list[list[str]]:
+    """Return each label with its share of train, validation and test, as rows of a table.
+
+    Of more than LABELS_IN_TABLE labels, the rows are those of the labels with the fewest train texts.
+
+    Args:
+        data: metrics/data.json.
+        labels: The names of the labels.
+    """
+    if len(labels) > LABELS_IN_TABLE:
+        labels = sorted(labels, key=lambda label: data[f"train_share_{label}"])[:LABELS_IN_TABLE]
+    splits = ("train", "validation", "test")
+    return [[label, *(f"{data[f'{split}_share_{label}']:.1%}" for split in splits)] for label in labels]
+
+
+def settings_table(model: str, method, adapter: dict | None, training: dict, train) -> list[tuple[str, Any]]:
+    """Return the settings of a training as rows (name, value).
+
+    Args:
+        model: The name of the pretrained encoder.
+        method: The entry of the method in params.yaml.
+        adapter: models/adapter/adapter_config.json; None if the method makes no adapter.
+        training: metrics/training.json.
+        train: The section `train` of params.yaml.
+    """
+    epochs = f"{training['epochs']}"
+    if training["short_epochs"]:
+        epochs += f", after {training['short_epochs']} with {train.short_epoch} tokens of each text"
+    steps, planned = training["steps"], training["planned_steps"]
+    trained = f"{training['trainable_parameters']:,} of {training['parameters']:,} ({training['trainable_share']:.2%})"
+    rate = f"{training['learning_rate']}, schedule {train.schedule}, warm-up over {train.warmup:.1%} of the steps"
+    rows = [
+        ("base model", model),
+        ("method", f"{method.name} ({adapter['peft_type']})" if adapter else method.name),
+        *adapter_settings(method, adapter or {}),
+        ("trainable parameters", trained),
+        ("loss", "cross-entropy"),
+        ("optimizer", f"AdamW, weight decay {train.weight_decay}"),
+        ("learning rate", rate),
+        ("epochs", f"{epochs} ({steps}{f' of {planned} planned' if steps < planned else ''} steps in all)"),
+        ("batch size", train.batch_size),
+    ]
+    if isinstance(train.class_weights, dict):
+        named = [f"{label} {weight}" for label, weight in train.class_weights.items()]
+        rows.append(("weights of the labels in the loss", ", ".join([*named, "1 for others"])))
+    elif train.class_weights:
+        rows.append(("weights of the labels in the loss", train.class_weights))
+    if train.keep == "best":
+        rows.append(("weights kept", f"of step {training['kept_step']}, whose validation loss was lowest"))
+    return [*rows, ("seed", train.seed)]
+
+
+def adapter_settings(method, adapter: dict) -> list[tuple[str, str]]:
+    """Return the settings of an adapter as rows: those of params.yaml, and the layers, whose default is the model's."""
+    if not adapter:
+        return []
+    # peft repeats modules, and adds the head's other name.
+    modules = [name for name in dict.fromkeys(adapter.get("modules_to_save") or []) if name != "score"]
+    settings = method.peft | {
+        "target_modules": adapter.get("target_modules"),
+        "layers_to_transform": adapter.get("layers_to_transform"),
+        "modules_to_save": modules or None,
+        "loraplus_lr_ratio": method.loraplus_lr_ratio,
+    }
+    return [
+        (name, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
+        for name, value in settings.items()
+        if name != "peft_type" and value is not None
+    ]

@@ -1,0 +1,109 @@
+"""Findings of the report, against cases worked by hand."""
+
+import pandas as pd
+import pytest
+
+from classifier.evaluation.findings import (
+    accuracy_by_length,
+    confident_mistakes,
+    division,
+    leading_pair,
+    pairs_of_labels,
+    without_punctuation,
+    worst_length,
+)
+from classifier.evaluation.intervals import wilson_interval
+
+
+def table_of(*pairs: tuple[str, str, int]) -> pd.DataFrame:
+    """A table with each pair (label, predicted) as often as its number says, in this order."""
+    rows = [pair[:2] for pair in pairs for _ in range(pair[2])]
+    return pd.DataFrame(rows, columns=["label", "predicted"])
+
+
+def test_the_most_confident_mistakes_come_first():
+    table = pd.DataFrame(
+        {
+            "text": ["right", "unsure", "word " * 100, "a|b\n<br>"],
+            "label": [0, 0, 1, 1],
+            "predicted": [0, 1, 0, 0],
+            "confidence": [0.99, 0.6, 0.8, 0.9],
+        }
+    )
+    mistakes = confident_mistakes(table, ["bad", "good"])
+    assert mistakes["confidence"].tolist() == [0.9, 0.8, 0.6]
+    assert mistakes["row"].tolist() == [4, 3, 2]
+    assert mistakes[["label", "predicted"]].to_numpy().tolist() == [["good", "bad"], ["good", "bad"], ["bad", "good"]]
+
+
+def test_pairs_of_the_first_ten_and_of_all():
+    """The first ten rows have 7 and 3 of the two pairs; all 25 have 8 and 17."""
+    table = table_of(("bad", "good", 7), ("good", "bad", 17), ("bad", "good", 1))
+    first, second = pairs_of_labels(table)
+    assert first == {"label": "bad", "predicted": "good", "first": 7, "all": 8}
+    assert second == {"label": "good", "predicted": "bad", "first": 3, "all": 17}
+    assert leading_pair(table) == ("bad", "good")
+    sentence = division(table, "mistakes")
+    for numbers in ("10 mistakes", "7 are labelled bad and predicted good (8 of all 25)", "3 are", "(17 of all 25)"):
+        assert numbers in sentence
+
+
+def test_pairs_without_a_leader():
+    assert leading_pair(table_of(("a", "b", 5), ("b", "a", 5))) is None
+    assert leading_pair(table_of()) is None
+    assert leading_pair(table_of(("a", "b", 1))) == ("a", "b")
+
+
+def test_pairs_of_many_labels():
+    """Ten different pairs are not listed; of five pairs the three largest are."""
+    different = [(f"a{number}", "b", 1) for number in range(12)]
+    assert "10 different pairs" in division(table_of(*different), "mistakes")
+    five = (("a", "b", 4), ("c*", "d", 2), ("e", "f", 2), ("g", "h", 1), ("i", "j", 1))
+    sentence = division(table_of(*five), "mistakes")
+    assert [number in sentence for number in ("4 are", "2 are labelled c\\* and", "2 have other pairs")] == [True] * 3
+    assert "labelled g" not in sentence
+    assert "1 is labelled a and predicted b (1 of all 1)" in division(table_of(("a", "b", 1)), "mistakes")
+    assert "all are labelled a and predicted b (12 of all 12)" in division(table_of(("a", "b", 12)), "mistakes")
+
+
+def test_accuracy_by_length():
+    """Two reviews are short, and one of them is right; a third one has 300 words and is right."""
+    table = pd.DataFrame({"text": ["a b", "a", "a " * 300], "label": [0, 1, 1], "predicted": [0, 0, 1]})
+    short, long = accuracy_by_length(table).to_dict("records")
+    assert (short["words"], short["count"], short["accuracy"]) == ("0-99", 2, 0.5)
+    assert (long["words"], long["count"], long["accuracy"]) == ("300-499", 1, 1.0)
+    assert (short["low"], short["high"]) == wilson_interval(1, 2)
+    assert (long["low"], long["high"]) == wilson_interval(1, 1)
+
+
+def lengths(*groups: tuple[str, int, int]) -> pd.DataFrame:
+    """A table of `accuracy_by_length` from (words, right answers, texts) of each group."""
+    table = pd.DataFrame(groups, columns=["words", "sum", "count"])
+    bounds = [wilson_interval(*group[1:]) for group in groups]
+    low, high = zip(*bounds, strict=True)
+    return table.assign(accuracy=table["sum"] / table["count"], low=low, high=high)
+
+
+@pytest.mark.parametrize(("right", "word"), [(170, "excludes"), (179, "includes")])
+def test_the_worst_length(right, word):
+    """Of 200 texts of 300 words, 170 are right, an interval that ends at 89.3%, or 179, one that ends at 93.0%."""
+    sentence = worst_length(lengths(("0-99", 900, 1000), ("300-499", right, 200), ("500+", 96, 100)))
+    overall = (900 + right + 96) / 1300
+    assert f"300-499 words, {right / 200:.1%}" in sentence
+    assert f"{word} the accuracy of all texts, {overall:.1%}" in sentence
+    assert ("14%" in sentence) == (word == "excludes")  # 1 - 0.95 ** 3
+    assert worst_length(lengths(("0-99", 900, 1000))) is None
+
+
+@pytest.mark.parametrize(
+    ("summary", "shown"),
+    [
+        ("1995. +0.7, film, -0.5, FANTASTIC! +1.8", "1995 +0.7, film -0.5, FANTASTIC +1.8"),
+        ("«très +0.1, (C++) -0.2, It's +1.1, 7/10. +0.7", "très +0.1, C++ -0.2, It's +1.1, 7/10 +0.7"),
+        ("... -0.4, 100%! +0.2, #1 +0.1, 好。 +0.3", "... -0.4, 100% +0.2, #1 +0.1, 好 +0.3"),
+        ("+1.0 +0.5, word", "+1.0 +0.5"),
+        ("", ""),
+    ],
+)
+def test_words_without_the_punctuation_around_them(summary, shown):
+    assert without_punctuation(summary) == shown

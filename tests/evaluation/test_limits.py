@@ -1,0 +1,98 @@
+"""The limits that the report names: each is named if the numbers show it, and not otherwise."""
+
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from classifier.evaluation.limits import MOST, limits
+
+TRAIN = {"seed": 13, "keep": "last", "class_weights": None}
+# A run without a limit but those of every run.
+RESULTS = {
+    "data": {"official_test": True, "test": 5000, "validation": 2000, "train_share_a": 0.4, "train_share_b|c": 0.6},
+    "baseline": {"learned": True, "train": 1000, "doubtful_labels": 0},
+    "evaluate": {
+        "accuracy_low": 0.9,
+        "accuracy_high": 0.92,
+        "difference": 0.02,
+        "mcnemar_p": 0.01,
+        "ece": 0.01,
+        "ece_by_chance": 0.02,
+        "labels": {"a": {"recall": 0.431}, "b|c": {"recall": 0.9}},
+        "above_threshold": {"target": 0.95, "threshold": 0.8, "validation_texts_needed": 72},
+    },
+    "training": {"train_loss": 0.2, "validation_loss": 0.25, "validation_accuracy": 0.9},
+}
+
+
+def found(losses=(0.5, 0.3), train=None, **changes) -> list[str]:
+    """The limits of a run whose results, validation losses or settings differ from those above."""
+    results = {name: values | changes.get(name, {}) for name, values in RESULTS.items()}
+    validation = pd.DataFrame({"step": [10 * (number + 1) for number in range(len(losses))], "loss": losses})
+    return limits(results, validation, SimpleNamespace(**TRAIN | (train or {})), ["a", "b|c"])
+
+
+def test_a_run_without_other_limits_has_two():
+    first, last = found()
+    assert "data set" in first
+    assert "train.seed=14" in last
+    assert found(data={"official_test": False})[0] != first
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({"evaluate": {"difference": 0.02, "mcnemar_p": 0.31}}, ["+2.0 points", "p = 0.31"]),
+        ({"evaluate": {"difference": -0.02}}, ["-2.0 points"]),
+        ({"baseline": {"learned": False, "doubtful_labels": 0}, "evaluate": {"guessing_accuracy": 0.905}}, ["90.5%"]),
+        ({"evaluate": {"accuracy_low": 0.7, "accuracy_high": 0.9}}, ["5,000 test texts", "20.0 points", "`test`"]),
+        # Wilson's interval of 90 of 100 is 82.6% to 94.5%.
+        ({"data": {"validation": 100}}, ["100 validation texts", "11.9 points", "`validation`"]),
+        (
+            {"evaluate": {"above_threshold": {"target": 0.95, "validation_texts_needed": 72}}},
+            ["95.0%", "more texts", "`evaluate.target_accuracy`"],
+        ),
+        ({"losses": (0.5, 0.3, 0.31)}, ["step 20", "0.3000", "0.3100", "train.keep=best"]),
+        ({"training": {"validation_loss": 0.31}}, ["0.3100", "0.2000"]),
+        ({"data": {"train_share_b|c": 0.24}}, ["24.0%", "b\\|c", "90.0%", "class_weights=balanced"]),
+        ({"evaluate": {"ece": 0.03}}, ["0.0300", "0.0200"]),
+        ({"baseline": {"doubtful_labels": 120}}, ["120 train labels", "12.0%", "data/doubtful_labels.csv"]),
+    ],
+)
+def test_each_limit(changes, shown):
+    _, limit, last = found(**changes)
+    assert [words for words in shown if words not in limit] == []
+    assert "train.seed=14" in last
+
+
+def test_few_validation_texts_for_a_threshold():
+    few = {"above_threshold": {"target": 0.95, "validation_texts_needed": 72}}
+    sentences = found(data={"validation": 60}, evaluate=few)
+    assert any("at least 72 texts" in sentence for sentence in sentences)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"train": {"keep": "best"}, "losses": (0.3, 0.5)},
+        {"train": {"class_weights": "balanced"}, "data": {"train_share_a": 0.1}},
+        {"train": {"class_weights": "balanced"}, "training": {"validation_loss": 0.9}},  # the training loss is weighted
+        {"losses": (0.3,)},
+        {"losses": (0.3, 0.3)},
+    ],
+)
+def test_what_is_no_limit(changes):
+    assert len(found(**changes)) == 2
+
+
+def test_at_most_four_limits_and_the_most_important_first():
+    sentences = found(
+        (0.2, 0.3),
+        evaluate={"ece": 0.03, "difference": -0.01, "accuracy_low": 0.8},
+        training={"validation_loss": 0.9},
+        baseline={"doubtful_labels": 5},
+    )
+    assert len(sentences) == MOST == 4
+    for words, sentence in zip(("data set", "-1.0", "12.0", "step 10"), sentences, strict=True):
+        assert words in sentence
