@@ -143,7 +143,7 @@ def doubtful_labels(baseline: dict) -> str | None:
         return None
     return (
         f"{count:,} train labels ({count / baseline['train']:.1%}) are doubtful: read the first rows of "
-        "data/doubtful_labels.csv and correct the wrong ones (see data/local/README.md)."
+        "data/doubtful_labels.csv and correct the wrong ones (see docs/how-to/label-errors.md)."
     )
 
 

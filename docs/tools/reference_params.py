@@ -72,7 +72,7 @@ def kind(part: dict[str, Any]) -> str:
     if "anyOf" in part:
         return " or ".join(map(kind, part["anyOf"]))
     if name := part.get("$ref", "").rpartition("/")[2]:
-        return f"[{name}](#{name.lower()})"
+        return f"[{name}](#{name.lower()})" if hasattr(catalogue, name) else "text or mapping"
     if "enum" in part or "const" in part:
         *others, last = [f"`{choice}`" for choice in part.get("enum", [part.get("const")])]
         return " or ".join(filter(None, [", ".join(others), last]))
