@@ -55,7 +55,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as uploads:  # uploaded files are deleted when the page ends
         os.environ["GRADIO_TEMP_DIR"] = uploads
         target = params.evaluate.target_accuracy, params.evaluate.target_level
-        page = build_page(Actions(Classifier()), params.infer.texts, *target)
+        page = build_page(Actions(Classifier()), [sample.text for sample in params.infer.texts], *target)
         # Served to this machine alone, whatever the environment says. The browser stores nothing of the visit.
         server = {"server_name": HOST, "share": False, "ssr_mode": False, "run_history": False}
         page.launch(**server, theme=theme, css=CSS, footer_links=["api"])
