@@ -14,7 +14,7 @@
 # make learning-curve  would more labels help? make learning-curve SIZES="100 200 500" DRAWS=3 SET="model=mpnet"
 #
 # Develop:
-# make test       set up .venv, lint, and run the tests (5 to 9 minutes)
+# make test       set up .venv, lint, and run the tests (5 to 16 minutes)
 # make lint       run ruff's checks and its formatter's check
 # make test-scale  run the long tests: killed process groups, two hosts, remotes on real servers, sweeps, the demo page
 # make soak       kill runs at random moments and mutate inputs, hundreds of times (an hour)
