@@ -61,7 +61,7 @@ def result(what: str, rows: pd.DataFrame) -> dict:
         values += [row["validation_accuracy"], low, high, row["validation_loss"], row["precision"]]
         shown.append({**dict(zip(COLUMNS, values, strict=True)), "commit": row["commit"]})
     return {
-        "what": f"{what} One training each, one seed, scored on {VALIDATION:,} validation reviews.",
+        "what": f"{what} Each setting was trained once, with one seed, and scored on {VALIDATION:,} validation texts.",
         "command": "make settings",
         "commit": "each row has its own",
         "machine": "the precision of a row tells the kind: bf16 on one that multiplies in it, fp32 on another",

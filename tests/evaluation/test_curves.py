@@ -81,7 +81,7 @@ def test_confusion_table_of_a_label_without_rows():
 
 
 def test_confusion_table_of_many_labels_has_the_largest_confusions():
-    """Of 21 labels, one is taken for another one 5 times, and another one twice; no other pair differs."""
+    """With 21 labels, the table has the two confusions alone: label 20 as label 0 (5 texts), label 3 as label 7 (2)."""
     counts = 9 * np.eye(21, dtype=int)
     counts[3, 7], counts[20, 0] = 2, 5
     table = confusion_table(counts, [f"label {number}" for number in range(21)])
