@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,9 +20,8 @@ from safetensors.numpy import load_file
 from tiny import ROOT, edit_params
 
 from classifier.dataset import tables
-from classifier.distributed.processes import CONNECTION_LOST, Processes
+from classifier.distributed.processes import Processes
 from classifier.model import forward
-from classifier.runner.launch import cause_of_failure
 from classifier.scoring import files as scoring
 from classifier.scoring.arrow import examine
 from classifier.scoring.parts import Parts
@@ -181,42 +179,3 @@ def test_a_file_is_scored_to_the_same_bytes(finished, monkeypatch):
     monkeypatch.setenv("LAUNCH", "mpirun")
     # LAUNCH is read here too.
     assert "has no torchrun" in infer_command("--file", str(rows), "--out", "other.parquet", ok=False)
-
-
-@pytest.mark.parametrize(
-    ("launcher", "changes", "line"),
-    [
-        (torchrun(2), {"train.learning_rate": 1e9, "train.max_grad_norm": 1e9}, "the training diverged by step"),
-        (f"{torchrun(2)} --no-such-option", {}, "unrecognized arguments: --no-such-option"),
-        ("no-such-launcher torchrun", {}, "LAUNCH=no-such-launcher torchrun in the environment: No such file or dir"),
-        ("mpirun -n 2", {}, "LAUNCH=mpirun -n 2 in the environment: has no torchrun"),
-        ('torchrun "', {}, "in the environment: No closing quotation"),
-    ],
-)
-def test_a_failure_is_one_line(finished, monkeypatch, launcher, changes, line):
-    edit_params(finished, **changes)
-    monkeypatch.setenv("LAUNCH", launcher)
-    before = contents(finished)
-    process = subprocess.run([sys.executable, "-m", "stages.train"], capture_output=True, text=True)
-    assert process.returncode == 1
-    (message,) = process.stderr.splitlines()
-    assert message.startswith("train: ")
-    assert line in message
-    assert contents(finished) == before
-
-
-CAUSES = [  # a line of stderr and the message that it gives, best first
-    ("train: params.yaml: lower it", "params.yaml: lower it"),
-    ("Signal 9 (SIGKILL) received by PID 2", "a process was ended by SIGKILL"),
-    ("Signal 15 (SIGTERM) received by PID 1", "a process was ended by SIGTERM"),
-    (f"train: {CONNECTION_LOST}: reset by peer", f"{CONNECTION_LOST}: reset by peer"),
-    ("torchrun: error: no such option", "torchrun: error: no such option"),
-]
-
-
-@pytest.mark.parametrize("best", range(len(CAUSES)))
-def test_the_best_cause_becomes_the_message(best):
-    """The order of the lines in stderr does not matter."""
-    lines = [line for line, _ in CAUSES[best:]]
-    for stderr in ("\n".join(lines), "\n".join(reversed(lines))):
-        assert cause_of_failure(stderr, "train") == CAUSES[best][1]
