@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 import typer
-from conftest import contents, dvc, enter, git
+from commands import contents, dvc, git
+from conftest import enter
 from killing import locked, repro_until
 from tiny import ROOT, make_project, site_packages
 

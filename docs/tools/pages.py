@@ -93,15 +93,19 @@ def with_current_numbers(text: str, folder: Path) -> str:
     return NUMBER_LINK.sub(current, text)
 
 
-def pipeline_table(folder: Path, _: str) -> str:
-    """Return the stages of dvc.yaml with their descriptions and outputs, without the plots, as a table in Markdown."""
+def stage_rows(*kinds: str) -> list[dict[str, str]]:
+    """Return a row for each stage of dvc.yaml: its name, its description and its outputs of these kinds."""
     rows = []
     for name, stage in YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"].items():
-        listed = [out for kind in ("outs", "metrics") for out in stage.get(kind, [])]
-        paths = [out if isinstance(out, str) else next(iter(out)) for out in listed]
-        rows.append(
-            {"stage": f"`{name}`", "what it does": stage["desc"], "writes": ", ".join(f"`{path}`" for path in paths)}
-        )
+        listed = [out for kind in kinds for out in stage.get(kind, [])]
+        paths = ", ".join(f"`{out if isinstance(out, str) else next(iter(out))}`" for out in listed)
+        rows.append({"stage": f"`{name}`", "what it does": stage["desc"], "writes": paths})
+    return rows
+
+
+def pipeline_table(folder: Path, _: str) -> str:
+    """Return the stages of dvc.yaml with their descriptions and outputs, without the plots, as a table in Markdown."""
+    rows = stage_rows("outs", "metrics")
     return table({"columns": dict.fromkeys(rows[0], ""), "rows": rows})
 
 
@@ -140,7 +144,7 @@ def up_to_date(page: Path) -> str:
 
     try:
         return with_current_numbers(BLOCK.sub(block, page.read_text()), page.parent)
-    except (KeyError, IndexError, OSError, ValueError) as error:
+    except (KeyError, IndexError, OSError, TypeError, ValueError) as error:
         raise InputError(f"{page.relative_to(ROOT)}: {type(error).__name__}: {error}") from error
 
 

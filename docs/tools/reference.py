@@ -14,7 +14,8 @@ import typer
 from jinja2 import Environment, StrictUndefined
 
 from docs.tools import reference_params as params
-from docs.tools.reference_params import PIPELINE, ROOT, prose, table
+from docs.tools.pages import stage_rows
+from docs.tools.reference_params import ROOT, prose, table
 
 TEMPLATE = ROOT / "docs/tools/reference.md.j2"
 # Commands beside the pipeline, and the function or the typer app that has their arguments; None: no arguments.
@@ -48,11 +49,7 @@ def params_page() -> str:
 
 def commands_page() -> str:
     """Return the page of all commands and environment variables."""
-    rows = []
-    for name, stage in PIPELINE.items():
-        outputs = [out for kind in ("outs", "metrics", "plots") for out in stage.get(kind, [])]
-        paths = [f"`{out if isinstance(out, str) else next(iter(out))}`" for out in outputs]
-        rows.append([f"`{name}`", stage["desc"], ", ".join(paths)])
+    rows = [[*row.values()] for row in stage_rows("outs", "metrics", "plots")]
     return filled(
         "commands",
         targets=targets((ROOT / "Makefile").read_text()),

@@ -13,7 +13,7 @@ import urllib.request
 import pandas as pd
 import psutil
 import pytest
-from conftest import infer_command, predict
+from commands import infer_command, predict
 from stores import free_port
 
 from apps.demo_page import COLUMNS_LABEL, OPPOSING, SUPPORTING, marked_words, verdict

@@ -1,19 +1,16 @@
 """`make export`: its folder loads in transformers, peft and onnxruntime, with the answers of the pipeline."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import dvc, predict, read
+from commands import dvc, predict, read
 from encoders import FAMILIES, peft_defaults, write_encoder
 from forking import run_module
-from ruamel.yaml import YAML
 from scipy.special import softmax
 from tiny import ROOT, edit_params, reviews
 
@@ -141,27 +138,6 @@ def test_javascript_of_the_docs(exported, tmp_path):
         assert scores[0]["score"] == pytest.approx(confidence, abs=1e-3)
 
 
-def test_card(exported):
-    from huggingface_hub import ModelCard
-
-    project, _ = exported
-    card = ModelCard.load(project / "models/export/README.md")
-    evaluation = read(project / "metrics/evaluate.json")
-    assert {result.metric_type: result.metric_value for result in card.data.eval_results} == {
-        name: evaluation[name] for name in ("accuracy", "f1", "roc_auc", "log_loss")
-    }
-    assert card.content.startswith("---\n")
-    assert "# minilm with lora on imdb-wheel\n" in card.text
-    assert "160 texts of `imdb-wheel`, adapter merged into the weights." in card.text
-    assert "80 test texts, held out of the training split: not the official test split" in card.text
-    assert "keeps the beginning only" in card.text
-    assert "by up to 8 windows" in card.text
-    (code,) = re.findall(r"```python\n(  import re\n.*?)```", card.text, re.DOTALL)
-    names = {"text": "<a href='x' class=\"y\">good</a> film<br />"}
-    exec(textwrap.dedent(code), names)
-    assert names["text"] == " good  film "
-
-
 @pytest.mark.parametrize("truncation", ["head", "tail"])
 def test_long_texts_are_cut_as_in_training(exported, truncation, monkeypatch, tmp_path):
     """If the tokenizer can cut a text as training did, its output is the same for texts of any length."""
@@ -181,88 +157,6 @@ def test_long_texts_are_cut_as_in_training(exported, truncation, monkeypatch, tm
     texts = [f"{'good ' * 30} bad", f"bad {'good ' * 30}", "good"]
     windows = encode(texts, AutoTokenizer.from_pretrained(ADAPTER), **config["tokenize"] | {"windows": 1})
     assert tokenizer(texts, truncation=True)["input_ids"] == [ids for (ids,) in windows]
-
-
-@pytest.fixture
-def card_of(monkeypatch, capsys):
-    """Return a function that exports and returns (ModelCard, the printed lines but the last)."""
-    from huggingface_hub import ModelCard
-
-    monkeypatch.setattr(export, "write_onnx", lambda *args: None)
-
-    def exported_card():
-        capsys.readouterr()
-        export.export()
-        *lines, last = capsys.readouterr().out.splitlines()
-        assert last == "export: models/export"
-        return ModelCard.load(export.EXPORT / "README.md"), lines
-
-    return exported_card
-
-
-def test_the_card_is_the_adapters(exported, finished, card_of):
-    """The card describes the adapter's training, whatever params.yaml says now. It needs no params.yaml and no data."""
-    expected = (exported[0] / export.EXPORT / "README.md").read_text()
-    edit_params(finished, **{"dataset": "imdb", "model": "bert", "method": "full", "tokenize.windows": 1})
-    shutil.rmtree("data")
-    card, lines = card_of()
-    assert str(card) == expected
-    assert lines == []
-    Path("params.yaml").unlink()
-    card, (line,) = card_of()
-    assert line.startswith("export: the card does not say where the test texts come from: ")
-    assert "\n80 test texts.\n" in card.text
-    assert card.data.eval_results
-
-
-def append_a_line(path: str) -> None:
-    with Path(path).open("a") as file:
-        file.write("\n")
-
-
-@pytest.mark.parametrize(
-    ("change", "what", "reason"),
-    [
-        (append_a_line, "models/adapter/config.json", "models/adapter does not match the run of evaluate in dvc.lock"),
-        (append_a_line, "metrics/evaluate.json", "metrics/evaluate.json does not match the run of evaluate"),
-        (shutil.rmtree, "metrics", "metrics/evaluate.json does not match the run of evaluate in dvc.lock"),
-        (os.remove, "dvc.lock", "dvc.lock has no models/adapter of the stage evaluate; `dvc repro evaluate`"),
-        (append_a_line, "dvc.lock", None),
-        (lambda path: Path(path).write_text("<<<<<<< HEAD\n"), "dvc.lock", "dvc.lock"),
-        (shutil.rmtree, ".dvc", "you are not inside of a DVC repository"),
-    ],
-)
-def test_results_of_another_model_are_left_out(finished, card_of, change, what, reason):
-    change(what)
-    card, lines = card_of()
-    if reason is None:
-        assert lines == []
-        assert card.data.eval_results
-        return
-    (line,) = lines
-    assert line.startswith("export: the card has no results: ")
-    assert reason in line
-    assert card.data.eval_results is None
-    assert "model-index" not in card.content
-    assert "Results" not in card.text
-    assert "results below" not in card.text
-    assert "160 texts of `imdb-wheel`" in card.text
-    assert card.text.endswith(" ```\n")
-
-
-@pytest.mark.parametrize("change", ["metrics/data.json", "dvc.lock"])
-def test_where_the_test_texts_come_from_is_left_out(finished, card_of, change):
-    if change == "dvc.lock":  # as after `dvc repro data` for another data set
-        lock = YAML().load(Path(change))
-        (raw,) = (out for out in lock["stages"]["data"]["outs"] if out["path"] == "data/raw")
-        raw["md5"] = f"{'0' * 32}.dir"
-        YAML().dump(lock, Path(change))
-    else:
-        Path(change).write_text(Path(change).read_text().replace("false", "true"))
-    card, (line,) = card_of()
-    assert line.startswith("export: the card does not say where the test texts come from: metrics/data.json ")
-    assert "\n80 test texts.\n" in card.text
-    assert card.data.eval_results
 
 
 def test_mistakes(finished):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import INFER, infer_command, predict, read
+from commands import INFER, infer_command, predict, read
 
 from apps.infer import show_table
 from classifier.predict.threshold import threshold_for

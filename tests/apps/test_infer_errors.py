@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import infer_command, predict, read
+from commands import infer_command, predict, read
 from forking import run_module
 
 from apps import infer

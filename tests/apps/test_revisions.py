@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import git, read
+from commands import git, read
 from ruamel.yaml import YAML
 from scipy import stats
 from sklearn.metrics import log_loss

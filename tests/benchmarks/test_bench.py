@@ -9,7 +9,7 @@ from contextlib import chdir
 
 import pandas as pd
 import pytest
-from conftest import dvc, git, stages_run
+from commands import dvc, git, stages_run
 from forking import run_module
 from markdown_tables import rows_of
 from tiny import edit_params, reviews

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import typer
-from conftest import read
+from commands import read
 from peft import LoraConfig, get_peft_model
 from tiny import ROOT
 from torch.nn.attention import SDPBackend, sdpa_kernel

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import git
+from commands import git
 from markdown_tables import shows
 from scipy import stats
 from tiny import ROOT

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import git, run_stages
+from commands import git, run_stages
 from dvc.utils.hydra import apply_overrides
 from tiny import edit_params, reviews
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from conftest import git, read
+from commands import git, read
 from markdown_tables import rows_of
 from tiny import ROOT
 from torch.utils.benchmark import Timer

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import git, read
+from commands import git, read
 from matplotlib.testing.compare import compare_images
 from ruamel.yaml import YAML
 from tiny import ROOT, edit_params

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import git, predict, read
+from commands import git, predict, read
 from tiny import reviews
 
 from benchmarks import peers, record, speed

@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from conftest import predict
+from commands import predict
 from markdown_tables import rows_of
 
 from benchmarks import time_to_accuracy

@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from conftest import read
+from commands import read
 from local_data import local, run_data, write, write_csv
 from tiny import reviews
 

@@ -5,7 +5,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from conftest import dvc, enter, git
+from commands import dvc, git
+from conftest import enter
 from local_data import write_csv
 from scmrepo.git import Git
 from tiny import edit_params, reviews

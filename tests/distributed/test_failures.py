@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import contents
+from commands import contents
 from tiny import edit_params
 
 from classifier.distributed.processes import CONNECTION_LOST

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from conftest import contents, dvc, flat, infer_command, read, run_stages
+from commands import contents, dvc, flat, infer_command, read, run_stages
 from encoders import small_bert
 from group import take_steps
 from killing import repro_until

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import contents, flat, read, run_stages
+from commands import contents, flat, read, run_stages
 from safetensors.numpy import load_file
 from tiny import edit_params
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import filelock
 import pytest
-from conftest import dvc
+from commands import dvc
 from tiny import edit_params
 
 from classifier.errors import InputError

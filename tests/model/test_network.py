@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import read
+from commands import read
 from encoders import FAMILIES, peft_defaults, write_encoder
 from safetensors.torch import load_file, save_file
 from tiny import ROOT, reviews

@@ -11,7 +11,7 @@ from modulefinder import ModuleFinder
 from pathlib import Path
 
 import pytest
-from conftest import contents
+from commands import contents
 from dvc.repo import Repo
 from dvc.utils.hydra import apply_overrides
 from packaging.requirements import Requirement

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import dvc, flat, git, read, run_stages, stages_run
+from commands import dvc, flat, git, read, run_stages, stages_run
 from ruamel.yaml import YAML
 from tiny import ROOT, edit_params
 

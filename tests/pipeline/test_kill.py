@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import contents, dvc, git, refusal, stages_run
+from commands import contents, dvc, git, refusal, stages_run
 from forking import run_dvc, start
 from killing import locked, repro_until
 from ruamel.yaml import YAML

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import contents, read
+from commands import contents, read
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from local_data import run_data

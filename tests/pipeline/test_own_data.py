@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import read
+from commands import read
 from tiny import ROOT, reviews
 
 SECTION = (ROOT / "README.md").read_text().partition("## Your own data")[2].partition("\n## ")[0]

@@ -5,7 +5,7 @@ import shutil
 
 import pandas as pd
 import pytest
-from conftest import contents, dvc, git, read, stages_run
+from commands import contents, dvc, git, read, stages_run
 from safetensors.torch import load_file
 from tiny import edit_params
 

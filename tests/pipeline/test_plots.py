@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import vl_convert
-from conftest import dvc, git
+from commands import dvc, git
 from dvc_render import VegaRenderer
 from tiny import ROOT, edit_params
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import run_stages
+from commands import run_stages
 from ruamel.yaml import YAML
 from tiny import ROOT, edit_params
 

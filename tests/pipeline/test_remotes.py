@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 import stores
-from conftest import contents, dvc, enter, git, made_once, stages_run
+from commands import contents, dvc, git, stages_run
+from conftest import enter, made_once
 from killing import locked
 from tiny import ROOT, edit_params
 

@@ -11,7 +11,7 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
-from conftest import contents, dvc, git, stages_run
+from commands import contents, dvc, git, stages_run
 from dvc.repo import Repo
 from forking import parse_each_text_once
 from ruamel.yaml import YAML

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import contents, dvc, git, run_stages, stages_run
+from commands import contents, dvc, git, run_stages, stages_run
 from tiny import ROOT, edit_params
 
 PAGE = (ROOT / "docs/how-to/experiments.md").read_text()

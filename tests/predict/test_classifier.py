@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from conftest import infer_command, predict, read
+from commands import infer_command, predict, read
 from datasets import Dataset
 
 from classifier.errors import InputError

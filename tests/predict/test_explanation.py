@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import infer_command, predict, run_stages
+from commands import infer_command, predict, run_stages
 from encoders import FAMILIES, peft_defaults, write_encoder
 from tiny import SPECIAL, edit_params
 from transformers import AutoTokenizer

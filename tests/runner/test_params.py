@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
-from conftest import contents, dvc, git, refusal, stages_run
+from commands import contents, dvc, git, refusal, stages_run
 from tiny import ROOT, edit_params
 
 from classifier.errors import InputError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import contents, dvc, git, refusal, stages_run
+from commands import contents, dvc, git, refusal, stages_run
 from killing import locked
 from tiny import edit_params
 

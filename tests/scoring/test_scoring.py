@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import infer_command, peak_memory, predict
+from commands import infer_command, peak_memory, predict
 from forking import Command, start
 from tiny import reviews
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import read
+from commands import read
 from forking import run_module
 from loopback_hub import REVISION, LoopbackHub
 from tiny import edit_params, reviews

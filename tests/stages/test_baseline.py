@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import read, run_stages
+from commands import read, run_stages
 from local_data import run_baseline
 from scipy.stats import fisher_exact
 from sklearn.feature_extraction.text import TfidfVectorizer

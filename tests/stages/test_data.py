@@ -11,7 +11,7 @@ import datasets
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import dvc, git, peak_memory, read, run_stages
+from commands import dvc, git, peak_memory, read, run_stages
 from local_data import local, run_data, write, write_csv, write_frame
 from pydantic import ValidationError
 from sklearn.model_selection import train_test_split

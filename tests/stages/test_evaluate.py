@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import read
+from commands import read
 from sklearn import metrics
 
 from classifier.evaluation.intervals import wilson_interval

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import read
+from commands import read
 from report_page import MARKDOWN, PICTURES, check_markdown, report_again, rows
 
 from classifier.evaluation.confusion import confusion_figure, confusion_table

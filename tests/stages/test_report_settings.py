@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from conftest import read
+from commands import read
 from report_page import report_again, rows
 from tiny import ROOT
 from transformers import AutoConfig

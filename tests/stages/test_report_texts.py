@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pandas as pd
-from conftest import read, run_stages
+from commands import read, run_stages
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it.common.utils import escapeHtml

@@ -1,7 +1,7 @@
 """The sample texts of params.yaml and the labels that are expected for them."""
 
 import pytest
-from conftest import read, refusal, run_stages
+from commands import read, refusal, run_stages
 from tiny import ROOT, edit_params
 
 from classifier.errors import InputError

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import predict, refusal, run_stages
+from commands import predict, refusal, run_stages
 from scipy.special import softmax
 from tiny import write_bert
 from transformers import AutoConfig, AutoModelForSequenceClassification

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from conftest import contents, read, refusal
+from commands import contents, read, refusal
 from safetensors.torch import load_file
 from tiny import edit_params
 

@@ -1,7 +1,7 @@
 """The steps and validations of a training. See test_pipeline.py for its result, test_resume.py for interruptions."""
 
 import pytest
-from conftest import read, run_stages
+from commands import read, run_stages
 from tiny import edit_params
 
 from classifier.model.fast.attention import MATMUL_ATTENTION

@@ -6,7 +6,7 @@ import random
 
 import pandas as pd
 import pytest
-from conftest import read, run_stages
+from commands import read, run_stages
 from local_data import write_csv
 from scipy.special import expit, logit
 from sklearn.metrics import log_loss
