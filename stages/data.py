@@ -25,7 +25,7 @@ from classifier.dataset.selection import read_source
 from classifier.dataset.splitting import check_every_label, draw_splits
 from classifier.files.formats import write_json
 from classifier.files.places import METRICS
-from classifier.params.catalogue import Dataset
+from classifier.params.datasets import Dataset
 from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
 
@@ -50,7 +50,7 @@ def data(
         counts = counts | changes
         check_every_label(splits["train"]["label"], dataset, source.files["train"][0], needed=1)
     write_splits(source, splits, dataset)
-    write_json(METRICS / "data.json", summarize(splits, counts, dataset.labels))
+    write_json(METRICS / "data.json", summarize(splits, counts, dataset.label_names))
 
 
 def summarize(splits: dict[str, pd.DataFrame], counts: dict[str, int], labels: list[str]) -> dict:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from classifier.files.places import LOCAL
-from classifier.params.catalogue import Dataset
+from classifier.params.datasets import Dataset
 from stages.baseline import BaselineSettings, baseline
 from stages.data import DataSettings, data
 

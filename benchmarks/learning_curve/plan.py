@@ -124,7 +124,7 @@ def plan(overrides: list[str], sizes: list[int], draws: int) -> list[Run]:
     for labels in sorted(set(sizes)) or default_sizes(limit):
         changes = [*overrides, "evaluate.explained=0"]
         if labels < limit:
-            held_out = validation_size(labels, len(dataset.labels))
+            held_out = validation_size(labels, len(dataset.label_names))
             # The source may have a validation split. It then limits validation, as the source's train limits train.
             if "validation" in source.splits:
                 held_out = min(max(held_out, labels - whole["train"]), whole["validation"])

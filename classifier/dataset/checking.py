@@ -19,7 +19,7 @@ import pandas as pd
 from classifier.dataset.quotes import refuse_swallowed_rows
 from classifier.dataset.tables import join_columns, read_rows
 from classifier.errors import InputError
-from classifier.params.catalogue import Dataset
+from classifier.params.datasets import Dataset
 from classifier.text.cleaning import is_blank
 
 FAULTS = [  # what can be wrong with a row, in the order of the checks: column, problem, fix
@@ -39,8 +39,8 @@ def read_split(paths: list[Path], dataset: Dataset) -> pd.DataFrame:
         InputError: A file or a row is faulty (the message has the line and the column), or a label has no row.
     """
     rows = pd.concat([read_file(path, dataset) for path in paths], ignore_index=True)
-    if missing := set(range(len(dataset.labels))) - set(rows["label"].unique()):
-        name = dataset.labels[min(missing)]
+    if missing := set(range(len(dataset.label_names))) - set(rows["label"].unique()):
+        name = dataset.label_names[min(missing)]
         fix = "add rows with this label or remove it from `labels` in params.yaml"
         raise InputError(f"{paths[0]}: column {dataset.label!r}: no row has the label {name!r}; {fix}")
     return rows
@@ -54,10 +54,10 @@ def read_file(path: Path, dataset: Dataset) -> pd.DataFrame:
     columns = {"text": dataset.text, "label": [dataset.label]}
     for number, (kind, problem, fix) in enumerate(FAULTS):
         refuse_first_fault(path, rows["fault"] == number, columns[kind], problem, fix)
-    numbers = pd.Series(label_numbers(list(spellings), dataset.labels, are_numbers)[rows["spelling"]], rows.index)
+    numbers = pd.Series(label_numbers(list(spellings), dataset.label_names, are_numbers)[rows["spelling"]], rows.index)
     if (unknown := numbers < 0).any():
         spelling = list(spellings)[rows["spelling"][unknown].iloc[0]]
-        names = f"the names {', '.join(dataset.labels)}, or in all rows their numbers 0 to {len(dataset.labels) - 1}"
+        names = f"the names {', '.join(dataset.label_names)}, or in all rows their numbers 0 to {len(dataset.label_names) - 1}"
         fix = f"use {names}, or change `labels` in params.yaml"
         refuse_first_fault(path, unknown, columns["label"], f"unknown label {spelling!r:.40}", fix)
     return rows.assign(label=numbers)[["label", "words", "high", "low"]]
@@ -76,7 +76,7 @@ def read_selected_rows(path: Path, dataset: Dataset) -> Iterator[pd.DataFrame]:
         columns |= dict.fromkeys(table.columns)
         if path.suffix == ".csv" and dataset.label in table:
             labels = {*table[dataset.label].str.strip()}
-            refuse_swallowed_rows(path, table, dataset.label, partial(are_labels, *labels, names=dataset.labels))
+            refuse_swallowed_rows(path, table, dataset.label, partial(are_labels, *labels, names=dataset.label_names))
         # A table lacks a column if all its rows of JSON leave out the key. Tables before or after may have it.
         values = {column: [*table[column]] if column in table else None for column in settings}
         table = pd.DataFrame(values, index=table.index, dtype=object)
@@ -113,7 +113,7 @@ def has_named_numbers(path: Path, dataset: Dataset) -> bool:
         return False
     if not types.is_integer(schema.field(dataset.label).type):
         return False
-    in_file, in_params = names, [name.strip() for name in dataset.labels]
+    in_file, in_params = names, [name.strip() for name in dataset.label_names]
     if len({name.casefold() for name in names}) == len(names):
         in_file, in_params = ([name.casefold() for name in listed] for listed in (in_file, in_params))
     if any(name in in_params and in_params.index(name) != number for number, name in enumerate(in_file)):

@@ -14,7 +14,7 @@ from classifier.dataset.checking import digest
 from classifier.dataset.tables import read_rows
 from classifier.errors import InputError
 from classifier.files.places import DOUBTFUL, LOCAL
-from classifier.params.catalogue import Dataset
+from classifier.params.datasets import Dataset
 
 DROP = "drop"
 
@@ -38,7 +38,7 @@ def read_corrections(train: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
         InputError: The table is faulty, or no text in train has one of the hashes.
     """
     path = LOCAL / dataset.corrections
-    new_labels = read_new_labels(path, dataset.labels)
+    new_labels = read_new_labels(path, dataset.label_names)
     halves = np.frombuffer(b"".join(new_labels), dtype=np.uint64).reshape(-1, 2)
     table = pd.DataFrame({"high": halves[:, 0], "low": halves[:, 1], "new": list(new_labels.values())})
     table["correction"] = range(len(table))

@@ -15,7 +15,7 @@ from classifier.dataset.selection import Source
 from classifier.files.formats import metadata_bytes
 from classifier.files.places import RAW
 from classifier.files.writing import replace_folder
-from classifier.params.catalogue import Dataset
+from classifier.params.datasets import Dataset
 
 # The largest row group of a split's file. A row group is in memory while it is written.
 ROWS_PER_GROUP = 10_000
@@ -95,7 +95,7 @@ def write_split(path: Path, rows: pd.DataFrame, numbers: np.ndarray, spool: Text
     types = {"text": pa.large_string(), "label": pa.int64(), "in_train": pa.bool_()}
     columns = [name for name in types if name == "text" or name in rows]
     entry = {name: getattr(dataset, name) for name in ("name", "labels", "separator")} | {"columns": dataset.text}
-    metadata = metadata_bytes(entry | {"huggingface": huggingface_metadata(columns, dataset.labels)})
+    metadata = metadata_bytes(entry | {"huggingface": huggingface_metadata(columns, dataset.label_names)})
     schema = pa.schema({name: types[name] for name in columns}, metadata)
     mean_bytes = int(np.diff(spool.ends)[numbers].mean())
     group_rows = min(ROWS_PER_GROUP, 1 + BYTES_PER_GROUP // mean_bytes)

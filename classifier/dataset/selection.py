@@ -14,7 +14,7 @@ from classifier.dataset.corrections import read_corrections
 from classifier.dataset.splitting import check_every_label, deduplicate
 from classifier.errors import InputError
 from classifier.files.places import LOCAL
-from classifier.params.catalogue import Dataset
+from classifier.params.datasets import Dataset
 from classifier.sources.dataset import source_files
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from classifier.errors import InputError
-from classifier.params.catalogue import Dataset
+from classifier.params.datasets import Dataset
 
 
 def number_texts(splits: dict[str, pd.DataFrame]) -> dict[str, pd.Series]:
@@ -101,7 +101,7 @@ def check_every_label(labels: pd.Series, dataset: Dataset, path: Path, needed: i
         note: An addition to the message.
     """
     counts = labels.value_counts()
-    for number, name in enumerate(dataset.labels):
+    for number, name in enumerate(dataset.label_names):
         if (count := counts.get(number, 0)) < needed:
             problem = f"the label {name!r} has {count} different texts that are in no other split, but needs {needed}"
             raise InputError(f"{path}: column {dataset.label!r}: {problem}{note}; add rows with this label")
@@ -132,14 +132,14 @@ def draw_splits(source_splits: dict[str, pd.DataFrame], dataset: Dataset, seed: 
             splits[name], _ = stratified_sample(source_splits[name], sizes[name], seed, settings[name])
         else:
             if (size := sizes[name]) is None:  # of validation: an entry without a test split sets the size of test
-                size = default_validation_size(len(rest), sizes["train"], len(dataset.labels))
+                size = default_validation_size(len(rest), sizes["train"], len(dataset.label_names))
             splits[name], rest = stratified_sample(rest, size, seed, settings[name])
     if rest.empty:
         raise InputError(f"{settings['train']}: no rows are left for train; lower test or validation")
     splits["train"], _ = stratified_sample(rest, sizes["train"], seed, settings["train"])
     for name, split in splits.items():
-        if missing := set(range(len(dataset.labels))) - set(split["label"].unique()):
-            problem = f"none of its {len(split):,} rows has the label {dataset.labels[min(missing)]!r}"
+        if missing := set(range(len(dataset.label_names))) - set(split["label"].unique()):
+            problem = f"none of its {len(split):,} rows has the label {dataset.label_names[min(missing)]!r}"
             raise InputError(f"{settings[name]}: {problem}; give {name} more rows")
     return {name: splits[name] for name in names}
 

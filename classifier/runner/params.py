@@ -17,8 +17,10 @@ from typing import Annotated, Any, get_type_hints
 from pydantic import BaseModel, ValidationError, create_model
 
 from classifier.errors import InputError
-from classifier.params.catalogue import Dataset, Method, Model, must_match
+from classifier.params.catalogue import Method, Model
+from classifier.params.datasets import Dataset
 from classifier.params.settings import Settings
+from classifier.params.values import must_match
 from classifier.text.cleaning import is_encodable
 
 PARAMS = Path("params.yaml")
@@ -146,9 +148,9 @@ def check_against_dataset(params: BaseModel, path: Path) -> None:
     if dataset.train and 1 <= dataset.train < batch_size:
         texts = f"{dataset.train} texts of datasets.{params.dataset}.train"
         raise InputError(f"{path}: train.batch_size: {batch_size} is above the {texts}; lower it")
-    unknown = [name for name in weights if name not in dataset.labels] if isinstance(weights, dict) else []
+    unknown = [name for name in weights if name not in dataset.label_names] if isinstance(weights, dict) else []
     if unknown:
-        problem = f"the data set has no label {unknown[0]!r}; its labels are {', '.join(dataset.labels)}"
+        problem = f"the data set has no label {unknown[0]!r}; its labels are {', '.join(dataset.label_names)}"
         raise InputError(f"{path}: train.class_weights: {problem}")
 
 

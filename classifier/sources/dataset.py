@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from classifier.files.places import LOCAL
-from classifier.params.catalogue import Dataset, LocalFiles, WheelFile
+from classifier.params.datasets import Dataset, LocalFiles, WheelFile
 from classifier.sources.hub import hub_files
 from classifier.sources.wheel import wheel_file
 

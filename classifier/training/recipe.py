@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from classifier.params.catalogue import check_compared_by_dvc
 from classifier.params.settings import Settings
+from classifier.params.values import check_compared_by_dvc
 
 Count = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]

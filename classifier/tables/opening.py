@@ -1,0 +1,86 @@
+"""Open a file of texts as a stream: compressed or not, in any encoding."""
+
+import io
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+from classifier.params.format import Format
+
+COMPRESSED = (".gz", ".bz2", ".zst", ".zip")  # a suffix after the table's own, as in reviews.csv.gz
+LINE_ENCODINGS = ("utf-16", "utf-32", "utf_16", "utf_32")  # in these a byte 10 need not end a line
+
+
+def plain_name(path: Path) -> Path:
+    """Return the path in lower case, without the suffix of a compression."""
+    name = Path(path.name.lower())
+    return Path(name.stem) if name.suffix in COMPRESSED else name
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading, decompressed on the way.
+
+    Raises:
+        ValueError: A .zip file holds another number of files than one, or the compressed content is damaged.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in COMPRESSED:
+        with path.open("rb") as file:
+            yield file
+        return
+    import pyarrow as pa
+
+    try:
+        if suffix == ".zip":
+            with zipfile.ZipFile(path) as archive, archive.open(only_member(archive)) as file:
+                yield file
+        else:
+            compression = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}[suffix]
+            with pa.OSFile(str(path)) as raw, pa.CompressedInputStream(raw, compression) as file:
+                yield file
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+        if getattr(error, "errno", None):  # an error of the disk, not of the file's content
+            raise
+        problem = str(error).partition("\n")[0]
+        raise ValueError(
+            f"not a valid {suffix} file: {problem}; compress the table again"
+        ) from None
+
+
+def only_member(archive: zipfile.ZipFile) -> str:
+    """Return the name of the only file in a zip. Raises ValueError if there are several; macOS's own do not count."""
+    names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    names = [name for name in names if not name.startswith("__MACOSX/")]
+    if len(names) != 1:
+        raise ValueError(f"the zip has {len(names)} files, {', '.join(names)!s:.60}; unpack it, and name the table")
+    return names[0]
+
+
+@contextmanager
+def open_text(path: Path, form: Format, newline: str = "") -> Iterator[TextIO]:
+    """Open a file as text. `newline` is as in `open`. A byte order mark of UTF-8 is left out."""
+    encoding = "utf-8-sig" if form.encoding.lower() in ("utf-8", "utf8", "utf_8") else form.encoding
+    with open_bytes(path) as file, io.TextIOWrapper(io.BufferedReader(file), encoding, newline=newline) as text:
+        yield text
+
+
+def describe_undecodable(path: Path, encoding: str) -> str:
+    """Return where a file is not in its encoding, and the fix. The decoder of a stream does not know the line."""
+    from charset_normalizer import from_bytes
+
+    place, sample = "", b""
+    with open_bytes(path) as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode(encoding)
+            except UnicodeDecodeError as error:
+                if not encoding.lower().startswith(LINE_ENCODINGS):
+                    place = f"line {number}, byte {error.start + 1}: "
+                sample = line[max(0, error.start - 2000) : error.start + 2000]
+                break
+    guess = from_bytes(sample).best()
+    may_be = f" (it may be {guess.encoding.replace('_', '-')})" if guess else ""
+    return f"{place}not {encoding.upper()}{may_be}; set `format.encoding` to the file's encoding, or save it as UTF-8"

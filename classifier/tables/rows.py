@@ -1,0 +1,40 @@
+"""Rows of a file as tables of a limited size, and places of rows in messages."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+
+import pandas as pd
+
+ROWS_PER_TABLE = 1024  # at most
+PLACES_SHOWN = 10
+
+
+def as_tables(
+    rows: Iterator[tuple[int | str, list | dict]], columns: list[str] | None = None, place: str = "line"
+) -> Iterator[pd.DataFrame]:
+    """Yield (place, row) pairs as tables of at most ROWS_PER_TABLE rows; one empty table if there are no rows."""
+    part = list(itertools.islice(rows, ROWS_PER_TABLE))
+    while True:
+        index = pd.Index([where for where, _ in part], name=place)
+        yield pd.DataFrame([row for _, row in part], index=index, columns=columns, dtype=object)
+        if not (part := list(itertools.islice(rows, ROWS_PER_TABLE))):
+            return
+
+
+def list_places(kind: str, places: Sequence, count: int, notes: Iterable[str] = ()) -> str:
+    """Return places of rows as words.
+
+    Args:
+        kind: Of the places: line, row or file.
+        places: The first places.
+        count: The number of all of them.
+        notes: What stands in brackets after each place.
+
+    >>> list_places("line", [3, 7], 2), list_places("line", [3], 1, ["5 fields"])
+    ('lines 3, 7', 'line 3 (5 fields)')
+    """
+    shown = [f"{place:,}" if isinstance(place, int) else str(place) for place in places[:PLACES_SHOWN]]
+    notes = list(notes) or [""] * len(shown)
+    words = ", ".join(f"{place} ({note})" if note else place for place, note in zip(shown, notes, strict=False))
+    more = f" and {count - len(shown):,} more" if count > len(shown) else ""
+    return f"{kind}{'s' * (count > 1)} {words}{more}"

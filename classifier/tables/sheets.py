@@ -1,0 +1,43 @@
+"""Read a sheet of an Excel workbook. The library for it is in the optional group `excel`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from classifier.params.format import Format
+from classifier.tables.rows import as_tables
+
+
+def read_sheet(path: Path, form: Format) -> Iterator[pd.DataFrame]:
+    """Yield the tables of a sheet, with the first row as header unless the format has one.
+
+    Raises:
+        ValueError: The library is missing, the workbook is damaged, or the sheet is not named although there are
+            several.
+    """
+    try:
+        from python_calamine import CalamineError, CalamineWorkbook
+    except ImportError:
+        fix = "install it with `uv pip install --group excel -c requirements.txt`, or save the table as CSV UTF-8"
+        raise ValueError(f"a library for Excel files is missing; {fix}") from None
+    try:
+        with CalamineWorkbook.from_path(str(path)) as book:
+            names = book.sheet_names
+            if form.sheet not in names and (form.sheet or len(names) > 1):
+                problem = f"has no sheet {form.sheet!r:.40}" if form.sheet else f"has {len(names)} sheets"
+                raise ValueError(f"{problem}; set `format.sheet` to one of: {', '.join(names)}")
+            cells = book.get_sheet_by_name(form.sheet or names[0]).to_python(skip_empty_area=False)
+    except CalamineError as error:
+        raise ValueError(f"not a valid Excel file: {error}; save it again, or save the table as CSV UTF-8") from None
+    rows = ((number, [None if cell == "" else cell for cell in row]) for number, row in enumerate(cells, start=1))
+    rows = ((number, row) for number, row in rows if any(cell is not None for cell in row))
+    names = form.header or ["" if cell is None else str(cell) for cell in next(rows, (1, []))[1]]
+    if not names:
+        raise ValueError("the sheet is empty; set `format.sheet` to another sheet")
+    if repeated := [name for name in names if name and names.count(name) > 1]:
+        raise ValueError(f"row 1: several columns are named {repeated[0]!r:.40}; rename all but one")
+    columns = [name or f"unnamed {number}" for number, name in enumerate(names, start=1)]
+    if cells and len(columns) != len(cells[0]):
+        raise ValueError(f"`format.header` has {len(columns)} names for {len(cells[0])} columns; name each column")
+    yield from as_tables(rows, columns, place="row")
