@@ -1,0 +1,5 @@
+"""`python -m apps.new`."""
+
+from apps.new.command import run
+
+run()

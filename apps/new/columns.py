@@ -1,0 +1,139 @@
+"""Describe each column of a table, and find those with the texts, the labels, the splits and the groups."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from apps.new.layout import split_of
+from classifier.tables.reading import column_values
+
+MAX_VALUES = 2000  # different values of a column that are counted; a column of labels has fewer
+TEXT_NAMES = (
+    *("text", "sentence", "review", "content", "body", "comment", "tweet", "message", "utterance", "document"),
+    *("reviewtext", "review_text"),
+)
+LABEL_NAMES = (
+    *("label", "labels", "target", "class", "category", "sentiment", "polarity", "intent", "topic", "gold_label"),
+    *("stars", "rating", "score", "overall", "emotion", "quality", "tag", "v1"),
+)
+SPLIT_NAMES = ("split", "set", "fold", "partition", "subset", "dataset")
+GROUP_NAMES = ("user", "author", "group", "thread", "product", "patient", "customer", "speaker", "conversation", "doc")
+CLEARLY = 3  # times as many letters or values as the next column
+
+
+@dataclass
+class Column:
+    """The values of a column.
+
+    Attributes:
+        filled: The number of values that are not missing and not blank.
+        letters: The number of letters in all texts.
+        texts: The number of values that are texts.
+        values: Spelling of a value -> its number of rows; None if there are more than MAX_VALUES.
+    """
+
+    filled: int = 0
+    letters: int = 0
+    texts: int = 0
+    values: Counter | None = field(default_factory=Counter)
+
+    def add(self, values: Iterable) -> None:
+        """Add the values of some rows."""
+        found = Counter()
+        for value in values:
+            if (spelling := spelled(value)) is not None:
+                found[spelling] += 1
+                self.texts += isinstance(value, str)
+                self.letters += sum(map(str.isalpha, spelling)) if isinstance(value, str) else 0
+        self.filled += found.total()
+        if self.values is not None:
+            self.values.update(found)
+            if len(self.values) > MAX_VALUES:
+                self.values = None
+
+    @property
+    def mean_letters(self) -> float:
+        return self.letters / self.filled if self.filled and self.texts > self.filled / 2 else 0.0
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the column has two or more values, which repeat, as labels do."""
+        return self.values is not None and 1 < len(self.values) <= max(2, self.filled / 2)
+
+
+def spelled(value: object) -> str | None:
+    """Return a value as the entry in params.yaml spells it: 1.0 as 1, True as true; None if it is missing or blank."""
+    if value is None or value is pd.NA or value is pd.NaT or value != value:
+        return None
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, dict | list):
+        return json.dumps(value, default=str)
+    return str(value).strip() or None
+
+
+def flat_columns(table: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:
+    """Yield (name, values) of each column. An object of JSON gives a column for each key: review.text."""
+    for name in table.columns:
+        objects = [value for value in table[name] if isinstance(value, dict)]
+        if not objects:
+            yield name, table[name]
+        for key in dict.fromkeys(key for value in objects for key in value):
+            if (values := column_values(table, f"{name}.{key}")) is not None:
+                yield from flat_columns(values.to_frame(f"{name}.{key}"))
+
+
+def profile(tables: Iterable[pd.DataFrame]) -> tuple[int, dict[str, Column]]:
+    """Return the number of rows of tables, and their columns."""
+    rows, columns = 0, {}
+    for table in tables:
+        rows += len(table)
+        for name, values in flat_columns(table):
+            columns.setdefault(name, Column()).add(values)
+    return rows, columns
+
+
+def likely_texts(columns: dict[str, Column]) -> list[str]:
+    """Return the columns that may have the texts, the likeliest first: one column if it is clear."""
+    letters = {name: column.mean_letters for name, column in columns.items() if column.mean_letters}
+    order = sorted(letters, key=letters.get, reverse=True)
+    if named := [name for known in TEXT_NAMES for name in order if name.strip().lower() == known]:
+        return named[:1]
+    found = [name for name in order if letters[name] * CLEARLY > letters[order[0]]]
+    return [name for name in found if not columns[name].repeats] or found
+
+
+def likely_labels(columns: dict[str, Column], is_headerless: bool) -> list[str]:
+    """Return the columns that may have the labels, the likeliest first: one column if it is clear."""
+    counts = {name: len(column.values) for name, column in columns.items() if column.repeats}
+    order = sorted(counts, key=counts.get)
+    if named := [name for known in LABEL_NAMES for name in order if name.strip().lower() == known]:
+        return named[:1]
+    ends = [name for name in order if name in (next(iter(columns)), list(columns)[-1])]
+    if is_headerless and len(ends) == 1:
+        return ends
+    return order
+
+
+def likely_split(columns: dict[str, Column]) -> str | None:
+    """Return the column that says the split of each row, or None."""
+    for name, column in columns.items():
+        splits = [split_of(value) for value in column.values or ()]
+        if name.strip().lower() in SPLIT_NAMES and "train" in splits and None not in splits and len(splits) > 1:
+            return name
+    return None
+
+
+def likely_groups(columns: dict[str, Column], rows: int) -> list[str]:
+    """Return the columns whose values several rows share, such as the user's, by their names."""
+    return [
+        name
+        for name, column in columns.items()
+        if any(name.lower().startswith(known) for known in GROUP_NAMES)
+        and (column.values is None or 1 < len(column.values) < rows)
+    ]

@@ -1,0 +1,162 @@
+"""Add a data set of your own: look at its files, and write its entry into params.yaml.
+
+  python -m apps.new reviews.csv
+  make new FILE=reviews.csv
+
+The file is read as a whole. It can be CSV with any delimiter, quoting and
+encoding, JSON, Parquet, Arrow, Excel or fastText lines, compressed or not. A
+folder can have a file or a folder for each split (train, dev or validation,
+test), parts of one table, or a folder of texts for each label.
+
+The command shows the form, the columns, the labels and the splits that it
+found. Then it copies the file into data/local/, runs `dvc add`, reads the file
+as the stage `data` does, adds the entry to params.yaml and selects it. Start
+the training with `dvc repro`.
+
+Each option replaces a guess. At a terminal the command asks if it is unsure.
+Without one it names the option that decides. --dry-run writes nothing.
+
+After an error, the command prints one line to stderr, exits with status 1, and
+leaves data/local/ and params.yaml as they were.
+"""
+
+import re
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import ValidationError
+from typer import Argument, Option, Typer
+
+from apps.new.entry import entry_lines, with_entry
+from apps.new.plan import Options, Plan, is_terminal, make_entry, make_plan
+from apps.new.report import counted, describe_form, describe_lengths, describe_texts, show
+from apps.new.store import refuse_other, stored, trial_project
+from classifier.dataset.selection import read_source
+from classifier.dataset.splitting import draw_splits
+from classifier.errors import InputError
+from classifier.files.places import BASE
+from classifier.files.writing import replace_file
+from classifier.params.format import Format
+from classifier.runner.command import exit_on_user_error
+from classifier.runner.params import PARAMS, load_params, select
+
+
+class Drop(StrEnum):
+    """The rows that `drop` of an entry leaves out. typer knows no lists of Literal."""
+
+    UNLABELLED = "unlabelled"
+    EMPTY = "empty"
+
+
+Kind = Literal["csv", "json", "fasttext", "folders", "parquet", "arrow", "xlsx"]
+LABELS = "Names of the labels: bad,good in their order, or 0=negative,4=positive; VALUE= leaves rows out."
+TEXT = "Column of texts; repeat it to join several."
+
+
+def main(
+    path: Annotated[Path, Argument(metavar="PATH", help="File or folder.")],
+    name: Annotated[str | None, Option(help="Name of the entry. [default: that of the file]")] = None,
+    text: Annotated[list[str] | None, Option(metavar="NAME", help=TEXT)] = None,
+    label: Annotated[str | None, Option(metavar="NAME", help="Column of labels.")] = None,
+    labels: Annotated[str | None, Option(help=LABELS)] = None,
+    split_column: Annotated[str | None, Option(metavar="NAME", help="Column that says the split of a row.")] = None,
+    delimiter: Annotated[str | None, Option(help='Character between fields, such as ";" or "\\t".')] = None,
+    encoding: Annotated[str | None, Option(help="Encoding, such as cp1252.")] = None,
+    header: Annotated[bool | None, Option("--header/--no-header", help="Whether row 1 has the columns' names.")] = None,
+    quoting: Annotated[Literal["double", "backslash", "none"] | None, Option(help="What quotes mean.")] = None,
+    kind: Annotated[Kind | None, Option(help="Kind of the file.")] = None,
+    sheet: Annotated[str | None, Option(help="Sheet of an Excel file.")] = None,
+    test: Annotated[str, Option(metavar="SIZE", help="Size of a held-out test split.")] = "20%",
+    validation: Annotated[str | None, Option(metavar="SIZE", help="Size of validation.")] = None,
+    drop: Annotated[list[Drop] | None, Option(help="Rows to leave out.")] = None,
+    group: Annotated[str | None, Option(metavar="NAME", help="Column whose rows stay together in a split.")] = None,
+    link: Annotated[bool, Option("--link", help="Link the file, of which DVC then keeps no copy.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Show the entry, and write nothing.")] = False,
+) -> None:
+    """Look at a file or folder, and add it as a data set. The module's docstring is the help text."""
+    sys.stdout.reconfigure(errors="backslashreplace")
+    with exit_on_user_error("new"):
+        settings = {"kind": kind, "delimiter": delimiter, "encoding": encoding, "quoting": quoting, "sheet": sheet}
+        form = known_form({key: value for key, value in settings.items() if value is not None})
+        options = Options(
+            text or [], label, labels, split_column, header, list(map(str, drop or [])), group, test, validation, form
+        )
+        options.may_ask = is_terminal()
+        add(path, name or entry_name(path), options, link, dry_run)
+
+
+def known_form(settings: dict) -> Format:
+    """Return the settings of the options as a form. Raises InputError for a faulty value."""
+    if settings.get("delimiter") == "\\t":
+        settings["delimiter"] = "\t"
+    try:
+        return Format(**settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        problem = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"--{first['loc'][0]} {first['input']!r:.40}: {problem}") from None
+
+
+def entry_name(path: Path) -> str:
+    """Return the name of a file without its suffixes, as DVC takes names: letters, digits, - and _."""
+    name = re.sub(r"[^\w-]+", "-", path.absolute().resolve().name.lstrip(".").partition(".")[0]).strip("-")
+    return name if name[:1].isalpha() else f"data-{name}"
+
+
+def add(path: Path, name: str, options: Options, link: bool, dry_run: bool) -> None:
+    """Look at a file or folder, show it, try its entry, and write it unless this is a dry run."""
+    if not re.fullmatch(r"[^\W\d_][\w-]*", name):
+        raise InputError(f"--name {name!r:.60}: should be letters, digits, - and _, with a letter first")
+    params, tokenizer = load_params(), (BASE / "tokenizer.json").absolute()
+    with PARAMS.open(encoding="utf-8", newline="") as file:
+        before = file.read()
+    with trial_project(path) as place:
+        plan = make_plan(place, options)
+        show(path, describe(plan, tokenizer, params.tokenize.max_length))
+        entry = make_entry(plan, options)
+        after = with_entry(before, name, entry)
+        sizes = try_entry(after)
+    print(f"  {'sizes':10}  {sizes}", f"\n{PARAMS}, below datasets:\n{entry_lines(name, entry)}", sep="\n")
+    refuse_other(path, place)
+    if dry_run:
+        print("Nothing was written (--dry-run).")
+        return
+    with stored(path, place, link), replace_file(PARAMS) as part:
+        part.write_bytes(after.encode())
+    print(f"{place} is there, and `dataset: {name}` is selected. Next: dvc repro")
+
+
+def describe(plan: Plan, tokenizer: Path, max_length: int):
+    """Yield the lines about a data set: a name and what to say."""
+    yield "form", describe_form(plan.form)
+    others = [repr(name) for name in plan.columns if name not in (*plan.text, plan.label, plan.split)]
+    texts = " and ".join(map(repr, plan.text))
+    yield "columns", f"texts {texts}, labels {plan.label!r}" + f"; others: {', '.join(others[:10])}" * bool(others)
+    yield "labels", counted(plan.found.labels)
+    if plan.names:
+        yield "", "named in the file: " + ", ".join(f"{number} {name}" for number, name in enumerate(plan.names[:20]))
+    rows = [f"{split} {counts.total():,}" for split, counts in plan.found.rows.items()]
+    yield "rows", ", ".join(rows) + f", by the column {plan.split!r}" * bool(plan.split)
+    for note in plan.notes:
+        yield "", note
+    yield from describe_texts(plan.found)
+    yield from describe_lengths(plan.found, tokenizer, max_length)
+
+
+def try_entry(params_text: str) -> str:
+    """Read and split the selected data set in the trial project as the stage `data` does; return the splits' sizes."""
+    PARAMS.write_text(params_text, encoding="utf-8")
+    params = load_params()
+    dataset = select(params, "dataset")
+    splits = draw_splits(read_source(dataset).splits, dataset, params.data.seed)
+    return ", ".join(f"{split} {len(rows):,}" for split, rows in splits.items())
+
+
+def run() -> None:
+    """Run the command line."""
+    app = Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    as_written = "\n\n".join(f"\b\n{paragraph}" for paragraph in __doc__.split("\n\n"))  # \b: do not wrap the lines
+    app.command(help=as_written)(main)
+    app(prog_name="python -m apps.new")

@@ -1,0 +1,65 @@
+"""Find the encoding of a file of texts. charset-normalizer proposes; the whole file decides."""
+
+import codecs
+from pathlib import Path
+
+from classifier.errors import InputError
+from classifier.tables.opening import open_bytes
+
+CHUNK = 2**20  # bytes to read at a time
+SAMPLE = 2**16  # bytes to guess by
+MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"} | {
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def find_encoding(path: Path) -> str:
+    """Return the encoding in which the whole file can be decoded: UTF-8 or UTF-16 if it is that, or else a guess."""
+    with open_bytes(path) as file:
+        start = file.read(4096)
+    if mark := next((mark for mark in MARKS if start.startswith(mark)), None):
+        return MARKS[mark]
+    if start.count(0) > len(start) / 5:
+        return "utf-16-le" if start[1::2].count(0) >= start[::2].count(0) else "utf-16-be"
+    if decodes(path, "utf-8"):
+        return "utf-8"
+    return next(encoding for encoding in [*proposals(path), "cp1252", "latin-1"] if decodes(path, encoding))
+
+
+def decodes(path: Path, encoding: str) -> bool:
+    """Return whether a whole file is in an encoding."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        with open_bytes(path) as file:
+            while chunk := file.read(CHUNK):
+                decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    except ValueError as error:  # a damaged compressed file
+        raise InputError(f"{path}: {error}") from None
+    return True
+
+
+def proposals(path: Path) -> list[str]:
+    """Return encodings that the lines beyond ASCII may have, the likeliest first.
+
+    cp1252, the Western encoding of Windows, goes before encodings that are as likely: in short samples all are.
+    """
+    from charset_normalizer import from_bytes
+
+    sample = b""
+    with open_bytes(path) as file:
+        for line in file:
+            if not line.isascii():
+                sample += line[:SAMPLE]
+            if len(sample) > SAMPLE:
+                break
+    matches = list(from_bytes(sample))
+    names = [match.encoding.replace("_", "-") for match in matches]
+    is_western = matches and (
+        "cp1252" in matches[0].could_be_from_charset
+        or any(match.encoding == "cp1252" and match.chaos == matches[0].chaos for match in matches)
+    )
+    return ["cp1252", *names] if is_western else names

@@ -1,0 +1,130 @@
+"""Find which files of a folder belong to which split, by their names."""
+
+import itertools
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from classifier.errors import InputError
+from classifier.tables.opening import plain_name
+from classifier.tables.reading import KINDS
+
+SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev", "development"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+LISTED = 3  # a split of more files is written as a pattern
+
+
+@dataclass
+class Layout:
+    """The files of each split.
+
+    Attributes:
+        splits: Split -> its files, or folders that have a folder for each label.
+        kind: folders, or None for tables.
+        unused: Names of files and folders that belong to no split.
+    """
+
+    splits: dict[str, list[Path]]
+    kind: str | None = None
+    unused: list[str] = field(default_factory=list)
+
+
+def split_of(name: str) -> str | None:
+    """Return the split that a name names, or None.
+
+    >>> [split_of(name) for name in ("train-00000-of-00002.parquet", "dev_matched.tsv", "reviews.csv", "Valid")]
+    ['train', 'validation', None, 'validation']
+    """
+    found = {SPLITS[word] for word in re.split(r"[\W\d_]+", name.lower()) if word in SPLITS}
+    return found.pop() if len(found) == 1 else None
+
+
+def find_layout(place: Path, kind: str | None = None) -> Layout:
+    """Return the files of each split of a file or folder. Raises InputError if the folder has no tables.
+
+    Args:
+        place: A table, or a folder of tables, of folders of tables, or of folders for each label.
+        kind: The kind of the tables, if it is known.
+    """
+    if not place.is_dir():
+        return Layout({"train": [place]})
+    if kind == "folders" or (kind is None and has_label_folders(place)):
+        return Layout({"train": [place]}, "folders")
+    children = [child for child in visible(place) if child.is_dir() or is_table(child)]
+    by_split: dict[str | None, list[Path]] = {}
+    for child in children:
+        by_split.setdefault(split_of(child.name), []).append(child)
+    rest = by_split.pop(None, [])
+    if "train" not in by_split:
+        by_split["train"], rest = [child for child in rest if child.is_file()], []
+    kinds = {has_label_folders(child) for found in by_split.values() for child in found if child.is_dir()}
+    if kinds == {True}:
+        return Layout(ordered(by_split), "folders", [child.name for child in rest])
+    splits = {split: one_form(place, tables_of(found)) for split, found in ordered(by_split).items()}
+    if not splits["train"]:
+        raise InputError(f"{place}: no table in this folder; name a file, or a folder that has a folder for each label")
+    return Layout(splits, None, [child.name for child in rest])
+
+
+def ordered(splits: dict[str, list[Path]]) -> dict[str, list[Path]]:
+    """Return the splits in their usual order."""
+    return {split: splits[split] for split in ("train", "validation", "test") if split in splits}
+
+
+def visible(folder: Path) -> list[Path]:
+    """Return the files and folders of a folder by name, without hidden ones and those of Spark, such as _SUCCESS."""
+    return sorted(child for child in folder.iterdir() if not child.name.startswith((".", "_")))
+
+
+def is_table(path: Path) -> bool:
+    """Return whether a file has the suffix of a table."""
+    return plain_name(path).suffix in KINDS
+
+
+def has_label_folders(place: Path) -> bool:
+    """Return whether a folder has a folder of texts for each label: two or more, with files other than tables."""
+    folders = [child for child in visible(place) if child.is_dir()]
+    firsts = [next(os.scandir(folder), None) for folder in folders]
+    return (
+        len(folders) > 1
+        and not any(split_of(folder.name) for folder in folders)
+        and all(first and first.is_file() and not is_table(Path(first.name)) for first in firsts)
+    )
+
+
+def tables_of(found: list[Path]) -> list[Path]:
+    """Return the tables among files and in folders."""
+    return [path for child in found for path in (visible(child) if child.is_dir() else [child]) if is_table(path)]
+
+
+def one_form(place: Path, paths: list[Path]) -> list[Path]:
+    """Return the files of one suffix. Descriptions in .json beside tables are left out.
+
+    Raises InputError if there are tables of several suffixes.
+    """
+    suffixes = {plain_name(path).suffix for path in paths}
+    suffixes = suffixes - {".json"} or suffixes
+    if len(suffixes) > 1:
+        raise InputError(f"{place}: has {' and '.join(sorted(suffixes))} files; name one file, or remove the others")
+    return [path for path in paths if plain_name(path).suffix in suffixes]
+
+
+def source_names(paths: list[Path], root: Path) -> str | list[str]:
+    """Return files as the entry names them: one name, a list, or a pattern that fits these files and no others."""
+    names = [path.relative_to(root).as_posix() for path in paths]
+    if len(names) == 1:
+        return names[0]
+    start, end = common_start(names), common_start([name[::-1] for name in names])[::-1]
+    pattern = f"{start}*{end}"
+    matching = sorted(root.glob(pattern))
+    return pattern if len(names) > LISTED and "/" in start and matching == sorted(paths) else names
+
+
+def common_start(names: list[str]) -> str:
+    """Return the characters with which all names begin."""
+    same = itertools.takewhile(lambda signs: len(set(signs)) == 1, zip(*names, strict=False))
+    return "".join(signs[0] for signs in same)

@@ -1,0 +1,94 @@
+"""The lines that say what a data set is."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from apps.new.survey import Survey, tokens
+from classifier.params.format import Format
+
+SHOWN_LABELS = 12
+LINE = 100  # characters of a text
+KINDS = {
+    "csv": "fields between {delimiter}",
+    "json": "JSON objects",
+    "fasttext": "fastText lines",
+    "folders": "a folder for each label",
+    "parquet": "Parquet",
+    "arrow": "Arrow",
+    "xlsx": "Excel",
+}
+QUOTING = {"double": "", "backslash": ', quotes written as \\"', "none": ", quotes belong to the texts"}
+DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
+
+
+def describe_form(form: Format) -> str:
+    """Return how a table is written, in words."""
+    if form.kind in ("parquet", "arrow"):
+        return KINDS[form.kind]
+    delimiter = form.delimiter or ","
+    words = KINDS[form.kind].format(delimiter=DELIMITERS.get(delimiter, repr(delimiter)))
+    if form.kind == "csv":
+        words += QUOTING[form.quoting]
+    if form.kind in ("csv", "xlsx"):
+        words += ", no header" if form.header else ", with a header"
+    if form.comment:
+        words += f", without lines that begin with {form.comment}"
+    return words if form.kind == "xlsx" else f"{words}, {form.encoding.upper()}"
+
+
+def counted(counts: Counter, shown: int = SHOWN_LABELS) -> str:
+    """Return values with their counts, the most frequent first.
+
+    >>> counted(Counter(bad=2, good=3))
+    'good 3, bad 2'
+    """
+    words = [f"{one_line(str(value), 30)} {count:,}" for value, count in counts.most_common(shown)]
+    return ", ".join(words) + (f", and {len(counts) - shown:,} more" if len(counts) > shown else "")
+
+
+def one_line(text: str, length: int = LINE) -> str:
+    r"""Return the beginning of a text in one line, with control characters escaped.
+
+    >>> one_line("a\nb \u202e é")
+    'a\\nb \\u202e é'
+    """
+    line = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text[: length + 1])
+    return line if len(line) <= length and len(text) <= length else f"{line[: length - 1]}…"
+
+
+def describe_lengths(found: Survey, tokenizer: Path, max_length: int) -> Iterator[tuple[str, str]]:
+    """Yield the lines about the lengths of the texts: in words, and in tokens if the encoder is there."""
+    if not found.words:
+        return
+    words = np.array(found.words)
+    low, middle, high = (int(np.quantile(words, share)) for share in (0.05, 0.5, 0.95))
+    yield (
+        "words",
+        f"median {middle:,}; 5% have at most {low:,}, 5% at least {high:,}, the longest {words.max():,}",
+    )
+    if tokenizer.exists():
+        counts = np.array(tokens(found.sample, tokenizer))
+        share = f"{np.mean(counts > max_length):.0%} of the texts have more than tokenize.max_length, {max_length}"
+        yield "tokens", f"median {int(np.median(counts)):,}; {share}"
+
+
+def describe_texts(found: Survey) -> Iterator[tuple[str, str]]:
+    """Yield the lines about missing and repeated texts and labels, and the shortest and longest texts."""
+    for name, missing in (("no label", found.no_label), ("no text", found.no_text), ("not text", found.not_text)):
+        if missing.count:
+            yield name, f"{missing.count:,} rows: {missing}"
+    repeated, several = found.duplicates()
+    yield "duplicates", f"{repeated:,} rows have the text of an earlier row; {several:,} texts have several labels"
+    for name, texts in (("shortest", found.shortest), ("longest", found.longest)):
+        for number, (_, text) in enumerate(texts):
+            yield name if number == 0 else "", one_line(text)
+
+
+def show(path: Path, lines: Iterator[tuple[str, str]]) -> None:
+    """Print the lines."""
+    print(path)
+    for name, words in lines:
+        print(f"  {name:10}  {words}")

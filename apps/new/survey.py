@@ -1,0 +1,140 @@
+"""Read the texts and labels of all rows, and count what params.yaml and a reader of the report need to know."""
+
+import heapq
+import itertools
+from array import array
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from apps.new.columns import spelled
+from classifier.dataset.checking import digest
+from classifier.tables.reading import column_values, join_columns
+from classifier.tables.rows import PLACES_SHOWN, list_places
+from classifier.text.cleaning import is_blank
+
+SHOWN = 3  # shortest and longest texts
+KEPT = 500  # characters of a long text
+MAX_SAMPLE = 2000  # texts whose tokens are counted
+
+
+@dataclass
+class Missing:
+    """The rows that lack a value: their number and the first places."""
+
+    count: int = 0
+    places: list = field(default_factory=list)
+    kind: str = "line"
+
+    def add(self, places: pd.Index) -> None:
+        """Add the places of some rows."""
+        self.count += len(places)
+        self.places += places[: PLACES_SHOWN - len(self.places)]
+        self.kind = places.name or self.kind
+
+    def __str__(self) -> str:
+        return list_places(self.kind, self.places, self.count)
+
+
+@dataclass
+class Survey:
+    """The texts and labels of a data set.
+
+    Attributes:
+        rows: Split -> label -> number of rows. The label is None where it is missing.
+        no_label: The rows without a label.
+        no_text: The rows whose text is missing or blank.
+        not_text: The rows whose text is no text, such as a number in JSON.
+        words: The number of words of each text.
+        shortest: The shortest texts.
+        longest: The beginnings of the longest texts, and their numbers of characters.
+        sample: Texts spread over all rows.
+    """
+
+    rows: dict[str, Counter] = field(default_factory=dict)
+    no_label: Missing = field(default_factory=Missing)
+    no_text: Missing = field(default_factory=Missing)
+    not_text: Missing = field(default_factory=Missing)
+    words: array = field(default_factory=lambda: array("i"))
+    shortest: list[tuple[int, str]] = field(default_factory=list)
+    longest: list[tuple[int, str]] = field(default_factory=list)
+    sample: list[str] = field(default_factory=list)
+    step: int = 1  # every so many texts go into the sample
+    digests: bytearray = field(default_factory=bytearray)
+    label_ids: array = field(default_factory=lambda: array("i"))
+    ids: dict = field(default_factory=dict)
+
+    @property
+    def labels(self) -> Counter:
+        """Label -> number of rows in all splits, without rows that lack one."""
+        total = sum(self.rows.values(), Counter())
+        total.pop(None, None)
+        return total
+
+    def add(self, texts: pd.Series, labels: Iterable[str | None], splits: Iterable[str]) -> None:
+        """Add the rows of a table."""
+        labels = list(labels)
+        for split, label in zip(splits, labels, strict=True):
+            self.rows.setdefault(split, Counter())[label] += 1
+        self.no_label.add(texts.index[[label is None for label in labels]])
+        is_text = np.array([isinstance(text, str) for text in texts], dtype=bool)
+        blank = np.array([is_blank(text) if isinstance(text, str) else spelled(text) is None for text in texts], bool)
+        self.no_text.add(texts.index[blank])
+        self.not_text.add(texts.index[~is_text & ~blank])
+        usable = is_text & ~blank
+        self.add_texts(list(texts[usable]), list(itertools.compress(labels, usable)))
+
+    def add_texts(self, texts: list[str], labels: list[str | None]) -> None:
+        """Add texts that are not blank."""
+        for text, label in zip(texts, labels, strict=True):
+            if len(self.words) % self.step == 0:
+                self.sample.append(text)
+                if len(self.sample) > MAX_SAMPLE:
+                    self.sample, self.step = self.sample[::2], self.step * 2
+            self.words.append(len(text.split()))
+            self.digests += digest(text)
+            self.label_ids.append(self.ids.setdefault(label, len(self.ids)))
+        sized = [(len(text), text[:KEPT]) for text in texts]
+        self.shortest = heapq.nsmallest(SHOWN, {*self.shortest, *sized})
+        self.longest = heapq.nlargest(SHOWN, {*self.longest, *sized})
+
+    def duplicates(self) -> tuple[int, int]:
+        """Return the number of rows whose text came before, and of texts with several labels."""
+        halves = np.frombuffer(self.digests, dtype=np.uint64).reshape(-1, 2)
+        rows = pd.DataFrame({"high": halves[:, 0], "low": halves[:, 1], "label": self.label_ids})
+        again = rows.duplicated(["high", "low"])
+        several = rows.drop_duplicates().duplicated(["high", "low"])
+        return int(again.sum()), len(rows[["high", "low"]][rows.index.isin(several.index[several])].drop_duplicates())
+
+
+def survey(tables: Iterable[tuple[str, pd.DataFrame]], texts: list[str], label: str, split: str | None) -> Survey:
+    """Return the texts and labels of tables, which come with the names of their splits.
+
+    Args:
+        tables: (split, rows of it).
+        texts: The columns whose texts are joined.
+        label: The column of the labels.
+        split: The column that says the split of each row, which then goes before that of the table; or None.
+    """
+    found = Survey()
+    for name, table in tables:
+        values = {column: column_values(table, column) for column in [*texts, label]}
+        columns = {column: [None] * len(table) if one is None else [*one] for column, one in values.items()}
+        table_of = pd.DataFrame(columns, index=table.index, dtype=object)
+        splits = map(spelled, table[split]) if split else itertools.repeat(name, len(table))
+        found.add(join_columns(table_of, texts, "\n"), map(spelled, table_of[label]), splits)
+    return found
+
+
+def tokens(texts: list[str], tokenizer: Path) -> list[int]:
+    """Return the numbers of tokens of texts, special tokens included."""
+    from tokenizers import Tokenizer
+
+    encoder = Tokenizer.from_file(str(tokenizer))
+    encoder.no_truncation()
+    encoder.no_padding()
+    return [len(encoding) for encoding in encoder.encode_batch(texts)]
