@@ -19,7 +19,6 @@ from killing import repro_until
 from safetensors.numpy import load_file
 from tiny import ROOT, edit_params
 
-from classifier.dataset import tables
 from classifier.distributed.processes import Processes
 from classifier.model import forward
 from classifier.scoring import files as scoring
@@ -88,7 +87,7 @@ def test_each_rank_scores_its_shard(finished, monkeypatch):
     assert np.array_equal(sum(summands), expected)
 
     path, parts = Path("rows.jsonl"), Parts(Path("parts"), Path("parts/key"))
-    path.write_text('{"text": "a good film"}\n' * (3 * tables.ROWS_PER_TABLE))
+    path.write_text('{"text": "a good film"}\n' * (3 * table_rows.ROWS_PER_TABLE))
     parts.begin()
     rows = examine(path, ["text"], ["negative", "positive"])
     scoring.score_missing_parts(scoring.Job(path), *rows, parts, Processes(1, 2))
