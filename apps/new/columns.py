@@ -1,6 +1,7 @@
 """Describe each column of a table, and find those with the texts, the labels, the splits and the groups."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ LABEL_NAMES = (
 )
 SPLIT_NAMES = ("split", "set", "fold", "partition", "subset", "dataset")
 GROUP_NAMES = ("user", "author", "group", "thread", "product", "patient", "customer", "speaker", "conversation", "doc")
+NO_LETTERS = re.compile(r"[\d\s!-/:-@\[-`{-~]+")
 CLEARLY = 3  # times as many letters or values as the next column
 
 
@@ -30,7 +32,7 @@ class Column:
 
     Attributes:
         filled: The number of values that are not missing and not blank.
-        letters: The number of letters in all texts.
+        letters: The number of characters in all texts, without digits, white space and punctuation.
         texts: The number of values that are texts.
         values: Spelling of a value -> its number of rows; None if there are more than MAX_VALUES.
     """
@@ -46,8 +48,9 @@ class Column:
         for value in values:
             if (spelling := spelled(value)) is not None:
                 found[spelling] += 1
-                self.texts += isinstance(value, str)
-                self.letters += sum(map(str.isalpha, spelling)) if isinstance(value, str) else 0
+                if isinstance(value, str):
+                    self.texts += 1
+                    self.letters += len(NO_LETTERS.sub("", spelling))
         self.filled += found.total()
         if self.values is not None:
             self.values.update(found)
@@ -56,6 +59,7 @@ class Column:
 
     @property
     def mean_letters(self) -> float:
+        """The mean number of letters of a value, 0 if few values are texts."""
         return self.letters / self.filled if self.filled and self.texts > self.filled / 2 else 0.0
 
     @property
@@ -99,12 +103,11 @@ def profile(tables: Iterable[pd.DataFrame]) -> tuple[int, dict[str, Column]]:
 
 
 def likely_texts(columns: dict[str, Column]) -> list[str]:
-    """Return the columns that may have the texts, the likeliest first: one column if it is clear."""
-    letters = {name: column.mean_letters for name, column in columns.items() if column.mean_letters}
-    order = sorted(letters, key=letters.get, reverse=True)
-    if named := [name for known in TEXT_NAMES for name in order if name.strip().lower() == known]:
+    """Return the columns that may have the texts: one column if it is clear."""
+    if named := [name for known in TEXT_NAMES for name in columns if name.strip().lower() == known]:
         return named[:1]
-    found = [name for name in order if letters[name] * CLEARLY > letters[order[0]]]
+    letters = {name: column.mean_letters for name, column in columns.items() if column.mean_letters}
+    found = [name for name in letters if letters[name] * CLEARLY > max(letters.values())]
     return [name for name in found if not columns[name].repeats] or found
 
 

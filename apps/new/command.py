@@ -29,9 +29,11 @@ from typing import Annotated, Literal
 from pydantic import ValidationError
 from typer import Argument, Option, Typer
 
-from apps.new.entry import entry_lines, with_entry
-from apps.new.plan import Options, Plan, is_terminal, make_entry, make_plan
-from apps.new.report import counted, describe_form, describe_lengths, describe_texts, show
+from apps.new.choices import Options
+from apps.new.entry import make_entry
+from apps.new.params_file import entry_lines, with_entry
+from apps.new.plan import make_plan
+from apps.new.report import describe, show
 from apps.new.store import refuse_other, stored, trial_project
 from classifier.dataset.selection import read_source
 from classifier.dataset.splitting import draw_splits
@@ -83,7 +85,7 @@ def main(
         options = Options(
             text or [], label, labels, split_column, header, list(map(str, drop or [])), group, test, validation, form
         )
-        options.may_ask = is_terminal()
+        options.may_ask = sys.stdin.isatty() and sys.stderr.isatty()
         add(path, name or entry_name(path), options, link, dry_run)
 
 
@@ -126,23 +128,6 @@ def add(path: Path, name: str, options: Options, link: bool, dry_run: bool) -> N
     with stored(path, place, link), replace_file(PARAMS) as part:
         part.write_bytes(after.encode())
     print(f"{place} is there, and `dataset: {name}` is selected. Next: dvc repro")
-
-
-def describe(plan: Plan, tokenizer: Path, max_length: int):
-    """Yield the lines about a data set: a name and what to say."""
-    yield "form", describe_form(plan.form)
-    others = [repr(name) for name in plan.columns if name not in (*plan.text, plan.label, plan.split)]
-    texts = " and ".join(map(repr, plan.text))
-    yield "columns", f"texts {texts}, labels {plan.label!r}" + f"; others: {', '.join(others[:10])}" * bool(others)
-    yield "labels", counted(plan.found.labels)
-    if plan.names:
-        yield "", "named in the file: " + ", ".join(f"{number} {name}" for number, name in enumerate(plan.names[:20]))
-    rows = [f"{split} {counts.total():,}" for split, counts in plan.found.rows.items()]
-    yield "rows", ", ".join(rows) + f", by the column {plan.split!r}" * bool(plan.split)
-    for note in plan.notes:
-        yield "", note
-    yield from describe_texts(plan.found)
-    yield from describe_lengths(plan.found, tokenizer, max_length)
 
 
 def try_entry(params_text: str) -> str:

@@ -4,7 +4,7 @@ import codecs
 from pathlib import Path
 
 from classifier.errors import InputError
-from classifier.tables.opening import open_bytes
+from classifier.tables.opening import LIKELY_ENCODINGS, open_bytes
 
 CHUNK = 2**20  # bytes to read at a time
 SAMPLE = 2**16  # bytes to guess by
@@ -56,10 +56,11 @@ def proposals(path: Path) -> list[str]:
                 sample += line[:SAMPLE]
             if len(sample) > SAMPLE:
                 break
-    matches = list(from_bytes(sample))
-    names = [match.encoding.replace("_", "-") for match in matches]
-    is_western = matches and (
-        "cp1252" in matches[0].could_be_from_charset
-        or any(match.encoding == "cp1252" and match.chaos == matches[0].chaos for match in matches)
-    )
-    return ["cp1252", *names] if is_western else names
+
+    def rank(guess) -> tuple[float, float]:
+        return guess.chaos, -guess.coherence
+
+    guesses = sorted(from_bytes(sample, cp_isolation=LIKELY_ENCODINGS), key=rank)
+    best = [guess for guess in guesses if rank(guess) == rank(guesses[0])]
+    names = [name for guess in best for name in (guess.encoding, *guess.could_be_from_charset)]
+    return ["cp1252"] * ("cp1252" in names) + [guess.encoding.replace("_", "-") for guess in guesses]

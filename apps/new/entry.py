@@ -1,57 +1,73 @@
-"""Write an entry into params.yaml without changing any other line."""
+"""Write down a plan as an entry of `datasets:` in params.yaml."""
 
-import io
-import re
-from typing import Any
+import typer
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
+from apps.new.choices import Options
+from apps.new.columns import MAX_VALUES
+from apps.new.form import without_defaults
+from apps.new.labels import label_setting
+from apps.new.layout import ordered, source_names, split_of
+from apps.new.plan import Plan
+from classifier.dataset.labels import NO_LABEL
 from classifier.errors import InputError
-from classifier.runner.params import PARAMS
+from classifier.files.places import LOCAL
 
 
-def parsed(text: str) -> Any:
-    """Return the content of YAML text, or None if it is not valid."""
-    try:
-        return YAML(typ="safe", pure=True).load(text)
-    except YAMLError:
-        return None
+def make_entry(plan: Plan, options: Options) -> dict:
+    """Return the entry of params.yaml. Raises InputError if an option does not fit, or rows lack a label or a text."""
+    drops = decide_drops(plan, options)
+    values = [value for value in plan.found.labels if value not in plan.left_out]
+    if len(values) < 2:
+        raise InputError(f"column {plan.label!r}: has {len(values)} label(s), two are needed; name another by --label")
+    if len(values) > MAX_VALUES:
+        problem = f"column {plan.label!r}: has {len(values):,} different values"
+        raise InputError(f"{problem}, too many for labels; name another by --label")
+    form = without_defaults(plan.form, plan.layout.splits["train"][0]).model_dump(exclude_defaults=True)
+    left_out = [value for value in plan.left_out if not ("unlabelled" in drops and value in NO_LABEL)]
+    files = source(plan)
+    entry = {
+        "source": files,
+        "format": form,
+        "text": plan.text[0] if len(plan.text) == 1 else plan.text,
+        "label": plan.label,
+        "labels": label_setting(values, left_out, plan.names, options.labels),
+        "drop": drops,
+        "group": options.group,
+        "train": None,
+        "validation": number(options.validation),
+        "test": None if "test" in files else number(options.test),
+    }
+    defaults = {"format": {}, "text": "text", "label": "label", "drop": [], "group": None}
+    return {key: value for key, value in entry.items() if key not in defaults or value != defaults[key]}
 
 
-def entry_lines(name: str, entry: dict) -> str:
-    """Return an entry as lines of YAML below `datasets:`, with lists in block style."""
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style, yaml.width, yaml.sort_base_mapping_type_on_output = False, 10_000, False
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    stream = io.StringIO()
-    yaml.dump({name: entry}, stream)
-    return "".join(f"  {line}\n" for line in stream.getvalue().splitlines())
+def number(size: str | None) -> int | str | None:
+    """Return a size as params.yaml has it: a number of rows, or a share such as 20%."""
+    return int(size) if size and size.isdecimal() else size
 
 
-def with_entry(text: str, name: str, entry: dict) -> str:
-    """Return the text of params.yaml with an entry at the end of `datasets:`, which `dataset:` selects.
+def source(plan: Plan) -> dict:
+    """Return `source` of the entry."""
+    if not plan.split:
+        return {split: source_names(paths, LOCAL) for split, paths in plan.layout.splits.items()}
+    files = source_names(plan.layout.splits["train"], LOCAL)
+    values = {split_of(value): value for value in plan.found.rows}
+    return ordered({split: {"files": files, "where": {plan.split: value}} for split, value in values.items()})
 
-    Raises:
-        InputError: Another entry has this name, or the file is laid out so that lines cannot be added.
-    """
-    before = parsed(text)
-    existing = before["datasets"].get(name)
-    if existing is not None and existing != entry:
-        raise InputError(f"{PARAMS}: datasets.{name}: another entry has this name; choose a name by --name")
-    if existing is None:
-        lines = text.splitlines(keepends=True)
-        first = next((number for number, line in enumerate(lines) if line.startswith("datasets:")), len(lines) - 1)
-        end = first + 1
-        for number in range(first + 1, len(lines)):
-            if re.match(r"[^\s#]", lines[number]):
-                break
-            if re.match(r"\s+[^\s#]", lines[number]):
-                end = number + 1
-        lines[end - 1] = lines[end - 1].rstrip("\n") + "\n"
-        text = "".join([*lines[:end], entry_lines(name, entry), *lines[end:]])
-    text = re.sub(r"^(dataset:[ \t]*)[^\s#]+", rf"\g<1>{name}", text, count=1, flags=re.MULTILINE)
-    if parsed(text) != before | {"dataset": name, "datasets": before["datasets"] | {name: entry}}:
-        fix = "write it there by hand; --dry-run shows it"
-        raise InputError(f"{PARAMS}: no place found for the entry {name} below `datasets:`; {fix}")
-    return text
+
+def decide_drops(plan: Plan, options: Options) -> list[str]:
+    """Return `drop` of the entry. Raises InputError if rows would have to be dropped and nobody agreed."""
+    no_label = plan.found.no_label.count + sum(plan.found.labels[value] for value in plan.left_out)
+    places = str(plan.found.no_label) if plan.found.no_label.count else f"label {', '.join(plan.left_out)}"
+    drops = list(options.drop)
+    for name, what, count, where in (
+        ("unlabelled", "label", 0 if options.labels and "=" in options.labels else no_label, places),
+        ("empty", "text", plan.found.no_text.count, str(plan.found.no_text)),
+    ):
+        if not count or name in drops:
+            continue
+        problem = f"{count:,} rows have no {what} ({where})"
+        if not (options.may_ask and typer.confirm(f"{problem}. Leave them out?", err=True)):
+            raise InputError(f"{problem}; leave them out by --drop {name}, or fill them in")
+        drops.append(name)
+    return drops

@@ -8,7 +8,7 @@ from pathlib import Path
 from classifier.errors import InputError
 from classifier.tables.columnar import schema_of
 
-NO_LABEL = ("-", "?", "nan", "null", "n/a", "unsup")  # values that stand for a missing label; and -1 beside 0, 1, 2
+NO_LABEL = ("-", "?", "nan", "null", "n/a", "unsup")  # values in place of a missing label; -1 too, beside 0, 1 and 2
 
 
 def unlabelled_values(values: Iterable[str], names: list[str] | None) -> list[str]:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from apps.new.labels import are_numbers, in_order
+from apps.new.plan import Plan
 from apps.new.survey import Survey, tokens
 from classifier.params.format import Format
 
@@ -24,6 +26,25 @@ QUOTING = {"double": "", "backslash": ', quotes written as \\"', "none": ", quot
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
 
 
+def describe(plan: Plan, tokenizer: Path, max_length: int) -> Iterator[tuple[str, str]]:
+    """Yield the lines about a data set: a name and what to say."""
+    yield "form", describe_form(plan.form)
+    others = [repr(name) for name in plan.columns if name not in (*plan.text, plan.label, plan.split)]
+    texts = " and ".join(map(repr, plan.text))
+    yield "columns", f"texts {texts}, labels {plan.label!r}" + f"; others: {', '.join(others[:10])}" * bool(others)
+    yield "labels", counted(plan.found.labels)
+    if are_numbers(plan.found.labels) and not plan.names:
+        yield "", "the labels are numbers: --labels bad,good would name them in this order"
+    if plan.names:
+        yield "", "named in the file: " + ", ".join(f"{number} {name}" for number, name in enumerate(plan.names[:20]))
+    rows = [f"{split} {counts.total():,}" for split, counts in plan.found.rows.items()]
+    yield "rows", ", ".join(rows) + f", by the column {plan.split!r}" * bool(plan.split)
+    for note in plan.notes:
+        yield "", note
+    yield from describe_texts(plan.found)
+    yield from describe_lengths(plan.found, tokenizer, max_length)
+
+
 def describe_form(form: Format) -> str:
     """Return how a table is written, in words."""
     if form.kind in ("parquet", "arrow"):
@@ -40,12 +61,13 @@ def describe_form(form: Format) -> str:
 
 
 def counted(counts: Counter, shown: int = SHOWN_LABELS) -> str:
-    """Return values with their counts, the most frequent first.
+    """Return values with their counts: in their order if they are few, or else the most frequent first.
 
-    >>> counted(Counter(bad=2, good=3))
-    'good 3, bad 2'
+    >>> counted(Counter({"2": 7, "10": 8})), counted(Counter(bad=2, good=3), shown=1)
+    ('2 7, 10 8', 'good 3, and 1 more')
     """
-    words = [f"{one_line(str(value), 30)} {count:,}" for value, count in counts.most_common(shown)]
+    values = in_order(counts) if len(counts) <= shown else [value for value, _ in counts.most_common(shown)]
+    words = [f"{one_line(value, 30)} {counts[value]:,}" for value in values]
     return ", ".join(words) + (f", and {len(counts) - shown:,} more" if len(counts) > shown else "")
 
 

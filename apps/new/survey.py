@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from apps.new.columns import spelled
-from classifier.dataset.checking import digest
 from classifier.tables.reading import column_values, join_columns
 from classifier.tables.rows import PLACES_SHOWN, list_places
 from classifier.text.cleaning import is_blank
+from classifier.text.duplicates import digest
 
 SHOWN = 3  # shortest and longest texts
 KEPT = 500  # characters of a long text
@@ -33,7 +33,7 @@ class Missing:
     def add(self, places: pd.Index) -> None:
         """Add the places of some rows."""
         self.count += len(places)
-        self.places += places[: PLACES_SHOWN - len(self.places)]
+        self.places += list(places[: PLACES_SHOWN - len(self.places)])
         self.kind = places.name or self.kind
 
     def __str__(self) -> str:
@@ -107,8 +107,8 @@ class Survey:
         halves = np.frombuffer(self.digests, dtype=np.uint64).reshape(-1, 2)
         rows = pd.DataFrame({"high": halves[:, 0], "low": halves[:, 1], "label": self.label_ids})
         again = rows.duplicated(["high", "low"])
-        several = rows.drop_duplicates().duplicated(["high", "low"])
-        return int(again.sum()), len(rows[["high", "low"]][rows.index.isin(several.index[several])].drop_duplicates())
+        labels = rows[rows["label"] != self.ids.get(None)].drop_duplicates().groupby(["high", "low"]).size()
+        return int(again.sum()), int((labels > 1).sum())
 
 
 def survey(tables: Iterable[tuple[str, pd.DataFrame]], texts: list[str], label: str, split: str | None) -> Survey:
@@ -125,7 +125,7 @@ def survey(tables: Iterable[tuple[str, pd.DataFrame]], texts: list[str], label: 
         values = {column: column_values(table, column) for column in [*texts, label]}
         columns = {column: [None] * len(table) if one is None else [*one] for column, one in values.items()}
         table_of = pd.DataFrame(columns, index=table.index, dtype=object)
-        splits = map(spelled, table[split]) if split else itertools.repeat(name, len(table))
+        splits = map(spelled, column_values(table, split)) if split else itertools.repeat(name, len(table))
         found.add(join_columns(table_of, texts, "\n"), map(spelled, table_of[label]), splits)
     return found
 

@@ -1,0 +1,57 @@
+"""The options of the command line, and the choices that are made for the user or asked of him."""
+
+import shlex
+from dataclasses import dataclass, field
+
+import typer
+
+from apps.new.columns import Column, likely_labels, likely_texts
+from classifier.errors import InputError
+from classifier.params.format import Format
+
+
+@dataclass
+class Options:
+    """The choices of the command line. None and [] leave a choice to the program."""
+
+    text: list[str] = field(default_factory=list)
+    label: str | None = None
+    labels: str | None = None
+    split_column: str | None = None
+    header: bool | None = None
+    drop: list[str] = field(default_factory=list)
+    group: str | None = None
+    test: str = "20%"
+    validation: str | None = None
+    form: Format = field(default_factory=Format)
+    may_ask: bool = False
+
+
+def choose_columns(
+    columns: dict[str, Column], split: str | None, is_headerless: bool, options: Options
+) -> tuple[list[str], str]:
+    """Return the columns with the texts and the column with the labels."""
+    free = {name: column for name, column in columns.items() if name != split}
+    label = options.label
+    texts = likely_texts({name: column for name, column in free.items() if name != label})
+    text = options.text or [choose("texts", "--text", texts, columns, options.may_ask)]
+    rest = {name: column for name, column in free.items() if name not in text}
+    label = label or choose("labels", "--label", likely_labels(rest, is_headerless), columns, options.may_ask)
+    return text, label
+
+
+def choose(what: str, option: str, likely: list[str], columns: dict[str, Column], may_ask: bool) -> str:
+    """Return the only likely column, or the column that the user names. Raises InputError if nobody can be asked."""
+    if len(likely) == 1:
+        return likely[0]
+    listed = ", ".join(map(repr, likely or columns))
+    if may_ask:
+        return typer.prompt(f"Which column has the {what}: {listed}?", default=likely[0] if likely else None, err=True)
+    if not likely:
+        raise InputError(f"no column seems to have the {what}: {listed}; name it by {option}")
+    join = (
+        f", or join them by {' '.join(f'{option} {shlex.quote(name)}' for name in likely)}"
+        if option == "--text"
+        else ""
+    )
+    raise InputError(f"several columns may have the {what}: {listed}; name one by {option}{join}")

@@ -1,0 +1,57 @@
+"""Write an entry into params.yaml without changing any other line."""
+
+import io
+import re
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from classifier.errors import InputError
+from classifier.runner.params import PARAMS
+
+
+def parsed(text: str) -> Any:
+    """Return the content of YAML text, or None if it is not valid."""
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
+        return None
+
+
+def entry_lines(name: str, entry: dict) -> str:
+    """Return an entry as lines of YAML below `datasets:`, with lists in block style."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style, yaml.width, yaml.sort_base_mapping_type_on_output = False, 10_000, False
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    stream = io.StringIO()
+    yaml.dump({name: entry}, stream)
+    return "".join(f"  {line}\n" for line in stream.getvalue().splitlines())
+
+
+def with_entry(text: str, name: str, entry: dict) -> str:
+    """Return the text of params.yaml with an entry at the end of `datasets:`, which `dataset:` selects.
+
+    Raises:
+        InputError: Another entry has this name, or the file is laid out so that lines cannot be added.
+    """
+    before = parsed(text)
+    existing = before["datasets"].get(name)
+    if existing is not None and existing != entry:
+        raise InputError(f"{PARAMS}: datasets.{name}: another entry has this name; choose a name by --name")
+    if existing is None:
+        lines = text.splitlines(keepends=True)
+        first = next((number for number, line in enumerate(lines) if line.startswith("datasets:")), len(lines) - 1)
+        end = first + 1
+        for number in range(first + 1, len(lines)):
+            if re.match(r"[^\s#]", lines[number]):
+                break
+            if re.match(r"\s+[^\s#]", lines[number]):
+                end = number + 1
+        lines[end - 1] = lines[end - 1].rstrip("\n") + "\n"
+        text = "".join([*lines[:end], entry_lines(name, entry), *lines[end:]])
+    text = re.sub(r"^(dataset:[ \t]*)[^\s#]+", rf"\g<1>{name}", text, count=1, flags=re.MULTILINE)
+    if parsed(text) != before | {"dataset": name, "datasets": before["datasets"] | {name: entry}}:
+        fix = "write it there by hand; --dry-run shows it"
+        raise InputError(f"{PARAMS}: no place found for the entry {name} below `datasets:`; {fix}")
+    return text
