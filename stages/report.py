@@ -75,6 +75,7 @@ def report(
         by_label=tables.label_rows(results["evaluate"], labels, learned),
         mean=tables.mean_over_labels(results["evaluate"], labels),
         shares=tables.share_rows(results["data"], labels),
+        left_out=findings.rows_left_out(results["data"]),
         lengths=lengths.to_dict("records"),
         worst_length=findings.worst_length(lengths),
         **about_labels(predictions, labels, settings),

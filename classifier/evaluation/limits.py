@@ -42,10 +42,17 @@ def origin(data: dict) -> str:
     """Return what the origin of the test texts leaves open."""
     if data["official_test"]:
         return "The test texts come from the same data set as the train texts. On other texts the accuracy is unknown."
+    if "groups" in data:
+        return (
+            "The test texts are held out of the training split in whole groups, so train has no row of their groups. "
+            "On texts of another origin the accuracy can be lower. A data set with an official test split shows by how "
+            "much."
+        )
     return (
         "The test texts are held out of the training split. They may come from the same sources as the train texts, "
         "such as reviews of one film, so accuracy on new sources can be lower. A data set with an official test split "
-        "shows by how much."
+        "shows by how much. No `group` is set, so rows that belong together, such as those of one author, one film or "
+        "one patient, may stand in several splits, and this report cannot know whether they do."
     )
 
 

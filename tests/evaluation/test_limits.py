@@ -40,6 +40,17 @@ def test_a_run_without_other_limits_has_two():
     assert found(data={"official_test": False})[0] != first
 
 
+def test_rows_that_belong_together():
+    """They may stand in several splits, unless a group is set or the test split is the source's own."""
+    official, held_out, in_groups = (
+        found(data=data)[0] for data in ({}, {"official_test": False}, {"official_test": False, "groups": 300})
+    )
+    assert [("No `group` is set" in sentence) for sentence in (official, held_out, in_groups)] == [False, True, False]
+    assert [("reviews of one film" in sentence) for sentence in (held_out, in_groups)] == [True, False]
+    assert "in whole groups" in in_groups
+    assert found(data={"groups": 300})[0] == official
+
+
 @pytest.mark.parametrize(
     ("changes", "shown"),
     [
