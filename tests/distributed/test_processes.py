@@ -24,6 +24,7 @@ from classifier.model import forward
 from classifier.scoring import files as scoring
 from classifier.scoring.arrow import examine
 from classifier.scoring.parts import Parts
+from classifier.tables import rows as table_rows
 from classifier.text.tokens import open_tokens
 from classifier.training.batches import epoch_batches
 
