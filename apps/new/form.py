@@ -47,7 +47,7 @@ def form_of(path: Path, given: Format, has_header: bool | None) -> Format:
         return Format(**{"kind": kind, "encoding": find_encoding(first)} | known)
     if kind in ("parquet", "arrow", "xlsx"):
         form = Format(**{"kind": kind} | known)
-        return with_header(form, len(first_columns(path, form))) if has_header is False and kind == "xlsx" else form
+        return form if kind != "xlsx" else with_sheet_header(path, form, has_header)
     form = Format(**{"encoding": find_encoding(path)} | known)
     form = form.model_copy(update={"kind": kind or text_kind(path, form)})
     if form.kind != "csv":
@@ -98,6 +98,10 @@ def with_header(form: Format, count: int) -> Format:
     return form.model_copy(update={"header": [f"column{number}" for number in range(1, count + 1)]})
 
 
-def first_columns(path: Path, form: Format) -> list[str]:
-    """Return the names of the columns of a table's first rows."""
-    return list(next(read_rows(path, form)).columns)
+def with_sheet_header(path: Path, form: Format, has_header: bool | None) -> Format:
+    """Return the form with names for the columns of a sheet if its first row has none."""
+    table = next(read_rows(path, form))
+    rows = [list(table.columns), *([str(value or "") for value in row] for row in table.itertuples(index=False))]
+    if has_header is None:
+        has_header = first_row_is_header(rows)
+    return form if has_header else with_header(form, len(rows[0]))

@@ -15,6 +15,7 @@ SPLITS = {
     **dict.fromkeys(("validation", "valid", "val", "dev", "development"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
+DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")  # of the library datasets
 LISTED = 3  # a split of more files is written as a pattern
 
 
@@ -59,6 +60,8 @@ def find_layout(place: Path, kind: str | None = None) -> Layout:
     for child in children:
         by_split.setdefault(split_of(child.name), []).append(child)
     rest = by_split.pop(None, [])
+    if not by_split and [child.is_dir() for child in rest] == [True]:
+        return find_layout(rest[0], kind)
     if "train" not in by_split:
         by_split["train"], rest = [child for child in rest if child.is_file()], []
     kinds = {has_label_folders(child) for found in by_split.values() for child in found if child.is_dir()}
@@ -77,7 +80,8 @@ def ordered(splits: dict[str, list[Path]]) -> dict[str, list[Path]]:
 
 def visible(folder: Path) -> list[Path]:
     """Return the files and folders of a folder by name, without hidden ones and those of Spark, such as _SUCCESS."""
-    return sorted(child for child in folder.iterdir() if not child.name.startswith((".", "_")))
+    children = (child for child in folder.iterdir() if not child.name.startswith((".", "_")))
+    return sorted(child for child in children if child.name not in DESCRIPTIONS)
 
 
 def is_table(path: Path) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from apps.new.columns import likely_groups
 from apps.new.labels import are_numbers, in_order
 from apps.new.plan import Plan
 from apps.new.survey import Survey, tokens
@@ -41,6 +42,8 @@ def describe(plan: Plan, tokenizer: Path, max_length: int) -> Iterator[tuple[str
     yield "rows", ", ".join(rows) + f", by the column {plan.split!r}" * bool(plan.split)
     for note in plan.notes:
         yield "", note
+    for name in likely_groups(plan.columns, plan.rows)[:1]:
+        yield "groups", f"rows share values of {name!r}; --group {name} would keep such rows in the same split"
     yield from describe_texts(plan.found)
     yield from describe_lengths(plan.found, tokenizer, max_length)
 

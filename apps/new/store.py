@@ -65,7 +65,23 @@ def trial_project(path: Path) -> Iterator[Path]:
             with chdir(folder):
                 yield place
         except InputError as error:
-            raise InputError(re.sub(rf"^{re.escape(str(place))}\b", lambda _: str(path), str(error))) from None
+            raise InputError(in_words_of_the_command(str(error), place, path)) from None
+
+
+def in_words_of_the_command(message: str, place: Path, path: Path) -> str:
+    """Return an error about the entry that is tried with the user's path and the options in place of the settings.
+
+    >>> in_words_of_the_command("data/local/a.csv: set `format.sheet` to x", LOCAL / "a.csv", Path("~/a.csv"))
+    '~/a.csv: set --sheet to x'
+    """
+    message = re.sub(rf"^{re.escape(str(place))}\b", lambda _: str(path), message)
+    message = re.sub(r"`format\.(delimiter|encoding|quoting|kind|sheet)(?:: (\w+))?`", r"--\1 \2", message)
+    message = re.sub(r"^params\.yaml: datasets\.[^.]+\.(text|labels?|group|validation|test)\b", r"--\1", message)
+    return (
+        message.replace("  ", " ")
+        .replace("`drop: [empty]`", "--drop empty")
+        .replace("`drop: [unlabelled]`", "--drop unlabelled")
+    )
 
 
 def is_same(one: Path, other: Path) -> bool:
