@@ -1,6 +1,7 @@
 # Use:
 # make            set up .venv and run the whole pipeline with the settings of params.yaml
 # make env        set up .venv only
+# make new        look at a file or folder of your own, and add it as a data set: make new FILE=reviews.csv
 # make demo       serve a page to try the model: http://127.0.0.1:7860, or another port: GRADIO_SERVER_PORT=8000 make demo
 # make export     write the trained model to models/export/ for transformers and ONNX
 # make plots      draw metrics/ as a page that needs no network, dvc_plots/index.html
@@ -50,7 +51,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run env test test-scale lint export demo table compare spread push plots pages docs soak settings learning-curve bench speed profile reruns busy growth cold time-to-accuracy windows deletion planted scale audit lock
+.PHONY: help run env new test test-scale lint export demo table compare spread push plots pages docs soak settings learning-curve bench speed profile reruns busy growth cold time-to-accuracy windows deletion planted scale audit lock
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -63,6 +64,9 @@ help:
 	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
 
 env: $(ENV)
+
+new: $(ENV)
+	@python -m apps.new $(if $(FILE),'$(FILE)') $(OPTIONS)
 
 # torch is installed first: its build depends on the platform, so the lock leaves it out. All other packages are pinned
 # by hash. --no-deps: the lock is complete, and one wheel depends on a package that the pipeline does not need.

@@ -127,7 +127,8 @@ def add(path: Path, name: str, options: Options, link: bool, dry_run: bool) -> N
         return
     with stored(path, place, link), replace_file(PARAMS) as part:
         part.write_bytes(after.encode())
-    print(f"{place} is there, and `dataset: {name}` is selected. Next: dvc repro")
+    kept = "is a link, of which DVC keeps no copy" if place.is_symlink() else f"is tracked by DVC, in {place}.dvc"
+    print(f"{place} {kept}.\n{PARAMS}: `dataset: {name}` is selected. Next: dvc repro")
 
 
 def try_entry(params_text: str) -> str:

@@ -20,6 +20,7 @@ from docs.tools.reference_params import ROOT, prose, table
 TEMPLATE = ROOT / "docs/tools/reference.md.j2"
 # Commands beside the pipeline, and the function or the typer app that has their arguments; None: no arguments.
 COMMANDS = {
+    "apps.new": "main",
     "apps.infer": "main",
     "apps.revisions": "app",
     "apps.table": None,
@@ -28,6 +29,7 @@ COMMANDS = {
     "apps.push": None,
     "benchmarks.learning_curve": "app",
 }
+PACKAGES = ("apps.new", "benchmarks.learning_curve")  # whose module `command` has the command
 
 
 def params_page() -> str:
@@ -84,7 +86,7 @@ def targets(makefile: str) -> str:
 
 def command(module: str, name: str | None) -> str:
     """Return a command's help, and a table of the arguments and options of each of its subcommands."""
-    source = import_module(f"{module}.command" if module == "benchmarks.learning_curve" else module)
+    source = import_module(f"{module}.command" if module in PACKAGES else module)
     parts = [f"### {module}", f"```text\n{inspect.cleandoc(source.__doc__)}\n```"]
     for subcommand in subcommands(getattr(source, name)) if name else []:
         context = subcommand.make_context(module, [], resilient_parsing=True)
