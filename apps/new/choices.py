@@ -46,7 +46,10 @@ def choose(what: str, option: str, likely: list[str], columns: dict[str, Column]
         return likely[0]
     listed = ", ".join(map(repr, likely or columns))
     if may_ask:
-        return typer.prompt(f"Which column has the {what}: {listed}?", default=likely[0] if likely else None, err=True)
+        name = typer.prompt(f"Which column has the {what}: {listed}?", default=likely[0] if likely else None, err=True)
+        if name not in columns:
+            raise InputError(f"no column {name!r:.60}; its columns are {', '.join(map(repr, columns))}")
+        return name
     if not likely:
         raise InputError(f"no column seems to have the {what}: {listed}; name it by {option}")
     join = (

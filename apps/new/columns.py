@@ -113,10 +113,11 @@ def likely_texts(columns: dict[str, Column]) -> list[str]:
 
 def likely_labels(columns: dict[str, Column], is_headerless: bool) -> list[str]:
     """Return the columns that may have the labels, the likeliest first: one column if it is clear."""
-    counts = {name: len(column.values) for name, column in columns.items() if column.repeats}
-    order = sorted(counts, key=counts.get)
-    if named := [name for known in LABEL_NAMES for name in order if name.strip().lower() == known]:
+    counts = {name: len(column.values) for name, column in columns.items() if column.values}
+    likely = [name for name, column in columns.items() if column.repeats or counts.get(name) == 1]
+    if named := [name for known in LABEL_NAMES for name in likely if name.strip().lower() == known]:
         return named[:1]
+    order = sorted((name for name in likely if counts[name] > 1), key=counts.get)
     ends = [name for name in order if name in (next(iter(columns)), list(columns)[-1])]
     if is_headerless and len(ends) == 1:
         return ends

@@ -9,8 +9,8 @@ folder can have a file or a folder for each split (train, dev or validation,
 test), parts of one table, or a folder of texts for each label.
 
 The command shows the form, the columns, the labels and the splits that it
-found. Then it copies the file into data/local/, runs `dvc add`, reads the file
-as the stage `data` does, adds the entry to params.yaml and selects it. Start
+found. Then it reads the file as the stage `data` does, copies it into
+data/local/, runs `dvc add`, adds the entry to params.yaml and selects it. Start
 the training with `dvc repro`.
 
 Each option replaces a guess. At a terminal the command asks if it is unsure.
@@ -54,25 +54,29 @@ class Drop(StrEnum):
 
 Kind = Literal["csv", "json", "fasttext", "folders", "parquet", "arrow", "xlsx"]
 LABELS = "Names of the labels: bad,good in their order, or 0=negative,4=positive; VALUE= leaves rows out."
+DROP = "Rows to leave out: those without a label, or with an empty text; may be repeated."
+QUOTING = "Whether two quotes, or a backslash and a quote, stand for one in a field; or quotes belong to the texts."
 TEXT = "Column of texts; repeat it to join several."
 
 
 def main(
     path: Annotated[Path, Argument(metavar="PATH", help="File or folder.")],
-    name: Annotated[str | None, Option(help="Name of the entry. [default: that of the file]")] = None,
+    name: Annotated[str | None, Option(metavar="NAME", help="Name of the entry. [default: that of the file]")] = None,
     text: Annotated[list[str] | None, Option(metavar="NAME", help=TEXT)] = None,
     label: Annotated[str | None, Option(metavar="NAME", help="Column of labels.")] = None,
-    labels: Annotated[str | None, Option(help=LABELS)] = None,
+    labels: Annotated[str | None, Option(metavar="NAMES", help=LABELS)] = None,
     split_column: Annotated[str | None, Option(metavar="NAME", help="Column that says the split of a row.")] = None,
-    delimiter: Annotated[str | None, Option(help='Character between fields, such as ";" or "\\t".')] = None,
-    encoding: Annotated[str | None, Option(help="Encoding, such as cp1252.")] = None,
+    delimiter: Annotated[
+        str | None, Option(metavar="MARK", help='Character between fields, such as ";" or "\\t".')
+    ] = None,
+    encoding: Annotated[str | None, Option(metavar="NAME", help="Encoding, such as cp1252.")] = None,
     header: Annotated[bool | None, Option("--header/--no-header", help="Whether row 1 has the columns' names.")] = None,
-    quoting: Annotated[Literal["double", "backslash", "none"] | None, Option(help="What quotes mean.")] = None,
+    quoting: Annotated[Literal["double", "backslash", "none"] | None, Option(help=QUOTING)] = None,
     kind: Annotated[Kind | None, Option(help="Kind of the file.")] = None,
-    sheet: Annotated[str | None, Option(help="Sheet of an Excel file.")] = None,
+    sheet: Annotated[str | None, Option(metavar="NAME", help="Sheet of an Excel file.")] = None,
     test: Annotated[str, Option(metavar="SIZE", help="Size of a held-out test split.")] = "20%",
     validation: Annotated[str | None, Option(metavar="SIZE", help="Size of validation.")] = None,
-    drop: Annotated[list[Drop] | None, Option(help="Rows to leave out.")] = None,
+    drop: Annotated[list[Drop] | None, Option(metavar="unlabelled|empty", help=DROP)] = None,
     group: Annotated[str | None, Option(metavar="NAME", help="Column whose rows stay together in a split.")] = None,
     link: Annotated[bool, Option("--link", help="Link the file, of which DVC then keeps no copy.")] = False,
     dry_run: Annotated[bool, Option("--dry-run", help="Show the entry, and write nothing.")] = False,

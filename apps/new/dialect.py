@@ -16,6 +16,7 @@ from classifier.tables.opening import open_text
 SAMPLE_LINES = 2000
 SAMPLE_CHARACTERS = 2**20
 LONG_NAME = 80  # characters; the name of a column is shorter
+QUOTING = ("double", "backslash", "none")  # the likeliest first
 FEW_ROWS = 8  # with fewer rows no column of labels can be told by values that repeat
 
 
@@ -96,13 +97,14 @@ def find_delimiter(path: Path, form: Format, known: dict) -> Format:
         return form
     lines, usual = sample_lines(path, form), delimiter_of(path, form)
     names = next((line for line in lines if line.strip() and not (form.comment and line.startswith(form.comment))), "")
-    best, best_form = (False, 0.0), form.model_copy(update={"delimiter": usual})
+    best, best_form = (False, 0.0, 0), form.model_copy(update={"delimiter": usual})
     for mark in dict.fromkeys([usual, *DELIMITERS]):
         has_spaces = mark in names and all(field[:1] == " " for field in names.split(mark)[1:])
-        for quoting in [known["quoting"]] if "quoting" in known else ("double", "backslash", "none"):
+        for quoting in [known["quoting"]] if "quoting" in known else QUOTING:
             trial = form.model_copy(update={"delimiter": mark + " " * has_spaces, "quoting": quoting})
             found = measure(lines, trial, is_sample=True)
-            if found.width > 1 and (key := (found.repeats and found.share > 0.5, found.share)) > best:
+            key = found.repeats and found.share > 0.5, found.share, -QUOTING.index(quoting)
+            if found.width > 1 and key > best:
                 best, best_form = key, trial
     return best_form
 

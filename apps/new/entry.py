@@ -18,7 +18,10 @@ def make_entry(plan: Plan, options: Options) -> dict:
     drops = decide_drops(plan, options)
     values = [value for value in plan.found.labels if value not in plan.left_out]
     if len(values) < 2:
-        raise InputError(f"column {plan.label!r}: has {len(values)} label(s), two are needed; name another by --label")
+        found = f"the single value {values[0]!r:.40}" if values else "no values"
+        raise InputError(
+            f"column {plan.label!r}: has {found}, but two labels are needed; name another column by --label"
+        )
     if len(values) > MAX_VALUES:
         problem = f"column {plan.label!r}: has {len(values):,} different values"
         raise InputError(f"{problem}, too many for labels; name another by --label")

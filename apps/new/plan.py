@@ -60,18 +60,21 @@ def make_plan(place: Path, options: Options) -> Plan:
     if not rows:
         raise InputError(f"{place}: no rows; save the table again")
     split = options.split_column or (likely_split(columns) if len(layout.splits) == 1 else None)
-    text, label = choose_columns(columns, split, bool(form.header), options)
-    for name in filter(None, [*text, label, split, options.group]):
+    for name in filter(None, [*options.text, options.label, split, options.group]):
         if name not in columns:
             raise InputError(f"{place}: no column {name!r:.60}; its columns are {', '.join(map(repr, columns))}")
     if split:
         check_split_column(split, columns[split])
+    text, label = choose_columns(columns, split, bool(form.header), options)
     notes = [f"not used: {', '.join(layout.unused[:5])}"] if layout.unused else []
     notes += leave_out_splits(layout, form, label)
-    found = survey(tables(layout.splits, form), text, label, split)
     names = names_in_metadata(layout.splits["train"][0], form.kind, label)
+    found = survey(tables(layout.splits, form), text, label, split)
+    if empty := unlabelled_splits(found, split, names):
+        notes += [f"{name} is not used: no row has a label" for name in empty]
+        layout.splits = {name: paths for name, paths in layout.splits.items() if name not in empty}
+        found = survey(tables(layout.splits, form), text, label, split, without=empty)
     plan = Plan(layout, form, rows, columns, text, label, split, found, names, notes)
-    leave_out_unlabelled(plan)
     return with_names(plan) if form.header else plan
 
 
@@ -101,14 +104,11 @@ def leave_out_splits(layout: Layout, form: Format, label: str) -> list[str]:
     return notes
 
 
-def leave_out_unlabelled(plan: Plan) -> None:
-    """Remove the splits of which no row has a label."""
-    for split in list(plan.found.rows):
-        role = split_of(split) if plan.split else split
-        if role != "train" and not set(plan.found.rows[split]) - {None, *plan.left_out}:
-            del plan.found.rows[split]
-            plan.layout.splits.pop(split, None)
-            plan.notes.append(f"{split} is not used: no row has a label")
+def unlabelled_splits(found: Survey, split: str | None, names: list[str] | None) -> list[str]:
+    """Return the splits but train of which no row has a label, named as in the column of splits if there is one."""
+    no_label = {None, *unlabelled_values(found.labels, names)}
+    others = [name for name in found.rows if (split_of(name or "") if split else name) != "train"]
+    return [name for name in others if set(found.rows[name]) <= no_label]
 
 
 def with_names(plan: Plan) -> Plan:

@@ -4,7 +4,7 @@ import heapq
 import itertools
 from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,7 +111,13 @@ class Survey:
         return int(again.sum()), int((labels > 1).sum())
 
 
-def survey(tables: Iterable[tuple[str, pd.DataFrame]], texts: list[str], label: str, split: str | None) -> Survey:
+def survey(
+    tables: Iterable[tuple[str, pd.DataFrame]],
+    texts: list[str],
+    label: str,
+    split: str | None,
+    without: Collection[str] = (),
+) -> Survey:
     """Return the texts and labels of tables, which come with the names of their splits.
 
     Args:
@@ -119,14 +125,18 @@ def survey(tables: Iterable[tuple[str, pd.DataFrame]], texts: list[str], label: 
         texts: The columns whose texts are joined.
         label: The column of the labels.
         split: The column that says the split of each row, which then goes before that of the table; or None.
+        without: Splits whose rows are not counted.
     """
     found = Survey()
     for name, table in tables:
         values = {column: column_values(table, column) for column in [*texts, label]}
         columns = {column: [None] * len(table) if one is None else [*one] for column, one in values.items()}
         table_of = pd.DataFrame(columns, index=table.index, dtype=object)
-        splits = map(spelled, column_values(table, split)) if split else itertools.repeat(name, len(table))
-        found.add(join_columns(table_of, texts, "\n"), map(spelled, table_of[label]), splits)
+        splits = [*map(spelled, column_values(table, split))] if split else [name] * len(table)
+        kept = [one not in without for one in splits]
+        table_of = table_of.loc[kept]
+        labels = map(spelled, table_of[label])
+        found.add(join_columns(table_of, texts, "\n"), labels, itertools.compress(splits, kept))
     return found
 
 

@@ -1,0 +1,190 @@
+"""`python -m apps.new`: a file of each form gives the same rows, and the entry says no more than the form needs."""
+
+import bz2
+import gzip
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from new_command import ROWS, add, entry, rows_read
+
+TEXTS, LABELS = zip(*ROWS, strict=True)
+FRAME = pd.DataFrame(ROWS, columns=["text", "label"])
+
+
+def csv(delimiter: str = ",", header: bool = True, **options) -> str:
+    return FRAME.to_csv(index=False, sep=delimiter, header=header, **options)
+
+
+def zipped(name: str, content: str) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(name, content)
+    return file.getvalue()
+
+
+def unquoted(delimiter: str) -> str:
+    return "".join(f"{text}{delimiter}{label}\n" for text, label in [("text", "label"), *ROWS])
+
+
+BACKSLASHES = "".join(f'"{text}",{label}\n'.replace('"x"', r"\"x\"") for text, label in [("text", "label"), *ROWS])
+FASTTEXT = "".join(f"__label__{label} {text}\n" for text, label in ROWS)
+NO_HEADER = {"header": ["text", "label"]}
+FORMS = {
+    "a.csv": (csv(), {}),
+    "bom.csv": (csv().encode("utf-8-sig"), {}),
+    "semicolons.csv": (csv(";"), {"delimiter": ";"}),
+    "tabs.csv": (csv("\t"), {"delimiter": "\t"}),
+    "bars.txt": (csv("|"), {"delimiter": "|"}),
+    "a.tsv": (csv("\t"), {}),
+    "no-suffix": (csv("\t", header=False), {"delimiter": "\t", **NO_HEADER}),
+    "commas": (csv(), {"delimiter": ","}),
+    "no-header.csv": (csv(header=False), NO_HEADER),
+    "sep.csv": ("sep=;\n" + csv(";"), {"delimiter": ";", "comment": "sep="}),
+    "comment.csv": ("# made by hand\n# in spring\n" + csv(), {"comment": "#"}),
+    "spaces.csv": (csv(quoting=1).replace('","', '", "'), {"delimiter": ", "}),
+    "backslashes.csv": (BACKSLASHES, {"quoting": "backslash"}),
+    "quotes.tsv": (unquoted("\t"), {}),
+    "cp1252.csv": (csv().replace("ö", "é €5 ö").encode("cp1252"), {"encoding": "cp1252"}),
+    "utf16.csv": (csv().encode("utf-16"), {"encoding": "utf-16"}),
+    "utf16be.tsv": (csv("\t").encode("utf-16-be"), {"encoding": "utf-16-be"}),
+    "utf32.csv": (csv().encode("utf-32"), {"encoding": "utf-32"}),
+    "a.csv.gz": (gzip.compress(csv().encode()), {}),
+    "a.jsonl.bz2": (bz2.compress(FRAME.to_json(orient="records", lines=True).encode()), {}),
+    "archive.zip": (zipped("a.csv", csv()), {}),
+    "a.JSONL": (FRAME.to_json(orient="records", lines=True), {}),
+    "array.json": (FRAME.to_json(orient="records", indent=2), {}),
+    "lines.txt": (FRAME.to_json(orient="records", lines=True), {"kind": "json"}),
+    "fasttext.txt": (FASTTEXT, {"kind": "fasttext"}),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_text_files(name, place):
+    content, form = FORMS[name]
+    Path("elsewhere", name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    add(f"elsewhere/{name}")
+    assert entry().get("format", {}) == form
+    expected = [(text.replace("ö", "é €5 ö"), label) for text, label in ROWS] if name == "cp1252.csv" else ROWS
+    assert rows_read() == expected
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow", "a.xlsx", "named.csv"])
+def test_binary_files(name, place):
+    path = Path("elsewhere", name)
+    if name == "a.xlsx":
+        pytest.importorskip("python_calamine")
+        pytest.importorskip("openpyxl")
+        FRAME.to_excel(path, index=False)
+    elif name == "a.arrow":
+        FRAME.to_feather(path, compression="uncompressed")
+    else:
+        FRAME.to_parquet(path)
+    add(str(path))
+    assert entry().get("format", {}) == ({"kind": "parquet"} if name == "named.csv" else {})
+    assert rows_read() == ROWS
+
+
+def test_a_file_gets_the_suffix_of_its_compression(place):
+    Path("elsewhere/a.csv").write_bytes(gzip.compress(csv().encode()))
+    Path("elsewhere/b.csv.gz").write_text(csv())
+    add("elsewhere/a.csv")
+    assert entry()["source"] == {"train": "a.csv.gz"}
+    add("elsewhere/b.csv.gz")
+    assert entry()["source"] == {"train": "b.csv"}
+
+
+def test_a_stray_pair_of_quotes_swallows_no_rows(place):
+    lines = [f"{'plain' if number % 2 else 'simple'} text {number},{number % 2}" for number in range(100)]
+    lines[20], lines[40] = f'"{lines[20]}', lines[40].replace(",", '",')
+    Path("elsewhere/a.csv").write_text("\n".join(["text,label", *lines]))
+    add("elsewhere/a.csv")
+    assert entry()["format"] == {"quoting": "none"}
+    assert len(rows_read()) == 100
+
+
+def test_folders_of_labels(place):
+    for split in ("train", "test"):
+        for number, (text, label) in enumerate(ROWS):
+            folder = Path("elsewhere/reviews", split, label)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{number}.txt").write_text(f"{split} {text}")
+    Path("elsewhere/reviews/README").write_text("Reviews.")
+    add("elsewhere/reviews")
+    assert entry()["source"] == {"train": "reviews/train", "test": "reviews/test"}
+    assert entry()["format"] == {"kind": "folders"}
+    assert entry()["test"] is None
+    assert {text for text, _ in rows_read()} == {f"train {text}" for text in TEXTS}
+
+
+def test_a_file_for_each_split(place):
+    """The test file of a competition has no labels, and is not used."""
+    folder = Path("elsewhere/task")
+    folder.mkdir()
+    FRAME.to_csv(folder / "train.tsv", sep="\t", index=False)
+    FRAME.assign(text="dev " + FRAME["text"]).to_csv(folder / "dev.tsv", sep="\t", index=False)
+    FRAME[["text"]].to_csv(folder / "test.tsv", sep="\t", index=False)
+    shown = add("elsewhere/task")
+    assert "test is not used: no column 'label'" in shown
+    assert entry()["source"] == {"train": "task/train.tsv", "validation": "task/dev.tsv"}
+    assert (entry()["validation"], entry()["test"]) == (None, "20%")
+
+
+def test_parts_in_a_folder_of_a_download(place):
+    folder = Path("elsewhere/download/data")
+    folder.mkdir(parents=True)
+    for number in range(5):
+        FRAME[number::5].to_parquet(folder / f"train-{number:05}-of-00005.parquet")
+    FRAME.assign(label=None).to_parquet(folder / "test-00000-of-00001.parquet")
+    (folder.parent / "README.md").write_text("Reviews.")
+    shown = add("elsewhere/download")
+    assert "test is not used: no row has a label" in shown
+    assert entry()["source"] == {"train": "download/data/train-0000*-of-00005.parquet"}
+    assert sorted(rows_read()) == sorted(ROWS)
+
+
+def test_parts_without_splits(place):
+    folder = Path("elsewhere/a.parquet")
+    folder.mkdir()
+    FRAME[:20].to_parquet(folder / "part-0.parquet")
+    FRAME[20:].to_parquet(folder / "part-1.parquet")
+    (folder / "_SUCCESS").touch()
+    add("elsewhere/a.parquet")
+    assert entry()["source"] == {"train": ["a.parquet/part-0.parquet", "a.parquet/part-1.parquet"]}
+    assert rows_read() == ROWS
+
+
+def test_a_folder_that_datasets_saved(place):
+    from datasets import ClassLabel, Dataset, DatasetDict
+
+    numbers = FRAME.assign(label=FRAME["label"].map({"bad": 0, "good": 1}))
+    train = Dataset.from_pandas(numbers).cast_column("label", ClassLabel(names=["bad", "good"]))
+    DatasetDict(train=train, test=train.select(range(6))).save_to_disk("elsewhere/saved")
+    add("elsewhere/saved")
+    files = {split: f"saved/{split}/data-00000-of-00001.arrow" for split in ("train", "test")}
+    assert entry()["source"] == files
+    assert entry()["labels"] == {0: "bad", 1: "good"}
+    assert rows_read() == ROWS
+
+
+def test_a_column_of_splits(place):
+    splits = ["train"] * 24 + ["dev"] * 8 + ["test"] * 8
+    FRAME.assign(split=splits).to_csv("elsewhere/a.csv", index=False)
+    add("elsewhere/a.csv")
+    assert entry()["source"] == {
+        "train": {"files": "a.csv", "where": {"split": "train"}},
+        "validation": {"files": "a.csv", "where": {"split": "dev"}},
+        "test": {"files": "a.csv", "where": {"split": "test"}},
+    }
+    assert rows_read() == ROWS[:24]
+
+
+def test_objects_in_json(place):
+    rows = ({"id": number, "review": {"body": text}, "stars": 1.0 + number % 5} for number, text in enumerate(TEXTS))
+    Path("elsewhere/a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    add("elsewhere/a.jsonl")
+    assert (entry()["text"], entry()["label"]) == ("review.body", "stars")
+    assert entry()["labels"] == {number: str(number) for number in range(1, 6)}
