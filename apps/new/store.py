@@ -141,4 +141,4 @@ def dvc_add(place: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "dvc", "add", str(place)], capture_output=True, text=True, check=False)
     if done.returncode:
         problem = next(iter(re.findall(r"ERROR: (.*)", done.stderr)), "unknown error")
-        raise InputError(f"{place}: `dvc add` failed: {problem}")
+        raise InputError(f"{place}: `dvc add` ended with an error: {problem}")

@@ -253,6 +253,6 @@ def test_make_passes_the_file_on():
 
 def test_dvc_says_why_it_failed(place):
     with pytest.raises(
-        store.InputError, match=r"data/local/a\.csv: `dvc add` failed: .*not inside of a DVC repository"
+        store.InputError, match=r"data/local/a\.csv: `dvc add` ended with an error: .*not inside of a DVC repository"
     ):
         store.dvc_add(Path("data/local/a.csv"))
