@@ -1,4 +1,4 @@
-"""The options of the command line, and the choices that are made for the user or asked of him."""
+"""The options of the command line, and the choices that are made for the user or that the user is asked for."""
 
 import shlex
 from dataclasses import dataclass, field
@@ -52,9 +52,6 @@ def choose(what: str, option: str, likely: list[str], columns: dict[str, Column]
         return name
     if not likely:
         raise InputError(f"no column seems to have the {what}: {listed}; name it by {option}")
-    join = (
-        f", or join them by {' '.join(f'{option} {shlex.quote(name)}' for name in likely)}"
-        if option == "--text"
-        else ""
-    )
+    all_of_them = " ".join(f"{option} {shlex.quote(name)}" for name in likely)
+    join = f", or join them by {all_of_them}" if option == "--text" else ""
     raise InputError(f"several columns may have the {what}: {listed}; name one by {option}{join}")

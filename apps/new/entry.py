@@ -19,12 +19,11 @@ def make_entry(plan: Plan, options: Options) -> dict:
     values = [value for value in plan.found.labels if value not in plan.left_out]
     if len(values) < 2:
         found = f"the single value {values[0]!r:.40}" if values else "no values"
-        raise InputError(
-            f"column {plan.label!r}: has {found}, but two labels are needed; name another column by --label"
-        )
+        fix = "but two labels are needed; name another column by --label"
+        raise InputError(f"column {plan.label!r}: has {found}, {fix}")
     if len(values) > MAX_VALUES:
         problem = f"column {plan.label!r}: has {len(values):,} different values"
-        raise InputError(f"{problem}, too many for labels; name another by --label")
+        raise InputError(f"{problem}, too many for labels; name another column by --label")
     form = without_defaults(plan.form, plan.layout.splits["train"][0]).model_dump(exclude_defaults=True)
     left_out = [value for value in plan.left_out if not ("unlabelled" in drops and value in NO_LABEL)]
     files = source(plan)
@@ -69,7 +68,7 @@ def decide_drops(plan: Plan, options: Options) -> list[str]:
     ):
         if not count or name in drops:
             continue
-        problem = f"{count:,} rows have no {what} ({where})"
+        problem = f"{f'{count:,} rows have' if count > 1 else 'a row has'} no {what} ({where})"
         if not (options.may_ask and typer.confirm(f"{problem}. Leave them out?", err=True)):
             raise InputError(f"{problem}; leave them out by --drop {name}, or fill them in")
         drops.append(name)

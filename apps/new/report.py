@@ -90,10 +90,7 @@ def describe_lengths(found: Survey, tokenizer: Path, max_length: int) -> Iterato
         return
     words = np.array(found.words)
     low, middle, high = (int(np.quantile(words, share)) for share in (0.05, 0.5, 0.95))
-    yield (
-        "words",
-        f"median {middle:,}; 5% have at most {low:,}, 5% at least {high:,}, the longest {words.max():,}",
-    )
+    yield "words", f"median {middle:,}; 5% have at most {low:,}, 5% at least {high:,}, the longest {words.max():,}"
     if tokenizer.exists():
         counts = np.array(tokens(found.sample, tokenizer))
         share = f"{np.mean(counts > max_length):.0%} of the texts have more than tokenize.max_length, {max_length}"
@@ -104,7 +101,7 @@ def describe_texts(found: Survey) -> Iterator[tuple[str, str]]:
     """Yield the lines about missing and repeated texts and labels, and the shortest and longest texts."""
     for name, missing in (("no label", found.no_label), ("no text", found.no_text), ("not text", found.not_text)):
         if missing.count:
-            yield name, f"{missing.count:,} rows: {missing}"
+            yield name, f"{missing.count:,} row{'s' * (missing.count > 1)}: {missing}"
     repeated, several = found.duplicates()
     yield "duplicates", f"{repeated:,} rows have the text of an earlier row; {several:,} texts have several labels"
     for name, texts in (("shortest", found.shortest), ("longest", found.longest)):

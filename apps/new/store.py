@@ -28,10 +28,12 @@ def local_name(path: Path) -> str:
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
-    full = path.absolute()
-    if full.is_relative_to(LOCAL.absolute()) and full != LOCAL.absolute():
-        return full.relative_to(LOCAL.absolute()).as_posix()
-    name = re.sub(r"[*?\[\]]", "-", os.path.basename(os.path.abspath(path)))
+    full, local = Path(os.path.abspath(path)), LOCAL.absolute()
+    if local.is_relative_to(full):
+        raise InputError(f"{path}: is not a data set of its own, because {LOCAL}/ is in it; name a file or folder")
+    if full.is_relative_to(local):
+        return full.relative_to(local).as_posix()
+    name = re.sub(r"[*?\[\]]", "-", full.name)
     if path.is_dir():
         return name
     suffix = compression(path)

@@ -1,8 +1,10 @@
 """`python -m apps.new`: the choices, the refusals, and what it writes."""
 
+import doctest
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +18,8 @@ from tiny import ROOT
 from apps.new import store
 from apps.new.choices import choose
 from apps.new.params_file import with_entry
+from apps.new.report import describe_lengths
+from apps.new.survey import Survey
 
 FRAME = pd.DataFrame(ROWS, columns=["text", "label"])
 NUMBERS = FRAME["label"].map({"bad": 0, "good": 4})
@@ -147,8 +151,8 @@ def test_rows_without_a_label_or_a_text(place):
     frame.loc[[3, 5], "label"] = None
     frame.loc[8, "text"] = " <br /> "
     assert "2 rows have no label (lines 5, 7); leave them out by --drop unlabelled" in refused(write(frame))
-    assert "1 rows have no text (lines 10); leave them out by" not in refused(FILE, "--drop", "empty")
-    assert "1 rows have no text (line 10); leave them out by --drop empty" in refused(FILE, "--drop", "unlabelled")
+    assert "no text" not in refused(FILE, "--drop", "empty")
+    assert "a row has no text (line 10); leave them out by --drop empty" in refused(FILE, "--drop", "unlabelled")
     add(FILE, "--drop", "unlabelled", "--drop", "empty")
     assert entry()["drop"] == ["unlabelled", "empty"]
 
@@ -214,6 +218,8 @@ def test_refusals(place, content, words, error):
 def test_files_that_are_refused(place):
     assert "elsewhere/none.csv: no such file or folder" in refused("elsewhere/none.csv")
     assert "no table in this folder" in refused("elsewhere")
+    for path in (".", "data", "data/local"):
+        assert f"{path}: is not a data set of its own, because data/local/ is in it" in refused(path)
     write(path="elsewhere/train.csv")
     FRAME.to_json("elsewhere/test.jsonl", orient="records", lines=True)
     FRAME.to_json("elsewhere/train.jsonl", orient="records", lines=True)
@@ -249,6 +255,35 @@ def test_make_passes_the_file_on():
     command = ["make", "--dry-run", "new", "FILE=my reviews.csv", "OPTIONS=--dry-run"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "python -m apps.new 'my reviews.csv' --dry-run\n" in shown
+
+
+def test_lengths_in_tokens(tmp_path):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    tokenizer = Tokenizer(models.WordLevel({"a": 0, "?": 1}, unk_token="?"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.enable_truncation(2)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    found = Survey()
+    found.add(pd.Series(["a b c d", "a", "a b"]), ["x", "y", None], ["train"] * 3)
+    assert dict(describe_lengths(found, tmp_path / "tokenizer.json", max_length=3)) == {
+        "words": "median 2; 5% have at most 1, 5% at least 3, the longest 4",
+        "tokens": "median 2; 33% of the texts have more than tokenize.max_length, 3",
+    }
+
+
+def test_a_survey_counts_duplicates_without_regard_to_missing_labels():
+    found = Survey()
+    found.add(pd.Series(["A film", "a  film", "b", "b", "b", " "]), ["x", "y", "x", "x", None, "x"], ["train"] * 6)
+    assert found.duplicates() == (3, 1)
+    assert (found.no_label.count, found.no_text.count) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["dialect", "labels", "layout", "report", "store"])
+def test_examples_in_docstrings(name):
+    failed, count = doctest.testmod(import_module(f"apps.new.{name}"))
+    assert count > 0
+    assert failed == 0
 
 
 def test_dvc_says_why_it_failed(place):

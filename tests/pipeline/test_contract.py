@@ -203,7 +203,7 @@ def test_rooms_have_an_order():
             assert named(path) <= admitted, path
     for path in sorted((ROOT / "stages").glob("*.py")):
         assert named(path) <= {f"classifier.{name}" for name in ROOMS[:-1]}, path
-    for path in sorted((ROOT / "apps").glob("*.py")):
+    for path in sorted((ROOT / "apps").rglob("*.py")):
         assert not any(name.startswith("benchmarks") for name in named(path)), path
 
 
