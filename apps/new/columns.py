@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from apps.new.layout import split_of
+from classifier.dataset.labels import plain
 from classifier.tables.reading import column_values
 
 MAX_VALUES = 2000  # different values of a column that are counted; a column of labels has fewer
@@ -23,6 +24,7 @@ LABEL_NAMES = (
 SPLIT_NAMES = ("split", "set", "fold", "partition", "subset", "dataset")
 GROUP_NAMES = ("user", "author", "group", "thread", "product", "patient", "customer", "speaker", "conversation", "doc")
 NO_LETTERS = re.compile(r"[\d\s!-/:-@\[-`{-~]+")
+MEASURE = re.compile(r"[\d\s.,:/+-]*\d[.,:/-]\d[\d\s.,:/+-]*")  # a date, a time or a number with a fraction
 CLEARLY = 3  # times as many letters or values as the next column
 
 
@@ -72,13 +74,9 @@ def spelled(value: object) -> str | None:
     """Return a value as the entry in params.yaml spells it: 1.0 as 1, True as true; None if it is missing or blank."""
     if value is None or value is pd.NA or value is pd.NaT or value != value:
         return None
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
     if isinstance(value, dict | list):
         return json.dumps(value, default=str)
-    return str(value).strip() or None
+    return plain(str(value).strip()) or None
 
 
 def flat_columns(table: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:
@@ -117,7 +115,8 @@ def likely_labels(columns: dict[str, Column], is_headerless: bool) -> list[str]:
     likely = [name for name, column in columns.items() if column.repeats or counts.get(name) == 1]
     if named := [name for known in LABEL_NAMES for name in likely if name.strip().lower() == known]:
         return named[:1]
-    order = sorted((name for name in likely if counts[name] > 1), key=counts.get)
+    likely = [name for name in likely if counts[name] > 1 and not any(map(MEASURE.fullmatch, columns[name].values))]
+    order = sorted(likely, key=counts.get)
     ends = [name for name in order if name in (next(iter(columns)), list(columns)[-1])]
     if is_headerless and len(ends) == 1:
         return ends

@@ -103,7 +103,7 @@ def describe_texts(found: Survey) -> Iterator[tuple[str, str]]:
         if missing.count:
             yield name, f"{missing.count:,} row{'s' * (missing.count > 1)}: {missing}"
     repeated, several = found.duplicates()
-    yield "duplicates", f"{repeated:,} rows have the text of an earlier row; {several:,} texts have several labels"
+    yield "duplicates", f"rows with the text of an earlier row: {repeated:,}; texts with several labels: {several:,}"
     for name, texts in (("shortest", found.shortest), ("longest", found.longest)):
         for number, (_, text) in enumerate(texts):
             yield name if number == 0 else "", one_line(text)

@@ -50,7 +50,12 @@ def test_the_file_the_record_and_the_entry(place):
     after = Path("params.yaml").read_text()
     assert after.replace("".join(lines), "").replace("dataset: reviews\n", "dataset: imdb-wheel\n") == before
     assert len(shown.splitlines()) < 35
-    for words in ("fields between commas, with a header, UTF-8", "bad 20, good 20", "train 40", "0 rows have the text"):
+    for words in (
+        "fields between commas, with a header, UTF-8",
+        "bad 20, good 20",
+        "train 40",
+        "rows with the text of an earlier row: 0;",
+    ):
         assert words in shown
     assert "train 16, validation 16, test 8" in shown
 
