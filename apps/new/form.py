@@ -43,8 +43,9 @@ def form_of(path: Path, given: Format, has_header: bool | None) -> Format:
     known = given.model_dump(exclude_unset=True)
     kind = given.kind or binary_kind(path)
     if kind == "folders":
-        first = next(path.glob("[!.]*/[!.]*"))
-        return Format(**{"kind": kind, "encoding": find_encoding(first)} | known)
+        encodings = map(find_encoding, (file for file in sorted(path.glob("[!.]*/[!.]*")) if file.is_file()))
+        other = next((encoding for encoding in encodings if encoding != "utf-8"), "utf-8")
+        return Format(**{"kind": kind, "encoding": other} | known)
     if kind in ("parquet", "arrow", "xlsx"):
         form = Format(**{"kind": kind} | known)
         return form if kind != "xlsx" else with_sheet_header(path, form, has_header)

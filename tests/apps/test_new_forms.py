@@ -120,6 +120,17 @@ def test_folders_of_labels(place):
     assert {text for text, _ in rows_read()} == {f"train {text}" for text in TEXTS}
 
 
+def test_a_folder_of_labels_in_another_encoding(place):
+    for number, (text, label) in enumerate(ROWS):
+        folder = Path("elsewhere/news", label)
+        folder.mkdir(parents=True, exist_ok=True)
+        content = text if number == 39 else text.replace("ö", "o")
+        (folder / f"{number}").write_bytes(content.encode("cp1252"))
+    add("elsewhere/news")
+    assert entry()["format"] == {"kind": "folders", "encoding": "cp1252"}
+    assert ROWS[39] in rows_read()
+
+
 def test_a_file_for_each_split(place):
     """The test file of a competition has no labels, and is not used."""
     folder = Path("elsewhere/task")
