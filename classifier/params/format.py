@@ -16,6 +16,13 @@ def check_delimiter(delimiter: str) -> str:
     return delimiter
 
 
+def check_names(names: list[str]) -> list[str]:
+    """Return the names of columns unchanged. Raises ValueError if two are equal."""
+    if len(set(names)) < len(names):
+        raise ValueError("the names of the columns must differ from each other")
+    return names
+
+
 def check_encoding(encoding: str) -> str:
     """Return the name of an encoding unchanged. Raises ValueError if Python does not know it as a text encoding."""
     try:
@@ -42,7 +49,7 @@ class Format(Settings):
     # backslash and a quote stand for one. none: quotes belong to the text.
     quoting: Literal["double", "backslash", "none"] = "double"
     # The names of the columns, if the first line is a row. null: the first line has them.
-    header: Annotated[list[str], Field(min_length=1)] | None = None
+    header: Annotated[list[str], Field(min_length=1), AfterValidator(check_names)] | None = None
     # Lines that begin with this text are left out, such as "#", or "sep=" in files for Excel. null: there are none.
     comment: Annotated[str, Field(min_length=1)] | None = None
     # The encoding of the texts, such as utf-16, cp1252 (Windows, Western Europe) or gb18030 (Chinese).

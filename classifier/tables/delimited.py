@@ -99,4 +99,4 @@ def rows_of_width(
     if count:
         places = list_places("line", lines, count, widths)
         fix = delimiter_hint(header, delimiter) or "complete the rows, and quote fields that hold the delimiter"
-        raise ValueError(f"{places}: the header has {len(header)} fields; {fix}")
+        raise ValueError(f"{places}: the header has {len(header)} field{'s' * (len(header) != 1)}; {fix}")

@@ -47,7 +47,7 @@ def refuse_other_content(path: Path, encoding: str) -> None:
         raise ValueError(f"{kind}; name it {name}")
     if start.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(HTML):
         raise ValueError("is an HTML page, perhaps a page of errors or for signing in; download the file itself")
-    if b"\0" in start:
+    if start.count(0) > len(start) // 4:  # Latin letters in UTF-16
         order = "le" if start[1::2].count(0) >= start[::2].count(0) else "be"
         raise ValueError(f"has zero bytes; if it is UTF-16 without a mark, set `format.encoding` to utf-16-{order}")
 

@@ -10,7 +10,8 @@ from typing import BinaryIO, TextIO
 from classifier.params.format import Format
 
 COMPRESSED = (".gz", ".bz2", ".zst", ".zip")  # a suffix after the table's own, as in reviews.csv.gz
-LIKELY_ENCODINGS = ["cp1252", "cp1250", "cp1251", "utf_16", "gb18030", "shift_jis", "big5", "euc_kr"]
+SAMPLE_BYTES = 100_000  # from which the encoding is guessed
+LIKELY_ENCODINGS = ["ascii", "utf_8", "cp1252", "cp1250", "cp1251", "utf_16", "gb18030", "shift_jis", "big5", "euc_kr"]
 LINE_ENCODINGS = ("utf-16", "utf-32", "utf_16", "utf_32")  # in these a byte 10 need not end a line
 
 
@@ -78,13 +79,14 @@ def describe_undecodable(path: Path, encoding: str) -> str:
     """Return where a file is not in its encoding, and the fix. The decoder of a stream does not know the line."""
     place, sample = "", b""
     with open_bytes(path) as file:
-        for number, line in enumerate(file, start=1):
+        if encoding.lower().startswith(LINE_ENCODINGS):
+            sample = file.read(SAMPLE_BYTES)
+        for number, line in enumerate(file if not sample else (), start=1):
             try:
                 line.decode(encoding)
             except UnicodeDecodeError as error:
-                if not encoding.lower().startswith(LINE_ENCODINGS):
-                    place = f"line {number}, byte {error.start + 1}: "
-                sample = line[max(0, error.start - 2000) : error.start + 2000] + file.read(100_000)
+                place = f"line {number}, byte {error.start + 1}: "
+                sample = line[max(0, error.start - 2000) : error.start + 2000] + file.read(SAMPLE_BYTES)
                 break
     fix = f"set `format.encoding` to the file's encoding{likely_encoding(sample)}, or save it as UTF-8"
     return f"{place}not {encoding.upper()}; {fix}"
@@ -103,4 +105,5 @@ def likely_encoding(sample: bytes) -> str:
     guesses = list(from_bytes(sample, cp_isolation=LIKELY_ENCODINGS))
     best = [guess for guess in guesses if rank(guess) == min(map(rank, guesses))]
     names = [name for guess in best for name in (guess.encoding, *guess.could_be_from_charset)]
-    return f" (perhaps {'cp1252' if 'cp1252' in names else names[0].replace('_', '-')})" if names else ""
+    likely = next((name for name in ("ascii", "utf_8", "cp1252") if name in names), *names[:1] or [""])
+    return f" (perhaps {likely.replace('_', '-')})" if likely else ""

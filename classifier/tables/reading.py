@@ -38,7 +38,12 @@ TEXT_KINDS = ("csv", "json", "fasttext")  # read as a stream of texts, in any en
 
 
 def kind_of(path: Path, form: Format) -> str:
-    """Return how a file is read. Raises InputError if neither the format nor the file's suffix says it."""
+    """Return how a file is read. Raises InputError if there is no file, or if neither format nor suffix says it."""
+    if not path.exists():
+        raise InputError(
+            f"{path}: no such file; put it there or fix its name in params.yaml "
+            f"(an experiment with --queue or --temp, in a folder of its own, also needs -C {path})"
+        )
     try:
         name = plain_name(path)
     except ValueError as error:
@@ -74,12 +79,9 @@ def read_rows(path: Path, form: Format = Format()) -> Iterator[pd.DataFrame]:  #
         if kind in TEXT_KINDS:
             refuse_other_content(path, form.encoding)
         yield from READERS[kind](path, form)
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise InputError(
-            f"{path}: no such file; put it there or fix its name in params.yaml "
-            f"(an experiment with --queue or --temp, in a folder of its own, also needs -C {path})"
-        ) from None
-    except UnicodeDecodeError:
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder; name a file") from None
+    except UnicodeError:
         raise InputError(f"{path}: {describe_undecodable(path, form.encoding)}") from None
     except ValueError as error:  # of the readers, whose messages say how to fix the file
         raise InputError(f"{path}: {error}") from None

@@ -94,6 +94,14 @@ def test_bytes_that_the_encoding_lacks_are_refused(tmp_path):
     (tmp_path / "a.csv").write_bytes("text,label\n".encode("utf-16") + b"\x00\xd8\x00\x00")
     with pytest.raises(InputError, match=r"a.csv: not UTF-16; set `format.encoding`"):
         read(tmp_path / "a.csv", encoding="utf-16")
+    (tmp_path / "a.csv").write_bytes(CONTENT.encode())
+    with pytest.raises(InputError, match=r"a.csv: not UTF-16; set `format.encoding` to .* \(perhaps utf-8\)"):
+        read(tmp_path / "a.csv", encoding="utf-16")
+
+
+def test_a_zero_byte_in_a_text_is_a_character(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\ngo\0od,1\n")
+    assert read(tmp_path / "a.csv") == [["go\0od", "1"]]
 
 
 @pytest.mark.parametrize("encoding", ["utf-9", "base64", "rot13", "", "undefined"])
