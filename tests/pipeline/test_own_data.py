@@ -1,4 +1,4 @@
-"""README's section "Your own data" on the tiny project, word for word: an entry, a selection, and three commands."""
+"""README's section "Your own data" on the tiny project, word for word: three commands, and the entry that the first writes."""
 
 import re
 import shlex
@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from commands import read
+from ruamel.yaml import YAML
 from tiny import ROOT, reviews
 
 SECTION = (ROOT / "README.md").read_text().partition("## Your own data")[2].partition("\n## ")[0]
@@ -19,23 +20,24 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def own_file(finished):
-    """reviews.csv with the columns and labels of README's entry, and the entry in params.yaml, selected."""
-    rows = [(text, ("bad", "good")[label]) for text, label in reviews(120)]
-    pd.DataFrame(rows, columns=["body", "opinion"]).to_csv("data/local/reviews.csv", index=False)
-    pd.DataFrame(rows[:3], columns=["body", "opinion"])[["body"]].to_csv("new.csv", index=False)
-    (entry,) = blocks("yaml")
-    params = Path("params.yaml").read_text()
-    params = re.sub(r"^dataset: .*", "dataset: reviews", params, flags=re.MULTILINE)
-    Path("params.yaml").write_text(params.replace("\ndatasets:\n", f"\ndatasets:\n{entry}", 1))
+    """reviews.csv with the columns, labels and delimiter of README's entry, and new.csv with new texts."""
+    rows = [(text, ("bad", "good")[label], f"2026-01-{n % 28 + 1:02}") for n, (text, label) in enumerate(reviews(120))]
+    frame = pd.DataFrame(rows, columns=["body", "opinion", "date"])
+    frame.to_csv("reviews.csv", index=False, sep=";")
+    frame[:3][["body"]].to_csv("new.csv", index=False)
     return finished
 
 
 def test_readme_commands_classify_a_file_of_ones_own(own_file):
-    (commands,) = blocks("bash")
+    (commands,), (entry,) = blocks("bash"), blocks("yaml")
     for line in commands.splitlines():
         subprocess.run(shlex.split(line, comments=True), check=True, capture_output=True)
+    params = YAML(typ="safe").load(Path("params.yaml").read_text())
+    assert params["dataset"] == "reviews"
+    written = {key: value for key, value in params["datasets"]["reviews"].items() if value is not None}
+    assert written == YAML(typ="safe").load(entry)["reviews"]
     assert read("metrics/data.json")["test"] == pytest.approx(0.2 * read("metrics/data.json")["train"] / 0.64, abs=3)
     assert Path("data/local/reviews.csv.dvc").is_file()
-    scored = pd.read_parquet("scored.parquet")
+    scored = pd.read_csv("scored.csv")
     assert scored.columns.tolist() == ["body", "predicted", "confidence"]
     assert set(scored["predicted"]) <= {"bad", "good"}
