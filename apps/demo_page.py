@@ -13,7 +13,8 @@ from classifier.model.loading import trained_settings
 from classifier.predict.classifier import UNCERTAIN, Classifier
 from classifier.predict.explanation import Explanation, explain_label
 from classifier.predict.threshold import threshold_for
-from classifier.scoring.files import Job, score_file
+from classifier.scoring.files import score_file
+from classifier.scoring.job import Job
 from classifier.text.cleaning import is_blank
 
 SUPPORTING, OPPOSING = "#16a34a", "#dc2626"  # colors of words for and against the label, legible on white and on black

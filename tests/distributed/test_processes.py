@@ -19,12 +19,13 @@ from killing import repro_until
 from safetensors.numpy import load_file
 from tiny import ROOT, edit_params
 
-from classifier.dataset import tables
 from classifier.distributed.processes import Processes
 from classifier.model import forward
 from classifier.scoring import files as scoring
-from classifier.scoring.arrow import examine
+from classifier.scoring.examining import examine
+from classifier.scoring.job import Job
 from classifier.scoring.parts import Parts
+from classifier.tables.rows import ROWS_PER_TABLE
 from classifier.text.tokens import open_tokens
 from classifier.training.batches import epoch_batches
 
@@ -88,10 +89,10 @@ def test_each_rank_scores_its_shard(finished, monkeypatch):
     assert np.array_equal(sum(summands), expected)
 
     path, parts = Path("rows.jsonl"), Parts(Path("parts"), Path("parts/key"))
-    path.write_text('{"text": "a good film"}\n' * (3 * tables.ROWS_PER_TABLE))
+    path.write_text('{"text": "a good film"}\n' * (3 * ROWS_PER_TABLE))
     parts.begin()
-    rows = examine(path, ["text"], ["negative", "positive"])
-    scoring.score_missing_parts(scoring.Job(path), *rows, parts, Processes(1, 2))
+    rows = examine(Job(path), ["negative", "positive"])
+    scoring.score_missing_parts(Job(path), *rows, parts, Processes(1, 2))
     assert {*parts.folder.iterdir()} == {parts.key, parts.part(1)}
 
 
