@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from classifier.dataset.corrections import text_hash
 from classifier.files.formats import read_json
 from classifier.files.places import DOUBTFUL, LOCAL, METRICS, RAW
 from classifier.runner.command import no_arguments
 from classifier.runner.params import stage_function
 from classifier.runner.run import run
+from classifier.text.duplicates import text_hash
 
 SHARE = 0.1
 CORRECTIONS = "corrections.csv"

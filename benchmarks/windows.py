@@ -11,12 +11,13 @@ import time
 import numpy as np
 import pandas as pd
 
-from classifier.dataset.checking import digest, read_selected_rows
+from classifier.dataset.checking import read_selected_rows
 from classifier.files.places import RAW
 from classifier.predict.classifier import Classifier
 from classifier.runner.command import no_arguments
 from classifier.runner.params import load_params, select
 from classifier.sources.dataset import source_files
+from classifier.text.duplicates import digest
 from classifier.text.encoding import encode
 
 WORDS, TEXTS = 500, 500

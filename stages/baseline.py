@@ -18,12 +18,12 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from classifier.dataset.corrections import text_hash
 from classifier.files.formats import metadata_of, write_csv, write_json, write_table
 from classifier.files.places import BASELINE, DOUBTFUL, METRICS, RAW
 from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
 from classifier.text.cleaning import clean_texts
+from classifier.text.duplicates import text_hash
 from classifier.text.words import choose_terms
 
 ROWS_PER_BATCH = 4096  # in memory at a time

@@ -10,18 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from classifier.dataset.checking import digest
-from classifier.dataset.tables import read_rows
 from classifier.errors import InputError
 from classifier.files.places import DOUBTFUL, LOCAL
 from classifier.params.datasets import Dataset
+from classifier.tables.reading import read_rows
 
 DROP = "drop"
-
-
-def text_hash(text: str) -> str:
-    """Return the hash of a text: 32 hexadecimal digits, equal for duplicates."""
-    return digest(text).hex()
 
 
 def read_corrections(train: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:

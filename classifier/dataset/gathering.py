@@ -60,7 +60,7 @@ def write_splits(source: Source, splits: dict[str, pd.DataFrame], dataset: Datas
             with tempfile.TemporaryFile(dir=folder) as file:
                 spool = TextSpool(file)
                 try:
-                    for text in read_chosen_texts(paths, dataset, chosen):
+                    for text in read_chosen_texts(paths, dataset, origin, chosen):
                         spool.append(text)
                 finally:  # a changed file may be the cause of an error above
                     source.check_unchanged()
@@ -70,10 +70,10 @@ def write_splits(source: Source, splits: dict[str, pd.DataFrame], dataset: Datas
         source.check_unchanged()
 
 
-def read_chosen_texts(paths: list[Path], dataset: Dataset, chosen: np.ndarray) -> Iterator[str]:
-    """Yield the texts of the chosen rows of the files. `chosen` has the numbers of these rows, in ascending order."""
+def read_chosen_texts(paths: list[Path], dataset: Dataset, split: str, chosen: np.ndarray) -> Iterator[str]:
+    """Yield the texts of the chosen rows of a split's files. `chosen` has their numbers, in ascending order."""
     start = 0
-    for table in (table for path in paths for table in read_selected_rows(path, dataset)):
+    for table in (table for path in paths for table in read_selected_rows(path, dataset, split)):
         first, last = np.searchsorted(chosen, (start, start + len(table)))
         yield from map(str, table["text"].iloc[chosen[first:last] - start])
         start += len(table)
@@ -94,7 +94,8 @@ def write_split(path: Path, rows: pd.DataFrame, numbers: np.ndarray, spool: Text
 
     types = {"text": pa.large_string(), "label": pa.int64(), "in_train": pa.bool_()}
     columns = [name for name in types if name == "text" or name in rows]
-    entry = {name: getattr(dataset, name) for name in ("name", "labels", "separator")} | {"columns": dataset.text}
+    entry = {"name": dataset.name, "labels": dataset.label_names, "separator": dataset.separator}
+    entry["columns"] = dataset.text
     metadata = metadata_bytes(entry | {"huggingface": huggingface_metadata(columns, dataset.label_names)})
     schema = pa.schema({name: types[name] for name in columns}, metadata)
     mean_bytes = int(np.diff(spool.ends)[numbers].mean())

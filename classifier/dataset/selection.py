@@ -4,6 +4,7 @@ The result of `read_source` does not depend on the seed or the sizes of the spli
 this result.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import pandas as pd
 
 from classifier.dataset.checking import read_split
 from classifier.dataset.corrections import read_corrections
-from classifier.dataset.splitting import check_every_label, deduplicate
+from classifier.dataset.deduplication import deduplicate
+from classifier.dataset.splitting import check_every_label
 from classifier.errors import InputError
 from classifier.files.places import LOCAL
 from classifier.params.datasets import Dataset
-from classifier.sources.dataset import source_files
+from classifier.sources.dataset import read_paths, source_files
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,15 @@ def read_source(dataset: Dataset) -> Source:
         InputError: A file or a row is faulty, or a label has too few rows for the splits.
     """
     files = source_files(dataset)
-    tables = [path for paths in files.values() for path in paths]
+    tables = list(dict.fromkeys(path for paths in files.values() for path in read_paths(paths)))
     mtimes = modification_times([*tables, LOCAL / dataset.corrections] if dataset.corrections else tables)
-    rows = {name: read_split(paths, dataset) for name, paths in files.items()}
+    read = {name: read_split(paths, dataset, name) for name, paths in files.items()}
+    rows = {name: split for name, (split, _) in read.items()}
+    left_out = sum((counts for _, counts in read.values()), Counter())
     corrections = read_corrections(rows["train"], dataset) if dataset.corrections else None
     corrected = [] if corrections is None else corrections.index
     splits, counts = deduplicate(rows, dataset.conflicts, corrected)
+    counts |= {reason: left_out[reason] for _, of_split in read.values() for reason in of_split}
     conflicting = counts["conflicting_texts"]
     note = f" ({conflicting} texts have several labels)" if conflicting else ""
     held_out = 3 - len(splits)

@@ -4,90 +4,13 @@ A split is a table without texts, whose index is the number of each row in the s
 """
 
 import math
-from collections.abc import Sequence
+import warnings
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
 import pandas as pd
 
 from classifier.errors import InputError
 from classifier.params.datasets import Dataset
-
-
-def number_texts(splits: dict[str, pd.DataFrame]) -> dict[str, pd.Series]:
-    """Return a number for each row's text, equal for duplicates in all splits."""
-    # Viewed as values of 16 bytes, both halves of a digest are compared at once.
-    halves = np.concatenate([split[["high", "low"]].to_numpy() for split in splits.values()])
-    _, numbers = np.unique(np.ascontiguousarray(halves).view("V16")[:, 0], return_inverse=True)
-    ends = np.cumsum([len(split) for split in splits.values()])
-    return {name: pd.Series(part) for name, part in zip(splits, np.split(numbers, ends[:-1]), strict=True)}
-
-
-def find_conflicting_texts(splits: dict[str, pd.DataFrame], texts: dict[str, pd.Series]) -> np.ndarray:
-    """Return the numbers of the texts that have several labels in the splits. texts: see `number_texts`."""
-    labels = np.concatenate([split["label"] for split in splits.values()])
-    numbers = np.concatenate([texts[name] for name in splits])
-    first_labels = np.zeros(numbers.max() + 1, dtype=labels.dtype)
-    first_labels[numbers[::-1]] = labels[::-1]  # the first row of a text is assigned last
-    return np.unique(numbers[labels != first_labels[numbers]])
-
-
-def deduplicate(
-    splits: dict[str, pd.DataFrame], conflicts: Literal["first", "drop"], corrected: Sequence[int]
-) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
-    """Drop duplicates, and texts that are in another split as well.
-
-    test stays as it was published. Texts of test are dropped from validation, and texts of test and of validation are
-    dropped from train.
-
-    Args:
-        splits: The source's splits, as `read_split` returns them.
-        conflicts: For a text with several labels, keep its first row or drop all its rows in train and validation.
-        corrected: The numbers of train rows whose label is corrected by hand, which "drop" does not drop.
-
-    Returns:
-        The splits with the columns label and words, and in test in_train (whether the text is in train as well); and
-        the counts of the rows that were dropped.
-    """
-    texts = number_texts(splits)
-    conflicting = find_conflicting_texts(splits, texts)
-    kept, counts = {}, {"official_test": "test" in splits, "conflicting_texts": len(conflicting)}
-    if "test" in splits:
-        counts["conflicting_texts_in_test"] = int(np.isin(conflicting, texts["test"]).sum())
-        kept["test"] = splits["test"][["label", "words"]].assign(in_train=texts["test"].isin(texts["train"]))
-    counts |= {"conflicting_rows_dropped": 0} if conflicts == "drop" else {}
-    counts["duplicates_dropped"] = 0
-    for name in [name for name in ("validation", "train") if name in splits]:
-        exempt = corrected if name == "train" else []
-        has_conflict = texts[name].isin(conflicting) & ~texts[name].index.isin(exempt)
-        dropped = rows_to_drop(name, texts, list(kept), has_conflict if conflicts == "drop" else None)
-        counts |= {reason: counts.get(reason, 0) + int(rows.sum()) for reason, rows in dropped.items()}
-        kept[name] = splits[name].loc[~np.any([*dropped.values()], axis=0), ["label", "words"]]
-    if "test" in splits:
-        counts["test_texts_in_train"] = int(kept["test"]["in_train"].sum())
-        counts["test_available"] = len(kept["test"])  # test may be a sample of them
-    return kept, counts
-
-
-def rows_to_drop(
-    name: str, texts: dict[str, pd.Series], others: list[str], has_conflict: pd.Series | None
-) -> dict[str, pd.Series]:
-    """Return the rows of a split to drop, (rows,) bool, by the reason's name in metrics/data.json.
-
-    A row whose text is in two other splits counts for both. A row has only one of the other reasons.
-
-    Args:
-        name: validation or train.
-        texts: The number of each row's text; see `number_texts`.
-        others: The splits whose texts are dropped from this split.
-        has_conflict: (rows,) bool, the rows to drop because their text has several labels. None keeps such rows.
-    """
-    reasons = {f"{name}_texts_in_{other}_dropped": texts[name].isin(texts[other]) for other in others}
-    if has_conflict is not None:
-        reasons["conflicting_rows_dropped"] = has_conflict & ~np.any([*reasons.values()], axis=0)
-    reasons["duplicates_dropped"] = texts[name].duplicated() & ~np.any([*reasons.values()], axis=0)
-    return reasons
 
 
 def check_every_label(labels: pd.Series, dataset: Dataset, path: Path, needed: int, note: str = "") -> None:
@@ -133,12 +56,13 @@ def draw_splits(source_splits: dict[str, pd.DataFrame], dataset: Dataset, seed: 
         else:
             if (size := sizes[name]) is None:  # of validation: an entry without a test split sets the size of test
                 size = default_validation_size(len(rest), sizes["train"], len(dataset.label_names))
-            splits[name], rest = stratified_sample(rest, size, seed, settings[name])
+            splits[name], rest = hold_out(rest, size, seed, settings[name])
     if rest.empty:
         raise InputError(f"{settings['train']}: no rows are left for train; lower test or validation")
     splits["train"], _ = stratified_sample(rest, sizes["train"], seed, settings["train"])
     for name, split in splits.items():
-        if missing := set(range(len(dataset.label_names))) - set(split["label"].unique()):
+        expected = source_splits[name]["label"].unique() if name in source_splits else range(len(dataset.label_names))
+        if missing := {*expected} - set(split["label"].unique()):
             problem = f"none of its {len(split):,} rows has the label {dataset.label_names[min(missing)]!r}"
             raise InputError(f"{settings[name]}: {problem}; give {name} more rows")
     return {name: splits[name] for name in names}
@@ -171,6 +95,30 @@ def validation_size(rows: int, labels: int) -> int:
     A fifth of the rows, at least 20 and at most 1,000 rows, but not more than half; and at least a row for each label.
     """
     return max(min(max(20, rows // 5), 1000, rows // 2), labels)
+
+
+def hold_out(rows: pd.DataFrame, size: int, seed: int, setting: str) -> list[pd.DataFrame]:
+    """Return a random sample and the remaining rows.
+
+    The sample is that of `stratified_sample`. If the rows have groups, no group is in both parts, and the sample has
+    about `size` rows: a fold of scikit-learn's StratifiedGroupKFold.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    if "group" not in rows:
+        return stratified_sample(rows, size, seed, setting)
+    if size >= len(rows):
+        raise InputError(f"{setting}: {size} rows requested, {len(rows)} available; lower it")
+    small = min(size, len(rows) - size)
+    folds, groups = max(2, round(len(rows) / small)), rows["group"].nunique()
+    if folds > groups:
+        problem = f"{groups} groups cannot be divided into parts of {small} rows"
+        raise InputError(f"{setting}: {problem}; raise it to about {len(rows) // groups + 1} rows or remove `group`")
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a label has fewer rows than there are folds; its rows are checked later
+        rest, fold = next(splitter.split(rows, rows["label"], rows["group"]))
+    return [rows.iloc[fold], rows.iloc[rest]] if small == size else [rows.iloc[rest], rows.iloc[fold]]
 
 
 def stratified_sample(rows: pd.DataFrame, size: int | None, seed: int, setting: str) -> list[pd.DataFrame]:

@@ -5,7 +5,7 @@ from functools import partial
 
 import pandas as pd
 
-from classifier.dataset.checking import are_labels
+from classifier.dataset.labels import are_labels
 from classifier.errors import InputError
 from classifier.scoring.columns import ColumnTypes, output_schema
 from classifier.scoring.job import ADDED, Job
@@ -34,21 +34,21 @@ def examine(job: Job, labels: list[str]) -> tuple:
         InputError: The file cannot be read, has no rows, lacks a column, holds something else in a column of texts, or
             has a column that scoring adds.
     """
-    texts, types, row_count = [TextColumn(name) for name in job.columns], ColumnTypes(), 0
+    kind, texts, types, row_count = job.kind, [TextColumn(name) for name in job.columns], ColumnTypes(), 0
     for table in read_rows(job.path, job.form):
         row_count += len(table)
-        if job.kind == "csv":
+        if kind == "csv":
             check_quotes(job, table, labels)
         for column in texts:
             column.add(table)
-        if job.kind not in ("parquet", "arrow"):
+        if kind not in ("parquet", "arrow"):
             types.add(table)
-        if job.kind != "json":  # the first table shows all columns, but perhaps not all keys of an object
+        if kind != "json":  # the first table shows all columns, but perhaps not all keys of an object
             check_columns(job, [text.name for text in texts if not text.may_be_in(table)], [*table])
     if not row_count:
         raise InputError(f"{job.path}: has no rows")
-    if job.kind in ("parquet", "arrow"):
-        types.types = {field.name: field.type for field in schema_of(job.path, job.kind)}
+    if kind in ("parquet", "arrow"):
+        types.types = {field.name: field.type for field in schema_of(job.path, kind)}
     check_columns(job, [text.name for text in texts if not text.is_found], [*types.types])
     check_texts(job, texts)
     return output_schema(types.types, dict.fromkeys(job.keep or types.types), job.out.suffix), row_count
@@ -57,8 +57,9 @@ def examine(job: Job, labels: list[str]) -> tuple:
 def check_quotes(job: Job, table: pd.DataFrame, labels: list[str]) -> None:
     """Raise InputError if a stray quote has put several rows into one field. A column of labels reveals such rows."""
     for column in table.columns.difference(job.columns):
-        if are_labels(*{*table[column].str.strip()}, names=labels):
-            refuse_swallowed_rows(job.path, table, column, partial(are_labels, names=labels))
+        if are_labels(*{*table[column].str.strip()}, labels=labels):
+            is_label, delimiter = partial(are_labels, labels=labels), delimiter_of(job.path, job.form)[0]
+            refuse_swallowed_rows(job.path, table, column, is_label, delimiter)
 
 
 def check_columns(job: Job, missing: Sequence[str], names: list[str]) -> None:

@@ -57,10 +57,7 @@ class Job:
     @property
     def kind(self) -> str:
         """How the input is read, a value of `Format.kind`. Raises InputError if neither suffix nor format say it."""
-        try:
-            return kind_of(self.path, self.form)
-        except ValueError as error:
-            raise InputError(f"{self.path}: {error}") from None
+        return kind_of(self.path, self.form)
 
     def parts(self) -> Parts:
         """Return the parts that belong to the input as it is now."""

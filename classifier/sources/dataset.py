@@ -1,26 +1,86 @@
 """Find the files of a data set's splits."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
+from classifier.errors import InputError
 from classifier.files.places import LOCAL
 from classifier.params.datasets import Dataset, LocalFiles, WheelFile
 from classifier.sources.hub import hub_files
 from classifier.sources.wheel import wheel_file
 
+SPLITS = ("train", "validation", "test")
+
 
 def source_files(dataset: Dataset) -> dict[str, list[Path]]:
     """Return the files of each split that the source has, downloaded if necessary.
 
-    The rows of a wheel, which has no splits, all belong to train. Raises InputError if a file of a wheel or of the Hub
-    is missing or is not the pinned file. Files in data/local/ are not checked.
+    Raises InputError if a file of a wheel or of the Hub is missing or is not the pinned file, or if a folder or a
+    pattern in data/local/ has no files. Files in data/local/ that are named are not checked.
     """
     source = dataset.source
+    splits = {split: part for split in SPLITS if (part := getattr(source, split))}
     if isinstance(source, WheelFile):
-        return {"train": [wheel_file(source.wheel, source.file, source.sha256)]}
-    names = {split: name for split in ("train", "validation", "test") if (name := getattr(source, split))}
+        file = wheel_file(source.wheel, source.file, source.sha256)
+        return {split: [file] for split in splits or ["train"]}
     if isinstance(source, LocalFiles):
-        return {split: [LOCAL / name] for split, name in names.items()}
+        keep_folders = dataset.format.kind == "folders"
+        return {
+            split: [file for name in part.files for file in local_files(name, keep_folders)]
+            for split, part in splits.items()
+        }
     return {
-        split: hub_files(source.hub, source.revision, [pattern], source.sha256, kind="dataset")
-        for split, pattern in names.items()
+        split: hub_files(source.hub, source.revision, part.files, source.sha256, kind="dataset")
+        for split, part in splits.items()
     }
+
+
+def local_files(name: str, keep_folders: bool) -> list[Path]:
+    """Return the files that a name in data/local/ stands for, sorted.
+
+    Args:
+        name: A file, a folder with the parts of a table, or a pattern with * or ?. A file of this very name goes first.
+        keep_folders: Return a folder itself, not the files in it.
+    """
+    path = LOCAL / name
+    if path.is_dir() and not keep_folders:
+        return files_of_folder(path)
+    if path.exists() or not set(name) & set("*?["):
+        return [path]
+    if not (files := sorted(file for file in LOCAL.glob(name) if not is_hidden(file))):
+        raise InputError(f"{path}: no file matches this pattern; put the files there or fix it in params.yaml")
+    parts = [files_of_folder(file) if file.is_dir() and not keep_folders else [file] for file in files]
+    return [file for part in parts for file in part]
+
+
+def is_hidden(path: Path) -> bool:
+    """Return whether a file belongs to the program that wrote the folder, such as _SUCCESS, .crc and .DS_Store."""
+    return path.name.startswith((".", "_"))
+
+
+def files_of_folder(folder: Path) -> list[Path]:
+    """Return the files of a folder that holds the parts of one table, in the order of their names.
+
+    Of a folder that `datasets.Dataset.save_to_disk` wrote, these are the files that its state.json names.
+
+    Raises InputError if the folder has no files.
+    """
+    if (state := folder / "state.json").is_file():
+        return [folder / entry["filename"] for entry in json.loads(state.read_text())["_data_files"]]
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not is_hidden(path))
+    folders = sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path))
+    if (folder / "dataset_dict.json").is_file():
+        names = ", ".join(f"{folder.name}/{path.name}" for path in folders)
+        raise InputError(f"{folder}: holds a folder for each split; name these in `source`: {names}")
+    if not files or folders:
+        problem = f"has folders ({', '.join(path.name for path in folders):.60})" if folders else "has no files"
+        fix = "for a folder for each label set `format.kind: folders`; otherwise name the files, as in folder/*/part-*"
+        raise InputError(f"{folder}: {problem}; {fix}")
+    return files
+
+
+def read_paths(files: list[Path]) -> Iterator[Path]:
+    """Yield the files that are read for the files of a split: these, or all files below those that are folders."""
+    for path in files:
+        yield from sorted(path.rglob("*")) if path.is_dir() else [path]

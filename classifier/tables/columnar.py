@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from classifier.tables.rows import ROWS_PER_TABLE
+from classifier.tables import rows
 
 PARQUET_BUFFER_BYTES = 2**22  # of a Parquet file to read at a time
 
@@ -43,7 +43,7 @@ def open_parquet(path: Path) -> Iterator[tuple]:
 
     # With pre_buffer the reader would keep whole row groups in memory.
     with ParquetFile(path, buffer_size=PARQUET_BUFFER_BYTES, pre_buffer=False) as file:
-        yield file.schema_arrow, file.iter_batches(ROWS_PER_TABLE)
+        yield file.schema_arrow, file.iter_batches(rows.ROWS_PER_TABLE)
 
 
 @contextmanager
@@ -63,8 +63,8 @@ def open_arrow(path: Path) -> Iterator[tuple]:
 
 
 def slices(batch) -> Iterator:
-    """Yield a record batch in slices of at most ROWS_PER_TABLE rows."""
-    return (batch.slice(start, ROWS_PER_TABLE) for start in range(0, max(1, len(batch)), ROWS_PER_TABLE))
+    """Yield a record batch in slices of at most rows.ROWS_PER_TABLE rows."""
+    return (batch.slice(start, rows.ROWS_PER_TABLE) for start in range(0, max(1, len(batch)), rows.ROWS_PER_TABLE))
 
 
 def with_plain_texts(batch):

@@ -95,8 +95,8 @@ def rows_of_width(
             count += 1
             if count <= PLACES_SHOWN:
                 lines.append(line)
-                widths.append(f"{len(row)} field(s)")
+                widths.append(f"{len(row)} field{'s' * (len(row) != 1)}")
     if count:
         places = list_places("line", lines, count, widths)
         fix = delimiter_hint(header, delimiter) or "complete the rows, and quote fields that hold the delimiter"
-        raise ValueError(f"{places}: {len(header)} field(s) in the header; {fix}")
+        raise ValueError(f"{places}: the header has {len(header)} fields; {fix}")

@@ -44,9 +44,7 @@ def read_folders(path: Path, form: Format) -> Iterator[pd.DataFrame]:
     Raises ValueError, with the file, for a file that is not in the format's encoding.
     """
     if not path.is_dir():
-        raise ValueError(
-            "is not a folder; `format.kind: folders` needs a folder that has a folder for each label"
-        )
+        raise ValueError("is not a folder; `format.kind: folders` needs a folder that has a folder for each label")
     folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
     if not folders:
         raise ValueError("has no folders; with `format.kind: folders` it needs a folder of files for each label")

@@ -10,13 +10,22 @@ from typing import BinaryIO, TextIO
 from classifier.params.format import Format
 
 COMPRESSED = (".gz", ".bz2", ".zst", ".zip")  # a suffix after the table's own, as in reviews.csv.gz
+LIKELY_ENCODINGS = ["cp1252", "cp1250", "cp1251", "utf_16", "gb18030", "shift_jis", "big5", "euc_kr"]
 LINE_ENCODINGS = ("utf-16", "utf-32", "utf_16", "utf_32")  # in these a byte 10 need not end a line
 
 
 def plain_name(path: Path) -> Path:
-    """Return the path in lower case, without the suffix of a compression."""
+    """Return the name of the table in lower case, without the suffix of a compression.
+
+    A .zip whose own name has no other suffix, such as archive.zip, has the name of the file inside.
+    """
     name = Path(path.name.lower())
-    return Path(name.stem) if name.suffix in COMPRESSED else name
+    if name.suffix not in COMPRESSED:
+        return name
+    if name.suffix == ".zip" and not Path(name.stem).suffix and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return Path(Path(only_member(archive)).name.lower())
+    return Path(name.stem)
 
 
 @contextmanager
@@ -45,9 +54,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         if getattr(error, "errno", None):  # an error of the disk, not of the file's content
             raise
         problem = str(error).partition("\n")[0]
-        raise ValueError(
-            f"not a valid {suffix} file: {problem}; compress the table again"
-        ) from None
+        raise ValueError(f"not a valid {suffix} file: {problem}; compress the table again") from None
 
 
 def only_member(archive: zipfile.ZipFile) -> str:
@@ -69,8 +76,6 @@ def open_text(path: Path, form: Format, newline: str = "") -> Iterator[TextIO]:
 
 def describe_undecodable(path: Path, encoding: str) -> str:
     """Return where a file is not in its encoding, and the fix. The decoder of a stream does not know the line."""
-    from charset_normalizer import from_bytes
-
     place, sample = "", b""
     with open_bytes(path) as file:
         for number, line in enumerate(file, start=1):
@@ -79,8 +84,23 @@ def describe_undecodable(path: Path, encoding: str) -> str:
             except UnicodeDecodeError as error:
                 if not encoding.lower().startswith(LINE_ENCODINGS):
                     place = f"line {number}, byte {error.start + 1}: "
-                sample = line[max(0, error.start - 2000) : error.start + 2000]
+                sample = line[max(0, error.start - 2000) : error.start + 2000] + file.read(100_000)
                 break
-    guess = from_bytes(sample).best()
-    may_be = f" (it may be {guess.encoding.replace('_', '-')})" if guess else ""
-    return f"{place}not {encoding.upper()}{may_be}; set `format.encoding` to the file's encoding, or save it as UTF-8"
+    fix = f"set `format.encoding` to the file's encoding{likely_encoding(sample)}, or save it as UTF-8"
+    return f"{place}not {encoding.upper()}; {fix}"
+
+
+def likely_encoding(sample: bytes) -> str:
+    """Return the encoding that bytes may have, as an addition to a message; "" if there is no guess.
+
+    Of equally likely encodings, that of Western Europe goes first.
+    """
+    from charset_normalizer import from_bytes
+
+    def rank(guess) -> tuple[float, float]:
+        return guess.chaos, -guess.coherence
+
+    guesses = list(from_bytes(sample, cp_isolation=LIKELY_ENCODINGS))
+    best = [guess for guess in guesses if rank(guess) == min(map(rank, guesses))]
+    names = [name for guess in best for name in (guess.encoding, *guess.could_be_from_charset)]
+    return f" (perhaps {'cp1252' if 'cp1252' in names else names[0].replace('_', '-')})" if names else ""

@@ -38,18 +38,18 @@ TEXT_KINDS = ("csv", "json", "fasttext")  # read as a stream of texts, in any en
 
 
 def kind_of(path: Path, form: Format) -> str:
-    """Return how a file is read. Raises ValueError if neither the format nor the file's suffix says it."""
-    name = plain_name(path)
+    """Return how a file is read. Raises InputError if neither the format nor the file's suffix says it."""
+    try:
+        name = plain_name(path)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
     kind = form.kind or KINDS.get(name.suffix) or ("csv" if form.delimiter else None)
     if kind is None:
         what = f"a {name.suffix} file" if name.suffix else "a file without a suffix"
-        suffixes = ", ".join(KINDS)
-        raise ValueError(
-            f"{what} may hold anything; set `format.delimiter` if it has fields between delimiters, or else `format.kind` "
-            f"({', '.join(READERS)}), or save the table as one of {suffixes}"
-        )
+        fix = f"set `format.delimiter` if it has fields between delimiters, or `format.kind` ({', '.join(READERS)})"
+        raise InputError(f"{path}: {what} may hold anything; {fix}, or save the table as one of {', '.join(KINDS)}")
     if kind not in TEXT_KINDS and name.name != path.name.lower():
-        raise ValueError(f"a compressed {kind} file cannot be read; unpack it")
+        raise InputError(f"{path}: a compressed {kind} file cannot be read; unpack it")
     return kind
 
 

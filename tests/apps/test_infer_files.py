@@ -179,7 +179,7 @@ def test_a_pipe(finished, monkeypatch):
 
     score(CSV.encode())
     assert pd.read_csv("out/out.csv")["predicted"].tolist()[:3] == labels(TEXTS[:3])
-    with pytest.raises(InputError, match=r"^a\.csv\.gz: line 3 \(1 field\(s\)\): 2 field"):
+    with pytest.raises(InputError, match=r"^a\.csv\.gz: line 3 \(1 field\): the header has 2 fields"):
         score(b"id,text\n1,good\n2\n")
     assert sorted(Path("out").glob(".*")) == []
     with monkeypatch.context() as broken:

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from local_data import local, write, write_csv, write_frame
 
-from classifier.dataset import tables
 from classifier.dataset.checking import read_selected_rows, read_split
 from classifier.errors import InputError
 from classifier.files.places import LOCAL
+from classifier.tables import rows as table_rows
 
 
 @pytest.fixture(autouse=True)
@@ -51,14 +51,14 @@ def test_na_is_a_text_and_a_label():
     path = write("a.csv", "text,label\nNA,null\nnull,NA\nNaN,null\n")
     named = local(labels=["null", "NA"])
     assert texts(path, named) == ["NA", "null", "NaN"]
-    assert list(read_split([path], named)["label"]) == [0, 1, 0]
+    assert list(read_split([path], named)[0]["label"]) == [0, 1, 0]
 
 
 def test_rows_that_where_leaves_out_are_not_checked():
     path = write_csv("a.csv", [("good", 1, "x"), ("", 7, "y"), ("bad", 0, "x")], ("text", "label", "kind"))
     wheel = {"wheel": "a==1", "file": "a.csv", "sha256": "0" * 64, "where": {"kind": "x"}}
     assert texts(path, local(source=wheel)) == ["good", "bad"]
-    assert list(read_split([path], local(source=wheel))["label"]) == [1, 0]
+    assert list(read_split([path], local(source=wheel))[0]["label"]) == [1, 0]
     wheel["where"] = {"kind": "z"}
     with pytest.raises(InputError, match=r"a.csv: no rows with 'z' in column 'kind'; fix"):
         read_split([path], local(source=wheel))
@@ -127,7 +127,7 @@ def test_texts_of_several_lines_are_texts(end):
     assert texts(path, local()) == [text.replace("\n", end) for text in texts_]
     rows = "".join(f'{number},{number % 2},"{text}"\n' for number, text in enumerate(texts_))
     path = write("a.csv", f"id,label,text\n{rows}".replace("\n", end))
-    assert len(read_split([path], local())) == len(texts_)
+    assert len(read_split([path], local())[0]) == len(texts_)
 
 
 def test_bad_rows_of_parquet():
@@ -140,14 +140,14 @@ def test_bad_rows_of_parquet():
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_labels_and_faults_of_a_file_in_several_tables(suffix, monkeypatch):
     """Labels are mapped and faulty rows are counted over the whole file, here in tables of two rows."""
-    monkeypatch.setattr(tables, "ROWS_PER_TABLE", 2)
+    monkeypatch.setattr(table_rows, "ROWS_PER_TABLE", 2)
 
     def path_of(rows: list[tuple]):
         return write_frame(f"a.{suffix}", pd.DataFrame(rows, columns=["text", "label"]))
 
     words = ["true", "FALSE", "true", "true", "true"]
     path = path_of([(f"text {n}", word) for n, word in enumerate(words)])
-    assert list(read_split([path], local())["label"]) == [1, 0, 1, 1, 1]
+    assert list(read_split([path], local())[0]["label"]) == [1, 0, 1, 1, 1]
     path = path_of([(f"text {n}", word) for n, word in enumerate([*words, "1"])])
     with pytest.raises(InputError, match=r"column 'label': unknown label 'true' \(rows like this: 4\); use"):
         read_split([path], local(labels=["FALSE", "1"]))
@@ -165,7 +165,7 @@ def test_labels_and_faults_of_a_file_in_several_tables(suffix, monkeypatch):
 
 
 def test_missing_keys_in_rows_of_json(monkeypatch):
-    monkeypatch.setattr(tables, "ROWS_PER_TABLE", 1)
+    monkeypatch.setattr(table_rows, "ROWS_PER_TABLE", 1)
     path = write("a.jsonl", '{"label": 1, "text": "good"}\n{"label": 0, "more": 1, "text": "bad"}\n{"label": 1}\n')
     with pytest.raises(InputError, match="line 3, column 'text': no text"):
         read_split([path], local())

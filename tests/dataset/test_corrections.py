@@ -6,9 +6,9 @@ from commands import read
 from local_data import local, run_data, write, write_csv
 from tiny import reviews
 
-from classifier.dataset.corrections import text_hash
 from classifier.errors import InputError
 from classifier.files.places import RAW
+from classifier.text.duplicates import text_hash
 
 NAMES = ["negative", "positive"]
 BASELINE = {"max_rows": 1000, "ngram_max": 1, "min_count": 1, "c": 1.0, "strip_markup": True}

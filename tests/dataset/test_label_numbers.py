@@ -26,10 +26,10 @@ def texts(path, dataset) -> list[str]:
 @pytest.mark.parametrize("label", ["{0}", "{0}.0", " {0} "])
 def test_labels_are_names_or_numbers(label):
     path = write_csv("a.csv", [(text, label.format(number)) for text, number in reviews(10)])
-    assert list(read_split([path], local())["label"]) == [0, 1] * 5
+    assert list(read_split([path], local())[0]["label"]) == [0, 1] * 5
     path = write_csv("a.csv", [(text, label.format(["bad", "good"][number])) for text, number in reviews(10)])
     if ".0" not in label:
-        assert list(read_split([path], local(labels=["bad", "good"]))["label"]) == [0, 1] * 5
+        assert list(read_split([path], local(labels=["bad", "good"]))[0]["label"]) == [0, 1] * 5
     else:
         with pytest.raises(InputError, match=r"line 2, column 'label': unknown label '(bad|good)\.0'"):
             read_split([path], local(labels=["bad", "good"]))
@@ -37,7 +37,7 @@ def test_labels_are_names_or_numbers(label):
 
 def test_names_that_look_like_numbers_are_names():
     path = write_csv("a.csv", [("poor", 1), ("fair", 2), ("fine", 3)])
-    assert list(read_split([path], local(labels=["1", "2", "3"]))["label"]) == [0, 1, 2]
+    assert list(read_split([path], local(labels=["1", "2", "3"]))[0]["label"]) == [0, 1, 2]
     path = write_csv("a.csv", [("poor", 0), ("fair", 1), ("fine", 2)])
     with pytest.raises(InputError, match=r"line 2, column 'label': unknown label '0' .* use the names 1, 2, 3, or"):
         read_split([path], local(labels=["1", "2", "3"]))
@@ -46,11 +46,11 @@ def test_names_that_look_like_numbers_are_names():
 @pytest.mark.parametrize("labels", [["negative", "positive"], ["false", "true"], ["False", "True"]])
 def test_true_and_false_are_labels(labels):
     path = write("a.jsonl", "".join(json.dumps({"text": f"{n}", "label": n % 2 == 1}) + "\n" for n in range(4)))
-    assert list(read_split([path], local(labels=labels))["label"]) == [0, 1, 0, 1]
+    assert list(read_split([path], local(labels=labels))[0]["label"]) == [0, 1, 0, 1]
     path = write("a.csv", "text,label\na,TRUE\nb,false\n")
-    assert list(read_split([path], local(labels=labels))["label"]) == [1, 0]
+    assert list(read_split([path], local(labels=labels))[0]["label"]) == [1, 0]
     pd.DataFrame({"text": ["a", "b"], "label": [True, False]}).to_parquet(LOCAL / "a.parquet")
-    assert list(read_split([LOCAL / "a.parquet"], local(labels=labels))["label"]) == [1, 0]
+    assert list(read_split([LOCAL / "a.parquet"], local(labels=labels))[0]["label"]) == [1, 0]
 
 
 def named_parquet(names: list[str], labels: list):
@@ -95,7 +95,7 @@ def test_labels_in_another_order_than_the_files_own_are_refused(names, labels):
 )
 def test_labels_in_the_files_own_order_may_have_other_names(names, labels):
     path = named_parquet(names, list(range(len(names))))
-    assert list(read_split([path], local(labels=labels))["label"]) == list(range(len(names)))
+    assert list(read_split([path], local(labels=labels))[0]["label"]) == list(range(len(names)))
 
 
 def test_labels_that_are_names_have_no_order(tmp_path):
@@ -104,14 +104,14 @@ def test_labels_that_are_names_have_no_order(tmp_path):
     table = pq.read_table(path)
     table = table.set_column(1, "label", [["negative", "positive"]])
     pq.write_table(table.replace_schema_metadata(pq.read_schema(path).metadata), path)
-    assert list(read_split([path], local(labels=["positive", "negative"]))["label"]) == [1, 0]
+    assert list(read_split([path], local(labels=["positive", "negative"]))[0]["label"]) == [1, 0]
 
 
 def test_numbers_of_a_float_column_are_the_labels_names():
     LOCAL.mkdir(parents=True)
     pd.DataFrame({"text": ["good", "bad"], "label": [1.0, 0.0]}).to_parquet(LOCAL / "a.parquet")
-    assert list(read_split([LOCAL / "a.parquet"], local(labels=["1", "0"]))["label"]) == [0, 1]
-    assert list(read_split([LOCAL / "a.parquet"], local(labels=["0", "1"]))["label"]) == [1, 0]
-    assert list(read_split([LOCAL / "a.parquet"], local(labels=["1.0", "0.0"]))["label"]) == [0, 1]
+    assert list(read_split([LOCAL / "a.parquet"], local(labels=["1", "0"]))[0]["label"]) == [0, 1]
+    assert list(read_split([LOCAL / "a.parquet"], local(labels=["0", "1"]))[0]["label"]) == [1, 0]
+    assert list(read_split([LOCAL / "a.parquet"], local(labels=["1.0", "0.0"]))[0]["label"]) == [0, 1]
     pd.DataFrame({"text": ["good", "bad"], "label": [1.0, -1.0]}).to_parquet(LOCAL / "a.parquet")
-    assert list(read_split([LOCAL / "a.parquet"], local(labels=["-1", "1"]))["label"]) == [1, 0]
+    assert list(read_split([LOCAL / "a.parquet"], local(labels=["-1", "1"]))[0]["label"]) == [1, 0]

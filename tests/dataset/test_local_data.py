@@ -11,8 +11,8 @@ from local_data import write_csv
 from scmrepo.git import Git
 from tiny import edit_params, reviews
 
-from classifier.dataset.corrections import text_hash
 from classifier.files.places import LOCAL
+from classifier.text.duplicates import text_hash
 
 TARGETS = [
     "reviews.csv",

@@ -25,7 +25,7 @@ from classifier.scoring import files as scoring
 from classifier.scoring.examining import examine
 from classifier.scoring.job import Job
 from classifier.scoring.parts import Parts
-from classifier.tables.rows import ROWS_PER_TABLE
+from classifier.tables import rows as table_rows
 from classifier.text.tokens import open_tokens
 from classifier.training.batches import epoch_batches
 
@@ -89,7 +89,7 @@ def test_each_rank_scores_its_shard(finished, monkeypatch):
     assert np.array_equal(sum(summands), expected)
 
     path, parts = Path("rows.jsonl"), Parts(Path("parts"), Path("parts/key"))
-    path.write_text('{"text": "a good film"}\n' * (3 * ROWS_PER_TABLE))
+    path.write_text('{"text": "a good film"}\n' * (3 * table_rows.ROWS_PER_TABLE))
     parts.begin()
     rows = examine(Job(path), ["negative", "positive"])
     scoring.score_missing_parts(Job(path), *rows, parts, Processes(1, 2))

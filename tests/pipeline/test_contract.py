@@ -178,6 +178,7 @@ ROOMS = [
     "files",
     "sources",
     "text",
+    "tables",
     "dataset",
     "distributed",
     "model",

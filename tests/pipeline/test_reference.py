@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from tiny import ROOT, edit_params
 
 from classifier.dataset.corrections import apply_corrections
-from classifier.dataset.splitting import deduplicate
+from classifier.dataset.deduplication import deduplicate
 from classifier.files.formats import read_table, write_table
 from classifier.files.places import BASELINE, DOUBTFUL, METRICS, PREDICTIONS, RAW, VALIDATION
 from classifier.predict.explanation import Explanation

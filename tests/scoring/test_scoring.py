@@ -28,7 +28,6 @@ from classifier.scoring import parts
 from classifier.scoring.files import score_file, score_share
 from classifier.scoring.job import Job
 from classifier.scoring.parts import Parts
-from classifier.tables import columnar
 from classifier.tables import rows as table_rows
 from classifier.tables.rows import ROWS_PER_TABLE as ROWS
 
@@ -69,7 +68,7 @@ def test_file(finished, suffix):
 
 def test_text_in_several_columns(finished, monkeypatch):
     """The texts are joined as those of a data set are: missing and blank ones are left out."""
-    monkeypatch.setattr(columnar, "ROWS_PER_TABLE", 2)
+    monkeypatch.setattr(table_rows, "ROWS_PER_TABLE", 2)
     rows = [("good film", "i loved it"), ("bad", None), (None, "great fun"), (" ", ""), (None, None)]
     pd.DataFrame(rows, columns=["title", "body"]).to_parquet("a.parquet")
     infer_command("--file", "a.parquet", "--column", "title", "--column", "body", "--separator", " , ")
@@ -178,8 +177,7 @@ def test_memory_does_not_grow_with_the_file(finished, suffix):
         import sys
         from pathlib import Path
         from classifier.scoring import files as scoring
-        from classifier.tables import columnar
-        columnar.PARQUET_BUFFER_BYTES = 2**18  # so that small files are enough
+                columnar.PARQUET_BUFFER_BYTES = 2**18  # so that small files are enough
         scoring.score_file(scoring.Job(Path(sys.argv[1]), Path("out.parquet")), overwrite=True)
     """
     peaks = []

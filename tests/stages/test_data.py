@@ -17,14 +17,14 @@ from pydantic import ValidationError
 from sklearn.model_selection import train_test_split
 from tiny import NEGATIVE, NEUTRAL, POSITIVE, ROOT, edit_params, reviews
 
-from classifier.dataset import gathering, tables
-from classifier.dataset.checking import normalize
-from classifier.dataset.corrections import text_hash
+from classifier.dataset import gathering
 from classifier.dataset.splitting import stratified_sample
 from classifier.errors import InputError
 from classifier.files.formats import read_table
 from classifier.files.places import LOCAL, RAW
 from classifier.runner.params import STAGES
+from classifier.tables import rows as table_rows
+from classifier.text.duplicates import normalize, text_hash
 
 
 @pytest.fixture(autouse=True)
@@ -198,7 +198,7 @@ def with_duplicates(rows: list[tuple]) -> pd.DataFrame:
 @pytest.mark.parametrize("official", [False, True])
 def test_the_splits_are_those_of_a_table_in_memory(suffix, official, monkeypatch):
     """The stage reads and writes a few rows at a time. Here, pandas makes the splits in memory."""
-    monkeypatch.setattr(tables, "ROWS_PER_TABLE", 7)
+    monkeypatch.setattr(table_rows, "ROWS_PER_TABLE", 7)
     monkeypatch.setattr(gathering, "ROWS_PER_GROUP", 50)
     frames = {"train": with_duplicates(reviews(400))}
     if official:
@@ -354,7 +354,7 @@ def test_sizes_that_do_not_fit(sizes, problem):
         ({"hub": "a/b", "revision": "main", "train": "x"}, "revision", "string_pattern_mismatch"),
         ({"revision": "0" * 40, "train": "x"}, "hub", "missing"),
         ({"wheel": "a==1", "file": "x"}, "sha256", "missing"),
-        ({"wheel": "a==1", "file": "x", "sha256": "0" * 64, "test": "y"}, "test", "extra_forbidden"),
+        ({"wheel": "a==1", "file": "x", "sha256": "0" * 64, "tset": "y"}, "tset", "extra_forbidden"),
         ({"train": "x.csv", "tset": "y.csv"}, "tset", "extra_forbidden"),
         ({"train": "../x.csv"}, "train", "value_error"),
         ({"train": "/x.csv"}, "train", "value_error"),

@@ -10,9 +10,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from tiny import NEGATIVE, NEUTRAL, POSITIVE, reviews
 
-from classifier.dataset.corrections import text_hash
 from classifier.files.formats import write_table
 from classifier.files.places import DOUBTFUL, RAW
+from classifier.text.duplicates import text_hash
 from stages.report import read_csv_table
 
 NAMES = ["negative", "positive"]

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from classifier.dataset.tables import read_rows
 from classifier.errors import InputError
+from classifier.tables.reading import read_rows
 
 
 def test_csv_keeps_texts_and_lines(tmp_path):
@@ -88,7 +88,7 @@ def test_broken_utf8_in_parquet(tmp_path):
         ("a.parquet", b"text,label\n", "Parquet magic bytes not found"),
         ("a.xlsx", b"", "cannot read .xlsx files; save the table as .csv, .jsonl, .parquet"),
         ("missing.csv", None, "no such file; put it there"),
-        ("test_tables.py/missing.csv", None, "no such file; put it there"),
+        ("test_reading.py/missing.csv", None, "no such file; put it there"),
     ],
 )
 def test_broken_files_are_refused(tmp_path, name, content, problem):
