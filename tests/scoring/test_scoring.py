@@ -177,7 +177,8 @@ def test_memory_does_not_grow_with_the_file(finished, suffix):
         import sys
         from pathlib import Path
         from classifier.scoring import files as scoring
-                columnar.PARQUET_BUFFER_BYTES = 2**18  # so that small files are enough
+        from classifier.tables import columnar
+        columnar.PARQUET_BUFFER_BYTES = 2**18  # so that small files are enough
         scoring.score_file(scoring.Job(Path(sys.argv[1]), Path("out.parquet")), overwrite=True)
     """
     peaks = []
