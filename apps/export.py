@@ -13,6 +13,7 @@ The export is not a stage of the pipeline, because no stage reads its output.
 from pathlib import Path
 
 from classifier.errors import InputError
+from classifier.evaluation.limits import labels_without_texts
 from classifier.evaluation.markdown import verbatim
 from classifier.files.formats import read_json
 from classifier.files.places import ADAPTER, METRICS, RAW
@@ -147,6 +148,7 @@ def model_card(config, evaluate: dict | None, data: dict | None) -> str:
         and [
             EvalResult(task_type="text-classification", metric_type=name, metric_value=evaluate[name], **dataset)
             for name in METRICS_IN_CARD
+            if name in evaluate  # a test split without a label may have no F1 and no ROC AUC
         ],
     )
     card = ModelCard.from_template(
@@ -155,6 +157,7 @@ def model_card(config, evaluate: dict | None, data: dict | None) -> str:
         trained=trained,
         merged=(ADAPTER / "adapter_config.json").is_file(),
         temperature=config.calibration_temperature,
+        without_texts=evaluate and labels_without_texts(evaluate, list(config.id2label.values())),
         labels=[verbatim(label) for label in config.id2label.values()],
         columns=[verbatim(name) for name in config.columns],
         separator=repr(config.separator),

@@ -126,7 +126,7 @@ def against_baseline(table: pd.DataFrame, names: list[str]) -> dict:
         by_label[name] |= {f"baseline_{k}": value for k, value in baseline_by_label[name].items() if k != "support"}
     return {
         "baseline_accuracy": float(baseline_right.mean()),
-        "baseline_macro_f1": float(np.mean([row["f1"] for row in baseline_by_label.values()])),
+        "baseline_macro_f1": float(np.mean([row["f1"] for row in baseline_by_label.values() if row["support"]])),
         "difference": float(right.mean() - baseline_right.mean()),
         "mcnemar_p": float(f"{mcnemar(right, baseline_right):.3g}"),  # three significant digits
         "labels": by_label,

@@ -12,13 +12,12 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, Field
 
-from classifier.evaluation import findings
+from classifier.evaluation import findings, tables
 from classifier.evaluation.canvas import page_width
 from classifier.evaluation.figures import coverage_figure, length_figure, reliability_figure, training_figure
 from classifier.evaluation.intervals import wilson_interval
 from classifier.evaluation.limits import limits
 from classifier.evaluation.markdown import verbatim
-from classifier.evaluation.tables import comparison_rows, head, label_rows, row, settings_table, share_rows
 from classifier.files.formats import read_json, read_table
 from classifier.files.places import ADAPTER, DOUBTFUL, METRICS, PREDICTIONS
 from classifier.files.writing import replace_file
@@ -70,11 +69,13 @@ def report(
         labels=labels,
         confusion=confusion_rows(labels),
         limits=limits(results, curves["validation"], train, labels),
-        settings=settings_table(model, method, adapter, results["training"], train),
+        settings=tables.settings_table(model, method, adapter, results["training"], train),
         widths={name: page_width(METRICS / f"{name}.png") for name in PICTURES},
-        comparison=comparison_rows(results["evaluate"], labels, learned),
-        by_label=label_rows(results["evaluate"], labels, learned),
-        shares=share_rows(results["data"], labels),
+        comparison=tables.comparison_rows(results["evaluate"], labels, learned),
+        by_label=tables.label_rows(results["evaluate"], labels, learned),
+        mean=tables.mean_over_labels(results["evaluate"], labels),
+        shares=tables.share_rows(results["data"], labels),
+        left_out=findings.rows_left_out(results["data"]),
         lengths=lengths.to_dict("records"),
         worst_length=findings.worst_length(lengths),
         **about_labels(predictions, labels, settings),
@@ -180,8 +181,8 @@ def filled_template(**values: Any) -> str:
         "percent": "{:.1%}".format,
         "number": "{:,}".format,
         "excerpt": lambda text: text if len(text) <= EXCERPT else f"{text[: EXCERPT - 1]}…",
-        "row": row,
-        "head": head,
+        "row": tables.row,
+        "head": tables.head,
     }
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(values)
 

@@ -64,7 +64,10 @@ def percent(share: float, decimals: int) -> str:
 
 
 def matrix_figure(counts: np.ndarray, names: list[str]):
-    """Return the figure of a confusion matrix: the count and the share of the actual label in each cell."""
+    """Return the figure of a confusion matrix: the count and the share of the actual label in each cell.
+
+    The row of a label without texts says "none there".
+    """
     k, longest = len(names), max(len(name) for name in names)
     left = 0.75 + 0.075 * longest  # inches for the names of the rows
     cell = min(1.15, (WIDTH - left) / k)
@@ -72,10 +75,13 @@ def matrix_figure(counts: np.ndarray, names: list[str]):
     fig, axes = new_figure(left + k * cell, 1.0 + 0.85 * k * cell + (0.075 * longest if upright else 0.15))
     shares, size = shares_of_actual(counts), min(10.5, 20 * cell)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.15, aspect="auto")
-    for row, column in np.ndindex(counts.shape) if k <= 4 else zip(*np.nonzero(counts), strict=True):
+    shown = counts.any(axis=1, keepdims=True) if k <= 4 else counts
+    for row, column in zip(*np.nonzero(np.broadcast_to(shown, counts.shape)), strict=True):
         text = f"{counts[row, column]:,}\n{percent(shares[row, column], 1 if k <= 10 else 0)}"
         color = "white" if shares[row, column] > 0.75 else "black"
         axes.text(column, row, text, ha="center", va="center", fontsize=size, linespacing=1.25, color=color)
+    for row in np.flatnonzero(~counts.any(axis=1)):
+        axes.text((k - 1) / 2, row, "none there", ha="center", va="center", fontsize=size)
     axes.set(xlabel="predicted", ylabel="actual", title="Confusion matrix, test split")
     axes.set_yticks(range(k), names)
     axes.set_xticks(range(k), names, rotation=90 if upright else 0)

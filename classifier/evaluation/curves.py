@@ -13,7 +13,7 @@ def curves(labels: np.ndarray, probabilities: np.ndarray, names: list[str], poin
     """Return the ROC curve and the precision-recall curve as two tables with the column label.
 
     With two labels, the curves are those of label 1. With more labels, each label has its own, against the rest. With
-    more than LABELS_WITH_CURVES, see `table_of_curves`. A label without a row has no curve.
+    more than LABELS_WITH_CURVES, see `table_of_curves`. A label that no row has, or that all rows have, has no curve.
 
     Args:
         labels: (rows,) int, the number of the actual label.
@@ -23,8 +23,9 @@ def curves(labels: np.ndarray, probabilities: np.ndarray, names: list[str], poin
     """
     from sklearn import metrics
 
-    roc, precision_recall = {}, {}
-    for number in [1] if len(names) == 2 else np.unique(labels):
+    roc, precision_recall, present = {}, {}, np.unique(labels)
+    described = [1] if len(names) == 2 else present
+    for number in described if len(present) > 1 else []:
         positive, score = labels == number, probabilities[:, number]
         fpr, tpr, _ = metrics.roc_curve(positive, score)
         precision, recall, _ = metrics.precision_recall_curve(positive, score, drop_intermediate=True)
@@ -59,7 +60,7 @@ def table_of_curves(
     for name, (x, y) in by_label.items():
         kept = np.unique(np.linspace(0, len(x) - 1, points).round().astype(int))
         tables.append(pd.DataFrame({"label": name, "x": x[kept], "y": y[kept]}))
-    return pd.concat(tables).round(4)
+    return pd.concat(tables).round(4) if tables else pd.DataFrame(columns=["label", "x", "y"])
 
 
 def precision_at(recalls: np.ndarray, recall: np.ndarray, precision: np.ndarray) -> np.ndarray:

@@ -12,6 +12,17 @@ from classifier.evaluation.markdown import Markdown, verbatim
 LENGTHS = [0, 100, 200, 300, 500]  # the lowest number of words of each group
 FIRST = 10  # the first mistakes or doubtful labels, whose pairs of labels are counted
 PAIRS_NAMED = 3
+# Counts of metrics/data.json that are there if the data set's entry asks for them, with their words.
+LEFT_OUT = {
+    "unlabelled_rows_dropped": "without a label",
+    "empty_rows_dropped": "without a text",
+    "rows_dropped_by_label": "with a label that the data set's entry maps to null",
+}
+LEFT_OUT_BY_GROUP = {
+    "train_rows_with_groups_in_test_dropped": "of train with a group of test",
+    "train_rows_with_groups_in_validation_dropped": "of train with a group of validation",
+    "validation_rows_with_groups_in_test_dropped": "of validation with a group of test",
+}
 
 
 def confident_mistakes(predictions: pd.DataFrame, names: list[str]) -> pd.DataFrame:
@@ -108,6 +119,27 @@ def worst_length(lengths: pd.DataFrame) -> Markdown | None:
         f"{start} The 95% interval excludes the accuracy of all texts, {overall:.1%}. Of {len(lengths)} such "
         f"intervals, at least one does so by chance with a probability of up to {by_chance:.0%}."
     )
+
+
+def rows_left_out(data: dict) -> Markdown:
+    """Return sentences about the rows that the data set's entry leaves out and its groups; empty if it has neither.
+
+    Args:
+        data: metrics/data.json.
+
+    >>> rows_left_out({"empty_rows_dropped": 3, "groups": 40})
+    'Rows of the source that were left out: 3 without a text. The rows form 40 groups, and no group is in two splits.'
+    """
+    first, second = (
+        ", ".join(f"{data[key]:,} {words}" for key, words in counts.items() if key in data)
+        for counts in (LEFT_OUT, LEFT_OUT_BY_GROUP)
+    )
+    sentences = [f"Rows of the source that were left out: {first}."] if first else []
+    if "groups" in data:
+        sentences.append(f"The rows form {data['groups']:,} groups, and no group is in two splits.")
+    if second:
+        sentences.append(f"Rows that were left out for this: {second}.")
+    return Markdown(" ".join(sentences))
 
 
 def without_punctuation(summary: str) -> str:

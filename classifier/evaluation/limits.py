@@ -8,6 +8,7 @@ from classifier.evaluation.markdown import Markdown, verbatim
 MOST = 4  # limits in the report
 WIDE_TEST, WIDE_VALIDATION = 0.1, 0.05  # widths of the 95% interval of an accuracy from which texts count as few
 GAP = 1.5  # validation loss divided by training loss
+LABELS_NAMED = 5
 RARE = 0.5  # share of a label, divided by the share that it would have if all labels were equally frequent
 
 
@@ -23,6 +24,7 @@ def limits(results: dict[str, dict], validation: pd.DataFrame, train, labels: li
     data, baseline, evaluate, training = (results[name] for name in ("data", "baseline", "evaluate", "training"))
     found = [
         origin(data),
+        labels_without_texts(evaluate, labels),
         baseline_not_beaten(baseline, evaluate),
         few_texts(data, evaluate, training),
         no_threshold(data, evaluate),
@@ -40,11 +42,31 @@ def origin(data: dict) -> str:
     """Return what the origin of the test texts leaves open."""
     if data["official_test"]:
         return "The test texts come from the same data set as the train texts. On other texts the accuracy is unknown."
+    if "groups" in data:
+        return (
+            "The test texts are held out of the training split in whole groups, so train has no row of their groups. "
+            "On texts of another origin the accuracy can be lower. A data set with an official test split shows by how "
+            "much."
+        )
     return (
         "The test texts are held out of the training split. They may come from the same sources as the train texts, "
         "such as reviews of one film, so accuracy on new sources can be lower. A data set with an official test split "
-        "shows by how much."
+        "shows by how much. No `group` is set, so rows that belong together, such as those of one author, one film or "
+        "one patient, may stand in several splits, and this report cannot know whether they do."
     )
+
+
+def labels_without_texts(evaluate: dict, labels: list[str]) -> str | None:
+    """Return a limit if the test split lacks a label. Of more than LABELS_NAMED such labels, not all are named."""
+    names = [f"'{verbatim(label)}'" for label in labels if not evaluate["labels"][label]["support"]]
+    if not names:
+        return None
+    if len(names) == 1:
+        return f"The test split has no text with the label {names[0]}, so nothing is known of it."
+    if len(names) > LABELS_NAMED:
+        names[LABELS_NAMED - 1 :] = [f"{len(names) - LABELS_NAMED + 1:,} others"]
+    listed = f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"The test split has no text with the labels {listed}, so nothing is known of them."
 
 
 def baseline_not_beaten(baseline: dict, evaluate: dict) -> str | None:
@@ -121,9 +143,11 @@ def rare_label(data: dict, evaluate: dict, train, labels: list[str]) -> str | No
     share, label = min((data[f"train_share_{label}"], label) for label in labels)
     if train.class_weights or share * len(labels) >= RARE:
         return None
+    recall = evaluate["labels"][label].get("recall")
+    found = "" if recall is None else f", and its recall is {recall:.1%}"
     return (
-        f"Only {share:.1%} of the train texts are labelled {verbatim(label)}, and its recall is "
-        f"{evaluate['labels'][label]['recall']:.1%}: try `dvc exp run -S train.class_weights=balanced`."
+        f"Only {share:.1%} of the train texts are labelled {verbatim(label)}{found}: "
+        "try `dvc exp run -S train.class_weights=balanced`."
     )
 
 

@@ -13,30 +13,27 @@ from classifier.evaluation.intervals import wilson_interval
 def classification_metrics(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     """Return accuracy with its 95% Wilson interval, precision, recall, f1, macro_f1, roc_auc and log_loss.
 
-    With two labels, precision, recall and f1 are those of label 1. With more labels, they and roc_auc (one label
-    against the rest) are means over the labels. macro_f1 is always the mean over the labels.
+    With two labels, precision, recall, f1 and roc_auc are those of label 1. With more labels, they are means over the
+    labels that have rows (roc_auc: one label against the rest). macro_f1 is always the mean over the labels that have
+    rows. If label 1 of two labels has no row, precision, recall and f1 are left out. If all rows have the same label,
+    roc_auc is left out.
     """
     from sklearn import metrics
 
-    predicted = probabilities.argmax(axis=1)
-    k = probabilities.shape[1]
+    predicted, present = probabilities.argmax(axis=1), np.unique(labels)
+    described = [1] if probabilities.shape[1] == 2 else present
     correct = int((predicted == labels).sum())
     low, high = wilson_interval(correct, len(labels))
-    precision, recall, f1, _ = metrics.precision_recall_fscore_support(
-        labels, predicted, average="binary" if k == 2 else "macro", zero_division=0.0
-    )
-    exact = summing_to_one(probabilities)
-    return {
-        "accuracy": correct / len(labels),
-        "accuracy_low": low,
-        "accuracy_high": high,
-        "precision": float(precision),
-        "recall": float(recall),
-        "f1": float(f1),
-        "macro_f1": float(metrics.f1_score(labels, predicted, average="macro", zero_division=0.0)),
-        "roc_auc": float(metrics.roc_auc_score(labels, exact[:, 1] if k == 2 else exact, multi_class="ovr")),
-        "log_loss": log_loss(labels, probabilities),
-    }
+    result = {"accuracy": correct / len(labels), "accuracy_low": low, "accuracy_high": high}
+    mean = {"average": "macro", "zero_division": 0.0}
+    if np.isin(described, present).all():
+        shares = metrics.precision_recall_fscore_support(labels, predicted, labels=described, **mean)
+        result |= dict(zip(("precision", "recall", "f1"), map(float, shares[:3]), strict=True))
+    result["macro_f1"] = float(metrics.f1_score(labels, predicted, labels=present, **mean))
+    if len(present) > 1:
+        areas = [metrics.roc_auc_score(labels == number, probabilities[:, number]) for number in described]
+        result["roc_auc"] = float(np.mean(areas))
+    return result | {"log_loss": log_loss(labels, probabilities)}
 
 
 def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -53,12 +50,17 @@ def summing_to_one(probabilities: np.ndarray) -> np.ndarray:
 
 
 def metrics_by_label(labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> dict[str, dict[str, float]]:
-    """Return precision, recall, f1 and support (the number of rows) of each label, by the label's name."""
+    """Return precision, recall, f1 and support (the number of rows) of each label, by the label's name.
+
+    A label without rows has the support alone, 0.
+    """
     from sklearn.metrics import precision_recall_fscore_support
 
     columns = precision_recall_fscore_support(labels, predicted, labels=range(len(names)), zero_division=0.0)
     return {
         name: {"precision": float(precision), "recall": float(recall), "f1": float(f1), "support": int(support)}
+        if support
+        else {"support": 0}
         for name, precision, recall, f1, support in zip(names, *columns, strict=True)
     }
 

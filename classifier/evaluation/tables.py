@@ -5,6 +5,7 @@ from typing import Any
 from classifier.evaluation.markdown import Markdown, verbatim
 
 LABELS_IN_TABLE = 20  # of more labels, a table shows the worst or the rarest ones
+NONE = "none there"  # instead of a metric of a label that no test text has
 
 
 def row(cells: list) -> Markdown:
@@ -32,15 +33,27 @@ def comparison_rows(evaluate: dict, labels: list[str], learned: bool) -> list[li
         labels: The names of the labels. With two labels, precision, recall and F1 are those of the second one.
         learned: Whether there is a baseline. Without one, a row has the classifier's share alone.
     """
-    of = f", {labels[1]}" if len(labels) == 2 else ", mean over the labels"
+    mean = mean_over_labels(evaluate, labels)
+    described, of = (labels[1:], labels[1]) if len(labels) == 2 else (labels, mean)
+    counted = [label for label in described if evaluate["labels"][label]["support"]]
     shares = [("accuracy", evaluate["accuracy"], evaluate.get("baseline_accuracy"))]
     for key, name in (("precision", "precision"), ("recall", "recall"), ("f1", "F1")):
-        counted = labels[1:] if len(labels) == 2 else labels
         of_baseline = [evaluate["labels"][label].get(f"baseline_{key}", 0) for label in counted]
-        shares.append((f"{name}{of}", evaluate[key], sum(of_baseline) / len(counted)))
+        shares.append((f"{name}, {of}", evaluate.get(key), sum(of_baseline) / len(counted) if counted else None))
     if len(labels) == 2:
-        shares.append(("F1, mean over the labels", evaluate["macro_f1"], evaluate.get("baseline_macro_f1")))
-    return [[name, *(f"{share:.1%}" for share in both[: 1 + learned])] for name, *both in shares]
+        shares.append((f"F1, {mean}", evaluate["macro_f1"], evaluate.get("baseline_macro_f1")))
+    return [[name, *map(share_cell, both[: 1 + learned])] for name, *both in shares]
+
+
+def mean_over_labels(evaluate: dict, labels: list[str]) -> str:
+    """Return what a mean metric of metrics/evaluate.json is the mean over, in words."""
+    complete = all(evaluate["labels"][label]["support"] for label in labels)
+    return "mean over the labels" if complete else "mean over the labels with test texts"
+
+
+def share_cell(share: float | None) -> str:
+    """Return a share as a percentage, or NONE for None."""
+    return NONE if share is None else f"{share:.1%}"
 
 
 def label_rows(evaluate: dict, labels: list[str], learned: bool) -> list[list[str]]:
@@ -52,14 +65,15 @@ def label_rows(evaluate: dict, labels: list[str], learned: bool) -> list[list[st
         learned: Whether there is a baseline, whose precision, recall and F1 are the last cells.
     """
     if len(labels) > LABELS_IN_TABLE:
-        labels = sorted(labels, key=lambda label: evaluate["labels"][label]["f1"])[:LABELS_IN_TABLE]
+        last = float("inf")  # a label that no test text has
+        labels = sorted(labels, key=lambda label: evaluate["labels"][label].get("f1", last))[:LABELS_IN_TABLE]
     keys = ["mean_probability", "precision", "recall", "f1"]
     keys += ["baseline_precision", "baseline_recall", "baseline_f1"] if learned else []
     rows = []
     for label in labels:
         values = evaluate["labels"][label]
-        shares = [values["support"] / evaluate["n"], *(values[key] for key in keys)]
-        rows.append([label, f"{values['support']:,}", *(f"{share:.1%}" for share in shares)])
+        shares = [values["support"] / evaluate["n"], *map(values.get, keys)]
+        rows.append([label, f"{values['support']:,}", *map(share_cell, shares)])
     return rows
 
 

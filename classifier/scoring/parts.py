@@ -16,9 +16,8 @@ from classifier.files.digests import digest_of
 from classifier.files.places import ADAPTER, BASE
 
 # The code and the libraries that shape the contents of a part.
-CODE = [
-    Path("classifier", name) for name in ("dataset", "distributed", "model", "predict", "scoring", "tables", "text")
-]
+PACKAGES = ("dataset", "distributed", "model", "predict", "scoring", "tables", "text")
+CODE = [Path("classifier", name) for name in PACKAGES]
 LIBRARIES = ("numpy", "pandas", "peft", "pyarrow", "scipy", "tokenizers", "torch", "transformers")
 # Approximate limits of a row group of the result. Small groups would make the file's footer large.
 GROUP_ROWS, GROUP_BYTES = 2**16, 2**24

@@ -35,7 +35,8 @@ def line_rows(file: TextIO) -> Iterator[tuple[int, dict]]:
             try:
                 row = json.loads(line.removesuffix("\n"), object_pairs_hook=refuse_repeated_keys)
             except (ValueError, RecursionError) as error:
-                raise ValueError(describe_json_error(error, number)) from None
+                column = f", character {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+                raise ValueError(f"line {number}{column}: {describe_json_error(error)}") from None
             yield number, checked_row(row, number)
 
 
@@ -78,8 +79,9 @@ class Ahead:
                 row, end = DECODER.raw_decode(self.text, self.at)
                 break
             except (ValueError, RecursionError) as error:
+                line = self.line + self.text.count("\n", self.at, getattr(error, "pos", self.at))
                 if not (is_cut(error, self.text) and self.read_more()):
-                    raise ValueError(describe_json_error(error, self.line, self.at)) from None
+                    raise ValueError(f"line {line}: {describe_json_error(error)}") from None
         row = checked_row(row, self.line)
         self.move(end)
         return row
@@ -121,24 +123,14 @@ def refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return row
 
 
-def describe_json_error(error: Exception, line: int, start: int = 0) -> str:
-    """Return an error of the JSON decoder in words.
-
-    Args:
-        error: The error.
-        line: The line on which the object begins.
-        start: Where the object begins in the text that the decoder had.
-    """
+def describe_json_error(error: Exception) -> str:
+    """Return an error of the JSON decoder in words, without its place."""
     if isinstance(error, json.JSONDecodeError):
-        before = error.doc[start : error.pos]
-        column = len(before) - before.rfind("\n") if "\n" in before else error.colno if not start else len(before) + 1
-        place = f"line {line + before.count(chr(10))}, character {column}"
-        return f"{place}: not JSON: {error.msg}; write one JSON object on each line, or all in one array"
+        return f"not JSON: {error.msg}; write one JSON object on each line, or all in one array"
     if isinstance(error, RecursionError):
-        return f"line {line}: lists or objects are nested too deeply; flatten them"
+        return "lists or objects are nested too deeply; flatten them"
     # a repeated key, or an integer with more digits than Python converts
-    problem = str(error).replace("use sys.set_int_max_str_digits() to increase the limit", "write it as a string")
-    return f"line {line}: {problem}"
+    return str(error).replace("use sys.set_int_max_str_digits() to increase the limit", "write it as a string")
 
 
 def checked_row(row: Any, line: int) -> dict:

@@ -49,7 +49,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         else:
             compression = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}[suffix]
             with pa.OSFile(str(path)) as raw, pa.CompressedInputStream(raw, compression) as file:
-                yield file
+                yield io.BufferedReader(file)
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
         if getattr(error, "errno", None):  # an error of the disk, not of the file's content
             raise

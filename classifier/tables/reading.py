@@ -95,10 +95,10 @@ def column_values(table: pd.DataFrame, name: str) -> pd.Series | None:
     first, _, rest = name.partition(".")
     if not rest or first not in table:
         return None
-    values = table[first]
+    values = table[first].tolist()
     for key in rest.split("."):
-        values = values.map(lambda value, key=key: value.get(key) if isinstance(value, dict) else None)
-    return values.astype(object) if values.notna().any() else None
+        values = [value.get(key) if isinstance(value, dict) else None for value in values]
+    return pd.Series(values, table.index, dtype=object) if any(value is not None for value in values) else None
 
 
 def join_columns(table: pd.DataFrame, columns: Sequence[str], separator: str) -> pd.Series:

@@ -17,6 +17,19 @@ def test_a_confusion_matrix_of_few_labels():
     assert "1\n<0.1%" in texts(rare)
 
 
+@pytest.mark.parametrize("k", [3, 7])
+def test_the_row_of_a_label_without_texts(k):
+    """It says so, and has no counts and shares. The column of the label has counts."""
+    counts = np.full((k, k), 10)
+    counts[1] = 0
+    (axes,) = drawn(confusion_figure, counts, [f"label {number}" for number in range(k)]).axes
+    cells = [text for text in axes.texts if text.get_text().startswith("10\n")]
+    assert len(cells) == len(axes.texts) - 1 == (k - 1) * k
+    assert {text.get_position()[1] for text in cells} == {*range(k)} - {1}
+    (none,) = (text for text in axes.texts if text not in cells)
+    assert (none.get_text(), none.get_position()) == ("none there", ((k - 1) / 2, 1))
+
+
 def test_of_many_labels_the_largest_confusions_are_bars():
     """Of label 3, 5 of 9 + 5 rows are taken for label 20; of label 7, 1 of 10 for label 0; no other pair differs."""
     counts = 9 * np.eye(21, dtype=int)

@@ -42,6 +42,17 @@ def test_each_of_a_few_labels_has_its_curve():
         assert table["label"].unique().tolist() == ["a", "b"]
 
 
+@pytest.mark.parametrize(("k", "only"), [(2, 0), (2, 1), (3, 0)])
+def test_a_label_that_all_rows_have_has_no_curve(k, only):
+    """The tables have their columns then, and no line. scikit-learn would warn and give NaN."""
+    labels, probabilities = scores(90, k)
+    kept = labels == only
+    roc, precision_recall = curves(labels[kept], probabilities[kept], ["a", "b", "c"][:k])
+    assert roc.columns.tolist() == ["label", "false_positive_rate", "true_positive_rate"]
+    assert precision_recall.columns.tolist() == ["label", "recall", "precision"]
+    assert len(roc) == len(precision_recall) == 0
+
+
 def test_many_labels_have_the_mean_and_the_lowest_curves():
     """Of twelve straight lines from 0 to 0.05, 0.10, ..., 0.60, the mean ends at 0.325; the first five are lowest."""
     lines = {f"label {number}": (np.array([0, 1]), np.array([0, number / 20])) for number in range(12, 0, -1)}

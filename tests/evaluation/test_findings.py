@@ -9,6 +9,7 @@ from classifier.evaluation.findings import (
     division,
     leading_pair,
     pairs_of_labels,
+    rows_left_out,
     without_punctuation,
     worst_length,
 )
@@ -107,3 +108,25 @@ def test_the_worst_length(right, word):
 )
 def test_words_without_the_punctuation_around_them(summary, shown):
     assert without_punctuation(summary) == shown
+
+
+def test_rows_that_the_entry_leaves_out():
+    """Counts of other kinds are not named, and without any of these counts there is no sentence."""
+    others = {"train": 10, "duplicates_dropped": 7}
+    assert rows_left_out(others) == ""
+    dropped = {"unlabelled_rows_dropped": 1200, "empty_rows_dropped": 0, "rows_dropped_by_label": 1}
+    assert rows_left_out(others | dropped) == (
+        "Rows of the source that were left out: 1,200 without a label, 0 without a text, 1 with a label that the data "
+        "set's entry maps to null."
+    )
+    groups = {"groups": 3000, "train_rows_with_groups_in_test_dropped": 5}
+    first, second = "The rows form 3,000 groups, and no group is in two splits.", "Rows that were left out for this: "
+    assert rows_left_out(groups) == f"{first} {second}5 of train with a group of test."
+    groups |= {
+        "validation_rows_with_groups_in_test_dropped": 3,
+        "train_rows_with_groups_in_validation_dropped": 4,
+    }
+    assert rows_left_out(groups) == (
+        f"{first} {second}5 of train with a group of test, 4 of train with a group of validation, 3 of validation with "
+        "a group of test."
+    )

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from classifier.evaluation.limits import MOST, limits
+from classifier.evaluation.limits import MOST, labels_without_texts, limits
 
 TRAIN = {"seed": 13, "keep": "last", "class_weights": None}
 # A run without a limit but those of every run.
@@ -19,7 +19,7 @@ RESULTS = {
         "mcnemar_p": 0.01,
         "ece": 0.01,
         "ece_by_chance": 0.02,
-        "labels": {"a": {"recall": 0.431}, "b|c": {"recall": 0.9}},
+        "labels": {"a": {"recall": 0.431, "support": 2000}, "b|c": {"recall": 0.9, "support": 3000}},
         "above_threshold": {"target": 0.95, "threshold": 0.8, "validation_texts_needed": 72},
     },
     "training": {"train_loss": 0.2, "validation_loss": 0.25, "validation_accuracy": 0.9},
@@ -40,6 +40,17 @@ def test_a_run_without_other_limits_has_two():
     assert found(data={"official_test": False})[0] != first
 
 
+def test_rows_that_belong_together():
+    """They may stand in several splits, unless a group is set or the test split is the source's own."""
+    official, held_out, in_groups = (
+        found(data=data)[0] for data in ({}, {"official_test": False}, {"official_test": False, "groups": 300})
+    )
+    assert [("No `group` is set" in sentence) for sentence in (official, held_out, in_groups)] == [False, True, False]
+    assert [("reviews of one film" in sentence) for sentence in (held_out, in_groups)] == [True, False]
+    assert "in whole groups" in in_groups
+    assert found(data={"groups": 300})[0] == official
+
+
 @pytest.mark.parametrize(
     ("changes", "shown"),
     [
@@ -56,6 +67,7 @@ def test_a_run_without_other_limits_has_two():
         ({"losses": (0.5, 0.3, 0.31)}, ["step 20", "0.3000", "0.3100", "train.keep=best"]),
         ({"training": {"validation_loss": 0.31}}, ["0.3100", "0.2000"]),
         ({"data": {"train_share_b|c": 0.24}}, ["24.0%", "b\\|c", "90.0%", "class_weights=balanced"]),
+        ({"evaluate": {"labels": {"a": {"support": 5}, "b|c": {"support": 0}}}}, ["no text with the label 'b\\|c',"]),
         ({"evaluate": {"ece": 0.03}}, ["0.0300", "0.0200"]),
         ({"baseline": {"doubtful_labels": 120}}, ["120 train labels", "12.0%", "data/doubtful_labels.csv"]),
     ],
@@ -64,6 +76,28 @@ def test_each_limit(changes, shown):
     _, limit, last = found(**changes)
     assert [words for words in shown if words not in limit] == []
     assert "train.seed=14" in last
+
+
+@pytest.mark.parametrize(
+    ("missing", "named"),
+    [
+        (2, "labels '0' and '1', so nothing is known of them."),
+        (5, "labels '0', '1', '2', '3' and '4', so nothing is known of them."),
+        (6, "labels '0', '1', '2', '3' and 2 others, so nothing is known of them."),
+    ],
+)
+def test_labels_that_no_test_text_has(missing, named):
+    labels = [str(number) for number in range(8)]
+    evaluate = {"labels": {label: {"support": int(int(label) >= missing)} for label in labels}}
+    assert labels_without_texts(evaluate, labels) == f"The test split has no text with the {named}"
+
+
+def test_a_rare_label_that_no_test_text_has():
+    """Its recall is unknown, and both limits are named."""
+    labels = {"a": {"support": 0}, "b|c": {"support": 5000, "recall": 0.9}}
+    _, unknown, rare, _ = found(data={"train_share_a": 0.03}, evaluate={"labels": labels})
+    assert "the label 'a'" in unknown
+    assert rare == "Only 3.0% of the train texts are labelled a: try `dvc exp run -S train.class_weights=balanced`."
 
 
 def test_few_validation_texts_for_a_threshold():

@@ -32,9 +32,11 @@ from classifier.scoring.parts import CODE as SCORING_CODE
 from classifier.training.checkpoint import CODE
 
 RUNNER = "classifier/runner"  # starts the stages, shapes no output, and is no dependency of theirs
-# Packages that join, check, fetch, lock or show, and leave nothing of theirs in an output.
+# Packages that join, check, fetch, lock or show, and leave nothing of theirs in an output; and python-calamine, which
+# reads Excel files and is installed only by those who have some.
 NO_RESULT = {
     *(
+        "charset-normalizer",
         "dvc",
         "dvc-data",
         "dvc-objects",
@@ -47,7 +49,7 @@ NO_RESULT = {
         "ruamel.yaml",
         "ruamel.yaml.clib",
     ),
-    *("tenacity", "tqdm", "typer"),
+    *("python-calamine", "tenacity", "tqdm", "typer"),
 }
 # Imported by what a stage imports, and not by what it calls there.
 NOT_CALLED = {

@@ -18,6 +18,7 @@ from tiny import ROOT, edit_params
 
 from classifier.dataset.corrections import apply_corrections
 from classifier.dataset.deduplication import deduplicate
+from classifier.evaluation.findings import LEFT_OUT, LEFT_OUT_BY_GROUP
 from classifier.files.formats import read_table, write_table
 from classifier.files.places import BASELINE, DOUBTFUL, METRICS, PREDICTIONS, RAW, VALIDATION
 from classifier.predict.explanation import Explanation
@@ -88,10 +89,11 @@ def test_keys_of_metrics(name, finished_once):
 
 
 def test_keys_of_data_in_other_situations():
-    """With splits of the source's own, `conflicts: drop` and corrections."""
+    """With splits of the source's own, `conflicts: drop`, corrections, groups, and rows that the entry leaves out."""
     rows = pd.DataFrame({"label": [0, 1], "words": 1, "high": np.uint64(0), "low": np.arange(2, dtype=np.uint64)})
     counts = deduplicate(dict.fromkeys(("train", "validation", "test"), rows), "drop", [])[1]
     counts |= apply_corrections(rows, pd.DataFrame({"new": [1], "correction": [0]}))[1]
+    counts |= dict.fromkeys(["groups", *LEFT_OUT, *LEFT_OUT_BY_GROUP], 0)  # as the report names them
     keys = listed("metrics/data.json")
     assert {key for key, present in keys.items() if present.startswith("if")} == counts.keys() - {
         key for key, present in keys.items() if present == "always"

@@ -306,9 +306,9 @@ def test_a_validation_split_without_a_size_is_a_fifth(rows, train, test, expecte
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"validation": 2.5}, "should be a whole number of rows or a share below 1"),
+        ({"validation": 2.5}, "should be a number of rows, such as 500, a share, such as 20%"),
         ({"test": None}, "test must be a number of rows or a share, since the source has no test split"),
-        ({"train": 0}, "greater than 0"),
+        ({"train": 0}, "should be a number of rows"),
     ],
 )
 def test_invalid_sizes(changes, problem):

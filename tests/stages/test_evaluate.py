@@ -132,6 +132,36 @@ def test_metrics_of_three_labels_are_means_over_the_labels():
     assert result["roc_auc"] == pytest.approx(np.mean(areas))
 
 
+def test_metrics_without_a_label_by_hand():
+    """No row has label 2, which one row of label 0 gets."""
+    labels = np.array([0, 0, 1, 1])
+    probabilities = np.array([[0.8, 0.1, 0.1], [0.3, 0.1, 0.6], [0.4, 0.6, 0], [0, 0.9, 0.1]])
+    predicted = probabilities.argmax(axis=1)
+    assert predicted.tolist() == [0, 2, 1, 1]
+    result = classification_metrics(labels, probabilities)
+    assert (result["precision"], result["recall"]) == (1, 3 / 4)
+    assert result["f1"] == result["macro_f1"] == pytest.approx((2 / 3 + 1) / 2)
+    assert result["roc_auc"] == pytest.approx((3 / 4 + 1) / 2)  # 0: 0.8 and 0.3 against 0.4 and 0
+    assert result["log_loss"] == pytest.approx(-np.log([0.8, 0.3, 0.6, 0.9]).mean())
+    by_label = metrics_by_label(labels, predicted, ["a", "b", "c"])
+    assert by_label["a"] == {"precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "support": 2}
+    assert by_label["c"] == {"support": 0}
+
+
+@pytest.mark.parametrize("k", [2, 3])
+@pytest.mark.parametrize("only", [0, 1])
+def test_metrics_of_rows_that_have_one_label(k, only):
+    """Two of three rows are right. Precision is 1 if there is an answer: no row has another label."""
+    right = np.eye(k)[only]
+    result = classification_metrics(np.full(3, only), np.array([right, right, right[::-1] if k == 2 else np.eye(k)[2]]))
+    assert result["accuracy"] == pytest.approx(2 / 3)
+    assert result["macro_f1"] == pytest.approx(0.8)
+    assert "roc_auc" not in result
+    shares = [result.get(name) for name in ("precision", "recall", "f1")]
+    described = k == 3 or only == 1  # with two labels, the metrics are those of label 1
+    assert shares == ([1, pytest.approx(2 / 3), pytest.approx(0.8)] if described else [None] * 3)
+
+
 def test_accuracy_without_the_texts_that_stand_in_train(finished):
     settings = EvaluateSettings(bins=15, target_accuracy=0.95, target_level=0.05, explained=0)
     raw, metadata = read_table(RAW / "test.parquet")

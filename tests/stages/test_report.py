@@ -66,10 +66,13 @@ def test_samples_are_marked(finished):
     assert "sample texts" not in html
 
 
-def make_labels(k: int) -> list[str]:
-    """Turn the finished run into one with k labels, of which some texts have a wrong one; return the labels."""
+def make_labels(k: int, missing: int = 0) -> list[str]:
+    """Turn the finished run into one with k labels, of which some texts have a wrong one; return the labels.
+
+    No text has one of the last `missing` labels.
+    """
     names, rng = [f"label {number}" for number in range(k)], np.random.default_rng(0)
-    actual = np.arange(20 * k) % k
+    actual = np.arange(20 * k) % (k - missing)
     predicted = np.where(rng.random(20 * k) < 0.7, actual, rng.integers(0, k, 20 * k))
     columns = {"label": actual, "predicted": predicted, "confidence": rng.uniform(1 / k, 1, 20 * k)}
     PREDICTIONS.unlink()  # a link into DVC's cache
@@ -80,7 +83,7 @@ def make_labels(k: int) -> list[str]:
     confusion_figure(counts, names, Path("metrics/confusion.png"))
     by_label = metrics_by_label(actual, predicted, names)
     for values in by_label.values():
-        values |= {f"baseline_{name}": values[name] / 2 for name in ("precision", "recall", "f1")}
+        values |= {f"baseline_{name}": values[name] / 2 for name in ("precision", "recall", "f1") if name in values}
         values["mean_probability"] = 1 / k
     write_json(Path("metrics/evaluate.json"), read("metrics/evaluate.json") | {"labels": by_label, "n": 20 * k})
     shares = {f"{split}_share_{name}": 1 / k for split in ("train", "validation", "test") for name in names}
@@ -106,6 +109,28 @@ def test_the_report_of_more_labels(finished, k):
     assert sum(row[0] in names and len(row) == 4 and row[1].endswith("%") for row in table) == min(k, 20)
     assert any(row[0].startswith("actual") for row in table) == (k == 3)
     assert len(text) < 25_000
+
+
+@pytest.mark.parametrize("k", [3, 25])
+def test_the_report_of_a_test_split_that_lacks_labels(finished, k):
+    """Two of three labels, or ten of 25, are there. Means are over these, and the others have no metrics."""
+    missing = 1 if k == 3 else 15
+    names, evaluation = make_labels(k, missing), read("metrics/evaluate.json")
+    report_again(mistakes=0)
+    text = Path("metrics/report.md").read_text()
+    check_markdown(text)
+    table, of_labels = rows(MARKDOWN.render(text)), evaluation["labels"]
+    baseline = np.mean([of_labels[name]["baseline_f1"] for name in names[: k - missing]])
+    of = "mean over the labels with test texts"
+    assert [f"F1, {of}", f"{evaluation['f1']:.1%}", f"{baseline:.1%}"] in table
+    assert f"The ROC AUC, {of}, is {evaluation['roc_auc']:.4f}" in text
+    by_label = [row for row in table if len(row) == 10 and row[0] in names]
+    assert len(by_label) == min(k, 20)
+    absent = [row for row in by_label if row[1] == "0"]
+    assert [row[0] for row in absent] == names[k - missing : 20]
+    assert all(row[2:] == ["0.0%", f"{1 / k:.1%}", *["none there"] * 6] for row in absent)
+    assert sum("none there" in row for row in table) == len(absent)
+    assert text.count("The test split has no text with the label") == 1
 
 
 def test_how_many_validation_texts_were_measured():

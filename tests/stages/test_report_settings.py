@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from commands import read
-from report_page import report_again, rows
+from report_page import check_markdown, report_again, rows
 from tiny import ROOT
 from transformers import AutoConfig
 
@@ -119,6 +119,23 @@ def test_the_report_of_a_training_that_ended_early(finished):
     epochs = f"0.35, after 0.7 with 8 tokens of each text (7 of {steps} planned steps in all)"
     assert ["epochs", epochs] in rows(html)
     assert load_params().train.short_epoch is None  # and so the picture of the run has no shade
+
+
+def test_the_report_names_rows_that_the_entry_left_out(finished):
+    text = Path("metrics/report.md").read_text()
+    assert "left out" not in text
+    assert "No `group` is set" in text
+    counts = {"empty_rows_dropped": 4, "groups": 250}
+    write_json(Path("metrics/data.json"), read("metrics/data.json") | counts)
+    report_again()
+    text = Path("metrics/report.md").read_text()
+    check_markdown(text)
+    card = model_card(AutoConfig.from_pretrained(ADAPTER), read("metrics/evaluate.json"), read("metrics/data.json"))
+    assert "No group of the train texts is among them" in card
+    assert "reviews of" not in card + text
+    sentences = "Rows of the source that were left out: 4 without a text. The rows form 250 groups,"
+    assert f" duplicates were dropped before the split.\n\n{sentences}" in text
+    assert "No `group` is set" not in text
 
 
 def test_the_report_names_texts_with_several_labels(finished):

@@ -1,0 +1,102 @@
+"""JSON: lines and arrays, whatever the chunks in which an array is read."""
+
+import io
+import json
+import re
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from classifier.errors import InputError
+from classifier.tables import objects
+from classifier.tables.objects import Ahead, array_rows
+from classifier.tables.reading import column_values, read_rows
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3), max_leaves=4
+)
+
+
+@pytest.fixture
+def array(tmp_path):
+    """Write a text as a.json, read it, and return the rows by line."""
+
+    def read(text: str) -> dict[int, dict]:
+        (tmp_path / "a.json").write_text(text)
+        table = pd.concat(read_rows(tmp_path / "a.json"))
+        return dict(zip(table.index.tolist(), table.to_dict("records"), strict=True))
+
+    return read
+
+
+@given(st.lists(st.dictionaries(st.text(), VALUES, max_size=3), max_size=6), st.integers(1, 30), st.booleans())
+@settings(deadline=None)
+def test_arrays_are_read_as_the_json_module_reads_them(rows, chunk, indented):
+    text = json.dumps(rows, indent=2 if indented else None, ensure_ascii=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(objects, "CHUNK", chunk)
+        found = list(array_rows(io.StringIO(text)))
+    assert [row for _, row in found] == rows
+    if indented and all(rows):  # an empty object stands on one line
+        lengths = [json.dumps(row, indent=2, ensure_ascii=False).count("\n") + 1 for row in rows]
+        assert [line for line, _ in found] == [2 + sum(lengths[:number]) for number in range(len(rows))]
+
+
+def test_memory_holds_a_chunk_and_not_the_file(monkeypatch, tmp_path):
+    monkeypatch.setattr(objects, "CHUNK", 100)
+    rows = [{"text": "x" * 30, "label": n} for n in range(1000)]
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    most = 0
+    move = Ahead.move
+
+    def watch(ahead, to):
+        nonlocal most
+        most = max(most, len(ahead.text))
+        move(ahead, to)
+
+    monkeypatch.setattr(Ahead, "move", watch)
+    assert pd.concat(read_rows(tmp_path / "a.json"))["label"].tolist() == list(range(1000))
+    assert most <= 300
+
+
+def test_lines_and_arrays_whatever_the_suffix(tmp_path, array):
+    assert array('[{"text": "good"},\n\n {"text": "bad"}]\n') == {1: {"text": "good"}, 3: {"text": "bad"}}
+    assert array('\n{"text": "good"}\n\n{"text": "bad"}\n') == {2: {"text": "good"}, 4: {"text": "bad"}}
+    assert array(" [ ] ") == {}
+    for name in ("a.JSONL", "a.ndjson"):
+        (tmp_path / name).write_text('[{"text": "good"}]')
+        assert pd.concat(read_rows(tmp_path / name))["text"].tolist() == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('[{"text": "good"},\n {"text" "bad"}]', "line 2: not JSON: Expecting ':' delimiter"),
+        ('[{"text": "good"}\n {"text": "bad"}]', "line 2: not JSON: a comma or a closing bracket is missing after an"),
+        ('[{"text": "good"},\n {"text": "bad"}', "line 2: not JSON: a comma or a closing bracket is missing after an"),
+        ('[{"text": "good"},\n {"text": "ba', "line 2: not JSON: Unterminated string starting at"),
+        ('[{"text": "good"},\n ["bad"]]', "line 2: not a JSON object; write one JSON object on each line, or all in"),
+        ('[{"text": "good"}]\n[]', "line 2: more text after the end of the array; remove it"),
+        ('[{"n": 1},\n {"n": 1, "n": 2}]', "line 2: the key 'n' occurs twice; remove one"),
+        ('[{"n": 1},\n {"n": "\\ud83d"}]', "line 2: half of a character (a lone surrogate, \\ud...)"),
+        ('[{"n": ' + "[" * 100_000, "line 1: lists or objects are nested too deeply; flatten them"),
+    ],
+)
+@pytest.mark.parametrize("chunk", [5, 2**20])
+def test_faulty_arrays_are_refused_with_their_line(array, monkeypatch, text, problem, chunk):
+    monkeypatch.setattr(objects, "CHUNK", chunk)
+    with pytest.raises(InputError, match=re.escape(f"a.json: {problem}")):
+        array(text)
+
+
+def test_keys_inside_of_objects():
+    table = pd.DataFrame(
+        [{"review": {"text": "good", "by": {"name": "A"}}}, {"review": None}, {"a.b": 1}], dtype=object
+    )
+    assert column_values(table, "review.text").tolist() == ["good", None, None]
+    assert column_values(table, "review.by.name").tolist() == ["A", None, None]
+    assert column_values(table, "a.b").tolist()[2] == 1  # a column of this very name
+    assert column_values(table, "review.stars") is None
+    assert column_values(table, "stars") is None
