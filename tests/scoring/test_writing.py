@@ -3,6 +3,7 @@
 import csv
 import datetime
 import json
+import random
 from decimal import Decimal
 from pathlib import Path
 
@@ -60,6 +61,18 @@ def test_csv_is_read_back():
     first = path.read_bytes()
     assert written(".csv", table, table).read_bytes() == first
     assert b'\nplain,",",\n' in first  # no more quotes than needed
+
+
+def test_any_texts_are_read_back():
+    """Random texts of the characters that mean something in CSV, after other texts and alone in the first column."""
+    rng = random.Random(0)
+    texts = ["".join(rng.choices(",\" \n\r\t;\\a'", k=rng.randrange(9))) for _ in range(5000)]
+    path = written(".csv", pa.table({"first": texts, "text": texts[::-1]}))
+    frame = pd.concat(read_rows(path, Format()))
+    assert frame["first"].tolist() == texts
+    assert frame["text"].tolist() == texts[::-1]
+    with path.open(newline="", encoding="utf-8") as file:
+        assert [row[0] for row in csv.reader(file)][1:] == texts
 
 
 def test_json_lines_are_read_back():
