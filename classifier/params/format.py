@@ -29,20 +29,23 @@ def check_encoding(encoding: str) -> str:
 class Format(Settings):
     """How a table is written, where the suffix of the file does not say it.
 
-    A default of None leaves the choice to the suffix: classifier/tables/kinds.py has the list.
+    A kind of null is that of the suffix, which KINDS in classifier/tables/reading.py has.
     """
 
     # How rows are written. csv: fields between delimiters. json: an object for each row, in lines or in one array.
-    # fasttext: a text after `__label__` and its label, in lines. folders: a text in each file, in a folder for each
-    # label.
+    # fasttext: lines of `__label__`, a label and a text. folders: a folder for each label, with a text in each file.
     kind: Literal["csv", "json", "fasttext", "folders", "parquet", "arrow", "xlsx"] | None = None
-    # What stands between fields, as the comma in .csv files and the tab in .tsv files. Spaces after it are left out if
-    # the delimiter ends in a space: ", ".
+    # What stands between fields. null: a comma, or a tab in .tsv files. A delimiter that ends in a space, such as ", ",
+    # leaves out the spaces before fields.
     delimiter: Annotated[str, AfterValidator(check_delimiter)] | None = None
-    # What a quote means. double: a field may be in quotes, and two quotes stand for one in it. backslash: likewise, but
-    # a backslash and a quote stand for one. none: quotes belong to the text.
+    # What quotes mean. double: a field may be in quotes, and two quotes in it stand for one. backslash: likewise, but a
+    # backslash and a quote stand for one. none: quotes belong to the text.
     quoting: Literal["double", "backslash", "none"] = "double"
-    header: Annotated[list[str], Field(min_length=1)] | None = None  # names of the columns if the first line has none
-    comment: Annotated[str, Field(min_length=1)] | None = None  # lines that begin with this are left out, such as sep=
+    # The names of the columns, if the first line is a row. null: the first line has them.
+    header: Annotated[list[str], Field(min_length=1)] | None = None
+    # Lines that begin with this text are left out, such as "#", or "sep=" in files for Excel. null: there are none.
+    comment: Annotated[str, Field(min_length=1)] | None = None
+    # The encoding of the texts, such as utf-16, cp1252 (Windows, Western Europe) or gb18030 (Chinese).
     encoding: Annotated[str, AfterValidator(check_encoding)] = "utf-8"
-    sheet: str | None = None  # of an .xlsx file with several sheets
+    # The sheet of an .xlsx file. null: the only one.
+    sheet: str | None = None

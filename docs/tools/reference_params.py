@@ -15,11 +15,14 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 from ruamel.yaml import YAML
 
-from classifier.params import catalogue
+from classifier.params import catalogue, datasets, format
 from classifier.runner.params import STAGES, schema
 
 ROOT = Path(__file__).parents[2]
-CATALOGUES = {"datasets": catalogue.Dataset, "models": catalogue.Model, "methods": catalogue.Method}
+CATALOGUES = {"datasets": datasets.Dataset, "models": catalogue.Model, "methods": catalogue.Method}
+# The types of values in an entry or in its source.
+MORE_TYPES = {"datasets": (datasets.Files, datasets.Rows, format.Format), "models": (), "methods": ()}
+TYPES = [name for module in (catalogue, datasets) for name in vars(module)]
 LIMITS = {"minimum": "of at least", "exclusiveMinimum": "above", "maximum": "up to", "exclusiveMaximum": "below"}
 WORDS = {"boolean": "`true` or `false`", "null": "`null`", "string": "text", "object": "mapping"}
 LINES = (ROOT / "params.yaml").read_text().splitlines()
@@ -27,7 +30,8 @@ VALUES = YAML().load("\n".join(LINES))
 # The keys of a source that have no comment in the code, since most of them are clear there.
 SOURCE_KEYS = {
     **{"hub": "the repository", "revision": "the commit", "wheel": "the package", "folder": "below site-packages"},
-    **{"sha256": "the digest of the file", "train": "the file of the split"},
+    **{"sha256": "the digest of the file", "train": "the files of the split", "files": "the files"},
+    **{"where": "columns and the values that rows must have in them"},
     **dict.fromkeys(("validation", "test"), "likewise; `null`: the source has no such split"),
 }
 PIPELINE = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
@@ -72,7 +76,9 @@ def kind(part: dict[str, Any]) -> str:
     if "anyOf" in part:
         return " or ".join(map(kind, part["anyOf"]))
     if name := part.get("$ref", "").rpartition("/")[2]:
-        return f"[{name}](#{name.lower()})" if hasattr(catalogue, name) else "text or mapping"
+        if name == "Files":
+            return "text, list of text, or [Files](#files)"
+        return f"[{name}](#{name.lower()})" if name in TYPES else "text or mapping"
     if "enum" in part or "const" in part:
         *others, last = [f"`{choice}`" for choice in part.get("enum", [part.get("const")])]
         return " or ".join(filter(None, [", ".join(others), last]))
@@ -142,7 +148,8 @@ def entries(name: str) -> str:
             continue
         meanings |= {key: prose([meanings.get(key, ""), text]).strip() for key in keys}
     parts = [f"## {name}", prose(around[0]), key_table(model, meanings, f"{name}.*"), prose(around[1])]
-    for source in get_args(model.model_fields["source"].annotation) if "source" in model.model_fields else ():
+    sources = get_args(model.model_fields["source"].annotation) if "source" in model.model_fields else ()
+    for source in (*sources, *MORE_TYPES[name]):
         code = inspect.getsource(source).splitlines()
         keys = {line.strip().partition(":")[0]: prose(comment(code, number)) for number, line in enumerate(code)}
         parts += [f"### {source.__name__}", inspect.getdoc(source), key_table(source, keys)]
