@@ -166,7 +166,8 @@ def run_job(job: Job, overwrite: bool) -> None:
     try:
         print(escape_controls(f"infer: {score_file(job, overwrite):,} rows in {job.out}"))
     except InputError as error:  # about a table, whose readers name the keys of params.yaml
-        raise InputError(re.sub(r"`format\.(\w+)`", r"`--format \1=`", str(error))) from None
+        message = re.sub(r"`format\.(\w+)`", r"`--format \1=`", str(error))
+        raise InputError(message) from None
 
 
 if __name__ == "__main__":
