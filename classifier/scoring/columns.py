@@ -6,6 +6,7 @@ A column that has no such type is written as JSON texts. Its field in the schema
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -46,11 +47,27 @@ class ColumnTypes:
             kind = pa.unify_schemas(both, promote_options="permissive").field(0).type
         except (pa.ArrowException, OverflowError):
             return None
+        may_change = pa.types.is_floating(array.type) or pa.types.is_nested(array.type)
+        if may_change and any(becomes_number(value, array.type) for value in values):
+            return None
         if pa.types.is_integer(array.type):
             lowest, highest = min_max(array).as_py().values()
             if max(abs(lowest), abs(highest)) > EXACT:
                 self.large.add(name)
         return None if name in self.large and pa.types.is_floating(kind) else kind
+
+
+def becomes_number(value: Any, kind) -> bool:
+    """Return whether pyarrow would make a number of true or false, in a value or inside it, for this type."""
+    import pyarrow as pa
+
+    if pa.types.is_floating(kind):
+        return isinstance(value, bool)
+    if pa.types.is_list(kind) and isinstance(value, list):
+        return any(becomes_number(item, kind.value_type) for item in value)
+    if pa.types.is_struct(kind) and isinstance(value, dict):
+        return any(becomes_number(value.get(field.name), field.type) for field in kind.fields)
+    return False
 
 
 def output_schema(types: dict, names: Iterable[str], suffix: str):

@@ -124,6 +124,16 @@ ROWS = [
 ]
 
 
+@pytest.mark.parametrize("value", [0.5, [0.5], {"a": 0.5}, {"a": [{"b": 0.5}]}])
+def test_true_is_no_number(value):
+    """pyarrow alone would write 1.0."""
+    other = json.loads(json.dumps(value).replace("0.5", "true"))
+    types = ColumnTypes()
+    types.add(pd.DataFrame({"mixed": [value, other], "same": [value, value], "true": [other, other]}, dtype=object))
+    assert types.types["mixed"] is None
+    assert None not in (types.types["same"], types.types["true"])
+
+
 def test_columns_of_several_types_become_json_texts():
     table = json_columns(".parquet", ROWS)
     assert table.schema.field("list").type == pa.list_(pa.int64())
