@@ -8,7 +8,6 @@ Out: metrics/report.md and metrics/{training,reliability,coverage,length}.png.
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import pandas as pd
 from pydantic import BaseModel, Field
 
@@ -110,29 +109,13 @@ def draw_pictures(
     """
     training, data = results["training"], results["data"]
     short_steps = round(training["short_epochs"] * -(-data["train"] // train.batch_size))
-    most = min(train.validation_rows, data["validation"])
-    texts = most if train.selects_on_validation else texts_measured(curves["validation"]["accuracy"], most)
+    texts = training["texts_per_validation"]
     bounds = [wilson_interval(round(accuracy * texts), texts) for accuracy in curves["validation"]["accuracy"]]
     validation = curves["validation"].assign(low=[low for low, _ in bounds], high=[high for _, high in bounds])
     training_figure(curves["training"], validation, METRICS / "training.png", short_steps, train.short_epoch)
     reliability_figure(curves["reliability"], confidence, METRICS / "reliability.png")
     coverage_figure(curves["coverage"], METRICS / "coverage.png", results["evaluate"]["above_threshold"])
     length_figure(lengths, METRICS / "length.png")
-
-
-def texts_measured(accuracies: pd.Series, most: int) -> int:
-    """Return the smallest number of texts, up to `most`, for which each accuracy is a whole number of right answers.
-
-    metrics/validation.csv does not hold the number of texts, which `train` lowers if the validations would take long.
-    An interval for the smallest number is at least as wide as for the actual one. Accuracies have six decimals.
-
-    >>> texts_measured(pd.Series([0.8275, 0.8325, 0.905]), 1000)
-    400
-    """
-    counts = np.arange(1, most + 1)
-    right = np.outer(counts, accuracies)
-    fits = (np.abs(right - right.round()) <= 1e-6 * counts[:, None]).all(axis=1)
-    return int(counts[fits.argmax()]) if fits.any() else most
 
 
 def confusion_rows(labels: list[str]) -> list[list]:

@@ -124,6 +124,7 @@ def save_results(
         "steps": training.progress.step,
         "planned_steps": training.plan.steps,
         "kept_step": kept_step,
+        "texts_per_validation": training.texts_per_validation,
         **counts,
     }
     write_json(METRICS / "training.json", metrics)

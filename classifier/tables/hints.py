@@ -7,18 +7,18 @@ from classifier.tables.opening import COMPRESSED, open_bytes
 
 # First bytes of a file -> what it is, and the fix.
 SIGNATURES = {
-    b"\x1f\x8b": ("a gzip file", "name it {name}.gz"),
-    b"BZh": ("a bzip2 file", "name it {name}.bz2"),
-    b"\x28\xb5\x2f\xfd": ("a Zstandard file", "name it {name}.zst"),
-    b"PAR1": ("a Parquet file", "name it {stem}.parquet"),
-    b"ARROW1": ("an Arrow file", "name it {stem}.arrow"),
-    b"\xd0\xcf\x11\xe0": ("an old Excel file (.xls)", "save the table as .xlsx or as CSV UTF-8"),
-    b"%PDF": ("a PDF file", "extract its table"),
-    b"SQLite format 3": ("an SQLite database", "export its table as CSV"),
-    b"version https://git-lfs": ("a Git LFS pointer, not the file itself", "run `git lfs pull`"),
-    b"\xff\xfe\x00\x00": ("UTF-32 text", "set `format.encoding` to utf-32, or save it as UTF-8"),
-    b"\xff\xfe": ("UTF-16 text", "set `format.encoding` to utf-16, or save it as UTF-8"),
-    b"\xfe\xff": ("UTF-16 text", "set `format.encoding` to utf-16, or save it as UTF-8"),
+    b"\x1f\x8b": ("is a gzip file", "name it {name}.gz"),
+    b"BZh": ("is a bzip2 file", "name it {name}.bz2"),
+    b"\x28\xb5\x2f\xfd": ("is a Zstandard file", "name it {name}.zst"),
+    b"PAR1": ("is a Parquet file", "name it {stem}.parquet"),
+    b"ARROW1": ("is an Arrow file", "name it {stem}.arrow"),
+    b"\xd0\xcf\x11\xe0": ("is an old Excel file (.xls)", "save the table as .xlsx or as CSV UTF-8"),
+    b"%PDF": ("is a PDF file", "extract its table"),
+    b"SQLite format 3": ("is an SQLite database", "export its table as CSV"),
+    b"version https://git-lfs": ("is a Git LFS pointer, not the file itself", "run `git lfs pull`"),
+    b"\xff\xfe\x00\x00": ("is UTF-32 text", "set `format.encoding` to utf-32, or save it as UTF-8"),
+    b"\xff\xfe": ("is UTF-16 text", "set `format.encoding` to utf-16, or save it as UTF-8"),
+    b"\xfe\xff": ("is UTF-16 text", "set `format.encoding` to utf-16, or save it as UTF-8"),
 }
 HTML = (b"<!doctype html", b"<html")
 DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars", ",": "commas"}
@@ -40,11 +40,11 @@ def refuse_other_content(path: Path, encoding: str) -> None:
     stem = path.name.partition(".")[0]
     for signature, (kind, fix) in SIGNATURES.items():
         if start.startswith(signature):
-            raise ValueError(f"is {kind}; {fix.format(name=path.name, stem=stem)}")
+            raise ValueError(f"{kind}; {fix.format(name=path.name, stem=stem)}")
     if start.startswith(b"PK\x03\x04") and path.suffix.lower() not in COMPRESSED:
         is_excel = "xl/workbook.xml" in zipfile.ZipFile(path).namelist()
-        kind, name = ("an Excel file", f"{stem}.xlsx") if is_excel else ("a zip file", f"{path.name}.zip")
-        raise ValueError(f"is {kind}; name it {name}")
+        kind, name = ("is an Excel file", f"{stem}.xlsx") if is_excel else ("is a zip file", f"{path.name}.zip")
+        raise ValueError(f"{kind}; name it {name}")
     if start.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(HTML):
         raise ValueError("is an HTML page, perhaps a page of errors or for signing in; download the file itself")
     if b"\0" in start:

@@ -60,7 +60,11 @@ EDITS = {  # key, value, and how the line begins
         "../a.csv",
         "datasets.imdb.corrections: should be a path inside data/local/, where DVC notices changes, got '../a.csv'",
     ),
-    "no file": ("datasets.imdb.source.train", "", "datasets.imdb.source.train: should be a file name, got ''"),
+    "no file": (
+        "datasets.imdb.source.train",
+        "",
+        "datasets.imdb.source.train: should be a file name, a list of them, or `files` and `where`, got ''",
+    ),
     "a page of the Hub": (
         "datasets.imdb.source.hub",
         "https://huggingface.co/datasets/stanfordnlp/imdb",
@@ -78,7 +82,7 @@ EDITS = {  # key, value, and how the line begins
         {"size": "big"},
         "datasets.imdb-wheel.source.where.size.[key]: should have another name than size, under which",
     ),
-    "one label": ("datasets.imdb.labels", ["a"], "datasets.imdb.labels: list should have at least 2 items"),
+    "one label": ("datasets.imdb.labels", ["a"], "datasets.imdb: labels: at least two names are needed"),
     "equal labels": (
         "datasets.imdb.labels",
         ["a", "a"],

@@ -13,7 +13,6 @@ from classifier.evaluation.confusion import confusion_figure, confusion_table
 from classifier.evaluation.metrics import metrics_by_label
 from classifier.files.formats import read_table, write_csv, write_json, write_table
 from classifier.files.places import DOUBTFUL, PREDICTIONS
-from stages.report import texts_measured
 
 
 def test_report_of_a_run(finished):
@@ -131,14 +130,6 @@ def test_the_report_of_a_test_split_that_lacks_labels(finished, k):
     assert all(row[2:] == ["0.0%", f"{1 / k:.1%}", *["none there"] * 6] for row in absent)
     assert sum("none there" in row for row in table) == len(absent)
     assert text.count("The test split has no text with the label") == 1
-
-
-def test_how_many_validation_texts_were_measured():
-    """331, 333 and 362 of 400; 41 and 42 of 60; 1 and 0.5 of two or more."""
-    assert texts_measured(pd.Series([0.8275, 0.8325, 0.905]), 1000) == 400
-    assert texts_measured(pd.Series([0.683333, 0.7]), 1000) == 60
-    assert texts_measured(pd.Series([1.0, 0.5]), 1000) == 2
-    assert texts_measured(pd.Series([0.123457]), 60) == 60
 
 
 def test_mistakes_and_doubtful_labels_are_compared(finished):
