@@ -13,7 +13,10 @@ from classifier.model.loading import trained_settings
 from classifier.predict.classifier import UNCERTAIN, Classifier
 from classifier.predict.explanation import Explanation, explain_label
 from classifier.predict.threshold import threshold_for
-from classifier.scoring.files import Job, score_file
+from classifier.scoring.files import score_file
+from classifier.scoring.job import Job
+from classifier.tables.opening import COMPRESSED
+from classifier.tables.reading import KINDS
 from classifier.text.cleaning import is_blank
 
 SUPPORTING, OPPOSING = "#16a34a", "#dc2626"  # colors of words for and against the label, legible on white and on black
@@ -102,7 +105,8 @@ class Actions:
         try:
             score_file(job)
         except InputError as error:  # a visitor knows neither the path of the upload nor the command line
-            refuse(str(error).replace(f"{path}: ", "").replace(" with --column", ""))
+            message = str(error).replace(f"{path}: ", "")
+            refuse(message.replace(" with --column", "").replace(", or leave it out with --keep", ""))
         first = next(ParquetFile(out).iter_batches(ROWS_SHOWN)).to_pandas()
         answers = ["predicted", "confidence"]
         return str(out), first[answers + [name for name in first if name not in answers]]
@@ -174,7 +178,7 @@ def fill_file_tab(actions: Actions, threshold) -> None:
     import gradio as gr
 
     with gr.Row():
-        file = gr.File(label=".csv, .jsonl or .parquet", file_types=[".csv", ".jsonl", ".parquet"])
+        file = gr.File(label=f"A table: {', '.join(KINDS)}", file_types=[*KINDS, *COMPRESSED])
         scored = gr.File(label="The scored file")
     columns = gr.Textbox(", ".join(trained_settings()["columns"]), label=COLUMNS_LABEL)
     button = gr.Button("Score", variant="primary")

@@ -9,11 +9,17 @@ Texts on standard input, one per line. The answers are JSON objects with
 label, confidence and text, one per line, each printed at once:
   cat reviews.txt | python -m apps.infer - > scored.jsonl
 
-A file of any size. The answer is a Parquet file with the same rows, to which
-the columns "predicted" and "confidence" are added. Repeat --column to join
-the texts of several columns. A killed run continues if the same command is
-run again:
-  python -m apps.infer --file reviews.csv --column text --out scored.parquet
+A table of any size: CSV, JSON, Parquet, Arrow, Excel or fastText, compressed
+or not. The answer is a .parquet, .csv or .jsonl file with the same rows, to
+which the columns "predicted" and "confidence" are added. Repeat --column to
+join the texts of several columns. A killed run continues if the same command
+is run again:
+  python -m apps.infer --file reviews.csv --column text --out scored.csv
+--keep names the columns that the answer keeps. --format says how the table is
+written, if its suffix does not say it (the keys are those of `format` in
+docs/reference/params.md):
+  python -m apps.infer --file r.txt --format "delimiter=;" --format encoding=cp1252
+  python -m apps.infer --file <(zcat reviews.gz) --format kind=csv --keep id
 
 The confidence is the calibrated probability of the label. A blank text gets
 no label. Answers of low confidence can become "uncertain":
@@ -50,14 +56,20 @@ from classifier.runner.command import exit_on_user_error
 from classifier.runner.environment import let_idle_threads_sleep
 from classifier.runner.params import load_params
 from classifier.runner.ranks import rank_process
-from classifier.scoring.files import Job, score_file, score_share
+from classifier.runner.terminal import escape_controls
+from classifier.scoring.files import score_file, score_share
+from classifier.scoring.job import Job
 from classifier.scoring.lines import answer_lines
+from classifier.scoring.options import parse_format
 from classifier.text.cleaning import is_encodable
 
 MIN_CONFIDENCE = 'Answer "uncertain" below this confidence, from 0 to 1, or target.'
 MIN_ACCURACY = 'Answer "uncertain" so that this share of the other answers is right.'
 COLUMN = "Column of texts; may be repeated. [default: as in training]"
 SEPARATOR = "Text between those of several columns. [default: as in training]"
+FORMAT = "How the file is written, such as header=label,text; may be repeated."
+KEEP = "Column that the answer keeps; may be repeated. [default: all]"
+OUT = "File to write: .parquet, .csv or .jsonl. [default: scored.parquet]"
 
 
 def main(
@@ -65,10 +77,12 @@ def main(
     explain: Annotated[bool, Option("--explain", help="Mark the words that weigh most in each TEXT.")] = False,
     min_confidence: Annotated[str | None, Option(metavar="SHARE", help=MIN_CONFIDENCE)] = None,
     min_accuracy: Annotated[float | None, Option(metavar="SHARE", help=MIN_ACCURACY)] = None,
-    file: Annotated[Path | None, Option(metavar="PATH", help="File to label: .csv, .jsonl or .parquet.")] = None,
+    file: Annotated[Path | None, Option(metavar="PATH", help="Table to label, or a pipe.")] = None,
     column: Annotated[list[str] | None, Option(metavar="NAME", help=COLUMN)] = None,
     separator: Annotated[str | None, Option(metavar="TEXT", help=SEPARATOR)] = None,
-    out: Annotated[Path | None, Option(metavar="PATH", help="Parquet file to write. [default: scored.parquet]")] = None,
+    form: Annotated[list[str] | None, Option("--format", metavar="KEY=VALUE", help=FORMAT)] = None,
+    keep: Annotated[list[str] | None, Option(metavar="NAME", help=KEEP)] = None,
+    out: Annotated[Path | None, Option(metavar="PATH", help=OUT)] = None,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace the file to write if it exists.")] = False,
 ) -> None:
     """Check the arguments; label texts, standard input or a file. The module's docstring is the help text."""
@@ -76,20 +90,21 @@ def main(
     let_idle_threads_sleep()
     with exit_on_user_error("infer", "; with --file, repeat the command to resume"):
         check_texts(texts or [])
-        check_combination(texts, file, explain, bool(column or separator is not None or out or overwrite))
+        file_options = bool(column or separator is not None or form or keep or out or overwrite)
+        check_combination(texts, file, explain, file_options)
         confidence = parse_required_confidence(min_confidence, min_accuracy)
         if texts == ["-"]:
             answer_lines(Classifier(confidence))
         elif texts:
             show_table(texts, Classifier(confidence), explain)
         else:
-            out = out or Path("scored.parquet")
-            job = Job.like_training(file, out, column or (), separator, min_confidence=confidence)
+            options = {"min_confidence": confidence, "form": parse_format(form or ()), "keep": tuple(keep or ())}
+            job = Job.like_training(file, out or Path("scored.parquet"), column or (), separator, **options)
             run_job(job, overwrite)
 
 
 def check_texts(texts: list[str]) -> None:
-    """Raise InputError for a text that UTF-8 cannot encode, or that is an unknown option.
+    """Raise InputError for a text that UTF-8 cannot encode, that is an unknown option, or that names a file.
 
     typer passes unknown options on as texts, so that their error, too, is one line.
     """
@@ -99,6 +114,9 @@ def check_texts(texts: list[str]) -> None:
             raise InputError(f"{text!a:.60}: not UTF-8; set the terminal to UTF-8 or use --file")
         if text.startswith("-") and text != "-" and text not in after_dashes:
             raise InputError(f"{text!r:.60}: no such option; see --help, or put -- before texts that begin with a dash")
+        if os.path.isfile(text):
+            fix = f"its rows are scored with --file {text}; to score the name itself, pass it on standard input"
+            raise InputError(f"{text} is a file; {fix}")
 
 
 def check_combination(texts: list[str] | None, file: Path | None, explain: bool, file_options: bool) -> None:
@@ -106,7 +124,7 @@ def check_combination(texts: list[str] | None, file: Path | None, explain: bool,
     if bool(texts) == bool(file):
         raise InputError("give either texts (or - to read standard input) or --file")
     if texts and file_options:
-        raise InputError("--column, --separator, --out and --overwrite: give them with --file only")
+        raise InputError("--column, --separator, --format, --keep, --out and --overwrite: give them with --file only")
     if explain and (file or texts == ["-"]):
         raise InputError("--explain: give it with texts on the command line only")
 
@@ -135,7 +153,8 @@ def show_table(texts: list[str], classifier: Classifier, explain: bool) -> None:
     print(f"{'label':{width}}  confidence  text")
     for text, (label, confidence) in zip(texts, answers, strict=True):
         shown = explain_label(classifier.model, classifier.tokenizer, text).text if explain and label else text
-        print(f"{label or '-':{width}}  {f'{confidence:.1%}' if label else '-':>10}  {shown}")
+        line = f"{label or '-':{width}}  {f'{confidence:.1%}' if label else '-':>10}  {shown}"
+        print(escape_controls(line))
 
 
 def run_job(job: Job, overwrite: bool) -> None:
@@ -143,8 +162,12 @@ def run_job(job: Job, overwrite: bool) -> None:
     if rank_and_count():
         with rank_process("infer"):
             score_share(job, Processes.from_environment())
-    else:
-        print(f"infer: {score_file(job, overwrite):,} rows in {job.out}")
+        return
+    try:
+        print(escape_controls(f"infer: {score_file(job, overwrite):,} rows in {job.out}"))
+    except InputError as error:  # about a table, whose readers name the keys of params.yaml
+        message = re.sub(r"`format\.(\w+)`", r"`--format \1=`", str(error))
+        raise InputError(message) from None
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import os
 import re
 
 from classifier.errors import InputError, out_of_memory
+from classifier.runner.terminal import escape_controls
 
 FIXES = {
     errno.ENOSPC: "make room",
@@ -17,7 +18,7 @@ FIXES = {
 def message_of(error: BaseException) -> str | None:
     """Return one line that says what is wrong and how to fix it, or None if the error is a bug and not the user's."""
     if isinstance(error, InputError):
-        return " ".join(str(error).split())
+        return escape_controls(" ".join(str(error).split()))
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; `dvc repro` continues, and training resumes from its last checkpoint"
     if out_of_memory(error):

@@ -6,61 +6,26 @@ and it joins all parts into the output file.
 
 import os
 import shutil
-from collections.abc import Sequence
+import sys
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pandas as pd
 from tqdm import tqdm
 
-from classifier.dataset.tables import join_columns, read_rows
 from classifier.distributed.processes import ALONE, Processes
 from classifier.errors import InputError
 from classifier.files.places import ADAPTER
 from classifier.model.integrity import check_models_exist
-from classifier.model.loading import trained_settings
 from classifier.predict.classifier import Classifier
 from classifier.runner.launch import launch
 from classifier.runner.locks import single_run
-from classifier.scoring.arrow import ADDED, arrow_table, examine, input_errors_of_arrow, write_parquet
+from classifier.scoring.columns import JSON, arrow_table, input_errors_of_arrow
+from classifier.scoring.examining import examine
+from classifier.scoring.job import ADDED, Job, readable_twice
 from classifier.scoring.parts import Parts, remove_other_parts
-
-
-@dataclass(frozen=True)
-class Job:
-    """A file to score and how to score it.
-
-    Attributes:
-        path: The input: a .csv, .jsonl or .parquet file.
-        out: The output, a .parquet file.
-        columns: The columns of texts. The texts of several columns are joined.
-        separator: The string between joined texts.
-        min_confidence: The confidence below which the label is "uncertain".
-    """
-
-    path: Path
-    out: Path = Path("scored.parquet")
-    columns: tuple[str, ...] = ("text",)
-    separator: str = "\n"
-    min_confidence: float = 0.0
-
-    @classmethod
-    def like_training(cls, path: Path, out: Path, columns: Sequence[str] = (), separator: str | None = None, **more):
-        """Return a job that reads the texts as the training did, unless columns or a separator are given."""
-        trained = trained_settings()
-        separator = trained["separator"] if separator is None else separator
-        return cls(path, out, tuple(columns or trained["columns"]), separator, **more)
-
-    @property
-    def arguments(self) -> list[str]:
-        """The arguments of apps.infer for this job."""
-        columns = [f"--column={name}" for name in self.columns]
-        options = [f"--out={self.out}", f"--separator={self.separator}", f"--min-confidence={self.min_confidence}"]
-        return [f"--file={self.path}", *columns, *options]
-
-    def parts(self) -> Parts:
-        """Return the parts that belong to the input as it is now."""
-        return Parts.of(**asdict(self))
+from classifier.scoring.writing import WRITERS, write_parquet
+from classifier.tables.reading import column_values, join_columns, read_rows
 
 
 def score_file(job: Job, overwrite: bool = False) -> int:
@@ -80,26 +45,42 @@ def score_file(job: Job, overwrite: bool = False) -> int:
             not be overwritten, or another call is writing it. While rows are scored: an integer of JSON is too large
             for a column of fractions, or the file has changed.
     """
-    if job.out.suffix != ".parquet":
-        raise InputError(f"{job.out}: must end in .parquet")
-    if not job.path.is_file():
+    if job.out.suffix not in WRITERS:
+        raise InputError(f"{job.out}: must end in {', '.join(WRITERS)}")
+    if not job.path.exists():
         raise InputError(f"{job.path}: no such file")
+    if job.path.is_dir():
+        raise InputError(f"{job.path}: is a folder; give one of its files")
     launches = bool(os.environ.get("LAUNCH"))
     with only_writer(job.out, launches):
         check_models_exist()
         check_output(job.out, overwrite)
-        changed = job.path.stat().st_mtime_ns
-        schema, row_count = examine(job.path, job.columns, model_labels())
-        parts = job.parts()
-        parts.begin()
-        if launches:
-            launch("apps.infer", *job.arguments)  # each process calls score_share
-        else:
-            score_missing_parts(job, schema, row_count, parts)
-        if job.path.stat().st_mtime_ns != changed:
-            raise InputError(f"{job.path}: changed during the run; start the command again")
-        join_parts(parts, row_count, job.out)
+        with readable_twice(job) as job:
+            return score_checked(job, launches)
+
+
+def score_checked(job: Job, launches: bool) -> int:
+    """Score a file as `score_file` does, once the model and the output are checked."""
+    changed = job.path.stat().st_mtime_ns
+    schema, row_count = examine(job, model_labels())
+    report_json(schema)
+    parts = job.parts()
+    parts.begin()
+    if launches:
+        launch("apps.infer", *job.arguments)  # each process calls score_share
+    else:
+        score_missing_parts(job, schema, row_count, parts)
+    if job.path.stat().st_mtime_ns != changed:
+        raise InputError(f"{job.path}: changed during the run; start the command again")
+    join_parts(parts, row_count, job.out)
     return row_count
+
+
+def report_json(schema) -> None:
+    """Print a line to stderr for each column that is written as JSON because of its values."""
+    for field in schema:
+        if reason := (field.metadata or {}).get(JSON, b"").decode():
+            print(f"infer: column {field.name!r} has {reason}: written as JSON", file=sys.stderr)
 
 
 def score_share(job: Job, processes: Processes) -> None:
@@ -107,7 +88,7 @@ def score_share(job: Job, processes: Processes) -> None:
     with only_writer(job.out, launches=False):
         parts = job.parts()
         parts.check_begun()
-        score_missing_parts(job, *examine(job.path, job.columns, model_labels()), parts, processes)
+        score_missing_parts(job, *examine(job, model_labels()), parts, processes)
 
 
 def only_writer(out: Path, launches: bool) -> AbstractContextManager[None]:
@@ -147,28 +128,33 @@ def score_missing_parts(job: Job, schema, row_count: int, parts: Parts, processe
     """
     classifier, skipped = Classifier(job.min_confidence), 0
     with tqdm(total=row_count, desc="infer", unit="text", unit_scale=True, disable=None) as bar:
-        for number, table in enumerate(filter(len, read_rows(job.path))):
+        for number, table in enumerate(filter(len, read_rows(job.path, job.form))):
             if number % processes.count != processes.rank or parts.is_finished(number):
                 skipped += len(table)
                 bar.initial = skipped  # these rows do not count for the mean rate
             else:
                 with input_errors_of_arrow(job.path, table):
                     rows = arrow_table(table, schema)
-                scored = add_answers(rows, job, classifier)
+                scored = add_answers(rows, texts_of(table, job), classifier)
                 write_parquet(parts.part(number), scored.schema, [scored])
             bar.update(len(table))
 
 
-def add_answers(rows, job: Job, classifier: Classifier):
-    """Return a pyarrow Table with the columns of ADDED at its end."""
-    import pandas as pd
+def add_answers(rows, texts: list[str | None], classifier: Classifier):
+    """Return a pyarrow Table with the columns of ADDED, the answers to the texts, at its end."""
     import pyarrow as pa
 
-    texts = pd.DataFrame({name: rows[name].to_pylist() for name in job.columns}, dtype=object)
-    answers = classifier(join_columns(texts, job.columns, job.separator).tolist())
-    for name, kind, values in zip(ADDED, (pa.string(), pa.float32()), zip(*answers, strict=True), strict=True):
+    answers = zip(*classifier(texts), strict=True)
+    for name, kind, values in zip(ADDED, (pa.string(), pa.float32()), answers, strict=True):
         rows = rows.append_column(name, pa.array(values, kind))
     return rows
+
+
+def texts_of(table: pd.DataFrame, job: Job) -> list[str | None]:
+    """Return the text of each row of a table."""
+    columns = {name: column_values(table, name) for name in job.columns}
+    values = {name: None if column is None else column.astype(object) for name, column in columns.items()}
+    return join_columns(pd.DataFrame(values, table.index, dtype=object), job.columns, job.separator).tolist()
 
 
 def join_parts(parts: Parts, row_count: int, out: Path) -> None:
@@ -181,6 +167,6 @@ def join_parts(parts: Parts, row_count: int, out: Path) -> None:
 
     if (finished := parts.row_count()) != row_count:
         raise InputError(f"{parts.folder}: holds {finished:,} of {row_count:,} rows; start the command again")
-    write_parquet(out, read_schema(parts.part(0)), parts.row_groups())
+    WRITERS[out.suffix](out, read_schema(parts.part(0)), parts.row_groups())
     shutil.rmtree(parts.folder)
     remove_other_parts(out)

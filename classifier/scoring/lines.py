@@ -1,12 +1,12 @@
 """Score the lines of standard input as they arrive."""
 
-import json
 import sys
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from classifier.errors import InputError
 from classifier.predict.classifier import Classifier
+from classifier.scoring.values import json_line
 
 
 def answer_lines(classifier: Classifier) -> None:
@@ -19,7 +19,7 @@ def answer_lines(classifier: Classifier) -> None:
     for batch in arriving_lines(sys.stdin.buffer):
         for text, (label, confidence) in zip(batch, classifier(batch), strict=True):
             confidence = confidence and round(confidence, 4)
-            print(json.dumps({"label": label, "confidence": confidence, "text": text}, ensure_ascii=False))
+            print(json_line({"label": label, "confidence": confidence, "text": text}))
         sys.stdout.flush()
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from classifier.errors import InputError
 from classifier.files.digests import digest_of
 from classifier.files.places import ADAPTER, BASE
+from classifier.runner.terminal import escape_controls
 
 # The code and the libraries that shape the contents of a part.
 PACKAGES = ("dataset", "distributed", "model", "predict", "scoring", "tables", "text")
@@ -105,4 +106,5 @@ def remove_other_parts(out: Path) -> None:
             shutil.rmtree(folder)
             removed.append(str(folder))
     if removed:
-        print(f"infer: removed {', '.join(removed)}: unfinished parts of other files for {out}", file=sys.stderr)
+        message = f"infer: removed {', '.join(removed)}: unfinished parts of other files for {out}"
+        print(escape_controls(message), file=sys.stderr)

@@ -68,7 +68,7 @@ def slices(batch) -> Iterator:
 
 
 def with_plain_texts(batch):
-    """Return a pyarrow Table in which texts that are stored as numbers of a dictionary, or as bytes, are texts.
+    """Return a pyarrow Table in which texts that are stored as numbers of a dictionary, as views or as bytes are texts.
 
     Bytes that are not UTF-8, such as pictures, stay bytes.
     """
@@ -79,6 +79,8 @@ def with_plain_texts(batch):
         column, kind = table.column(number), field.type
         if pa.types.is_dictionary(kind):
             column, kind = column.cast(kind.value_type), kind.value_type
+        if pa.types.is_string_view(kind):  # pandas cannot handle them
+            column = column.cast(pa.large_string())
         if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
             try:
                 column = column.cast(pa.large_string())

@@ -44,11 +44,12 @@ class Lines:
     Attributes:
         number: The number of the line that was read last.
         start: The number of the line on which the present row begins; None before its first line is read.
+        present: The lines of the present row.
     """
 
     def __init__(self, file: Iterator[str], form: Format):
         self.file, self.form = file, form
-        self.number, self.start = 0, None
+        self.number, self.start, self.present = 0, None, []
 
     def __iter__(self):
         return self
@@ -61,7 +62,13 @@ class Lines:
                 line = next(self.file)
                 self.number += 1
             self.start = self.number
-        return ESCAPED_QUOTE.sub(r'\1""', line) if self.form.quoting == "backslash" else line
+            self.present.clear()
+        self.present.append(ESCAPED_QUOTE.sub(r'\1""', line) if self.form.quoting == "backslash" else line)
+        return self.present[-1]
+
+    def has(self, field: str, delimiter: str) -> bool:
+        """Return whether the present row has a field without quotes around it."""
+        return delimiter + field in delimiter + "".join(self.present)
 
 
 def csv_rows(lines: Lines, quoting: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -72,7 +79,8 @@ def csv_rows(lines: Lines, quoting: str, delimiter: str) -> Iterator[tuple[int, 
         for row in reader:
             if row or lines.start == 1:
                 yield lines.start, row
-            if quoting != "none" and any(QUOTE_AFTER_SPACE.fullmatch(field) for field in row if field[:1].isspace()):
+            quotes = [field for field in row if field[:1].isspace() and QUOTE_AFTER_SPACE.fullmatch(field)]
+            if quoting != "none" and any(lines.has(field, delimiter[0]) for field in quotes):
                 fix = 'set `format.delimiter` to a character and a space, such as ", ", or remove the space'
                 raise ValueError(f"line {lines.start}: a space before a quote would make the quote text; {fix}")
             lines.start = None

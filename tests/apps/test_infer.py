@@ -50,6 +50,31 @@ def test_table_on_a_terminal_that_lacks_a_letter(monkeypatch):
     assert shown.getvalue().endswith(b"positive       50.0%  f\\xfcr immer\n")
 
 
+def test_control_characters_do_not_reach_the_terminal(finished):
+    """They are escaped in the table, in explanations, in JSON and in errors. JSON decodes to the exact text."""
+    red, overridden = "good \x1b[31mfilm\x85", "bad \u202efilm\x7f"
+    _, first, second = infer_command(red, overridden).split("\n")[:3]
+    assert first.endswith(r"good \u001b[31mfilm\u0085")
+    assert second.endswith(r"bad \u202efilm\u007f")
+    explained = infer_command("--explain", red, overridden)
+    assert all(line.isprintable() for line in explained.split("\n"))
+    assert r"\u001b" in explained
+    piped = infer_command("-", stdin=f"{red}\n{overridden}\n".encode())
+    assert all(line.isprintable() for line in piped.split("\n"))
+    assert [json.loads(line)["text"] for line in piped.splitlines()] == [red, overridden]
+    Path("a.csv").write_text("te\x9bxt\ngood\n")
+    assert r"the file has te\u009bxt" in infer_command("--file", "a.csv", ok=False)
+
+
+def test_the_name_of_a_file_is_no_text(finished):
+    Path("reviews.csv").write_text("text\ngood\n")
+    refused = infer_command("good film", "reviews.csv", ok=False)
+    fix = "its rows are scored with --file reviews.csv; to score the name itself, pass it on standard input"
+    assert refused == f"infer: reviews.csv is a file; {fix}\n"
+    assert json.loads(infer_command("-", stdin=b"reviews.csv\n"))["text"] == "reviews.csv"
+    assert infer_command("data", "x" * 5000, "a\nb").count("\n") == 4  # a folder's name may be a word
+
+
 def test_pipe_answers_each_line_at_once(finished):
     with subprocess.Popen([*INFER, "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         for text in ("good film", "", "bad film"):

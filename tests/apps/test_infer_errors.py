@@ -71,7 +71,7 @@ def test_an_adapter_of_an_older_version_is_refused_in_a_line(finished):
     ("name", "content", "message"),
     [
         ("none.csv", None, "none.csv: no such file"),
-        ("a.txt", "good", "a.txt: cannot read .txt files; save the table as .csv, .jsonl, .parquet"),
+        ("a.txt", "good", "a.txt: a .txt file may hold anything; set `--format delimiter=` if it has fields"),
         (
             "a.csv",
             "review\ngood\n",
@@ -79,15 +79,23 @@ def test_an_adapter_of_an_older_version_is_refused_in_a_line(finished):
         ),
         ("a.csv", "text\n", "a.csv: has no rows"),
         ("a.csv", "text,text\na,b\n", "a.csv: line 1: several columns are named 'text'; rename all but one"),
-        ("a.csv", "text,predicted\na,b\n", "a.csv: has a column 'predicted' already; rename it"),
-        ("a.csv", "id,text\n1,a\n2,b,c\n", "a.csv: line 3: 3 field(s), but 2 in the header; complete the row"),
+        ("a.csv", "text,predicted\na,b\n", "a.csv: has a column 'predicted' already; rename it, or leave it out with"),
+        (
+            "a.csv",
+            "id,text\n1,a\n2,b,c\n3,d\n4\n",
+            "a.csv: lines 3 (3 fields), 5 (1 field): the header has 2 fields; complete the rows",
+        ),
+        ("a.csv", "id;text\n1;a\n", 'semicolons: set `--format delimiter=` to ";"'),
         ("a.csv", b"text\ngood\ng\xff\n", "a.csv: line 3, byte 2: not UTF-8"),
         ("a.csv", b"text,caf\xe9\ngood,1\n", "a.csv: line 1, byte 9: not UTF-8"),
-        ("a.jsonl", '{"text": 1}\n', "a.jsonl: column 'text' holds int64, not text"),
+        (
+            "a.jsonl",
+            '{"text": 1}\n{"text": null}\n{"text": "a"}\n{"text": []}\n',
+            "a.jsonl: column 'text': not a text in lines 1, 4; write it as a string, or name another column",
+        ),
+        ("a.jsonl", '{"text": null}\n{}\n', "a.jsonl: column 'text': no text in any row; name another"),
         ("a.jsonl", '{"text": "a"}\n{"text"\n', "a.jsonl: line 2, character 8: not JSON"),
-        ("a.jsonl", '{"text": "a", "n": 1}\n{"n": "b"}\n', "a.jsonl: lines 1 to 2: Could not convert 'b'"),
         ("a.jsonl", b'{"text": "g\xff"}\n', "a.jsonl: line 1, byte 12: not UTF-8"),
-        ("a.jsonl", '{"text": "a", "meta": {}}\n', "a.jsonl: Cannot write struct type 'meta' with no child field"),
         ("a.parquet", "no", "a.parquet: not a valid Parquet file: "),
     ],
 )
@@ -112,11 +120,14 @@ def test_out_of_memory_is_one_line(finished, monkeypatch):
 def test_more_mistakes(finished):
     assert "give either texts" in infer_command("good", "--file", "a.csv", ok=False)
     assert "give either texts" in infer_command("--out", "a.parquet", ok=False)
-    assert "--column, --separator, --out and --overwrite: give" in infer_command("good", "--column", "text", ok=False)
+    for option in ("--column=text", "--keep=id", "--format=kind=csv"):
+        assert "--format, --keep, --out and --overwrite: give them with --file" in infer_command("a", option, ok=False)
     texts = pa.array([b"g\xff"]).view(pa.string())
     pq.write_table(pa.table({"text": texts}), "a.parquet")
     assert "Invalid UTF8" in infer_command("--file", "a.parquet", "--out", "out.parquet", ok=False)
-    assert "out.csv: must end in .parquet" in infer_command("--file", "a.csv", "--out", "out.csv", ok=False)
+    for out in ("out.tsv", "out.CSV", "out"):
+        refused = infer_command("--file", "a.csv", "--out", out, ok=False)
+        assert refused == f"infer: {out}: must end in .parquet, .csv, .jsonl\n"
     Path("folder.parquet").mkdir()
     refused = infer_command("--file", "a.parquet", "--out", "folder.parquet", "--overwrite", ok=False)
     assert refused == "infer: folder.parquet: is a folder; give another --out\n"

@@ -22,7 +22,8 @@ from tiny import ROOT, edit_params
 from classifier.distributed.processes import Processes
 from classifier.model import forward
 from classifier.scoring import files as scoring
-from classifier.scoring.arrow import examine
+from classifier.scoring.examining import examine
+from classifier.scoring.job import Job
 from classifier.scoring.parts import Parts
 from classifier.tables import rows as table_rows
 from classifier.text.tokens import open_tokens
@@ -90,8 +91,8 @@ def test_each_rank_scores_its_shard(finished, monkeypatch):
     path, parts = Path("rows.jsonl"), Parts(Path("parts"), Path("parts/key"))
     path.write_text('{"text": "a good film"}\n' * (3 * table_rows.ROWS_PER_TABLE))
     parts.begin()
-    rows = examine(path, ["text"], ["negative", "positive"])
-    scoring.score_missing_parts(scoring.Job(path), *rows, parts, Processes(1, 2))
+    rows = examine(Job(path), ["negative", "positive"])
+    scoring.score_missing_parts(Job(path), *rows, parts, Processes(1, 2))
     assert {*parts.folder.iterdir()} == {parts.key, parts.part(1)}
 
 

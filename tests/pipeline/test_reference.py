@@ -22,7 +22,7 @@ from classifier.evaluation.findings import LEFT_OUT, LEFT_OUT_BY_GROUP
 from classifier.files.formats import read_table, write_table
 from classifier.files.places import BASELINE, DOUBTFUL, METRICS, PREDICTIONS, RAW, VALIDATION
 from classifier.predict.explanation import Explanation
-from classifier.scoring.arrow import ADDED
+from classifier.scoring.job import ADDED
 from docs.tools import reference
 from stages.evaluate import EvaluateSettings, evaluate
 

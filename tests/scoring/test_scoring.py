@@ -20,15 +20,16 @@ from commands import infer_command, peak_memory, predict
 from forking import Command, start
 from tiny import reviews
 
-from classifier.dataset import tables
-from classifier.dataset.tables import ROWS_PER_TABLE as ROWS
 from classifier.distributed.processes import Processes
 from classifier.errors import InputError
 from classifier.predict import Classifier
 from classifier.scoring import files as scoring
 from classifier.scoring import parts
-from classifier.scoring.files import Job, score_file, score_share
+from classifier.scoring.files import score_file, score_share
+from classifier.scoring.job import Job
 from classifier.scoring.parts import Parts
+from classifier.tables import rows as table_rows
+from classifier.tables.rows import ROWS_PER_TABLE as ROWS
 
 
 def start_scoring() -> Command:
@@ -67,7 +68,7 @@ def test_file(finished, suffix):
 
 def test_text_in_several_columns(finished, monkeypatch):
     """The texts are joined as those of a data set are: missing and blank ones are left out."""
-    monkeypatch.setattr(tables, "ROWS_PER_TABLE", 2)
+    monkeypatch.setattr(table_rows, "ROWS_PER_TABLE", 2)
     rows = [("good film", "i loved it"), ("bad", None), (None, "great fun"), (" ", ""), (None, None)]
     pd.DataFrame(rows, columns=["title", "body"]).to_parquet("a.parquet")
     infer_command("--file", "a.parquet", "--column", "title", "--column", "body", "--separator", " , ")
@@ -83,7 +84,7 @@ def test_text_in_several_columns(finished, monkeypatch):
 
 def test_json_lines_of_different_keys_and_types(finished, monkeypatch):
     """The types are those of all tables together: texts stay texts, and integers stay integers."""
-    monkeypatch.setattr(tables, "ROWS_PER_TABLE", 2)
+    monkeypatch.setattr(table_rows, "ROWS_PER_TABLE", 2)
     rows = [{"text": "good film", "stars": 1, "reply": None, "day": "2020-01-01"} for _ in range(5)]
     rows += [{"text": None}, {"stars": 1.5, "reply": "no", "text": "bad film", "more": {"a": ["2020-01-01"]}}]
     rows += [{"text": "good", "day": "Monday", "more": {"a": []}, "id": 2**60 + 1, "self": "x"}, {}, {}]
@@ -176,8 +177,8 @@ def test_memory_does_not_grow_with_the_file(finished, suffix):
         import sys
         from pathlib import Path
         from classifier.scoring import files as scoring
-        from classifier.dataset import tables
-        tables.PARQUET_BUFFER_BYTES = 2**18  # so that small files are enough
+        from classifier.tables import columnar
+        columnar.PARQUET_BUFFER_BYTES = 2**18  # so that small files are enough
         scoring.score_file(scoring.Job(Path(sys.argv[1]), Path("out.parquet")), overwrite=True)
     """
     peaks = []

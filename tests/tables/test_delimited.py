@@ -66,6 +66,9 @@ def test_spaces_after_delimiters(tmp_path):
     (tmp_path / "b.csv").write_text('label, text\n1, "good"\n')
     with pytest.raises(InputError, match=r"line 2: a space before a quote would make the quote text; set `for"):
         read(tmp_path / "b.csv")
+    texts = [' "good"', '\n"good"\n', '"good", he said', '\t"']  # quotes of the text are doubled
+    pd.DataFrame({"label": 1, "text": texts}).to_csv(tmp_path / "c.csv", index=False)
+    assert read(tmp_path / "c.csv")["text"].tolist() == texts
 
 
 def test_columns_without_a_name_do_no_harm(tmp_path):

@@ -1,0 +1,50 @@
+"""The option --format of apps.infer, KEY=VALUE for each key of `Format`."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+
+from pydantic import ValidationError
+
+from classifier.errors import InputError
+from classifier.params.format import Format
+
+
+def parse_format(options: Sequence[str]) -> Format:
+    r"""Return the format that options such as `delimiter=;` and `header=label,text` describe.
+
+    The value of `header` is a line of CSV. In the value of `delimiter`, `\t` is a tab.
+
+    Raises:
+        InputError: An option has another form or an unknown key, a key occurs twice, or a value is refused.
+    """
+    values = {}
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals:
+            raise InputError(f"--format {option!r:.60}: should be KEY=VALUE, such as encoding=cp1252")
+        if key not in Format.model_fields:
+            near = get_close_matches(key, Format.model_fields, n=1) or Format.model_fields
+            raise InputError(f"--format {option!r:.60}: unknown key; did you mean {' or '.join(near)}?")
+        if key in values:
+            raise InputError(f"--format {option!r:.60}: gives {key} again; give each key once")
+        if key == "header":
+            value = next(csv.reader([value]), [])
+        values[key] = value.replace(r"\t", "\t") if key == "delimiter" else value
+    try:
+        return Format(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        problem = first["msg"].removeprefix("Value error, ")  # pydantic's prefix to the text of a ValueError
+        raise InputError(f"--format {first['loc'][0]}: {problem[0].lower()}{problem[1:]}") from None
+
+
+def format_options(form: Format) -> Iterator[str]:
+    """Yield the options that `parse_format` reads as this format."""
+    for key, value in form.model_dump(exclude_defaults=True).items():
+        if key == "header":
+            line = io.StringIO()
+            csv.writer(line, lineterminator="").writerow(value)
+            value = line.getvalue()
+        yield f"{key}={value}"
