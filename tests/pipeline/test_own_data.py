@@ -1,4 +1,4 @@
-"""README's section "Your own data" on the tiny project, word for word: three commands, and the entry that the first writes."""
+"""README's section "Your own data" on the tiny project: its three commands, and the entry that the first one writes."""
 
 import re
 import shlex
