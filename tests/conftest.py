@@ -113,3 +113,13 @@ def matrix_rate(monkeypatch):
 
     for module in (record, speed, time_to_accuracy):
         monkeypatch.setattr(module, "matrix_rate", lambda dtype=torch.float32: 5e9 if dtype == torch.float32 else 2e9)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch) -> Path:
+    """For `apps.new`: a folder with params.yaml, an empty data/local/, and a folder named elsewhere; the current folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("data/local").mkdir(parents=True)
+    Path("elsewhere").mkdir()
+    Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
+    return tmp_path
