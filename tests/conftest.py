@@ -13,7 +13,7 @@ import pytest
 from commands import dvc, git
 from filelock import FileLock
 from scheduling import pytest_collection_modifyitems, pytest_xdist_make_scheduler  # noqa: F401
-from tiny import make_project, site_packages
+from tiny import ROOT, make_project, site_packages
 
 # Before torch is loaded. Each core runs a test, and torch's threads wait actively: more threads would slow each other.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -117,7 +117,7 @@ def matrix_rate(monkeypatch):
 
 @pytest.fixture
 def place(tmp_path, monkeypatch) -> Path:
-    """For `apps.new`: a folder with params.yaml, an empty data/local/, and a folder named elsewhere; the current folder."""
+    """The current folder for `apps.new`: with params.yaml, an empty data/local/, and a folder named elsewhere."""
     monkeypatch.chdir(tmp_path)
     Path("data/local").mkdir(parents=True)
     Path("elsewhere").mkdir()
