@@ -4,7 +4,7 @@ import codecs
 from pathlib import Path
 
 from classifier.errors import InputError
-from classifier.tables.opening import LIKELY_ENCODINGS, open_bytes
+from classifier.tables.opening import likely_encodings, open_bytes
 
 CHUNK = 2**20  # bytes to read at a time
 SAMPLE = 2**16  # bytes to guess by
@@ -43,12 +43,7 @@ def decodes(path: Path, encoding: str) -> bool:
 
 
 def proposals(path: Path) -> list[str]:
-    """Return encodings that the lines beyond ASCII may have, the likeliest first.
-
-    cp1252, the Western encoding of Windows, goes before encodings that are as likely: in short samples all are.
-    """
-    from charset_normalizer import from_bytes
-
+    """Return encodings that the lines beyond ASCII may have, the likeliest first."""
     sample = b""
     with open_bytes(path) as file:
         for line in file:
@@ -56,11 +51,4 @@ def proposals(path: Path) -> list[str]:
                 sample += line[:SAMPLE]
             if len(sample) > SAMPLE:
                 break
-
-    def rank(guess) -> tuple[float, float]:
-        return guess.chaos, -guess.coherence
-
-    guesses = sorted(from_bytes(sample, cp_isolation=LIKELY_ENCODINGS), key=rank)
-    best = [guess for guess in guesses if rank(guess) == rank(guesses[0])]
-    names = [name for guess in best for name in (guess.encoding, *guess.could_be_from_charset)]
-    return ["cp1252"] * ("cp1252" in names) + [guess.encoding.replace("_", "-") for guess in guesses]
+    return likely_encodings(sample)

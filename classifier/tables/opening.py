@@ -88,22 +88,18 @@ def describe_undecodable(path: Path, encoding: str) -> str:
                 place = f"line {number}, byte {error.start + 1}: "
                 sample = line[max(0, error.start - 2000) : error.start + 2000] + file.read(SAMPLE_BYTES)
                 break
-    fix = f"set `format.encoding` to the file's encoding{likely_encoding(sample)}, or save it as UTF-8"
+    guess = "".join(f" (perhaps {name})" for name in likely_encodings(sample)[:1])
+    fix = f"set `format.encoding` to the file's encoding{guess}, or save it as UTF-8"
     return f"{place}not {encoding.upper()}; {fix}"
 
 
-def likely_encoding(sample: bytes) -> str:
-    """Return the encoding that bytes may have, as an addition to a message; "" if there is no guess.
-
-    Of equally likely encodings, that of Western Europe goes first.
-    """
+def likely_encodings(sample: bytes) -> list[str]:
+    """Return the encodings that bytes may have, the likeliest first. Of equally likely ones, the commonest is first."""
     from charset_normalizer import from_bytes
 
-    def rank(guess) -> tuple[float, float]:
-        return guess.chaos, -guess.coherence
-
-    guesses = list(from_bytes(sample, cp_isolation=LIKELY_ENCODINGS))
-    best = [guess for guess in guesses if rank(guess) == min(map(rank, guesses))]
-    names = [name for guess in best for name in (guess.encoding, *guess.could_be_from_charset)]
-    likely = next((name for name in ("ascii", "utf_8", "cp1252") if name in names), *names[:1] or [""])
-    return f" (perhaps {likely.replace('_', '-')})" if likely else ""
+    ranks = {}
+    for guess in from_bytes(sample, cp_isolation=LIKELY_ENCODINGS):
+        for name in (guess.encoding, *guess.could_be_from_charset):
+            rank = guess.chaos, -guess.coherence, LIKELY_ENCODINGS.index(name)
+            ranks[name] = min(rank, ranks.get(name, rank))
+    return [name.replace("_", "-") for name in sorted(ranks, key=ranks.get)]
