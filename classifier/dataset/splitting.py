@@ -4,9 +4,9 @@ A split is a table without texts, whose index is the number of each row in the s
 """
 
 import math
-import warnings
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from classifier.errors import InputError
@@ -101,24 +101,46 @@ def hold_out(rows: pd.DataFrame, size: int, seed: int, setting: str) -> list[pd.
     """Return a random sample and the remaining rows.
 
     The sample is that of `stratified_sample`. If the rows have groups, no group is in both parts, and the sample has
-    about `size` rows: a fold of scikit-learn's StratifiedGroupKFold.
+    about `size` rows.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
-
     if "group" not in rows:
         return stratified_sample(rows, size, seed, setting)
     if size >= len(rows):
         raise InputError(f"{setting}: {size} rows requested, {len(rows)} available; lower it")
     small = min(size, len(rows) - size)
-    folds, groups = max(2, round(len(rows) / small)), rows["group"].nunique()
-    if folds > groups:
+    drawn = draw_groups(rows, small, seed)
+    if not drawn.any():
+        groups = rows["group"].nunique()
         problem = f"{groups} groups cannot be divided into parts of {small} rows"
-        raise InputError(f"{setting}: {problem}; raise it to about {len(rows) // groups + 1} rows or remove `group`")
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a label has fewer rows than there are folds; its rows are checked later
-        rest, fold = next(splitter.split(rows, rows["label"], rows["group"]))
-    return [rows.iloc[fold], rows.iloc[rest]] if small == size else [rows.iloc[rest], rows.iloc[fold]]
+        fix = f"raise it to about {len(rows) // groups + 1} rows or remove" if groups > 1 else "lower test or remove"
+        raise InputError(f"{setting}: {problem}; {fix} `group`")
+    return [rows[drawn], rows[~drawn]] if small == size else [rows[~drawn], rows[drawn]]
+
+
+def draw_groups(rows: pd.DataFrame, size: int, seed: int) -> np.ndarray:
+    """Return which rows are in a random sample of whole groups, (rows,) bool.
+
+    The groups are visited in random order. A group is taken if this brings the number of rows of each label, taken as a
+    vector, nearer to that of a stratified sample. So a group with most of the rows does not become a small sample.
+
+    Args:
+        rows: The rows, with the columns label and group.
+        size: About how many rows to draw, at most half of them.
+        seed: The seed of the order.
+    """
+    groups, _ = pd.factorize(rows["group"])
+    order = np.random.default_rng(seed).permutation(groups.max() + 1)[groups]  # of each row's group
+    by_group = np.argsort(order, kind="stable")
+    labels = rows["label"].to_numpy()[by_group]
+    ends = np.cumsum(np.bincount(order))
+    missing = np.bincount(labels) * size / len(rows)
+    drawn = np.zeros(len(rows), dtype=bool)
+    for start, end in zip(ends - np.bincount(order), ends, strict=True):
+        counts = np.bincount(labels[start:end], minlength=len(missing))
+        if counts @ (counts - 2 * missing) < 0:  # then |missing - counts| < |missing|
+            missing -= counts
+            drawn[by_group[start:end]] = True
+    return drawn
 
 
 def stratified_sample(rows: pd.DataFrame, size: int | None, seed: int, setting: str) -> list[pd.DataFrame]:

@@ -1,5 +1,7 @@
 """`group`: rows that belong together are in one split."""
 
+import time
+
 import pandas as pd
 import pytest
 from commands import read
@@ -8,7 +10,7 @@ from tiny import reviews
 
 from classifier.dataset.checking import read_split
 from classifier.dataset.deduplication import deduplicate
-from classifier.dataset.splitting import draw_splits
+from classifier.dataset.splitting import draw_groups, draw_splits
 from classifier.errors import InputError
 from classifier.files.formats import read_table
 from classifier.files.places import RAW
@@ -75,6 +77,10 @@ def test_rows_without_a_group_are_refused():
     ("sizes", "problem"),
     [
         ({"test": 2}, "datasets..test: 20 groups cannot be divided into parts of 2 rows; raise it to about 6 rows or"),
+        (
+            {"test": "0.1%"},
+            "datasets..test: 20 groups cannot be divided into parts of 0 rows; raise it to about 6 rows",
+        ),
         ({"test": 100}, "datasets..test: 100 rows requested, 100 available; lower it"),
     ],
 )
@@ -92,3 +98,36 @@ def test_a_large_part_is_the_rest_of_a_small_one():
     splits = draw_splits(deduplicate({"train": rows}, "first", [])[0], dataset, 1)
     assert {name: len(split) for name, split in splits.items()} == {"train": 20, "validation": 10, "test": 70}
     assert pd.concat(splits.values()).index.is_unique
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_group_with_most_of_the_rows_is_no_small_split(seed):
+    rows = [(text, label, "film" if n < 100 else f"film {n}") for n, (text, label) in enumerate(reviews(200))]
+    write_csv("a.csv", rows, COLUMNS)
+    run_data(dataset=local(group="film", validation=20, test="15%"), seed=seed)
+    assert [read("metrics/data.json")[name] for name in ("train", "validation", "test")] == [150, 20, 30]
+
+
+def test_a_group_with_all_remaining_rows_is_refused():
+    write_csv(
+        "a.csv", [(text, label, "film" if n < 90 else "b") for n, (text, label) in enumerate(reviews(100))], COLUMNS
+    )
+    with pytest.raises(
+        InputError, match=r"validation: 1 groups cannot be divided into parts of 20 rows; lower test or"
+    ):
+        run_data(dataset=local(group="film", validation=20, test=10), seed=1)
+
+
+@pytest.mark.parametrize("share", [15, 35, 40, 65])
+def test_small_groups_give_the_size_that_is_asked_for(share):
+    write_csv("a.csv", films(1000), COLUMNS)
+    run_data(dataset=local(group="film", validation=100, test=f"{share}%"), seed=1)
+    assert read("metrics/data.json")["test"] == pytest.approx(10 * share, abs=5)
+
+
+def test_time_grows_with_the_groups_and_not_with_their_square():
+    """As for the posts of many authors, of whom few go into the validation split."""
+    rows = pd.DataFrame({"label": [0, 1] * 100_000, "group": range(200_000)})
+    start = time.process_time()
+    assert draw_groups(rows, 200, seed=1).sum() == 200
+    assert time.process_time() - start < 20  # about 1 second; a comparison of each group with 1,000 folds took hours
