@@ -67,7 +67,7 @@ def read_file(path: Path, dataset: Dataset, split: str) -> tuple[pd.DataFrame, i
 
 def leave_out(rows: pd.DataFrame, spellings: list[str], dataset: Dataset) -> tuple[pd.DataFrame, Counter]:
     """Return (the rows without those that `drop` and `labels` leave out, how many these are by reason)."""
-    no_label = np.isin(spellings, NO_LABEL)[rows["spelling"]] & (rows["label"] < 0)
+    no_label = np.isin([plain(word) for word in spellings], NO_LABEL)[rows["spelling"]] & (rows["label"] < 0)
     reasons = {"rows_dropped_by_label": rows["label"] == LEFT_OUT}
     if "unlabelled" in dataset.drop:
         reasons["unlabelled_rows_dropped"] = no_label & ~reasons["rows_dropped_by_label"]
@@ -145,7 +145,7 @@ def describe_rows(table: pd.DataFrame, spellings: dict[str, int]) -> pd.DataFram
     }
     more = {}
     if "group" in table:
-        groups = spelled(table["group"])
+        groups = spelled(table["group"]).map(plain)
         found[NO_GROUP] = groups == ""
         more["group"] = np.array([int.from_bytes(digest(name)[:8], "little", signed=True) for name in groups], np.int64)
     halves = np.frombuffer(b"".join(map(digest, texts)), dtype=np.uint64).reshape(-1, 2)

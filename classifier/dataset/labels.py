@@ -40,18 +40,24 @@ def label_numbers(
         return np.array([numbers.get(word, numbers.get(plain(word), UNKNOWN)) for word in spellings], dtype=np.intp)
     names = set() if are_numbers else set(labels)
     words, lower = spellings, [word.lower() for word in spellings]
-    if {"false", "true"}.issuperset(lower):  # programs write them in upper or lower case
+    if {"false", "true", *NO_LABEL}.issuperset(lower):  # programs write them in upper or lower case
         meanings = {"false": "0", "true": "1"} | {name.lower(): name for name in labels}
-        words = [meanings[word] for word in lower]
+        words = [meanings.get(word, word) for word in lower]
     words = [word if word in names else plain(word) for word in words]
-    known_words = labels if names.intersection(words) else map(str, range(len(labels)))
+    have_names = names.intersection(words) or any(map(is_number, names))
+    known_words = labels if have_names else map(str, range(len(labels)))
     numbers = {word: number for number, word in enumerate(known_words)}
     return np.array([numbers.get(word, UNKNOWN) for word in words], dtype=np.intp)
 
 
 def plain(word: str) -> str:
     """Return a whole number without the fraction .0, true and false in lower case, and any other word unchanged."""
-    return word.lower() if word.lower() in ("true", "false") else re.sub(r"^(-?[0-9]+)\.0$", r"\1", word)
+    return word.lower() if word.lower() in ("true", "false") else re.sub(r"^(-?[0-9]+)\.0+$", r"\1", word)
+
+
+def is_number(word: str) -> bool:
+    """Return whether a word is a whole number."""
+    return bool(re.fullmatch("-?[0-9]+", word))
 
 
 def are_labels(*values: str, labels: list[str] | dict[str, str | None]) -> bool:
@@ -64,11 +70,12 @@ def labels_fix(spellings: list[str], dataset: Dataset) -> str:
     if isinstance(dataset.labels, dict):
         return f"use {', '.join(dataset.labels)}, or name the value in `labels` in params.yaml, as `VALUE: NAME`"
     names = dataset.labels
-    numbers = sorted(int(word) for word in map(plain, spellings) if re.fullmatch("-?[0-9]+", word))
+    numbers = sorted(int(word) for word in map(plain, spellings) if is_number(word))
     if len(numbers) == len(names) == len(spellings) and not {*spellings} & {*names}:
         pairs = ", ".join(f"{number}: {name}" for number, name in zip(numbers, names, strict=True))
         return f"numbers count from 0 in the order of `labels`; for others write a mapping in params.yaml: {{{pairs}}}"
-    fix = f"use the names {', '.join(names)}, or in all rows their numbers 0 to {len(names) - 1}"
+    fix = f"use the names {', '.join(names)}"
+    fix += f", or in all rows their numbers 0 to {len(names) - 1}" * (not any(map(is_number, names)))
     drop = ", or leave the rows out whose label is missing, - or -1, with `drop: [unlabelled]`"
     return f"{fix}, or change `labels` in params.yaml" + drop * any(word in NO_LABEL for word in spellings)
 

@@ -116,7 +116,7 @@ Size = Annotated[int | float, BeforeValidator(parse_size)]
 def label_value(value: Any) -> str:
     """Return a value of a column of labels as it is compared: as text, true and false in lower case."""
     if not isinstance(value, str | int):
-        raise ValueError("should be text or a whole number")
+        raise ValueError("should be text or a whole number; write other values in quotes")
     return str(value).lower() if isinstance(value, bool) else str(value).strip()
 
 
@@ -130,7 +130,10 @@ def parse_labels(labels: Any) -> Any:
         return [label_value(name) for name in labels]
     if not all(isinstance(name, str | None) for name in labels.values()):
         raise ValueError("should map each value of the column to a name, or to null to leave its rows out")
-    return {label_value(value): name and name.strip() for value, name in labels.items()}
+    named = {label_value(value): name and name.strip() for value, name in labels.items()}
+    if len(named) < len(labels):
+        raise ValueError("the values must differ from each other")
+    return named
 
 
 class Dataset(Entry):
@@ -175,6 +178,8 @@ class Dataset(Entry):
     def check(self):
         if isinstance(self.labels, list) and len(set(self.labels)) != len(self.labels):
             raise ValueError("the label names must differ from each other")
+        if "" in self.label_names:
+            raise ValueError("the label names must not be empty")
         if len(self.label_names) < 2:
             raise ValueError("labels: at least two names are needed")
         if self.test is None and self.source.test is None:

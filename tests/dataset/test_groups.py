@@ -65,6 +65,16 @@ def test_films_of_a_split_of_the_source_are_dropped_from_train():
     assert (summary["train"] + summary["validation"], summary["test"], summary["groups"]) == (55, 42, 20)
 
 
+def test_a_group_is_the_same_as_a_whole_number_and_as_a_float():
+    """pandas writes whole numbers as floats if some are missing in the column."""
+    rows = [(text, label, n // 5) for n, (text, label) in enumerate(reviews(100))]
+    write_csv("train.csv", [(text, label, float(film)) for text, label, film in rows[:60]], COLUMNS)
+    write_csv("test.csv", rows[58:], COLUMNS)
+    source = {"train": "train.csv", "test": "test.csv"}
+    run_data(dataset=local(source=source, group="film", test=None, validation=10), seed=1)
+    assert read("metrics/data.json")["train_rows_with_groups_in_test_dropped"] == 3
+
+
 def test_rows_without_a_group_are_refused():
     write_csv("a.csv", [*films(10), ("fine", 1, None), ("dull", 0, " ")], COLUMNS)
     with pytest.raises(InputError, match="lines 12, 13, column 'film': no group; fill it in or remove the row"):

@@ -41,8 +41,16 @@ def test_names_that_look_like_numbers_are_names():
     path = write_csv("a.csv", [("poor", 1), ("fair", 2), ("fine", 3)])
     assert list(read_split([path], local(labels=["1", "2", "3"]))[0]["label"]) == [0, 1, 2]
     path = write_csv("a.csv", [("poor", 0), ("fair", 1), ("fine", 2)])
-    with pytest.raises(InputError, match=r"line 2, column 'label': unknown label '0'; use the names 1, 2, 3, or"):
+    with pytest.raises(
+        InputError, match=r"line 2, column 'label': unknown label '0'; use the names 1, 2, 3, or change"
+    ):
         read_split([path], local(labels=["1", "2", "3"]))
+
+
+def test_a_file_whose_only_label_is_another_number_than_the_names_is_refused():
+    path = write_csv("a.csv", [("poor", 0)])
+    with pytest.raises(InputError, match=r"line 2, column 'label': unknown label '0'; use the names 1, 2, or change"):
+        read_split([path], local(labels=["1", "2"]), "test")
 
 
 @pytest.mark.parametrize("labels", [["negative", "positive"], ["false", "true"], ["False", "True"]])

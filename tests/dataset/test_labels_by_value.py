@@ -26,6 +26,7 @@ def here(tmp_path, monkeypatch):
         ("0404", {0: "negative", 4: "positive"}),
         (["0.0", "4.0", "0.0", "4.0"], {0: "negative", 4: "positive"}),
         (["TRUE", "FALSE", "true", "false"], {True: "negative", False: "positive"}),
+        (["0.00", "4.00", "0.00", "4.00"], {0: "negative", 4: "positive"}),
         (["bad", " good", "poor ", "good"], {"bad": "negative", "poor": "negative", "good": "positive"}),
     ],
 )
@@ -70,6 +71,10 @@ def test_an_unknown_number_is_refused_with_the_mapping_to_write():
         ({"a": None, "b": "good"}, "at least two names are needed"),
         ("good", "should be a list of names, or a mapping"),
         (["good", "good "], "the label names must differ from each other"),
+        (["", "good"], "the label names must not be empty"),
+        ({"a": " ", "b": "good", "c": "bad"}, "the label names must not be empty"),
+        ({1: "a", "1": "b", 0: "c"}, "the values must differ from each other"),
+        ({0.5: "a", 1.5: "b"}, "should be text or a whole number; write other values in quotes"),
     ],
 )
 def test_labels_that_cannot_be(labels, problem):
@@ -101,6 +106,17 @@ def test_rows_without_label_or_text_are_left_out_on_request(drop, kept, counts):
     else:
         rows, found = read_split([path], local(drop=drop))
         assert (rows.index.tolist(), found) == (kept, counts)
+
+
+def test_rows_without_a_label_beside_true_and_false_and_floats():
+    """pandas writes a column of true and false, or of whole numbers, with missing values in this way."""
+    for values in (["True", "False", "", "-1"], ["1.0", "0.0", "", "-1.0"]):
+        path = write_csv("a.csv", [(f"text {n}", value) for n, value in enumerate(values)])
+        rows, counts = read_split([path], local(drop=["unlabelled"]))
+        assert (rows["label"].tolist(), counts) == ([1, 0], {"unlabelled_rows_dropped": 2})
+    path = write_csv("a.csv", [("good", "True"), ("bad", "False"), ("fine", "")])
+    with pytest.raises(InputError, match=r"a.csv: line 4, column 'label': missing label; fill it in or [^.]*$"):
+        read_split([path], local())
 
 
 def test_labels_with_these_names_are_labels():
