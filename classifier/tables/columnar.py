@@ -1,6 +1,5 @@
 """Read Parquet and Arrow files, whose columns have types."""
 
-import itertools
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,12 +21,11 @@ def read_columnar(path: Path, kind: str) -> Iterator[pd.DataFrame]:
         with open_parquet(path) if kind == "parquet" else open_arrow(path) as (schema, batches):
             if repeated := [name for name in schema.names if schema.names.count(name) > 1]:
                 raise ValueError(f"several columns are named {repeated[0]!r}; rename all but one")
-            for batch in itertools.chain([schema.empty_table()], batches):
+            yield pd.DataFrame(columns=schema.names, index=pd.RangeIndex(1, 1, name="row"), dtype=object)
+            for batch in batches:
                 batch.validate(full=True)  # checks the UTF-8 of the texts, for example
-                # pandas' metadata would turn a column into the index, and pandas' own types would round large numbers.
-                table = with_plain_texts(batch).to_pandas(ignore_metadata=True, types_mapper=pd.ArrowDtype)
-                yield table.set_axis(pd.RangeIndex(start, start + len(table), name="row"))
-                start += len(table)
+                yield to_frame(batch).set_axis(pd.RangeIndex(start, start + len(batch), name="row"))
+                start += len(batch)
     # UnicodeDecodeError comes from the names of columns, JSONDecodeError from the file's metadata.
     except (pa.ArrowException, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         if getattr(error, "errno", None):  # an error of the disk, not of the file's content
@@ -67,28 +65,50 @@ def slices(batch) -> Iterator:
     return (batch.slice(start, rows.ROWS_PER_TABLE) for start in range(0, max(1, len(batch)), rows.ROWS_PER_TABLE))
 
 
-def with_plain_texts(batch):
-    """Return a pyarrow Table in which texts that are stored as numbers of a dictionary, as views or as bytes are texts.
+def to_frame(batch) -> pd.DataFrame:
+    """Return the columns of a record batch, in which texts that are stored in another way are texts.
 
-    Bytes that are not UTF-8, such as pictures, stay bytes.
+    Other ways are bytes, views and the numbers of a dictionary. Bytes that are not UTF-8, such as pictures, stay bytes.
+    A column whose type pandas lacks has Python objects.
     """
-    import pyarrow as pa
+    return pd.DataFrame(
+        {name: to_series(column) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+    )
 
-    table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
-    for number, field in enumerate(table.schema):
-        column, kind = table.column(number), field.type
-        if pa.types.is_dictionary(kind):
-            column, kind = column.cast(kind.value_type), kind.value_type
-        if pa.types.is_string_view(kind):  # pandas cannot handle them
-            column = column.cast(pa.large_string())
-        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-            try:
-                column = column.cast(pa.large_string())
-            except pa.ArrowInvalid:
-                continue
-        if column is not table.column(number):
-            table = table.set_column(number, field.name, column)
-    return table
+
+def to_series(column) -> pd.Series:
+    """Return a column of a record batch. A missing value is None or pandas.NA."""
+    from pyarrow import ArrowException, large_string, types
+
+    if types.is_dictionary(column.type):
+        column = without_views(column.dictionary).take(column.indices)
+    column = without_views(column)
+    if types.is_binary(column.type) or types.is_large_binary(column.type):
+        try:
+            column = column.cast(large_string())
+        except ArrowException:  # one of the values is not UTF-8
+            return pd.Series(map(decoded, column.to_pylist()), dtype=object)
+    try:
+        _ = pd.ArrowDtype(column.type).type  # raises an error for a type that pandas lacks
+        return pd.Series(pd.arrays.ArrowExtensionArray(column))  # pandas' own types would round large numbers
+    except NotImplementedError:
+        return pd.Series(column.to_pylist(), dtype=object)
+
+
+def without_views(column):
+    """Return a column of texts or bytes in the layout that all of pyarrow's functions take."""
+    from pyarrow import large_binary, large_string, types
+
+    layouts = {types.is_string_view: large_string, types.is_binary_view: large_binary}
+    return next((column.cast(layout()) for is_view, layout in layouts.items() if is_view(column.type)), column)
+
+
+def decoded(value: bytes | None) -> str | bytes | None:
+    """Return bytes as text if they are UTF-8, and anything else unchanged."""
+    try:
+        return value.decode() if value is not None else None
+    except UnicodeDecodeError:
+        return value
 
 
 def schema_of(path: Path, kind: str):

@@ -47,7 +47,29 @@ def test_texts_as_bytes_and_as_numbers_of_a_dictionary(tmp_path, name):
     table = pd.concat(read_rows(tmp_path / name))
     assert table["text"].tolist() == ["schön", "bad", pd.NA]
     assert table["label"].tolist() == ["pos", "neg", "pos"]
-    assert table["picture"].tolist() == [b"\xff\xd8", b"", pd.NA]
+    assert table["picture"].tolist() == [b"\xff\xd8", "", None]
+
+
+def test_views_and_columns_of_types_that_pandas_lacks(tmp_path):
+    """As polars writes texts and categories."""
+    texts = pa.array(["schön", "bad", None], pa.string_view())
+    labels = pa.DictionaryArray.from_arrays(
+        pa.array([1, 0, None], pa.int8()), pa.array(["neg", "pos"], pa.string_view())
+    )
+    union = pa.UnionArray.from_sparse(pa.array([0, 1, 0], pa.int8()), [pa.array([1, 2, 3]), pa.array(["a", "b", "c"])])
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), pa.array([5, 6]))
+    columns = {"text": texts, "label": labels, "union": union, "runs": runs, "bytes": texts.cast(pa.binary_view())}
+    write(tmp_path / "a.arrow", pa.table(columns))
+    table = pd.concat(read_rows(tmp_path / "a.arrow"))
+    assert table["text"].tolist() == table["bytes"].tolist() == ["schön", "bad", pd.NA]
+    assert table["label"].tolist() == ["pos", "neg", pd.NA]
+    assert (table["union"].tolist(), table["runs"].tolist()) == ([1, "b", 3], [5, 5, 6])
+    assert table["runs"].astype(str).tolist() == ["5", "5", "6"]
+
+
+def test_a_text_that_is_not_utf_8_is_alone(tmp_path):
+    write(tmp_path / "a.parquet", pa.table({"text": pa.array([b"good", b"\xff", None, b"bad"], pa.binary())}))
+    assert pd.concat(read_rows(tmp_path / "a.parquet"))["text"].tolist() == ["good", b"\xff", None, "bad"]
 
 
 def test_texts_inside_of_structs(tmp_path):
