@@ -45,6 +45,10 @@ def read_split(paths: list[Path], dataset: Dataset, split: str = "train") -> tup
         tables.append(rows.set_index(rows.index + start))
         counts, start = counts + left_out, start + total
     rows = pd.concat(tables)
+    if rows.empty:
+        raise InputError(
+            f"{paths[0]}: no rows are left, since `drop` or `labels` leaves all out; fix them in params.yaml"
+        )
     if split != "test" and (missing := set(range(len(dataset.label_names))) - set(rows["label"].unique())):
         name = dataset.label_names[min(missing)]
         fix = "add rows with this label or remove it from `labels` in params.yaml"
@@ -106,9 +110,9 @@ def read_selected_rows(path: Path, dataset: Dataset, split: str = "train") -> It
         chosen = {"text": join_columns(table, dataset.text, dataset.separator), "label": table[dataset.label]}
         yield pd.DataFrame(chosen | ({"group": table[dataset.group]} if dataset.group else {}))
     for column, setting in settings.items():
-        if column not in found:
+        if columns and column not in found:
             raise InputError(f"{path}: no column {column!r}; {column_fix(path, dataset, setting, list(columns))}")
-    if not count:
+    if not count or not columns:
         conditions = " and ".join(f"{value!r} in column {column!r}" for column, value in where.items())
         rows = f"no rows with {conditions}" if where else "no rows"
         raise InputError(f"{path}: {rows}; fix the file or `source` in params.yaml")

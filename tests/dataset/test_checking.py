@@ -47,6 +47,13 @@ def test_a_value_that_is_no_text_in_one_of_several_columns_is_refused():
         read_split([path], local(text=["title", "body"]))
 
 
+def test_a_split_whose_rows_are_all_left_out_is_refused():
+    """As the test split of GLUE, whose labels are all -1."""
+    path = write_csv("a.csv", [("good", -1), ("bad", -1)])
+    with pytest.raises(InputError, match=r"a.csv: no rows are left, since `drop` or `labels` leaves all out; fix them"):
+        read_split([path], local(drop=["unlabelled"]), "test")
+
+
 def test_na_is_a_text_and_a_label():
     path = write("a.csv", "text,label\nNA,null\nnull,NA\nNaN,null\n")
     named = local(labels=["null", "NA"])
@@ -76,6 +83,8 @@ def test_rows_that_where_leaves_out_are_not_checked():
         ("a.csv", "text,label\ngood,positive\nbad,0\n", "line 3, column 'label': unknown label '0'"),
         ("a.csv", "review,label\ngood,1\n", "no column 'text'; set `text` in params.yaml to a column of"),
         ("a.csv", "text,label\n", "no rows; fix"),
+        ("a.jsonl", "\n", "no rows; fix"),
+        ("a.json", "[{}]", "no rows; fix"),
         ("a.csv", "text,label\ngood,1\nfine,1\n", "column 'label': no row has the label 'negative'"),
         ("a.jsonl", '{"text": "good", "label": 1}\n{"text": null, "label": 0}\n', "line 2, column 'text': no text"),
         ("a.jsonl", '{"text": "good", "label": 1}\n{"label": 0}\n', "line 2, column 'text': no text"),
