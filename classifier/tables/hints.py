@@ -1,9 +1,8 @@
 """Say what a file seems to be when it is not what its name or its format says, and how to have it read."""
 
-import zipfile
 from pathlib import Path
 
-from classifier.tables.opening import COMPRESSED, open_bytes
+from classifier.tables.opening import COMPRESSED, names_in_zip, open_bytes
 
 # First bytes of a file -> what it is, and the fix.
 SIGNATURES = {
@@ -42,7 +41,7 @@ def refuse_other_content(path: Path, encoding: str) -> None:
         if start.startswith(signature):
             raise ValueError(f"{kind}; {fix.format(name=path.name, stem=stem)}")
     if start.startswith(b"PK\x03\x04") and path.suffix.lower() not in COMPRESSED:
-        is_excel = "xl/workbook.xml" in zipfile.ZipFile(path).namelist()
+        is_excel = "xl/workbook.xml" in names_in_zip(path)
         kind, name = ("is an Excel file", f"{stem}.xlsx") if is_excel else ("is a zip file", f"{path.name}.zip")
         raise ValueError(f"{kind}; name it {name}")
     if start.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(HTML):

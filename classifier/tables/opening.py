@@ -1,7 +1,9 @@
 """Open a file of texts as a stream: compressed or not, in any encoding."""
 
 import io
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,9 +25,8 @@ def plain_name(path: Path) -> Path:
     name = Path(path.name.lower())
     if name.suffix not in COMPRESSED:
         return name
-    if name.suffix == ".zip" and not Path(name.stem).suffix and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            return Path(Path(only_member(archive)).name.lower())
+    if name.suffix == ".zip" and not Path(name.stem).suffix and path.is_file():
+        return Path(Path(only_member(path)).name.lower())
     return Path(name.stem)
 
 
@@ -45,23 +46,32 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
 
     try:
         if suffix == ".zip":
-            with zipfile.ZipFile(path) as archive, archive.open(only_member(archive)) as file:
+            with zipfile.ZipFile(path) as archive, archive.open(only_member(path)) as file:
                 yield file
         else:
             compression = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}[suffix]
             with pa.OSFile(str(path)) as raw, pa.CompressedInputStream(raw, compression) as file:
                 yield io.BufferedReader(file)
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError) as error:
         if getattr(error, "errno", None):  # an error of the disk, not of the file's content
             raise
         problem = str(error).partition("\n")[0]
         raise ValueError(f"not a valid {suffix} file: {problem}; compress the table again") from None
 
 
-def only_member(archive: zipfile.ZipFile) -> str:
-    """Return the name of the only file in a zip. Raises ValueError if there are several; macOS's own do not count."""
-    names = [info.filename for info in archive.infolist() if not info.is_dir()]
-    names = [name for name in names if not name.startswith("__MACOSX/")]
+def names_in_zip(path: Path) -> list[str]:
+    """Return the names of the files in a zip. Raises ValueError if it is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [info.filename for info in archive.infolist() if not info.is_dir()]
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"not a valid .zip file: {error}; compress the table again") from None
+
+
+def only_member(path: Path) -> str:
+    """Return the name of the only file in a zip. Raises ValueError if there are several; hidden ones do not count."""
+    names = [name for name in names_in_zip(path) if not name.startswith("__MACOSX/")]
+    names = [name for name in names if not Path(name).name.startswith(".")]
     if len(names) != 1:
         raise ValueError(f"the zip has {len(names)} files, {', '.join(names)!s:.60}; unpack it, and name the table")
     return names[0]

@@ -60,6 +60,31 @@ def test_zip_files(tmp_path):
         read(tmp_path / "two.zip")
 
 
+@pytest.mark.parametrize("name", ["a.csv.zip", "archive.zip", "a.csv"])
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_damaged_zip_files(tmp_path, method, name):
+    with zipfile.ZipFile(tmp_path / "good.zip", "w", method) as archive:
+        archive.writestr("a.csv", CONTENT * 1000)
+    content = (tmp_path / "good.zip").read_bytes()
+    damaged = [content[:-30]]  # without the list of files
+    if name != "a.csv":
+        damaged += [
+            content[:60] + b"\xff" * 50 + content[110:],
+            content[: -len("a.csv") - 46] + b"PK\x05\x06" + b"\xff" * 18,
+        ]
+    for part in damaged:
+        (tmp_path / name).write_bytes(part)
+        with pytest.raises(InputError, match=f"{name}: not a valid .zip file: .*; compress the table again"):
+            read(tmp_path / name)
+
+
+def test_hidden_files_in_a_zip_do_not_count(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for member in ("data/a.csv", "data/.DS_Store", "__MACOSX/data/._a.csv"):
+            archive.writestr(member, CONTENT)
+    assert read(tmp_path / "a.zip") == ROWS
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"])
 def test_encodings(tmp_path, encoding):
     (tmp_path / "a.csv").write_bytes(CONTENT.encode(encoding))
