@@ -55,8 +55,8 @@ def local_files(name: str, keep_folders: bool) -> list[Path]:
 
 
 def is_hidden(path: Path) -> bool:
-    """Return whether a file belongs to the program that wrote the folder, such as _SUCCESS, .crc and .DS_Store."""
-    return path.name.startswith((".", "_"))
+    """Return whether a file belongs to a program, such as _SUCCESS, .crc, .DS_Store and what `dvc add` writes."""
+    return path.name.startswith((".", "_")) or path.suffix == ".dvc"
 
 
 def files_of_folder(folder: Path) -> list[Path]:
@@ -64,10 +64,13 @@ def files_of_folder(folder: Path) -> list[Path]:
 
     Of a folder that `datasets.Dataset.save_to_disk` wrote, these are the files that its state.json names.
 
-    Raises InputError if the folder has no files.
+    Raises InputError if the folder has no files, or if its state.json is another file.
     """
     if (state := folder / "state.json").is_file():
-        return [folder / entry["filename"] for entry in json.loads(state.read_text())["_data_files"]]
+        try:
+            return [folder / entry["filename"] for entry in json.loads(state.read_text())["_data_files"]]
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{state}: is not what `save_to_disk` writes; save the data set again") from None
     files = sorted(path for path in folder.iterdir() if path.is_file() and not is_hidden(path))
     folders = sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path))
     if (folder / "dataset_dict.json").is_file():

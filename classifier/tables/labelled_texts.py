@@ -1,5 +1,6 @@
 """Read texts whose labels stand beside them without a table: fastText's lines, and a folder for each label."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from classifier.params.format import Format
 from classifier.tables.opening import describe_undecodable, open_text
 from classifier.tables.rows import as_tables
 
-FASTTEXT_LABEL = re.compile(r"__label__(\S+)\s*")
+FASTTEXT_LABEL = re.compile(r"\s*__label__(\S+)\s*")
 COLUMNS = ["text", "label"]
 
 
@@ -50,18 +51,26 @@ def read_folders(path: Path, form: Format) -> Iterator[pd.DataFrame]:
         raise ValueError("has no folders; with `format.kind: folders` it needs a folder of files for each label")
     files = (file for folder in folders for file in sorted(folder.iterdir()) if not file.name.startswith("."))
     yield from as_tables(
-        ((str(file.relative_to(path)), [file_text(file, form), file.parent.name]) for file in files),
+        ((place_of(file), [file_text(file, form), file.parent.name]) for file in files),
         COLUMNS,
         place="file",
     )
 
 
+def place_of(file: Path) -> str:
+    """Return the name of a file with that of its folder. Bytes that are not in the system's encoding are escaped."""
+    return os.fsencode(f"{file.parent.name}/{file.name}").decode(errors="backslashreplace")
+
+
 def file_text(file: Path, form: Format) -> str:
     """Return the content of a file."""
-    if file.is_dir():
-        raise ValueError(f"{file}: is a folder; a label's folder may hold files only")
+    if not file.is_file():
+        problem = "is a folder" if file.is_dir() else "is a link to nothing"
+        raise ValueError(f"{place_of(file)}: {problem}; a label's folder may hold files only")
     try:
         with open_text(file, form) as opened:
             return opened.read()
-    except UnicodeDecodeError:
-        raise ValueError(f"{file.name}: {describe_undecodable(file, form.encoding)}") from None
+    except UnicodeError:
+        raise ValueError(f"{place_of(file)}: {describe_undecodable(file, form.encoding)}") from None
+    except ValueError as error:  # a compressed file is damaged
+        raise ValueError(f"{place_of(file)}: {error}") from None

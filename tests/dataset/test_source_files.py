@@ -27,7 +27,16 @@ def names(**changes) -> list[str]:
 
 
 def test_files_folders_and_patterns():
-    for name in ("b.csv", "a.csv", "[1].csv", "parts/part-1.csv", "parts/part-0.csv", "parts/_SUCCESS", "parts/.a.crc"):
+    for name in (
+        "b.csv",
+        "a.csv",
+        "[1].csv",
+        "parts/part-1.csv",
+        "parts/part-0.csv",
+        "parts/_SUCCESS",
+        "parts/.a.crc",
+        "parts/part-0.csv.dvc",
+    ):
         (LOCAL / name).parent.mkdir(exist_ok=True)
         write(name, "")
     assert names(source={"train": ["b.csv", "./a.csv"]}) == ["b.csv", "a.csv"]
@@ -58,6 +67,11 @@ def test_folders_that_datasets_wrote():
     saved.save_to_disk(LOCAL / "saved")
     assert names(source={"train": "saved/train"}) == ["saved/train/data-00000-of-00001.arrow"]
     with pytest.raises(InputError, match="saved: holds a folder for each split; name these in `source`: saved/test, "):
+        names(source={"train": "saved"})
+    (LOCAL / "saved/state.json").write_text("{}")
+    with pytest.raises(
+        InputError, match=r"saved/state.json: is not what `save_to_disk` writes; save the data set again"
+    ):
         names(source={"train": "saved"})
     run_data(dataset=local(source={"train": "saved/train", "test": "saved/test"}, test=None, validation=10), seed=1)
     assert set(read_table(RAW / "test.parquet")[0]["text"]) == set(frame["text"][40:])

@@ -1,5 +1,7 @@
 """fastText's lines, and a folder for each label."""
 
+import os
+
 import pandas as pd
 import pytest
 
@@ -13,7 +15,7 @@ def read(path, kind: str, **form) -> pd.DataFrame:
 
 
 def test_fasttext(tmp_path):
-    (tmp_path / "a.txt").write_text('__label__good A fine film.\n\n__label__bad\tDull, "very".\nno label\n')
+    (tmp_path / "a.txt").write_text('__label__good A fine film.\n\n __label__bad\tDull, "very".\nno label\n')
     table = read(tmp_path / "a.txt", "fasttext")
     assert table.to_numpy().tolist() == [["A fine film.", "good"], ['Dull, "very".', "bad"], ["no label", None]]
     assert table.index.tolist() == [1, 3, 4]
@@ -40,12 +42,28 @@ def test_a_folder_for_each_label(folders):
 
 
 def test_faults_of_folders(folders):
-    with pytest.raises(InputError, match=rf"^{folders}: 1: line 1, byte 4: not UTF-8; set `format.encoding`"):
+    with pytest.raises(InputError, match=rf"^{folders}: pos/1: line 1, byte 4: not UTF-8; set `format.encoding`"):
         read(folders, "folders")
     (folders / "neg/more").mkdir()
-    with pytest.raises(InputError, match="neg/more: is a folder; a label's folder may hold files only"):
+    with pytest.raises(InputError, match=rf"^{folders}: neg/more: is a folder; a label's folder may hold files only"):
         read(folders, "folders", encoding="latin-1")
+    (folders / "neg/more").rmdir()
+    (folders / "neg/more.txt").symlink_to("nowhere")
+    with pytest.raises(InputError, match=rf"^{folders}: neg/more.txt: is a link to nothing; a label's folder may"):
+        read(folders, "folders", encoding="latin-1")
+    (folders / "neg/more.txt").unlink()
+    (folders / "neg/more.gz").write_bytes(b"text")
+    with pytest.raises(InputError, match=rf"^{folders}: neg/more.gz: not a valid .gz file: "):
+        read(folders, "folders", encoding="latin-1")
+    with pytest.raises(InputError, match=rf"^{folders}: neg/10: not UTF-16; set `format.encoding`"):
+        read(folders, "folders", encoding="utf-16")
     with pytest.raises(InputError, match=r"pos: has no folders; with `format.kind: folders` it needs"):
         read(folders / "pos", "folders")
     with pytest.raises(InputError, match=r"1: is not a folder; `format.kind: folders` needs a folder"):
         read(folders / "pos/1", "folders")
+
+
+def test_a_file_whose_name_is_not_utf_8(tmp_path):
+    (tmp_path / "neg").mkdir()
+    (tmp_path / "neg" / os.fsdecode(b"b\xe9")).write_text("bad")
+    assert read(tmp_path, "folders").index.tolist() == ["neg/b\\xe9"]
