@@ -14,6 +14,7 @@ from classifier.tables.rows import PLACES_SHOWN, as_tables, list_places
 
 # An odd number of backslashes before a quote: the last of them belongs to the quote.
 ESCAPED_QUOTE = re.compile(r'(?<!\\)((?:\\\\)*)\\"')
+QUOTE = "\udc22"  # stands for the two, and then for a quote. No text has it: it is half of a character.
 QUOTE_AFTER_SPACE = re.compile(r'\s+".*"\s*', re.DOTALL)
 
 
@@ -23,14 +24,14 @@ def read_csv(path: Path, form: Format) -> Iterator[pd.DataFrame]:
     with open_text(path, form) as file:
         delimiter = delimiter_of(path, form)
         rows = csv_rows(Lines(file, form), form.quoting, delimiter)
-        header = form.header or next(rows, (1, []))[1]
+        line, header = (1, form.header) if form.header else next(rows, (1, []))
         if not header:
             raise ValueError("line 1: no header; write the names of the columns into the first line")
         if repeated := [name for name in header if name and header.count(name) > 1]:
-            problem = f"line 1: several columns are named {repeated[0]!r:.40}"
+            problem = f"line {line}: several columns are named {repeated[0]!r:.40}"
             raise ValueError(f"{problem}; rename all but one, or set `format.header` to names if the line is a row")
         names = [name or f"unnamed {number}" for number, name in enumerate(header, start=1)]
-        yield from as_tables(rows_of_width(rows, header, delimiter), names)
+        yield from as_tables(rows_of_width(rows, header, delimiter, form), names)
 
 
 def delimiter_of(path: Path, form: Format) -> str:
@@ -63,7 +64,7 @@ class Lines:
                 self.number += 1
             self.start = self.number
             self.present.clear()
-        self.present.append(ESCAPED_QUOTE.sub(r'\1""', line) if self.form.quoting == "backslash" else line)
+        self.present.append(ESCAPED_QUOTE.sub(rf"\1{QUOTE}", line) if self.form.quoting == "backslash" else line)
         return self.present[-1]
 
     def has(self, field: str, delimiter: str) -> bool:
@@ -77,8 +78,8 @@ def csv_rows(lines: Lines, quoting: str, delimiter: str) -> Iterator[tuple[int, 
     reader = csv.reader(lines, quoting=csv.QUOTE_NONE if quoting == "none" else csv.QUOTE_MINIMAL, **options)
     try:
         for row in reader:
-            if row or lines.start == 1:
-                yield lines.start, row
+            if row or (lines.start == 1 and not lines.form.header):
+                yield lines.start, [field.replace(QUOTE, '"') for field in row] if quoting == "backslash" else row
             quotes = [field for field in row if field[:1].isspace() and QUOTE_AFTER_SPACE.fullmatch(field)]
             if quoting != "none" and any(lines.has(field, delimiter[0]) for field in quotes):
                 fix = 'set `format.delimiter` to a character and a space, such as ", ", or remove the space'
@@ -92,7 +93,7 @@ def csv_rows(lines: Lines, quoting: str, delimiter: str) -> Iterator[tuple[int, 
 
 
 def rows_of_width(
-    rows: Iterator[tuple[int, list[str]]], header: list[str], delimiter: str
+    rows: Iterator[tuple[int, list[str]]], header: list[str], delimiter: str, form: Format
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows that have a field for each column. Raises ValueError at the end if there are others."""
     lines, widths, count = [], [], 0
@@ -107,4 +108,6 @@ def rows_of_width(
     if count:
         places = list_places("line", lines, count, widths)
         fix = delimiter_hint(header, delimiter) or "complete the rows, and quote fields that hold the delimiter"
+        if form.header:
+            fix = f"{fix}, or name each column in `format.header`"
         raise ValueError(f"{places}: the header has {len(header)} field{'s' * (len(header) != 1)}; {fix}")

@@ -32,11 +32,12 @@ def read_sheet(path: Path, form: Format) -> Iterator[pd.DataFrame]:
         raise ValueError(f"not a valid Excel file: {error}; save it again, or save the table as CSV UTF-8") from None
     rows = ((number, [None if cell == "" else cell for cell in row]) for number, row in enumerate(cells, start=1))
     rows = ((number, row) for number, row in rows if any(cell is not None for cell in row))
-    names = form.header or ["" if cell is None else str(cell) for cell in next(rows, (1, []))[1]]
+    line, header = (1, form.header) if form.header else next(rows, (1, []))
+    names = ["" if cell is None else str(cell).removesuffix(".0" * isinstance(cell, float)) for cell in header]
     if not names:
         raise ValueError("the sheet is empty; set `format.sheet` to another sheet")
     if repeated := [name for name in names if name and names.count(name) > 1]:
-        raise ValueError(f"row 1: several columns are named {repeated[0]!r:.40}; rename all but one")
+        raise ValueError(f"row {line}: several columns are named {repeated[0]!r:.40}; rename all but one")
     columns = [name or f"unnamed {number}" for number, name in enumerate(names, start=1)]
     if cells and len(columns) != len(cells[0]):
         raise ValueError(f"`format.header` has {len(columns)} names for {len(cells[0])} columns; name each column")

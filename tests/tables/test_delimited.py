@@ -35,6 +35,12 @@ def test_a_header_that_the_file_lacks(tmp_path):
     table = read(tmp_path / "a", delimiter="\t", header=["label", "text"])
     assert table.to_dict("list") == {"label": ["1", "0"], "text": ["good film", "bad film"]}
     assert table.index.tolist() == [1, 2]
+    (tmp_path / "a").write_text("\n1\tgood film\n\n0\tbad film\n")  # blank lines are no rows
+    assert read(tmp_path / "a", delimiter="\t", header=["label", "text"]).index.tolist() == [2, 4]
+    with pytest.raises(
+        InputError, match=r"lines 2 .*: the header has 1 field; .*, or name each column in `format.head"
+    ):
+        read(tmp_path / "a", delimiter="\t", header=["text"])
 
 
 def test_quotes_that_mean_nothing(tmp_path):
@@ -44,8 +50,10 @@ def test_quotes_that_mean_nothing(tmp_path):
 
 def test_quotes_after_backslashes(tmp_path):
     r"""A backslash and a quote stand for a quote, `\\` and a quote for a backslash at the end of the field."""
-    (tmp_path / "a.csv").write_text('text,label\n"say \\"hi\\", now",1\n"C:\\new\\\\",0\n"two\n\\"lines\\"",1\n')
-    texts = ['say "hi", now', "C:\\new\\\\", 'two\n"lines"']
+    (tmp_path / "a.csv").write_text(
+        'text,label\n"say \\"hi\\", now",1\n"C:\\new\\\\",0\n"two\n\\"lines\\"",1\nsay \\"hi\\",0\n'
+    )
+    texts = ['say "hi", now', "C:\\new\\\\", 'two\n"lines"', 'say "hi"']
     assert read(tmp_path / "a.csv", quoting="backslash")["text"].tolist() == texts
     with pytest.raises(InputError, match=r"line 2: ',' expected after '\"'; .* set `format.quoting` to backslash"):
         read(tmp_path / "a.csv")
@@ -56,6 +64,9 @@ def test_comments_between_rows_and_not_in_texts(tmp_path):
     table = read(tmp_path / "a.csv", comment="#")
     assert table.to_dict("list") == {"text": ["two\n# lines", "bad"], "label": ["1", "0"]}
     assert table.index.tolist() == [3, 7]
+    (tmp_path / "a.csv").write_text("# made today\ntext,text\n")
+    with pytest.raises(InputError, match=r"line 2: several columns are named 'text'"):
+        read(tmp_path / "a.csv", comment="#")
     (tmp_path / "b.csv").write_text("sep=;\ntext;label\ngood;1\n")
     assert read(tmp_path / "b.csv", comment="sep=", delimiter=";").to_dict("list") == {"text": ["good"], "label": ["1"]}
 

@@ -41,6 +41,8 @@ def test_a_sheet(tmp_path):
     assert table["label"].tolist() == [1, 0]
     assert table["when"].tolist() == [datetime.date(2020, 1, 2), None]
     assert table.index.tolist() == [2, 4]  # the rows' numbers in Excel
+    write(tmp_path / "a.xlsx", only=[["text", 2020], ["good", 1]])
+    assert read(tmp_path / "a.xlsx").columns.tolist() == ["text", "2020"]
     write(tmp_path / "a.xlsx", only=ROWS[1:])
     assert read(tmp_path / "a.xlsx", header=["text", "label", "when"])["text"].tolist() == ["good\nfilm", "schön"]
 
@@ -58,7 +60,7 @@ def test_a_sheet_of_several_is_named(tmp_path):
     ("rows", "form", "problem"),
     [
         ([], {}, "the sheet is empty"),
-        ([["text", "text"], ["a", "b"]], {}, "row 1: several columns are named 'text'; rename all but one"),
+        ([[], ["text", "text"], ["a", "b"]], {}, "row 2: several columns are named 'text'; rename all but one"),
         ([["a", "b"]], {"header": ["text"]}, "`format.header` has 1 names for 2 columns; name each column"),
     ],
 )
