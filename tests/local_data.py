@@ -36,7 +36,7 @@ def write_frame(name: str, frame: pd.DataFrame) -> Path:
     elif path.suffix == ".jsonl":
         frame.to_json(path, orient="records", lines=True)
     else:
-        frame.to_parquet(path, row_group_size=len(frame), compression="none")
+        frame.to_parquet(path, row_group_size=max(1, len(frame)), compression="none")
     return path
 
 

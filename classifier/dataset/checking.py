@@ -17,7 +17,7 @@ import pandas as pd
 from classifier.dataset.faults import EMPTY, NO_GROUP, NO_TEXT, NOT_A_TEXT, UNLABELLED, refuse_faults
 from classifier.dataset.labels import LEFT_OUT, NO_LABEL, are_labels, has_named_numbers, label_numbers, plain
 from classifier.errors import InputError
-from classifier.params.datasets import Dataset, label_value
+from classifier.params.datasets import Dataset, Where, label_value
 from classifier.tables.delimited import delimiter_of
 from classifier.tables.hints import delimiter_hint, header_hint
 from classifier.tables.quotes import refuse_swallowed_rows
@@ -45,6 +45,10 @@ def read_split(paths: list[Path], dataset: Dataset, split: str = "train") -> tup
         tables.append(rows.set_index(rows.index + start))
         counts, start = counts + left_out, start + total
     rows = pd.concat(tables)
+    if not start:
+        where = " and ".join(f"{value!r} in column {column!r}" for column, value in dataset.where(split).items())
+        problem = f"no rows with {where}" if where else "no rows"
+        raise InputError(f"{paths[0]}: {problem}; fix the file or `source` in params.yaml")
     if rows.empty:
         raise InputError(
             f"{paths[0]}: no rows are left, since `drop` or `labels` leaves all out; fix them in params.yaml"
@@ -87,13 +91,14 @@ def read_selected_rows(path: Path, dataset: Dataset, split: str = "train") -> It
     """Yield the columns text, label and perhaps group of one file in tables, without the rows that `where` leaves out.
 
     Raises:
-        InputError: A stray quote swallows rows; or, at the end of the file, a column is missing or no rows are left.
+        InputError: A stray quote swallows rows; or, at the end of the file, a column is missing.
     """
-    where = dataset.where(split)
-    settings = dict.fromkeys(where, "where") | dict.fromkeys(dataset.text, "text") | {dataset.label: "label"}
+    where, others = dataset.where(split), dataset.where_of_others(split)
+    settings = dict.fromkeys([column for values in (where, *others) for column in values], "where")
+    settings |= dict.fromkeys(dataset.text, "text") | {dataset.label: "label"}
     settings |= {dataset.group: "group"} if dataset.group else {}
     check_quotes = kind_of(path, dataset.format) == "csv" and dataset.format.quoting != "none"
-    columns, found, count = {}, set(), 0
+    columns, found = {}, set()
     for table in read_rows(path, dataset.format):
         columns |= dict.fromkeys(table.columns)
         if check_quotes and dataset.label in table:
@@ -104,18 +109,20 @@ def read_selected_rows(path: Path, dataset: Dataset, split: str = "train") -> It
         values = {column: column_values(table, column) for column in settings}
         found |= {column for column, of_column in values.items() if of_column is not None}
         table = pd.DataFrame(values, index=table.index, dtype=object)
-        for column, value in where.items():
-            table = table[spelled(table[column]).map(plain) == plain(label_value(value))]
-        count += len(table)
+        table = table[has_values(table, where) & ~np.any([has_values(table, other) for other in others], axis=0)]
         chosen = {"text": join_columns(table, dataset.text, dataset.separator), "label": table[dataset.label]}
         yield pd.DataFrame(chosen | ({"group": table[dataset.group]} if dataset.group else {}))
     for column, setting in settings.items():
         if columns and column not in found:
             raise InputError(f"{path}: no column {column!r}; {column_fix(path, dataset, setting, list(columns))}")
-    if not count or not columns:
-        conditions = " and ".join(f"{value!r} in column {column!r}" for column, value in where.items())
-        rows = f"no rows with {conditions}" if where else "no rows"
-        raise InputError(f"{path}: {rows}; fix the file or `source` in params.yaml")
+
+
+def has_values(table: pd.DataFrame, where: Where) -> pd.Series:
+    """Return whether each row of a table has these values in these columns, (rows,) bool."""
+    found = pd.Series(True, table.index)
+    for column, value in where.items():
+        found &= spelled(table[column]).map(plain) == plain(label_value(value))
+    return found
 
 
 def column_fix(path: Path, dataset: Dataset, setting: str, names: list[str]) -> str:

