@@ -160,6 +160,8 @@ def stratified_sample(rows: pd.DataFrame, size: int | None, seed: int, setting: 
     size = len(rows) if size is None else size
     if size > len(rows):
         raise InputError(f"{setting}: {size} rows requested, {len(rows)} available; lower it")
+    if size == 0:
+        raise InputError(f"{setting}: the share is less than one of {len(rows)} rows; raise it")
     if len(rows) - size < rows["label"].nunique():  # the rest cannot have each label, so the sample is not stratified
         sample = rows.sample(size, random_state=seed)
         return [sample, rows.drop(sample.index)]

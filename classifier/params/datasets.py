@@ -98,7 +98,7 @@ class LocalFiles(Settings):
 
 def parse_size(size: Any) -> Any:
     """Return the number of rows as an int, and a share such as 20% as a float below 1."""
-    if isinstance(size, str) and re.fullmatch(r"[0-9.]+ ?%", size):
+    if isinstance(size, str) and re.fullmatch(r"[0-9]*\.?[0-9]+ ?%", size):
         size = float(size.removesuffix("%")) / 100
     if (
         isinstance(size, bool)

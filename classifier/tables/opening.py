@@ -1,5 +1,6 @@
 """Open a file of texts as a stream: compressed or not, in any encoding."""
 
+import codecs
 import io
 import lzma
 import zipfile
@@ -14,6 +15,7 @@ from classifier.params.format import Format
 COMPRESSED = (".gz", ".bz2", ".zst", ".zip")  # a suffix after the table's own, as in reviews.csv.gz
 SAMPLE_BYTES = 100_000  # from which the encoding is guessed
 LIKELY_ENCODINGS = ["ascii", "utf_8", "cp1252", "cp1250", "cp1251", "utf_16", "gb18030", "shift_jis", "big5", "euc_kr"]
+MARKS = {"utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE}
 LINE_ENCODINGS = ("utf-16", "utf-32", "utf_16", "utf_32")  # in these a byte 10 need not end a line
 
 
@@ -79,10 +81,15 @@ def only_member(path: Path) -> str:
 
 @contextmanager
 def open_text(path: Path, form: Format, newline: str = "") -> Iterator[TextIO]:
-    """Open a file as text. `newline` is as in `open`. A byte order mark of UTF-8 is left out."""
-    encoding = "utf-8-sig" if form.encoding.lower() in ("utf-8", "utf8", "utf_8") else form.encoding
-    with open_bytes(path) as file, io.TextIOWrapper(io.BufferedReader(file), encoding, newline=newline) as text:
-        yield text
+    """Open a file as text. `newline` is as in `open`. A byte order mark is left out."""
+    encoding = codecs.lookup(form.encoding).name
+    with open_bytes(path) as file, io.BufferedReader(file) as buffered:
+        if encoding == "utf-8":
+            encoding = "utf-8-sig"
+        elif encoding in MARKS and buffered.peek(2).startswith(MARKS[encoding]):
+            encoding = "utf-16"
+        with io.TextIOWrapper(buffered, encoding, newline=newline) as text:
+            yield text
 
 
 def describe_undecodable(path: Path, encoding: str) -> str:

@@ -193,7 +193,13 @@ def test_a_share_is_a_percentage(size, rows):
     assert read("metrics/data.json")["test"] == rows
 
 
-@pytest.mark.parametrize("size", [1.0, "100%", "0%", 2.5, -1, True, "20", "many"])
+@pytest.mark.parametrize("size", [1.0, "100%", "0%", 2.5, -1, True, "20", "many", "1.2.5%", ".%"])
 def test_sizes_that_could_be_mistaken_are_refused(size):
     with pytest.raises(ValidationError, match="should be a number of rows, such as 500, a share, such as 20%, or null"):
         local(train=size)
+
+
+def test_a_share_of_no_row_is_refused():
+    write_csv("a.csv", reviews(100))
+    with pytest.raises(InputError, match=r"test: the share is less than one of 100 rows; raise it"):
+        run_data(dataset=local(test="0.5%"), seed=1)

@@ -91,6 +91,10 @@ def test_encodings(tmp_path, encoding):
     assert read(tmp_path / "a.csv", encoding=encoding) == ROWS
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(CONTENT.encode(encoding)))
     assert read(tmp_path / "a.csv.gz", encoding=encoding) == ROWS
+    if "-16-" in encoding:
+        (tmp_path / "a.csv").write_bytes(f"\ufeff{CONTENT}".encode(encoding))  # with a mark
+        assert read(tmp_path / "a.csv", encoding=encoding) == ROWS
+        assert read(tmp_path / "a.csv", encoding=encoding, header=["a", "b"])[0] == ["text", "label"]
 
 
 @pytest.mark.parametrize(
