@@ -1,5 +1,6 @@
 """README's section "Your own data" on the tiny project: its three commands, and the entry that the first one writes."""
 
+import random
 import re
 import shlex
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from commands import read
+from new_command import add
 from ruamel.yaml import YAML
 from tiny import ROOT, reviews
 
@@ -41,3 +43,32 @@ def test_readme_commands_classify_a_file_of_ones_own(own_file):
     scored = pd.read_csv("scored.csv")
     assert scored.columns.tolist() == ["body", "predicted", "confidence"]
     assert set(scored["predicted"]) <= {"bad", "good"}
+
+
+GOOD = (
+    *("Arrived two days early and works well.", "Sturdy, quiet and easy to clean.", "I would buy it again."),
+    *("Setting it up took five minutes.", "The battery lasts a week.", "Best lamp I have had so far."),
+    *("My daughter loves it.", "Fits perfectly."),
+)
+BAD = (
+    *("It stopped working after a week, and nobody answers.", "The manual is missing.", "Smells of plastic."),
+    *("The screen was scratched.", "Much smaller than in the picture.", "It leaks.", "Sent it back."),
+    "The app asks for an account.",
+)
+
+
+def test_the_tutorial_shows_what_apps_new_prints(place):
+    """On the tutorial's made-up file: 120 reviews with semicolons between the fields, one of them twice."""
+    rng, rows = random.Random(3), {}
+    while len(rows) < 119:
+        label = len(rows) % 2
+        text = " ".join(rng.sample((BAD, GOOD)[label], rng.randint(1, 4)))
+        rows.setdefault((text, ("bad", "good")[label]))
+    frame = pd.DataFrame([*rows, list(rows)[7]], columns=["body", "opinion"])
+    frame.insert(0, "date", [f"2026-{n % 12 + 1:02}-{n % 28 + 1:02}" for n in range(120)])
+    frame.to_csv("reviews.csv", index=False, sep=";")
+    tutorial = (ROOT / "docs/tutorials/your-csv.md").read_text()
+    (shown,) = re.findall(r"```\n(reviews.csv\n.*?)```", tutorial, re.DOTALL)
+    assert add("reviews.csv") == shown
+    (in_readme,) = re.findall(r"```\n(  form.*?)```", SECTION, re.DOTALL)
+    assert in_readme in shown
