@@ -79,6 +79,7 @@ def main(
     drop: Annotated[list[Drop] | None, Option(metavar="unlabelled|empty", help=DROP)] = None,
     group: Annotated[str | None, Option(metavar="NAME", help="Column whose rows stay together in a split.")] = None,
     link: Annotated[bool, Option("--link", help="Link the file, of which DVC then keeps no copy.")] = False,
+    replace: Annotated[bool, Option("--replace", help="Replace the entry of the same name.")] = False,
     dry_run: Annotated[bool, Option("--dry-run", help="Show the entry, and write nothing.")] = False,
 ) -> None:
     """Look at a file or folder, and add it as a data set. The module's docstring is the help text."""
@@ -90,7 +91,7 @@ def main(
             text or [], label, labels, split_column, header, list(map(str, drop or [])), group, test, validation, form
         )
         options.may_ask = sys.stdin.isatty() and sys.stderr.isatty()
-        add(path, name or entry_name(path), options, link, dry_run)
+        add(path, name or entry_name(path), options, link, replace, dry_run)
 
 
 def known_form(settings: dict) -> Format:
@@ -111,7 +112,7 @@ def entry_name(path: Path) -> str:
     return name if name[:1].isalpha() else f"data-{name}"
 
 
-def add(path: Path, name: str, options: Options, link: bool, dry_run: bool) -> None:
+def add(path: Path, name: str, options: Options, link: bool, replace: bool, dry_run: bool) -> None:
     """Look at a file or folder, show it, try its entry, and write it unless this is a dry run."""
     if not re.fullmatch(r"[^\W\d_][\w-]*", name):
         raise InputError(f"--name {name!r:.60}: should be letters, digits, - and _, with a letter first")
@@ -122,7 +123,7 @@ def add(path: Path, name: str, options: Options, link: bool, dry_run: bool) -> N
         plan = make_plan(place, options)
         show(path, describe(plan, tokenizer, params.tokenize.max_length))
         entry = make_entry(plan, options)
-        after = with_entry(before, name, entry)
+        after = with_entry(before, name, entry, replace)
         sizes = try_entry(after)
     print(f"  {'sizes':10}  {sizes}", f"\n{PARAMS}, below datasets:\n{entry_lines(name, entry)}", sep="\n")
     refuse_other(path, place)

@@ -29,27 +29,43 @@ def entry_lines(name: str, entry: dict) -> str:
     return "".join(f"  {line}\n" for line in stream.getvalue().splitlines())
 
 
-def with_entry(text: str, name: str, entry: dict) -> str:
-    """Return the text of params.yaml with an entry at the end of `datasets:`, which `dataset:` selects.
+def entry_place(lines: list[str], name: str) -> tuple[int, int]:
+    """Return the first line of an entry of `datasets:` and the line after it; twice the end of `datasets:` without one.
+
+    Blank lines and comments after an entry are no part of it.
+    """
+    first = next((number for number, line in enumerate(lines) if line.startswith("datasets:")), len(lines) - 1)
+    start, indent, end = None, None, first + 1
+    for number in range(first + 1, len(lines)):
+        if re.match(r"[^\s#]", lines[number]):
+            break
+        if found := re.match(r"(\s+)[^\s#]", lines[number]):
+            indent = indent or found[1]
+            if found[1] == indent and start is not None:
+                break
+            if re.match(rf"{indent}(['\"]?){re.escape(name)}\1:\s", lines[number]):
+                start = number
+            end = number + 1
+    return (end if start is None else start), end
+
+
+def with_entry(text: str, name: str, entry: dict, replace: bool = False) -> str:
+    """Return the text of params.yaml with an entry in `datasets:`, at the end if it is new, which `dataset:` selects.
 
     Raises:
-        InputError: Another entry has this name, or the file is laid out so that lines cannot be added.
+        InputError: Another entry has this name and is not to be replaced, or the file is laid out so that lines cannot
+            be added.
     """
     before = parsed(text)
     existing = before["datasets"].get(name)
-    if existing is not None and existing != entry:
-        raise InputError(f"{PARAMS}: datasets.{name}: another entry has this name; choose a name by --name")
-    if existing is None:
+    if existing is not None and existing != entry and not replace:
+        fix = "choose a name by --name, or replace that entry by --replace"
+        raise InputError(f"{PARAMS}: datasets.{name}: another entry has this name; {fix}")
+    if existing != entry:
         lines = text.splitlines(keepends=True)
-        first = next((number for number, line in enumerate(lines) if line.startswith("datasets:")), len(lines) - 1)
-        end = first + 1
-        for number in range(first + 1, len(lines)):
-            if re.match(r"[^\s#]", lines[number]):
-                break
-            if re.match(r"\s+[^\s#]", lines[number]):
-                end = number + 1
-        lines[end - 1] = lines[end - 1].rstrip("\n") + "\n"
-        text = "".join([*lines[:end], entry_lines(name, entry), *lines[end:]])
+        start, end = entry_place(lines, name)
+        lines[start - 1] = lines[start - 1].rstrip("\n") + "\n"
+        text = "".join([*lines[:start], entry_lines(name, entry), *lines[end:]])
     text = re.sub(r"^(dataset:[ \t]*)[^\s#]+", rf"\g<1>{name}", text, count=1, flags=re.MULTILINE)
     if parsed(text) != before | {"dataset": name, "datasets": before["datasets"] | {name: entry}}:
         fix = "write it there by hand; --dry-run shows it"

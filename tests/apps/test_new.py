@@ -20,6 +20,7 @@ from apps.new.choices import choose
 from apps.new.params_file import with_entry
 from apps.new.report import describe_lengths
 from apps.new.survey import Survey
+from classifier.errors import InputError
 
 FRAME = pd.DataFrame(ROWS, columns=["text", "label"])
 NUMBERS = FRAME["label"].map({"bad": 0, "good": 4})
@@ -239,6 +240,28 @@ def test_an_entry_goes_to_the_end_of_the_data_sets():
     assert with_entry(text, "b", {"test": 2}) == after
     last = "models: {}\ndataset: a\ndatasets:\n  a:\n    test: 1"
     assert with_entry(last, "b", {"test": 2}).endswith("datasets:\n  a:\n    test: 1\n  b:\n    test: 2\n")
+
+
+@pytest.mark.parametrize("after", ["", "\n  # The last one.\n  c:\n    test: 2\n", "\n# Models.\nmodels:\n  b: 1\n"])
+@pytest.mark.parametrize("key", ["b", "'b'"])
+def test_an_entry_is_replaced_in_its_place(after, key):
+    text = "dataset: a # selected\ndatasets:\n  a:\n    b:\n      c: 1\n{}" + after
+    before = text.format(f"  {key}: # mine\n    test:\n    - 1\n\n    # A comment.\n    train: 3\n")
+    with pytest.raises(InputError, match="replace that entry by --replace"):
+        with_entry(before, "b", {"test": 2})
+    replaced = text.replace("dataset: a", "dataset: b").format("  b:\n    test: 2\n")
+    assert with_entry(before, "b", {"test": 2}, replace=True) == replaced
+
+
+def test_a_second_try_with_an_option(place):
+    before = Path("params.yaml").read_text()
+    add(write(FRAME.assign(label=NUMBERS)))
+    assert "another entry has this name; choose a name by --name, or replace" in refused(FILE, "--labels", "bad,good")
+    add(FILE, "--labels", "bad,good", "--replace")
+    assert entry()["labels"] == {0: "bad", 4: "good"}
+    added = Path("params.yaml").read_text().replace("dataset: reviews\n", "dataset: imdb-wheel\n")
+    assert [line for line in before.splitlines() if line not in added.splitlines()] == []
+    assert added.count("reviews:") == before.count("reviews:") + 1
 
 
 def test_the_command_and_dvc(project):
