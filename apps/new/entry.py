@@ -60,16 +60,19 @@ def source(plan: Plan) -> dict:
 def decide_drops(plan: Plan, options: Options) -> list[str]:
     """Return `drop` of the entry. Raises InputError if rows would have to be dropped and nobody agreed."""
     no_label = plan.found.no_label.count + sum(plan.found.labels[value] for value in plan.left_out)
-    places = str(plan.found.no_label) if plan.found.no_label.count else f"label {', '.join(plan.left_out)}"
-    drops = list(options.drop)
+    places = [str(plan.found.no_label)] if plan.found.no_label.count else []
+    places += [f"label {', '.join(plan.left_out)}"] if plan.left_out else []
+    drops, problems = list(options.drop), {}
     for name, what, count, where in (
-        ("unlabelled", "label", 0 if options.labels and "=" in options.labels else no_label, places),
+        ("unlabelled", "label", 0 if options.labels and "=" in options.labels else no_label, "; ".join(places)),
         ("empty", "text", plan.found.no_text.count, str(plan.found.no_text)),
     ):
         if not count or name in drops:
             continue
-        problem = f"{f'{count:,} rows have' if count > 1 else 'a row has'} no {what} ({where})"
-        if not (options.may_ask and typer.confirm(f"{problem}. Leave them out?", err=True)):
-            raise InputError(f"{problem}; leave them out by --drop {name}, or fill them in")
-        drops.append(name)
+        problems[name] = f"{f'{count:,} rows have' if count > 1 else 'a row has'} no {what} ({where})"
+        if options.may_ask and typer.confirm(f"{problems[name]}. Leave them out?", err=True):
+            drops.append(problems.popitem()[0])
+    if problems:
+        found, reasons = ", ".join(problems.values()), " --drop ".join(problems)
+        raise InputError(f"{found}; leave them out by --drop {reasons}, or fill them in")
     return drops

@@ -8,7 +8,7 @@ from pathlib import Path
 from classifier.errors import InputError
 from classifier.tables.columnar import schema_of
 
-NO_LABEL = ("-", "?", "nan", "null", "n/a", "unsup")  # values in place of a missing label; -1 too, beside 0, 1 and 2
+NO_LABEL = ("-", "?", "nan", "null", "n/a", "unsup")  # in any case: no label is there; -1 too, beside 0, 1 and 2
 
 
 def unlabelled_values(values: Iterable[str], names: list[str] | None) -> list[str]:
@@ -19,7 +19,7 @@ def unlabelled_values(values: Iterable[str], names: list[str] | None) -> list[st
         names: The names of the numbers 0, 1, ... if the file has them.
     """
     values = set(values)
-    found = [value for value in NO_LABEL if value in values]
+    found = sorted(value for value in values if value.lower() in NO_LABEL)
     count = len(names) if names else len(values) - 1
     if (names or count > 2) and "-1" in values and values <= {"-1", *map(str, range(count))}:
         found.append("-1")  # -1, 0, 1 without names may be negative, neutral, positive
@@ -65,6 +65,20 @@ def label_setting(values: list[str], left_out: list[str], names: list[str] | Non
     if all(value == name for value, name in mapping.items()) and not are_numbers(values):
         return list(mapping)
     return {int(value) if are_numbers([value]) else value: name for value, name in mapping.items()}
+
+
+def same_but_for_case(values: Iterable[str]) -> dict[str, str]:
+    """Return value -> name if values differ in capital letters alone; {} if none do. The commonest spelling names all.
+
+    Args:
+        values: The values, the commonest first.
+
+    >>> same_but_for_case(["Good", "Bad", "good"])
+    {'Good': 'Good', 'Bad': 'Bad', 'good': 'Good'}
+    """
+    names = {}
+    mapping = {value: names.setdefault(value.casefold(), value) for value in values}
+    return mapping if len(names) < len(mapping) else {}
 
 
 def named_by(option: str, values: list[str]) -> dict[str, str | None]:

@@ -156,7 +156,8 @@ def test_rows_without_a_label_or_a_text(place):
     frame = FRAME.copy()
     frame.loc[[3, 5], "label"] = None
     frame.loc[8, "text"] = " <br /> "
-    assert "2 rows have no label (lines 5, 7); leave them out by --drop unlabelled" in refused(write(frame))
+    both = "2 rows have no label (lines 5, 7), a row has no text (line 10)"
+    assert f"{both}; leave them out by --drop unlabelled --drop empty" in refused(write(frame))
     assert "no text" not in refused(FILE, "--drop", "empty")
     assert "a row has no text (line 10); leave them out by --drop empty" in refused(FILE, "--drop", "unlabelled")
     add(FILE, "--drop", "unlabelled", "--drop", "empty")
@@ -164,13 +165,32 @@ def test_rows_without_a_label_or_a_text(place):
 
 
 @pytest.mark.parametrize(
-    ("value", "labels"), [("-", ["bad", "good"]), ("unsup", {"bad": "bad", "good": "good", "unsup": None})]
+    ("value", "labels"),
+    [
+        ("-", ["bad", "good"]),
+        ("unsup", {"bad": "bad", "good": "good", "unsup": None}),
+        ("N/A", {"bad": "bad", "good": "good", "N/A": None}),
+    ],
 )
 def test_values_that_stand_for_no_label(place, value, labels):
     write(FRAME.assign(label=[*FRAME["label"][:30], *[value] * 10]))
     assert f"10 rows have no label (label {value})" in refused(FILE)
     add(FILE, "--drop", "unlabelled")
     assert entry()["labels"] == labels
+
+
+def test_rows_with_and_without_a_value_for_no_label(place):
+    frame = FRAME.assign(label=[None, "?", *FRAME["label"][2:]])
+    assert "2 rows have no label (line 2; label ?); leave them out" in refused(write(frame))
+
+
+def test_labels_that_differ_in_case(place):
+    frame = FRAME.assign(label=["Good", "bad", "good", "good"] * 10)
+    pairs = "Good=good,bad=bad,good=good"
+    hint = f"some labels differ in capital letters alone: --labels {pairs} would join them"
+    assert hint in add(write(frame), "--dry-run")
+    add(FILE, "--labels", pairs)
+    assert entry()["labels"] == {"Good": "good", "bad": "bad", "good": "good"}
 
 
 def test_several_columns(place):
