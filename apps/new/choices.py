@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 import typer
 
 from apps.new.columns import Column, likely_labels, likely_texts
+from apps.new.labels import in_order
 from classifier.errors import InputError
 from classifier.params.format import Format
+
+SHOWN_VALUES = 5  # values of a column in a question
 
 
 @dataclass
@@ -37,14 +40,29 @@ def choose_columns(
     text = options.text or [choose("texts", "--text", texts, columns, options.may_ask)]
     rest = {name: column for name, column in free.items() if name not in text}
     label = label or choose("labels", "--label", likely_labels(rest, is_headerless), columns, options.may_ask)
+    if value := columns[label].nested:
+        problem = f"column {label!r}: has lists or objects, such as {value:.40}"
+        raise InputError(f"{problem}; write one label as text into each row, or name another column by --label")
     return text, label
+
+
+def name_and_values(name: str, column: Column) -> str:
+    """Return the name of a column with its values, or with their number if they are many.
+
+    >>> name_and_values("opinion", Column(values=dict(bad=2, good=3)))
+    "'opinion' (bad, good)"
+    """
+    values = in_order(column.values)
+    shown = ", ".join(value[:20] for value in values) if len(values) <= SHOWN_VALUES else f"{len(values)} values"
+    return f"{name!r} ({shown})"
 
 
 def choose(what: str, option: str, likely: list[str], columns: dict[str, Column], may_ask: bool) -> str:
     """Return the only likely column, or the column that the user names. Raises InputError if nobody can be asked."""
     if len(likely) == 1:
         return likely[0]
-    listed = ", ".join(map(repr, likely or columns))
+    listed = ", ".join(name_and_values(name, columns[name]) if what == "labels" else repr(name) for name in likely)
+    listed = listed or ", ".join(map(repr, columns))
     if may_ask:
         name = typer.prompt(f"Which column has the {what}: {listed}?", default=likely[0] if likely else None, err=True)
         if name not in columns:

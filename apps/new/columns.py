@@ -24,7 +24,7 @@ LABEL_NAMES = (
 SPLIT_NAMES = ("split", "set", "fold", "partition", "subset", "dataset")
 GROUP_NAMES = ("user", "author", "group", "thread", "product", "patient", "customer", "speaker", "conversation", "doc")
 NO_LETTERS = re.compile(r"[\d\s!-/:-@\[-`{-~]+")
-MEASURE = re.compile(r"[\d\s.,:/+-]*\d[.,:/-]\d[\d\s.,:/+-]*")  # a date, a time or a number with a fraction
+MEASURE = re.compile(r"[\d\s.,:/+-]*\d[.,:/-]\d[\d\s.,:/+TZ-]*")  # a date, a time or a number with a fraction
 CLEARLY = 3  # times as many letters or values as the next column
 
 
@@ -37,11 +37,13 @@ class Column:
         letters: The number of characters in all texts, without digits, white space and punctuation.
         texts: The number of values that are texts.
         values: Spelling of a value -> its number of rows; None if there are more than MAX_VALUES.
+        nested: A value that is a list or an object, None if there is none.
     """
 
     filled: int = 0
     letters: int = 0
     texts: int = 0
+    nested: str | None = None
     values: Counter | None = field(default_factory=Counter)
 
     def add(self, values: Iterable) -> None:
@@ -50,6 +52,8 @@ class Column:
         for value in values:
             if (spelling := spelled(value)) is not None:
                 found[spelling] += 1
+                if isinstance(value, dict | list) and (value or not self.nested):
+                    self.nested = spelling
                 if isinstance(value, str):
                     self.texts += 1
                     self.letters += len(NO_LETTERS.sub("", spelling))
@@ -115,7 +119,8 @@ def likely_labels(columns: dict[str, Column], is_headerless: bool) -> list[str]:
     likely = [name for name, column in columns.items() if column.repeats or counts.get(name) == 1]
     if named := [name for known in LABEL_NAMES for name in likely if name.strip().lower() == known]:
         return named[:1]
-    likely = [name for name in likely if counts[name] > 1 and not any(map(MEASURE.fullmatch, columns[name].values))]
+    likely = [name for name in likely if counts[name] > 1 and not columns[name].nested]
+    likely = [name for name in likely if not any(map(MEASURE.fullmatch, columns[name].values))]
     order = sorted(likely, key=counts.get)
     ends = [name for name in order if name in (next(iter(columns)), list(columns)[-1])]
     if is_headerless and len(ends) == 1:

@@ -59,6 +59,9 @@ def make_plan(place: Path, options: Options) -> Plan:
     rows, columns = profile(table for _, table in tables({"train": layout.splits["train"]}, form))
     if not rows:
         raise InputError(f"{place}: no rows; save the table again")
+    if not form.header and is_title(columns, rows):
+        title = next(iter(columns))
+        raise InputError(f"{place}: row 1 has {title!r:.60} alone; remove the rows above the names of the columns")
     split = options.split_column or (likely_split(columns) if len(layout.splits) == 1 else None)
     for name in filter(None, [*options.text, options.label, split, options.group]):
         if name not in columns:
@@ -76,6 +79,13 @@ def make_plan(place: Path, options: Options) -> Plan:
         found = survey(tables(layout.splits, form), text, label, split, without=empty)
     plan = Plan(layout, form, rows, columns, text, label, split, found, names, notes)
     return with_names(plan) if form.header else plan
+
+
+def is_title(columns: dict[str, Column], rows: int) -> bool:
+    """Return whether the first row names the first column alone, though most rows fill another, as below a title."""
+    others = list(columns)[1:]
+    nameless = [columns[name] for number, name in enumerate(others, start=2) if name == f"unnamed {number}"]
+    return len(nameless) == len(others) and any(column.filled > rows / 2 for column in nameless)
 
 
 def check_split_column(name: str, column: Column) -> None:

@@ -193,14 +193,35 @@ def test_labels_that_differ_in_case(place):
     assert entry()["labels"] == {"Good": "good", "bad": "bad", "good": "good"}
 
 
+@pytest.mark.parametrize("content", [[["good"], ["bad"], []], [{"name": "good"}, {"name": "bad", "by": ["me"]}]])
+def test_labels_that_are_lists(place, content):
+    frame = FRAME.assign(label=[content[number % len(content)] for number in range(40)])
+    frame.to_json("elsewhere/lists.jsonl", orient="records", lines=True)
+    if isinstance(content[0], dict):
+        add("elsewhere/lists.jsonl", "--label", "label.name")
+    else:
+        error = refused("elsewhere/lists.jsonl")
+        assert "column 'label': has lists or objects, such as [\"good\"]; write one label as text" in error
+
+
+@pytest.mark.parametrize("title", ["Survey,,\n", "Survey,,\n\n"])
+def test_a_title_above_the_header(place, title):
+    Path(FILE).write_text(title + FRAME.assign(id=range(40)).to_csv(index=False))
+    assert "row 1 has 'Survey' alone; remove the rows above the names of the columns" in refused(FILE)
+
+
+def test_columns_without_a_name(place):
+    frame = FRAME.assign(a=[*["x"] * 3, *[None] * 37], b=None).set_axis(["text", "label", "", " "], axis=1)
+    assert "others: 'unnamed 3'" in add(write(frame))
+
+
 def test_several_columns(place):
     frame = FRAME.assign(title=FRAME["text"].str.upper(), opinion=FRAME["label"], city=["Ulm", "Bonn"] * 20)
     write(frame.drop(columns="label").rename(columns={"text": "the body"}))
     options = "--text 'the body' --text title"
     assert f"'the body', 'title'; name one by --text, or join them by {options}" in refused(FILE)
-    assert "several columns may have the labels: 'opinion', 'city'; name one by --label" in refused(
-        FILE, "--text", "title"
-    )
+    columns = "'opinion' (bad, good), 'city' (Bonn, Ulm)"
+    assert f"several columns may have the labels: {columns}; name one by --label" in refused(FILE, "--text", "title")
     assert "no column 'nope'; its columns are 'the body', 'title', 'opinion', 'city'" in refused(
         FILE, "--text", "nope", "--label", "city"
     )
@@ -327,7 +348,7 @@ def test_a_survey_counts_duplicates_without_regard_to_missing_labels():
     assert (found.no_label.count, found.no_text.count) == (1, 1)
 
 
-@pytest.mark.parametrize("name", ["dialect", "labels", "layout", "report", "store"])
+@pytest.mark.parametrize("name", ["choices", "dialect", "labels", "layout", "report", "store"])
 def test_examples_in_docstrings(name):
     failed, count = doctest.testmod(import_module(f"apps.new.{name}"))
     assert count > 0
