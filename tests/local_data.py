@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from classifier.files.places import LOCAL
+from classifier.files.formats import read_table
+from classifier.files.places import LOCAL, RAW
 from classifier.params.datasets import Dataset
 from stages.baseline import BaselineSettings, baseline
 from stages.data import DataSettings, data
@@ -48,3 +49,8 @@ def run_data(dataset: Dataset, seed: int) -> None:
 def run_baseline(strip_markup: bool = True, **settings) -> None:
     """Run the stage `baseline`."""
     baseline(settings=BaselineSettings(**settings), strip_markup=strip_markup)
+
+
+def splits() -> dict[str, pd.DataFrame]:
+    """Return the tables of data/raw/ by split."""
+    return {path.stem: read_table(path)[0] for path in RAW.iterdir()}
