@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from commands import contents
 from dvc.repo import Repo
-from dvc.utils.hydra import apply_overrides
 from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 from tiny import ROOT
@@ -244,16 +243,6 @@ def test_params_has_exactly_the_keys_that_are_read():
     assert set(params) == selections | {f"{key}s" for key in selections} | set(sections)
     for name, keys in sections.items():
         assert set(params[name]) == keys
-
-
-def test_params_keeps_its_comments_when_dvc_rewrites_it(tmp_path):
-    """`dvc exp run -S` loses comments after and inside of lists, so there are none."""
-    rewritten = tmp_path / "params.yaml"
-    rewritten.write_text((ROOT / PARAMS).read_text())
-    apply_overrides(rewritten, ["train.seed=2", "dataset=imdb", "models.minilm.peft.layers_to_transform=[5]"])
-    before, after = (re.findall(r"#.*", path.read_text()) for path in (ROOT / PARAMS, rewritten))
-    assert before
-    assert after == before
 
 
 def test_outputs_are_ignored_by_git_or_small_and_in_it():
