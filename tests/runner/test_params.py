@@ -11,10 +11,7 @@ from commands import dvc, refusal
 from dvc.utils.hydra import apply_overrides
 from tiny import ROOT, edit_params
 
-from classifier.runner.params import (
-    PARAMS,
-    load_params,
-)
+from classifier.runner.params import PARAMS, load_params
 from stages.data import data
 from stages.tokenize import tokenize
 from stages.train import train
