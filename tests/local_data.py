@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from classifier.files.places import LOCAL
+from classifier.files.formats import read_table, write_table
+from classifier.files.places import LOCAL, RAW
 from classifier.params.datasets import Dataset
 from stages.baseline import BaselineSettings, baseline
 from stages.data import DataSettings, data
@@ -48,3 +49,18 @@ def run_data(dataset: Dataset, seed: int) -> None:
 def run_baseline(strip_markup: bool = True, **settings) -> None:
     """Run the stage `baseline`."""
     baseline(settings=BaselineSettings(**settings), strip_markup=strip_markup)
+
+
+def splits() -> dict[str, pd.DataFrame]:
+    """Return the tables of data/raw/ by split."""
+    return {path.stem: read_table(path)[0] for path in RAW.iterdir()}
+
+
+def write_splits(rows: list[tuple[str, int]]) -> dict[str, pd.DataFrame]:
+    """Write data/raw from (text, label) pairs: half of them to train, a fifth to validation, and the rest to test."""
+    rows = pd.DataFrame(rows, columns=["text", "label"])
+    ends = [0, len(rows) // 2, len(rows) * 7 // 10, len(rows)]
+    splits = {name: rows[ends[i] : ends[i + 1]] for i, name in enumerate(("train", "validation", "test"))}
+    for name, split in splits.items():
+        write_table(RAW / f"{name}.parquet", split, labels=["negative", "positive"])
+    return splits

@@ -1,4 +1,4 @@
-"""The long form of tests/pipeline/test_kill.py and tests/pipeline/test_mutations.py: `make soak`.
+"""The long form of tests/pipeline/test_kill.py and of the tests of mutated files (tests/mutations.py): `make soak`.
 
 `dvc repro` is killed at random moments and then left to finish. dvc.lock and every output are compared with those of an
 uninterrupted run. This is done with a tiny project, and with the pipeline itself in another folder, with hard links
@@ -27,6 +27,9 @@ KILLS_OF_A_RUN = 6  # at most, so that each run comes to its end
 # The columns of the table: kills, runs that were left to finish, times that dvc.lock had to be restored by hand, runs
 # that did not finish, runs whose outputs differ from those of an uninterrupted run, and runs that printed a traceback.
 COLUMNS = ("kills", "finished runs", "dvc.lock put back", "not finished", "differing bytes", "tracebacks")
+
+# The tests that take the number of their examples from ROUNDS.
+MUTATIONS = ("tests/runner/test_mutated_params.py", "tests/dataset/test_mutated_files.py")
 
 
 def result(project: Path) -> tuple[dict, dict[str, str]]:
@@ -132,7 +135,7 @@ def soak(kills: int = 50, default_kills: int = 5, mutations: int = 500, seed: in
     failed = any(counts[name] for counts in table.values() for name in COLUMNS[3:])
     if mutations:
         environment = os.environ | {"ROUNDS": str(mutations)}
-        pytest_run = [sys.executable, "-m", "pytest", "-q", "tests/pipeline/test_mutations.py"]
+        pytest_run = [sys.executable, "-m", "pytest", "-q", *MUTATIONS]
         failed |= bool(subprocess.run(pytest_run, cwd=ROOT, env=environment).returncode)
     sys.exit(failed)
 

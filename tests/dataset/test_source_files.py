@@ -1,4 +1,4 @@
-"""Which files and rows a data set's `source` stands for."""
+"""Which files and rows a data set's `source` stands for, and which sources are refused."""
 
 import datasets
 import pandas as pd
@@ -186,20 +186,23 @@ def test_sources_that_cannot_be(source, problem):
         local(source=source)
 
 
-@pytest.mark.parametrize(("size", "rows"), [("20%", 20), (0.2, 20), (20, 20), ("12.5 %", 12)])
-def test_a_share_is_a_percentage(size, rows):
-    write_csv("a.csv", reviews(100))
-    run_data(dataset=local(test=size), seed=1)
-    assert read("metrics/data.json")["test"] == rows
-
-
-@pytest.mark.parametrize("size", [1.0, "100%", "0%", 2.5, -1, True, "20", "many", "1.2.5%", ".%"])
-def test_sizes_that_could_be_mistaken_are_refused(size):
-    with pytest.raises(ValidationError, match="should be a number of rows, such as 500, a share, such as 20%, or null"):
-        local(train=size)
-
-
-def test_a_share_of_no_row_is_refused():
-    write_csv("a.csv", reviews(100))
-    with pytest.raises(InputError, match=r"test: the share is less than one of 100 rows; raise it"):
-        run_data(dataset=local(test="0.5%"), seed=1)
+@pytest.mark.parametrize(
+    ("source", "key", "problem"),
+    [
+        ({"hub": "a/b", "revision": "0" * 40, "train": "x", "tset": "y"}, "tset", "extra_forbidden"),
+        ({"hub": "a/b", "train": "x"}, "revision", "missing"),
+        ({"hub": "a/b", "revision": "main", "train": "x"}, "revision", "string_pattern_mismatch"),
+        ({"revision": "0" * 40, "train": "x"}, "hub", "missing"),
+        ({"wheel": "a==1", "file": "x"}, "sha256", "missing"),
+        ({"wheel": "a==1", "file": "x", "sha256": "0" * 64, "tset": "y"}, "tset", "extra_forbidden"),
+        ({"train": "x.csv", "tset": "y.csv"}, "tset", "extra_forbidden"),
+        ({"train": "../x.csv"}, "train", "value_error"),
+        ({"train": "/x.csv"}, "train", "value_error"),
+        ("x.csv", None, "value_error"),
+    ],
+)
+def test_an_error_in_a_source_is_about_the_kind_of_source_that_fits_best(source, key, problem):
+    with pytest.raises(ValidationError) as error:
+        local(source=source)
+    (only,) = error.value.errors()
+    assert (only["loc"], only["type"]) == (("source", key) if key else ("source",), problem)

@@ -164,3 +164,22 @@ def test_interrupted(untrained):
     assert stages_run(output) == ["train"]
     assert locked(project) == lock
     assert contents(project) == outputs
+
+
+def test_files_that_dvc_did_not_write_to_their_end(finished):
+    """The fixes in docs/explanation/reproducibility.md for a kill or a power cut while DVC writes its own files."""
+    rwlock = finished / ".dvc/tmp/rwlock"
+    rwlock.write_text("")
+    assert "Unable to read RWLock-file '.dvc/tmp/rwlock'" in dvc("repro", ok=False)
+    rwlock.unlink()
+    assert stages_run(dvc("repro")) == []
+    whole, expected = (finished / "dvc.lock").read_text(), locked(finished)
+    for end in (0, whole.index("cmd:") + 4, whole.index("- path:") + 7, whole.index("md5:") + 3):
+        (finished / "dvc.lock").write_text(whole[:end])
+        assert "dvc.lock" in dvc("repro", ok=False)
+        git("checkout", "-q", "dvc.lock")
+        assert stages_run(dvc("repro")) == []
+    git("rm", "-q", "--cached", "dvc.lock")
+    (finished / "dvc.lock").unlink()  # as if none was committed
+    assert set(stages_run(dvc("repro"))) <= {"infer", "report"}  # their results are in Git only
+    assert locked(finished) == expected

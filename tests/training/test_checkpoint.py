@@ -3,10 +3,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from imports import imported, package
 
 from classifier.files.digests import digest_of
 from classifier.training import checkpoint
-from classifier.training.checkpoint import Checkpoint, remove_finished
+from classifier.training.checkpoint import CODE, Checkpoint, remove_finished
 from classifier.training.state import pack_tensors, unpack_tensors
 
 
@@ -95,3 +96,9 @@ def test_a_run_on_the_cpu_leaves_a_gpu_alone(monkeypatch):
     tensors = pack_tensors(network, optimizer, {})
     assert "random.cuda" not in tensors
     unpack_tensors(tensors | {"random.cuda": tensors["random"]}, network, optimizer)  # as of a run on a GPU
+
+
+def test_a_checkpoint_is_keyed_by_the_code_that_shapes_the_weights():
+    """Its key has the rooms that train imports, but those that only read, check and write."""
+    others = {"classifier/errors.py", "classifier/files", "classifier/params", "stages/train.py"}
+    assert {package(path) for path in imported("stages/train.py")} - others == {path.as_posix() for path in CODE}

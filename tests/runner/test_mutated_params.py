@@ -1,35 +1,20 @@
-"""Whatever stands in params.yaml or in a data file: a run with the file's values, or one line that says what to fix and
-leaves the outputs as they were.
-"""
+"""Whatever stands in params.yaml: a run with its values, or one line that names the place and says what to fix."""
 
-import os
 import re
 from copy import deepcopy
 from pathlib import Path
 
-import pandas as pd
 import pytest
-from commands import contents, read
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
-from local_data import run_data
+from mutations import line_of, spliced, within
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from tiny import ROOT, reviews
+from tiny import ROOT
 
 from classifier.errors import InputError
-from classifier.files.formats import read_table
-from classifier.files.places import RAW
-from classifier.runner.messages import message_of
 from classifier.runner.params import STAGES, argument_paths, arguments, load_params, section_model, stage_function
 
-ROUNDS = int(os.environ.get("ROUNDS", "60"))
-within = settings(
-    max_examples=ROUNDS,
-    deadline=None,
-    derandomize="ROUNDS" not in os.environ,  # the same examples in every `make test`, others in every soak
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
 GOOD = (ROOT / "params.yaml").read_bytes()
 TRAIN_LINE = 1 + GOOD.partition(b"\ntrain:")[0].count(b"\n") + 1
 VALUES = YAML(typ="safe").load(GOOD)
@@ -60,15 +45,6 @@ def folder(tmp_path, monkeypatch) -> Path:
     """An empty folder, the current one, for a params.yaml."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def line_of(error: InputError) -> str:
-    """The line that a stage ends with (classifier/runner/messages.py); it must be short, and written for a reader."""
-    line = " ".join(message_of(error).split())
-    assert 20 < len(line) < 1000, line
-    for internal in ("Traceback", "Error(", "pydantic", "<class", "object at 0x"):
-        assert internal not in line
-    return line
 
 
 def outcome(content: bytes | None = None) -> str | None:
@@ -185,19 +161,6 @@ def test_a_changed_value_or_key(folder, path, change, value):
         assert speaks_of(place_of(refused), path), refused
 
 
-def spliced(good: bytes):
-    """The file with a few bytes put in place of some others."""
-    return st.builds(
-        lambda start, length, new: good[:start] + new + good[start + length :],
-        st.integers(0, len(good)),
-        st.integers(0, 12),
-        st.binary(max_size=4)
-        | st.sampled_from(
-            [b"\n", b"\t", b": ", b"- ", b"'", b'"', b",", b"{", b"&a ", b"*a", b"!!int ", b"\xff", b"\0"]
-        ),
-    )
-
-
 @within
 @given(content=spliced(GOOD))
 @example(content=b"")
@@ -213,58 +176,3 @@ def test_a_damaged_params_file(folder, content):
         elif not refused.startswith(("line ", "not valid YAML: ", "the whole file: ")):
             key = place_of(refused).split(".")[0]
             assert key in VALUES or "unknown key" in refused or "keys should be strings" in refused, refused
-
-
-FRAME = pd.DataFrame(reviews(60), columns=["text", "label"])
-CSV = FRAME.to_csv(index=False).encode()
-JSONL = FRAME.to_json(orient="records", lines=True).encode()
-PARQUET = FRAME.to_parquet()
-FILES = {"csv": CSV, "jsonl": JSONL, "parquet": PARQUET}
-
-
-@within
-@given(file=st.sampled_from(sorted(FILES)).flatmap(lambda suffix: st.tuples(st.just(suffix), spliced(FILES[suffix]))))
-@example(file=("csv", CSV))
-@example(file=("csv", CSV + CSV.partition(b"\n")[2].upper()))  # each text twice
-@example(file=("csv", b""))
-@example(file=("csv", CSV.replace(b"label", b"lable", 1)))
-@example(file=("csv", b"text,label\n" + b"good,0\n" * 60))
-@example(file=("jsonl", b"[]"))
-@example(file=("jsonl", b'{"text": {"a": 1}, "label": [0]}\n' * 60))
-@example(file=("parquet", b"PAR1"))
-def test_a_damaged_data_file(project, file):
-    """A refusal names the file, or the size that does not fit it, and changes nothing; else the splits are whole."""
-    suffix, content = file
-    path = Path(f"data/local/reviews.{suffix}")
-    path.write_bytes(content)
-    before = contents(project)
-    try:
-        run_data(**local_arguments(suffix))
-    except InputError as error:
-        line = line_of(error)
-        assert line.startswith((f"{path}: ", "params.yaml: ")), line
-        assert contents(project) == before
-        return
-    splits = {name: read_table(RAW / f"{name}.parquet")[0] for name in ("train", "validation", "test")}
-    counts = read("metrics/data.json")
-    assert {name: len(split) for name, split in splits.items()} == {name: counts[name] for name in splits}
-    assert counts["validation"] == counts["test"] == 10
-    rows = pd.concat(splits.values())
-    assert list(rows) == ["text", "label"]
-    assert set(rows["label"]) == {0, 1}
-    texts = rows["text"].map(lambda text: " ".join(text.casefold().split()))  # of which no two are equal
-    assert texts.is_unique
-    assert all(texts)
-    assert 20 < len(rows) <= len(FRAME) + 12  # a splice can add a few rows, of few letters
-
-
-def local_arguments(suffix: str) -> dict:
-    params = load_params(ROOT / "params.yaml")
-    entry = {
-        "source": {"train": f"reviews.{suffix}"},
-        "labels": ["negative", "positive"],
-        "train": None,
-        "validation": 10,
-        "test": 10,
-    }
-    return {"dataset": type(params.datasets["imdb"]).model_validate(entry), "seed": 1}

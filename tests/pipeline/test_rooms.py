@@ -1,0 +1,52 @@
+"""The packages of classifier/ have one order: a package imports itself and the packages before it."""
+
+import re
+from pathlib import Path
+
+from imports import OURS
+from tiny import ROOT
+
+ROOMS = [
+    "errors",
+    "params",
+    "files",
+    "sources",
+    "text",
+    "tables",
+    "dataset",
+    "distributed",
+    "model",
+    "training",
+    "predict",
+    "evaluation",
+    "runner",
+    "scoring",
+]
+
+
+def named(path: Path) -> set[str]:
+    """Our rooms and modules that one file names in its imports: their first two parts."""
+    found = re.findall(rf"^ *(?:from|import) ((?:{'|'.join(OURS)})\b[\w.]*)", path.read_text(), re.MULTILINE)
+    return {".".join(name.split(".")[:2]) for name in found}
+
+
+def test_nothing_hides_in_an_init():
+    """DVC tracks no imports, and a package's files are looked for by name."""
+    found = [path for folder in OURS[:3] for path in (ROOT / folder).rglob("__init__.py")]
+    assert found
+    assert [path for path in found if path.read_text()] == [ROOT / "classifier/predict/__init__.py"]  # the front door
+
+
+def test_rooms_have_an_order():
+    """A room imports itself and what stands before it; a stage, no stage and not `scoring`; apps all but benchmarks."""
+    there = {path.stem for path in (ROOT / "classifier").iterdir() if path.stem not in ("__init__", "__pycache__")}
+    assert there == set(ROOMS)
+    for path in sorted((ROOT / "classifier").rglob("*.py")):
+        room = path.relative_to(ROOT / "classifier").parts[0].removesuffix(".py")
+        if room != "__init__":
+            admitted = {f"classifier.{name}" for name in ROOMS[: ROOMS.index(room) + 1]}
+            assert named(path) <= admitted, path
+    for path in sorted((ROOT / "stages").glob("*.py")):
+        assert named(path) <= {f"classifier.{name}" for name in ROOMS[:-1]}, path
+    for path in sorted((ROOT / "apps").rglob("*.py")):
+        assert not any(name.startswith("benchmarks") for name in named(path)), path
