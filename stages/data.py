@@ -8,9 +8,8 @@ Out: data/raw/{train,validation,test}.parquet with the columns text and label, a
 Two texts are duplicates if they are equal after folding case, white space and the ways in which Unicode writes an
 accent. The first of them is kept. Texts with several labels are counted, and dropped if the data set's entry says so. A
 text of the source's test or validation split is dropped from train, and a text of its test split from validation; test
-keeps all its texts. If the entry has a `group`, so do the rows of one group: they are all in one split. Rows without a
-label or a text are refused, or left out if the entry's `drop` says so. The texts are written as they are: the stage
-`tokenize` cleans them.
+keeps all its texts. If the entry has a `group`, no group is in two splits. Rows without a label or a text are refused,
+or left out if the entry's `drop` says so. The texts are written as they are: the stage `tokenize` cleans them.
 
 The source is read twice: first to check every row and to compute a digest of its text, then to write the chosen rows.
 So memory grows by 156 bytes for each row, however long the texts are.

@@ -43,7 +43,8 @@ def read_split(paths: list[Path], dataset: Dataset, split: str = "train") -> tup
     for path in paths:
         rows, total, left_out = read_file(path, dataset, split)
         tables.append(rows.set_index(rows.index + start))
-        counts, start = counts + left_out, start + total
+        counts.update(left_out)
+        start += total
     rows = pd.concat(tables)
     if not start:
         where = " and ".join(f"{value!r} in column {column!r}" for column, value in dataset.where(split).items())

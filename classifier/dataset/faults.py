@@ -9,8 +9,7 @@ from classifier.errors import InputError
 from classifier.params.datasets import Dataset
 from classifier.tables.rows import PLACES_SHOWN, list_places
 
-# What can be wrong with a row: each fault is a bit of a number.
-NO_TEXT, NOT_A_TEXT, EMPTY, UNLABELLED, NO_GROUP = (1 << number for number in range(5))  # each a bit of a row's faults
+NO_TEXT, NOT_A_TEXT, EMPTY, UNLABELLED, NO_GROUP = (1 << number for number in range(5))  # bits of a row's faults
 FILL_IN = "fill it in or remove the row"
 # The setting that names the column, the problem and the fix, in the order of the checks.
 FAULTS = {

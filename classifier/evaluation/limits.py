@@ -51,8 +51,8 @@ def origin(data: dict) -> str:
     return (
         "The test texts are held out of the training split. They may come from the same sources as the train texts, "
         "such as reviews of one film, so accuracy on new sources can be lower. A data set with an official test split "
-        "shows by how much. No `group` is set, so rows that belong together, such as those of one author, one film or "
-        "one patient, may stand in several splits, and this report cannot know whether they do."
+        "shows by how much. No `group` is set, so train and test may have rows of the same author or patient. This "
+        "report cannot know whether they do."
     )
 
 

@@ -39,14 +39,15 @@ class Format(Settings):
     A kind of null is that of the suffix, which KINDS in classifier/tables/reading.py has.
     """
 
-    # How rows are written. csv: fields between delimiters. json: an object for each row, in lines or in one array.
-    # fasttext: lines of `__label__`, a label and a text. folders: a folder for each label, with a text in each file.
+    # The form of the file. csv: fields between delimiters. json: objects, one on each line or all in one array.
+    # fasttext: lines that begin with `__label__` and the label. folders: a folder for each label, a text in each file.
+    # null: the suffix of the file says it.
     kind: Literal["csv", "json", "fasttext", "folders", "parquet", "arrow", "xlsx"] | None = None
     # What stands between fields. null: a comma, or a tab in .tsv files. A delimiter that ends in a space, such as ", ",
     # leaves out the spaces before fields.
     delimiter: Annotated[str, AfterValidator(check_delimiter)] | None = None
-    # What quotes mean. double: a field may be in quotes, and two quotes in it stand for one. backslash: likewise, but a
-    # backslash and a quote stand for one. none: quotes belong to the text.
+    # How a quote is written inside of a quoted field. double: as two quotes. backslash: as a backslash and a quote.
+    # none: no field is quoted, and quotes belong to the text.
     quoting: Literal["double", "backslash", "none"] = "double"
     # The names of the columns, if the first line is a row. null: the first line has them.
     header: Annotated[list[str], Field(min_length=1), AfterValidator(check_names)] | None = None

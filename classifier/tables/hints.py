@@ -54,9 +54,8 @@ def refuse_other_content(path: Path, encoding: str) -> None:
 def delimiter_hint(header: list[str], delimiter: str) -> str:
     """Return a hint that a file has another delimiter, or "" if its header does not look like that."""
     if header and header[0].lower().startswith("sep="):
-        return f"line 1 names the delimiter: set `format.delimiter` to {header[0][4:] or delimiter!r}" + (
-            ' and `format.comment` to "sep="'
-        )
+        named = header[0][4:] or delimiter
+        return f'line 1 names the delimiter: set `format.delimiter` to "{named}" and `format.comment` to "sep="'
     counts = {name: sum(field.count(name) for field in header) for name in DELIMITERS if name != delimiter}
     likely = max(counts, key=counts.get)
     if len(header) > 2 or not counts[likely]:

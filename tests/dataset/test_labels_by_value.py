@@ -119,6 +119,15 @@ def test_rows_without_a_label_beside_true_and_false_and_floats():
         read_split([path], local())
 
 
+def test_a_setting_that_leaves_nothing_out_counts_0():
+    """So `dvc metrics diff` compares the count with that of another version of the file."""
+    path = write_csv("a.csv", ROWS[:2])
+    labels = {"negative": "negative", "positive": "positive", "mixed": None}
+    _, counts = read_split([path, path], local(drop=["unlabelled", "empty"], labels=labels))
+    assert counts == {"rows_dropped_by_label": 0, "unlabelled_rows_dropped": 0, "empty_rows_dropped": 0}
+    assert len(counts) == 3
+
+
 def test_labels_with_these_names_are_labels():
     """A data set whose labels are called - and -1 has no unlabelled rows by these names."""
     path = write_csv("a.csv", [("good", "-"), ("bad", "-1"), ("fine", "")])
