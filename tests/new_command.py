@@ -3,6 +3,7 @@
 from pathlib import Path
 from unittest.mock import patch
 
+import pandas as pd
 import typer
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
@@ -17,6 +18,9 @@ from classifier.sources.dataset import source_files
 WORDS = ["long", "short", "weak", "bright", "dull", "loud", "calm", "odd"]
 TEXT = 'A {} film, "x" or not; schön, and the {} plot goes on.'
 ROWS = [(TEXT.format(WORDS[n % 8], WORDS[n // 8]), ["bad", "good"][n % 2]) for n in range(40)]
+FRAME = pd.DataFrame(ROWS, columns=["text", "label"])
+NUMBERS = FRAME["label"].map({"bad": 0, "good": 4})
+FILE = "elsewhere/reviews.csv"
 
 
 def track(place: Path) -> None:
@@ -59,3 +63,17 @@ def rows_read(split: str = "train") -> list[tuple[str, str]]:
 def written(folder: str = ".") -> dict[str, bytes]:
     """Return the content of all files in a folder."""
     return {str(path): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+def write(frame: pd.DataFrame = FRAME, path: str = FILE) -> str:
+    """Write a table as CSV, and return its path."""
+    frame.to_csv(path, index=False)
+    return path
+
+
+def refused(*words: str) -> str:
+    """Return the error of a command, which must write nothing."""
+    before = written()
+    error = add(*words, ok=False)
+    assert written() == before
+    return error

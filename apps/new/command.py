@@ -42,7 +42,7 @@ from classifier.files.places import BASE
 from classifier.files.writing import replace_file
 from classifier.params.format import Format
 from classifier.runner.command import exit_on_user_error
-from classifier.runner.params import PARAMS, load_params, select
+from classifier.runner.params import PARAMS, load_params, problem_of, select
 
 
 class Drop(StrEnum):
@@ -102,8 +102,7 @@ def known_form(settings: dict) -> Format:
         return Format(**settings)
     except ValidationError as error:
         first = error.errors()[0]
-        problem = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"--{first['loc'][0]} {first['input']!r:.40}: {problem}") from None
+        raise InputError(f"--{first['loc'][0]} {first['input']!r:.40}: {problem_of(error)}") from None
 
 
 def entry_name(path: Path) -> str:

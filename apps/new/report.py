@@ -12,6 +12,7 @@ from apps.new.labels import are_numbers, in_order, same_but_for_case
 from apps.new.plan import Plan
 from apps.new.survey import Survey, tokens
 from classifier.params.format import Format
+from classifier.tables.hints import DELIMITERS
 
 SHOWN_LABELS = 12
 LINE = 100  # characters of a text
@@ -25,7 +26,6 @@ KINDS = {
     "xlsx": "Excel",
 }
 QUOTING = {"double": "", "backslash": ', quotes written as \\"', "none": ", quotes belong to the texts"}
-DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
 
 
 def describe(plan: Plan, tokenizer: Path, max_length: int) -> Iterator[tuple[str, str]]:

@@ -113,18 +113,23 @@ def describe_error(error: ValidationError) -> str:
     first, more = error.errors()[0], error.error_count() - 1
     key = ".".join(str(part) for part in first["loc"]) or "the whole file"
     value = "" if isinstance(first["input"], dict | list) else f", got {first['input']!r:.60}"
-    problem = first["msg"].removeprefix("Value error, ")  # pydantic's prefix to the text of a ValueError
     message = {
         "extra_forbidden": "unknown key",
         "missing": "missing key; add it",
         "model_type": "its settings are missing; write them as `name: value` lines",
-    }.get(first["type"], f"{problem[0].lower()}{problem[1:]}{value}")
+    }.get(first["type"], f"{problem_of(error)}{value}")
     if first["type"] == "extra_forbidden":
         document = schema().model_json_schema()
         known = {key for part in (document, *document["$defs"].values()) for key in part.get("properties", {})}
         near = difflib.get_close_matches(str(first["loc"][-1]), sorted(known), n=1)
         message += f"; did you mean {near[0]}?" if near else "; remove it"
     return f"{key}: {message}" + (f" ({more} more)" if more else "")
+
+
+def problem_of(error: ValidationError) -> str:
+    """Return what is wrong with the first value, without its key."""
+    problem = error.errors()[0]["msg"].removeprefix("Value error, ")  # pydantic's prefix to the text of a ValueError
+    return f"{problem[0].lower()}{problem[1:]}"
 
 
 def select(params: BaseModel, key: str, path: Path = PARAMS) -> Any:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from classifier.errors import InputError
 from classifier.params.format import Format
+from classifier.runner.params import problem_of
 
 
 def parse_format(options: Sequence[str]) -> Format:
@@ -35,9 +36,7 @@ def parse_format(options: Sequence[str]) -> Format:
     try:
         return Format(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        problem = first["msg"].removeprefix("Value error, ")  # pydantic's prefix to the text of a ValueError
-        raise InputError(f"--format {first['loc'][0]}: {problem[0].lower()}{problem[1:]}") from None
+        raise InputError(f"--format {error.errors()[0]['loc'][0]}: {problem_of(error)}") from None
 
 
 def format_options(form: Format) -> Iterator[str]:

