@@ -20,7 +20,8 @@ from classifier.model.loading import load_classifier
 from classifier.model.saving import save_classifier
 from classifier.params.catalogue import Method
 from classifier.predict.explanation import explain_label, step_counts
-from classifier.text.encoding import encode, encode_words
+from classifier.text.encoding import encode
+from classifier.text.word_encoding import encode_words
 
 
 def integral(model, ids: list[int], label: int, steps: int = 400) -> np.ndarray:
