@@ -85,10 +85,7 @@ def baseline(
 
 
 def read_split(split: str, strip_markup: bool) -> Iterator[pd.DataFrame]:
-    """Yield the rows of a split with the columns hash, text (cleaned) and label, ROWS_PER_BATCH rows at a time.
-
-    The texts of a pair are joined.
-    """
+    """Yield a split's rows with hash, text (cleaned; a pair as one string) and label, ROWS_PER_BATCH rows at a time."""
     from pyarrow.parquet import ParquetFile
 
     file = ParquetFile(RAW / f"{split}.parquet", pre_buffer=False)

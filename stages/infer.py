@@ -35,7 +35,7 @@ def not_blank(text: Any) -> Text:
 
 
 class Sample(Settings):
-    """A sample text, or a pair of texts. With `label`, the label that the classifier should give, the report marks the answer."""
+    """A sample text or pair of texts. With `label`, the label that it should get, the report marks the answer."""
 
     text: Annotated[Text, BeforeValidator(not_blank)]
     label: str | None = None

@@ -17,10 +17,10 @@ Answer = tuple[str | None, float | None]  # (label, confidence); (None, None) fo
 class Classifier:
     """The trained classifier of models/base and models/adapter.
 
-    Create one instance and call it with one text or with many. A model that was trained on pairs of texts takes a tuple
-    of two strings in place of each text. Creating it loads the model, which takes seconds. The
+    Create one instance and call it with one text or with many. Creating it loads the model, which takes seconds. The
     confidence in an answer is the calibrated probability of its label. The same text can get a confidence that differs
-    in the last digits when other texts are scored in the same call.
+    in the last digits when other texts are scored in the same call. A model that was trained on pairs of texts takes a
+    tuple of two strings in place of each text.
 
     Args:
         min_confidence: Give the label "uncertain" to answers whose confidence is below this share, from 0 to 1. The
@@ -66,8 +66,8 @@ class Classifier:
 
         Args:
             texts: One string, or an iterable of strings: a list, a generator, or a column of pandas, NumPy, Arrow or
-                datasets. A missing text is None, NaN, pandas' NA, Arrow's null or a masked value of NumPy. For pairs, one
-                tuple (text, text), or an iterable of such tuples or lists.
+                datasets. A missing text is None, NaN, pandas' NA, Arrow's null or a masked value of NumPy.
+                For pairs, one tuple of two strings, or an iterable of such tuples or lists.
 
         Returns:
             (label, confidence), or a list of such pairs in the order of the texts. The pair is (None, None) for a text
