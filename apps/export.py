@@ -104,7 +104,7 @@ def write_onnx(model, path: Path, names: Sequence[str] = ("input_ids", "attentio
     with warnings.catch_warnings(action="ignore"), contextlib.redirect_stdout(io.StringIO()):
         torch.onnx.export(
             Logits().eval(),
-            (example, mask, mask)[: len(names)],
+            (example, mask, mask.clone())[: len(names)],  # torch takes one tensor for one input
             path,
             input_names=names,
             output_names=["logits"],
