@@ -121,12 +121,16 @@ def write_tokens(folder: Path, split: str, tokenizer, settings: dict[str, Any]) 
 
 
 def token_types_after(tokenizer) -> int | None:
-    """Return the id of the special token after the first text of a pair; None if the encoder has no token types."""
+    """Return the id of the special token after the first text of a pair.
+
+    None if the encoder has no token types, or the tokenizer gives both texts the same type.
+    """
     from transformers import AutoConfig
 
     types = getattr(AutoConfig.from_pretrained(BASE, local_files_only=True), "type_vocab_size", 0)
     between = special_tokens_of_pair(tokenizer)[1]
-    return between[0] if types >= 2 and between else None
+    has_types = types >= 2 and 1 in tokenizer("a", "a", return_token_type_ids=True)["token_type_ids"]
+    return between[0] if has_types and between else None
 
 
 if __name__ == "__main__":
