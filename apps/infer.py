@@ -15,8 +15,8 @@ For pairs, each line has two texts with a tab between them.
 A table of any size: CSV, JSON, Parquet, Arrow, Excel or fastText, compressed
 or not. The answer is a .parquet, .csv or .jsonl file with the same rows, to
 which the columns "predicted" and "confidence" are added. Repeat --column to
-join the texts of several columns, or to name the two of a pair. A killed run continues if the same command
-is run again:
+join the texts of several columns, or to name both columns of a pair. A killed
+run continues if the same command is run again:
   python -m apps.infer --file reviews.csv --column text --out scored.csv
 --keep names the columns that the answer keeps. --format says how the table is
 written, if its suffix does not say it (the keys are those of `format` in

@@ -57,9 +57,10 @@ def text_pairs(texts: list[str], pair: bool) -> list[Text]:
     Raises InputError if --pair does not fit the model or the number of texts.
     """
     reads_pairs = trained_settings().get("pair", False)
-    if reads_pairs != pair:
-        fix = 'give it pairs with --pair "TEXT" "TEXT"' if reads_pairs else "leave --pair out"
-        raise InputError(f"the model reads {'pairs of texts' if reads_pairs else 'single texts'}; {fix}")
+    if reads_pairs and not pair:
+        raise InputError('the model reads pairs of texts; give it pairs with --pair "TEXT" "TEXT"')
+    if pair and not reads_pairs:
+        raise InputError("the model reads single texts; leave --pair out")
     if pair and len(texts) % 2:
         raise InputError(f"--pair: {len(texts)} texts, but two are needed for each pair; add one or leave one out")
     return list(zip(texts[::2], texts[1::2], strict=True)) if pair else texts
