@@ -82,7 +82,7 @@ def test_words_and_their_tokens_by_hand(finished):
     ]
     assert encoded.word_numbers == [[-1, 0, 1, 2, 2, 3, 4, 4, -1]]
     for windows in (1, 3):
-        for text in ("good " * 60 + "bad", "", "i loved it"):
+        for text in ("good " * 60 + "bad", "i loved it"):
             several = settings | {"windows": windows}
             assert encode_words(text, tokenizer, **several).windows == encode([text], tokenizer, **several)[0]
     encoded = encode_words(" ".join(["good", "bad"] * 30), tokenizer, **settings)
