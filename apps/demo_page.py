@@ -4,7 +4,6 @@ gradio is imported inside the functions, because it is an optional dependency th
 """
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -72,21 +71,20 @@ class Actions:
             refuse("the text has nothing to read, so no label; type a text")
         return windows
 
-    def classify(self, *values) -> tuple[str, dict[str, float]]:
-        """Return (verdict, probability by label) of a text. values: of its box, or both boxes of a pair; threshold."""
-        *texts, threshold = values
-        (row,) = self.classifier.window_probabilities(self.readable_windows(text_of(texts)))
+    def classify(self, text: str, threshold: float, text_pair: str | None = None) -> tuple[str, dict[str, float]]:
+        """Return (verdict, probability by label) of a text, or of a pair if there is a second text."""
+        (row,) = self.classifier.window_probabilities(self.readable_windows(text_of(text, text_pair)))
         probabilities = dict(zip(self.labels, row.tolist(), strict=True))
         label = max(probabilities, key=probabilities.get)
         return verdict(label, probabilities[label], threshold), probabilities
 
-    def explain(self, *texts: str):
+    def explain(self, text: str, text_pair: str | None = None):
         """Return a gradio.HighlightedText of a text, or of both texts of a pair, with the deciding words marked."""
         import gradio as gr
 
-        text = text_of(texts)
-        self.readable_windows(text)
-        pieces, colors = marked_words(explain_label(self.classifier.model, self.classifier.tokenizer, text))
+        whole = text_of(text, text_pair)
+        self.readable_windows(whole)
+        pieces, colors = marked_words(explain_label(self.classifier.model, self.classifier.tokenizer, whole))
         return gr.HighlightedText(pieces, color_map=colors)
 
     def score(self, path: str | None, columns: str, threshold: float):
@@ -116,9 +114,9 @@ class Actions:
         return str(out), first[answers + [name for name in first if name not in answers]]
 
 
-def text_of(texts: Sequence[str]) -> Text:
+def text_of(text: str, text_pair: str | None) -> Text:
     """Return the text of the page's only box, or the pair of texts of its two boxes."""
-    return texts[0] if len(texts) == 1 else tuple(texts)
+    return text if text_pair is None else (text, text_pair)
 
 
 def refuse(message: str) -> NoReturn:
@@ -179,7 +177,8 @@ def fill_text_tab(actions: Actions, samples: list[Text], threshold) -> None:
         bars = gr.Label(label="Calibrated confidence", show_heading=False)
         words = gr.HighlightedText(label="The words that decided, with their share of the label's log-odds")
     events = [button.click, *(box.submit for box in boxes)]
-    classified = gr.on(events, actions.classify, [*boxes, threshold], [answer, bars], **ONE_AT_A_TIME)
+    inputs = [boxes[0], threshold, *boxes[1:]]
+    classified = gr.on(events, actions.classify, inputs, [answer, bars], **ONE_AT_A_TIME)
     # The explanation takes longer than the label, so it starts once the label is shown.
     classified.success(actions.explain, boxes, words, **ONE_AT_A_TIME)
 
