@@ -18,6 +18,7 @@ from classifier.scoring.job import Job
 from classifier.tables.opening import COMPRESSED
 from classifier.tables.reading import KINDS
 from classifier.text.cleaning import is_blank
+from classifier.text.pairs import Text, parts
 
 SUPPORTING, OPPOSING = "#16a34a", "#dc2626"  # colors of words for and against the label, legible on white and on black
 ROWS_SHOWN = 100  # rows of a scored file in the page's table
@@ -60,29 +61,30 @@ class Actions:
     """
 
     def __init__(self, classifier: Classifier):
-        self.classifier, self.separator = classifier, trained_settings()["separator"]
+        self.classifier = classifier
         self.labels = list(classifier.model.config.id2label.values())
 
-    def readable_windows(self, text: str) -> list[list[list[int]]]:
+    def readable_windows(self, text: Text) -> list[list[list[int]]]:
         """Return the token ids of a text's windows, in a list of one text. Refuse a text with nothing to read."""
         windows = self.classifier.token_windows([text])
-        if is_blank(text) or not all(windows):
+        if any(map(is_blank, parts(text))) or not all(windows):
             refuse("the text has nothing to read, so no label; type a text")
         return windows
 
-    def classify(self, text: str, threshold: float) -> tuple[str, dict[str, float]]:
-        """Return (verdict, probability by label) of a text."""
-        (row,) = self.classifier.window_probabilities(self.readable_windows(text))
+    def classify(self, text: str, threshold: float, text_pair: str | None = None) -> tuple[str, dict[str, float]]:
+        """Return (verdict, probability by label) of a text, or of a pair if there is a second text."""
+        (row,) = self.classifier.window_probabilities(self.readable_windows(text_of(text, text_pair)))
         probabilities = dict(zip(self.labels, row.tolist(), strict=True))
         label = max(probabilities, key=probabilities.get)
         return verdict(label, probabilities[label], threshold), probabilities
 
-    def explain(self, text: str):
-        """Return a gradio.HighlightedText of a text with the deciding words marked."""
+    def explain(self, text: str, text_pair: str | None = None):
+        """Return a gradio.HighlightedText of a text, or of both texts of a pair, with the deciding words marked."""
         import gradio as gr
 
-        self.readable_windows(text)
-        pieces, colors = marked_words(explain_label(self.classifier.model, self.classifier.tokenizer, text))
+        whole = text_of(text, text_pair)
+        self.readable_windows(whole)
+        pieces, colors = marked_words(explain_label(self.classifier.model, self.classifier.tokenizer, whole))
         return gr.HighlightedText(pieces, color_map=colors)
 
     def score(self, path: str | None, columns: str, threshold: float):
@@ -101,15 +103,20 @@ class Actions:
         if path is None:
             refuse("no file was chosen; drop a file into the box first")
         out = Path(tempfile.mkdtemp(dir=Path(path).parent)) / f"{Path(path).stem}.scored.parquet"
-        job = Job(Path(path), out, tuple(name.strip() for name in columns.split(",")), self.separator, threshold)
+        names = [name.strip() for name in columns.split(",")]
         try:
-            score_file(job)
+            score_file(Job.like_training(Path(path), out, names, min_confidence=threshold))
         except InputError as error:  # a visitor knows neither the path of the upload nor the command line
-            message = str(error).replace(f"{path}: ", "")
+            message = str(error).replace(f"{path}: ", "").removeprefix("--column: ")
             refuse(message.replace(" with --column", "").replace(", or leave it out with --keep", ""))
         first = next(ParquetFile(out).iter_batches(ROWS_SHOWN)).to_pandas()
         answers = ["predicted", "confidence"]
         return str(out), first[answers + [name for name in first if name not in answers]]
+
+
+def text_of(text: str, text_pair: str | None) -> Text:
+    """Return the text of the page's only box, or the pair of texts of its two boxes."""
+    return text if text_pair is None else (text, text_pair)
 
 
 def refuse(message: str) -> NoReturn:
@@ -119,7 +126,7 @@ def refuse(message: str) -> NoReturn:
     raise gr.Error(message, print_exception=False)
 
 
-def build_page(actions: Actions, samples: list[str], target: float, level: float):
+def build_page(actions: Actions, samples: list[Text], target: float, level: float):
     """Return the page as a gradio.Blocks. Its HTTP API has /classify, /explain and /score.
 
     Args:
@@ -154,23 +161,26 @@ def threshold_slider(target: float, level: float):
     return gr.Slider(0, 1, chosen or 0, step=0.0001, label=label, info=about)
 
 
-def fill_text_tab(actions: Actions, samples: list[str], threshold) -> None:
-    """Add the box for a text, its answer and its deciding words. threshold: the slider."""
+def fill_text_tab(actions: Actions, samples: list[Text], threshold) -> None:
+    """Add the box for a text, or two boxes for a pair, its answer and its deciding words. threshold: the slider."""
     import gradio as gr
 
     with gr.Column():
-        text = gr.Textbox(label="Text", lines=6, autofocus=True)
+        labels = ["First text", "Second text"] if actions.classifier.reads_pairs else ["Text"]
+        boxes = [gr.Textbox(label=label, lines=6 // len(labels), autofocus=label == labels[0]) for label in labels]
         button = gr.Button("Classify", variant="primary")
-        gr.Examples([[sample] for sample in samples], text, label="Sample texts of params.yaml")
+        fitting = [list(parts(sample)) for sample in samples if len(parts(sample)) == len(boxes)]
+        if fitting:
+            gr.Examples(fitting, boxes, label="Sample texts of params.yaml")
     with gr.Column():
         answer = gr.Markdown()
         bars = gr.Label(label="Calibrated confidence", show_heading=False)
         words = gr.HighlightedText(label="The words that decided, with their share of the label's log-odds")
-    classified = gr.on(
-        [button.click, text.submit], actions.classify, [text, threshold], [answer, bars], **ONE_AT_A_TIME
-    )
+    events = [button.click, *(box.submit for box in boxes)]
+    inputs = [boxes[0], threshold, *boxes[1:]]
+    classified = gr.on(events, actions.classify, inputs, [answer, bars], **ONE_AT_A_TIME)
     # The explanation takes longer than the label, so it starts once the label is shown.
-    classified.success(actions.explain, text, words, **ONE_AT_A_TIME)
+    classified.success(actions.explain, boxes, words, **ONE_AT_A_TIME)
 
 
 def fill_file_tab(actions: Actions, threshold) -> None:

@@ -10,6 +10,7 @@ Out: models/export/: the weights with the adapter merged into them (safetensors)
 The export is not a stage of the pipeline, because no stage reads its output.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from classifier.errors import InputError
@@ -34,23 +35,25 @@ def export() -> None:
     """
     from peft import PeftModel
 
+    from classifier.model.forward import types_after
     from classifier.model.loading import load_classifier, trained_settings
 
     method = trained_settings()["trained"]["method"]
     model, tokenizer = load_classifier()
     if isinstance(model, PeftModel):
         raise InputError(f"method {method}: cannot be merged into the weights; use models/adapter")
-    tokenizer = load_export_tokenizer(tokenizer.name_or_path, model.config.tokenize)
+    has_types = types_after(model) is not None
+    tokenizer = load_export_tokenizer(tokenizer.name_or_path, model.config.tokenize, has_types)
     evaluate, data = read_card_metrics()
     with replace_folder(EXPORT) as folder:
         model.cpu().save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        write_onnx(model, folder / "model.onnx")
+        write_onnx(model, folder / "model.onnx", tokenizer.model_input_names)
         (folder / "README.md").write_text(model_card(model.config, evaluate, data), encoding="utf-8")
     print(f"export: {EXPORT}")
 
 
-def load_export_tokenizer(path: str, tokenize: dict):
+def load_export_tokenizer(path: str, tokenize: dict, has_types: bool):
     """Load the tokenizer, set so that other programs truncate long texts as in the training.
 
     A tokenizer has no setting for head+tail. If the training used head+tail, the tokenizer keeps the beginning of a
@@ -59,6 +62,7 @@ def load_export_tokenizer(path: str, tokenize: dict):
     Args:
         path: folder of the tokenizer.
         tokenize: settings of the stage `tokenize` at the time of the training.
+        has_types: whether the model was trained with token types, which tell the two texts of a pair apart.
     """
     from transformers import AutoTokenizer
 
@@ -67,12 +71,16 @@ def load_export_tokenizer(path: str, tokenize: dict):
         local_files_only=True,
         model_max_length=tokenize["max_length"],
         truncation_side="left" if tokenize["truncation"] == "tail" else "right",
-        model_input_names=["input_ids", "attention_mask"],  # token_type_ids are zeros, or unknown to the model
+        # Without pairs, token_type_ids are zeros, or unknown to the model.
+        model_input_names=["input_ids", "attention_mask"] + ["token_type_ids"] * has_types,
     )
 
 
-def write_onnx(model, path: Path) -> None:
-    """Write the model as an ONNX graph from input_ids and attention_mask, (rows, tokens), to logits, (rows, labels)."""
+def write_onnx(model, path: Path, names: Sequence[str] = ("input_ids", "attention_mask")) -> None:
+    """Write the model as an ONNX graph from the outputs of the tokenizer to logits, (rows, labels).
+
+    names: input_ids, attention_mask and perhaps token_type_ids, each (rows, tokens).
+    """
     import contextlib
     import io
     import logging
@@ -85,10 +93,10 @@ def write_onnx(model, path: Path) -> None:
             super().__init__()
             self.model = model
 
-        def forward(self, input_ids, attention_mask):
-            return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+        def forward(self, input_ids, attention_mask, token_type_ids=None):
+            types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+            return self.model(input_ids=input_ids, attention_mask=attention_mask, **types).logits
 
-    names = ["input_ids", "attention_mask"]
     example = torch.ones((2, 8), dtype=torch.int64)
     mask = example.clone()
     mask[1, 5:] = 0  # without padding in the example, the graph would ignore the mask
@@ -96,7 +104,7 @@ def write_onnx(model, path: Path) -> None:
     with warnings.catch_warnings(action="ignore"), contextlib.redirect_stdout(io.StringIO()):
         torch.onnx.export(
             Logits().eval(),
-            (example, mask),
+            (example, mask, mask.clone())[: len(names)],  # torch takes one tensor for one input
             path,
             input_names=names,
             output_names=["logits"],
@@ -161,6 +169,8 @@ def model_card(config, evaluate: dict | None, data: dict | None) -> str:
         labels=[verbatim(label) for label in config.id2label.values()],
         columns=[verbatim(name) for name in config.columns],
         separator=repr(config.separator),
+        pair=getattr(config, "pair", False),
+        has_types=getattr(config, "token_types_after", None) is not None,
         tokenize=config.tokenize,
         markup=repr(MARKUP.pattern),
         evaluate=evaluate,

@@ -4,16 +4,19 @@ Texts on the command line. The answer is a table. --explain puts the five
 words that weigh most in brackets, each with its part of the label's log-odds.
 Put -- before texts that begin with a dash:
   python -m apps.infer "I would watch it again tomorrow." "Too long."
+A model that was trained on pairs of texts takes two texts for each pair:
+  python -m apps.infer --pair "A man sleeps." "Nobody is awake."
 
 Texts on standard input, one per line. The answers are JSON objects with
 label, confidence and text, one per line, each printed at once:
   cat reviews.txt | python -m apps.infer - > scored.jsonl
+For pairs, each line has two texts with a tab between them.
 
 A table of any size: CSV, JSON, Parquet, Arrow, Excel or fastText, compressed
 or not. The answer is a .parquet, .csv or .jsonl file with the same rows, to
 which the columns "predicted" and "confidence" are added. Repeat --column to
-join the texts of several columns. A killed run continues if the same command
-is run again:
+join the texts of several columns, or to name both columns of a pair. A killed
+run continues if the same command is run again:
   python -m apps.infer --file reviews.csv --column text --out scored.csv
 --keep names the columns that the answer keeps. --format says how the table is
 written, if its suffix does not say it (the keys are those of `format` in
@@ -60,9 +63,11 @@ from classifier.runner.terminal import escape_controls
 from classifier.scoring.files import score_file, score_share
 from classifier.scoring.job import Job
 from classifier.scoring.lines import answer_lines
-from classifier.scoring.options import parse_format
+from classifier.scoring.options import parse_format, text_pairs
 from classifier.text.cleaning import is_encodable
+from classifier.text.pairs import Text, joined
 
+PAIR = "Read the TEXTs two by two, for a model that was trained on pairs."
 MIN_CONFIDENCE = 'Answer "uncertain" below this confidence, from 0 to 1, or target.'
 MIN_ACCURACY = 'Answer "uncertain" so that this share of the other answers is right.'
 COLUMN = "Column of texts; may be repeated. [default: as in training]"
@@ -75,6 +80,7 @@ OUT = "File to write: .parquet, .csv or .jsonl. [default: scored.parquet]"
 def main(
     texts: Annotated[list[str] | None, Argument(metavar="TEXT", hidden=True)] = None,
     explain: Annotated[bool, Option("--explain", help="Mark the words that weigh most in each TEXT.")] = False,
+    pair: Annotated[bool, Option("--pair", help=PAIR)] = False,
     min_confidence: Annotated[str | None, Option(metavar="SHARE", help=MIN_CONFIDENCE)] = None,
     min_accuracy: Annotated[float | None, Option(metavar="SHARE", help=MIN_ACCURACY)] = None,
     file: Annotated[Path | None, Option(metavar="PATH", help="Table to label, or a pipe.")] = None,
@@ -91,11 +97,13 @@ def main(
     with exit_on_user_error("infer", "; with --file, repeat the command to resume"):
         check_texts(texts or [])
         file_options = bool(column or separator is not None or form or keep or out or overwrite)
-        check_combination(texts, file, explain, file_options)
+        text_option = "--explain" if explain else "--pair" if pair else None
+        check_combination(texts, file, text_option, file_options)
         confidence = parse_required_confidence(min_confidence, min_accuracy)
         if texts == ["-"]:
             answer_lines(Classifier(confidence))
         elif texts:
+            texts = text_pairs(texts, pair)
             show_table(texts, Classifier(confidence), explain)
         else:
             options = {"min_confidence": confidence, "form": parse_format(form or ()), "keep": tuple(keep or ())}
@@ -119,14 +127,17 @@ def check_texts(texts: list[str]) -> None:
             raise InputError(f"{text} is a file; {fix}")
 
 
-def check_combination(texts: list[str] | None, file: Path | None, explain: bool, file_options: bool) -> None:
-    """Raise InputError for arguments that exclude each other. `file_options`: whether an option of --file is given."""
+def check_combination(texts: list[str] | None, file: Path | None, text_option: str | None, file_options: bool) -> None:
+    """Raise InputError for arguments that exclude each other.
+
+    text_option: an option of texts on the command line, if one is given. file_options: whether one of --file is given.
+    """
     if bool(texts) == bool(file):
         raise InputError("give either texts (or - to read standard input) or --file")
     if texts and file_options:
         raise InputError("--column, --separator, --format, --keep, --out and --overwrite: give them with --file only")
-    if explain and (file or texts == ["-"]):
-        raise InputError("--explain: give it with texts on the command line only")
+    if text_option and (file or texts == ["-"]):
+        raise InputError(f"{text_option}: give it with texts on the command line only")
 
 
 def parse_required_confidence(min_confidence: str | None, min_accuracy: float | None) -> float:
@@ -143,7 +154,7 @@ def parse_required_confidence(min_confidence: str | None, min_accuracy: float | 
     return number
 
 
-def show_table(texts: list[str], classifier: Classifier, explain: bool) -> None:
+def show_table(texts: list[Text], classifier: Classifier, explain: bool) -> None:
     """Print a line with label, confidence and text for each text. `explain`: mark the words that weigh most."""
     from classifier.predict.explanation import explain_label
 
@@ -152,7 +163,7 @@ def show_table(texts: list[str], classifier: Classifier, explain: bool) -> None:
     width = max(5, *(len(label or "") for label, _ in answers))
     print(f"{'label':{width}}  confidence  text")
     for text, (label, confidence) in zip(texts, answers, strict=True):
-        shown = explain_label(classifier.model, classifier.tokenizer, text).text if explain and label else text
+        shown = explain_label(classifier.model, classifier.tokenizer, text).text if explain and label else joined(text)
         line = f"{label or '-':{width}}  {f'{confidence:.1%}' if label else '-':>10}  {shown}"
         print(escape_controls(line))
 

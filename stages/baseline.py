@@ -24,6 +24,7 @@ from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
 from classifier.text.cleaning import clean_texts
 from classifier.text.duplicates import text_hash
+from classifier.text.pairs import joined, texts_of
 from classifier.text.words import choose_terms
 
 ROWS_PER_BATCH = 4096  # in memory at a time
@@ -84,13 +85,14 @@ def baseline(
 
 
 def read_split(split: str, strip_markup: bool) -> Iterator[pd.DataFrame]:
-    """Yield the rows of a split with the columns hash, text (cleaned) and label, ROWS_PER_BATCH rows at a time."""
+    """Yield a split's rows with hash, text (cleaned; a pair as one string) and label, ROWS_PER_BATCH rows at a time."""
     from pyarrow.parquet import ParquetFile
 
     file = ParquetFile(RAW / f"{split}.parquet", pre_buffer=False)
-    for batch in file.iter_batches(ROWS_PER_BATCH, columns=["text", "label"]):
-        texts = batch["text"].to_pylist()
-        columns = {"hash": map(text_hash, texts), "text": clean_texts(texts, strip_markup)}
+    names = [name for name in file.schema_arrow.names if name in ("text", "text_pair", "label")]
+    for batch in file.iter_batches(ROWS_PER_BATCH, columns=names):
+        texts = texts_of(batch)
+        columns = {"hash": map(text_hash, texts), "text": clean_texts([*map(joined, texts)], strip_markup)}
         yield pd.DataFrame(columns | {"label": batch["label"].to_numpy()})
 
 

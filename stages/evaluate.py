@@ -29,6 +29,7 @@ from classifier.params.settings import Param, Settings
 from classifier.predict.explanation import explain_label
 from classifier.predict.threshold import rows_needed, threshold_for
 from classifier.runner.run import main
+from classifier.text.pairs import texts_of
 from classifier.text.tokens import open_tokens
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -147,9 +148,10 @@ def above_threshold(table: pd.DataFrame, target: float, level: float) -> dict[st
 
 def with_deciding_words(table: pd.DataFrame, count: int, model, tokenizer) -> pd.DataFrame:
     """Return the table with the column decided_by: the deciding words of the `count` most confident mistakes."""
-    mistakes = table[table["predicted"] != table["label"]].nlargest(count, "confidence")["text"]
+    mistakes = table[table["predicted"] != table["label"]].nlargest(count, "confidence")
+    words = [explain_label(model, tokenizer, text).summary for text in texts_of(mistakes)]
     table = table.assign(decided_by="")
-    table.loc[mistakes.index, "decided_by"] = [explain_label(model, tokenizer, text).summary for text in mistakes]
+    table.loc[mistakes.index, "decided_by"] = words
     return table
 
 

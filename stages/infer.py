@@ -1,7 +1,8 @@
 """Score the sample texts of params.yaml with the trained classifier.
 
 In:  models/base/ and models/adapter/.
-Out: metrics/samples.json, with the expected label of each sample that has one.
+Out: metrics/samples.json, with the expected label of each sample that has one. The list is empty if the model reads
+     pairs of texts and a sample is no pair, or the other way round.
 
 For other texts use `python -m apps.infer` on the command line, or classifier.predict in Python.
 """
@@ -10,7 +11,7 @@ import difflib
 import sys
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
 from classifier.errors import InputError
 from classifier.files.formats import write_json
@@ -19,19 +20,24 @@ from classifier.params.settings import Param, Settings
 from classifier.predict.classifier import Classifier
 from classifier.runner.run import main
 from classifier.text.cleaning import is_blank
+from classifier.text.pairs import Text
 
 
-def not_blank(text: str) -> str:
-    """Return the text, or raise ValueError if it is blank."""
-    if is_blank(text):
+def not_blank(text: Any) -> Text:
+    """Return a text, or the list of the two texts of a pair as a tuple. Raises ValueError if a text is blank."""
+    texts = [text] if isinstance(text, str) else text
+    is_pair = isinstance(text, list) and len(text) == 2 and all(isinstance(part, str) for part in text)
+    if not (is_pair or isinstance(text, str)):
+        raise ValueError("should be a text, or a list of the two texts of a pair")
+    if any(map(is_blank, texts)):
         raise ValueError("a text that is not blank is needed")
-    return text
+    return tuple(text) if is_pair else text
 
 
 class Sample(Settings):
-    """A sample text. With `label`, the label that the classifier should give, the report marks the answer."""
+    """A sample text or pair of texts. With `label`, the label that it should get, the report marks the answer."""
 
-    text: Annotated[str, AfterValidator(not_blank)]
+    text: Annotated[Text, BeforeValidator(not_blank)]
     label: str | None = None
 
 
@@ -57,6 +63,11 @@ def infer(
 ) -> None:
     """Score the sample texts and write the answers, together with the texts if `with_texts`."""
     classifier, results = Classifier(), []
+    if any(isinstance(sample.text, str) == classifier.reads_pairs for sample in settings.texts):
+        kind = "pairs of texts" if classifier.reads_pairs else "single texts"
+        print(f"infer: the model reads {kind}, and infer.texts has others, so no sample is scored", file=sys.stderr)
+        write_json(METRICS / "samples.json", [])
+        return
     labels = list(classifier.model.config.label2id)
     expected = expected_labels(settings.texts, labels)
     answers = classifier([sample.text for sample in settings.texts])

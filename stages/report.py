@@ -5,6 +5,7 @@ In:  metrics/*.json and *.csv, data/predictions.parquet, data/doubtful_labels.cs
 Out: metrics/report.md and metrics/{training,reliability,coverage,length}.png.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,7 +29,7 @@ TEMPLATE = Path(__file__).with_name("report.md.j2")
 RESULTS = ("data", "baseline", "training", "evaluate", "samples")  # .json
 CURVES = ("training", "validation", "reliability", "coverage")  # .csv
 PICTURES = ("training", "confusion", "reliability", "coverage", "length")  # .png
-EXCERPT = 160  # characters of a text
+EXCERPT = 160  # characters of a text, or of both texts of a pair
 LABELS_IN_MATRIX = 10  # a confusion matrix of more labels is a picture only
 
 
@@ -66,6 +67,7 @@ def report(
         train=train,
         texts=settings.texts,
         labels=labels,
+        reads_pairs="text_pair" in predictions,
         confusion=confusion_rows(labels),
         limits=limits(results, curves["validation"], train, labels),
         settings=tables.settings_table(model, method, adapter, results["training"], train),
@@ -130,6 +132,8 @@ def confusion_rows(labels: list[str]) -> list[list]:
 def about_labels(predictions: pd.DataFrame, labels: list[str], settings: ReportSettings) -> dict[str, Any]:
     """Return what the report says about the mistakes and the doubtful labels."""
     mistakes = findings.confident_mistakes(predictions, labels)
+    if "text_pair" in mistakes:
+        mistakes["text"] = list(zip(mistakes["text"], mistakes["text_pair"], strict=True))
     mistakes["decided_by"] = mistakes["decided_by"].map(findings.without_punctuation)
     doubtful = read_csv_table(DOUBTFUL, ["hash", "label", "predicted", "text"])
     leading = findings.leading_pair(mistakes), findings.leading_pair(doubtful)
@@ -163,11 +167,18 @@ def filled_template(**values: Any) -> str:
     environment.filters |= {
         "percent": "{:.1%}".format,
         "number": "{:,}".format,
-        "excerpt": lambda text: text if len(text) <= EXCERPT else f"{text[: EXCERPT - 1]}…",
+        "excerpt": excerpt,
         "row": tables.row,
         "head": tables.head,
     }
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(values)
+
+
+def excerpt(text: str | Sequence[str]) -> str:
+    """Return the beginning of a text, or the beginnings of both texts of a pair."""
+    texts = [text] if isinstance(text, str) else text
+    length = EXCERPT // len(texts)
+    return " | ".join(part if len(part) <= length else f"{part[: length - 1]}…" for part in texts)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ In:  data/raw/*.parquet and the tokenizer in models/base/.
 Out: data/tokens/{train,validation,test}.arrow with the columns input_ids (special tokens included, no padding) and
      label, in the order of data/raw. In train, a row is a text. In validation and test, a row is a window of a text,
      and a third column, text, has the number of the text. The schema's metadata has the settings of this stage, and
-     the data set's name, labels, text columns and separator. The files are Arrow streams, so that training can map
-     them into memory.
+     the data set's name, labels, text columns and separator. For pairs of texts it also has `pair`, true, and
+     `token_types_after`, the id of the special token behind which the tokens have the type 1, or null for an encoder
+     without token types. The files are Arrow streams, so that training can map them into memory.
 """
 
 from pathlib import Path
@@ -21,7 +22,8 @@ from classifier.files.places import BASE, RAW, TOKENS
 from classifier.files.writing import replace_folder
 from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
-from classifier.text.encoding import Truncation, encode, special_ids
+from classifier.text.encoding import Truncation, encode, special_tokens_of_pair
+from classifier.text.pairs import texts_of
 
 TEXTS_PER_BATCH = 4096
 
@@ -91,20 +93,22 @@ def write_tokens(folder: Path, split: str, tokenizer, settings: dict[str, Any]) 
     texts = ParquetFile(RAW / f"{split}.parquet", pre_buffer=False)
     stored = metadata_of(texts.schema_arrow)
     metadata = {name: stored[name] for name in ("name", "labels", "columns", "separator")} | {"tokenize": settings}
+    if stored.get("pair"):
+        metadata |= {"pair": True, "token_types_after": token_types_after(tokenizer)}
     is_train = split == "train"
     types = {"input_ids": pa.list_(pa.int32()), "label": pa.int64()} | ({} if is_train else {"text": pa.int64()})
     schema = pa.schema(types, metadata_bytes(metadata))
     options = settings | {"windows": 1} if is_train else settings
-    done, special = 0, special_ids(tokenizer)
+    text_columns, done = [name for name in ("text", "text_pair") if name in texts.schema_arrow.names], 0
     with (
         pa.ipc.new_stream(folder / f"{split}.arrow", schema) as out,
         tqdm(total=texts.metadata.num_rows, desc=f"tokenize {split}", unit="text", disable=None) as bar,
     ):
-        for batch in texts.iter_batches(TEXTS_PER_BATCH, columns=["text", "label"]):
-            batch_texts = batch["text"].to_pylist()
+        for batch in texts.iter_batches(TEXTS_PER_BATCH, columns=[*text_columns, "label"]):
+            batch_texts = texts_of(batch)
             encoded = encode(batch_texts, tokenizer, **options)
             for number, windows in enumerate(encoded):
-                if special.issuperset(windows[0]):
+                if not windows:
                     place = f"{RAW / split}.parquet: row {done + number + 1}"
                     problem = f"the tokenizer finds nothing to read in {batch_texts[number]!r:.40}"
                     raise InputError(f"{place}: {problem}; remove the text from the data set or choose another model")
@@ -114,6 +118,19 @@ def write_tokens(folder: Path, split: str, tokenizer, settings: dict[str, Any]) 
             out.write_batch(pa.record_batch([pa.array(columns[name], types[name]) for name in types], schema))
             done += batch.num_rows
             bar.update(batch.num_rows)
+
+
+def token_types_after(tokenizer) -> int | None:
+    """Return the id of the special token after the first text of a pair.
+
+    None if the encoder has no token types, or the tokenizer gives both texts the same type.
+    """
+    from transformers import AutoConfig
+
+    types = getattr(AutoConfig.from_pretrained(BASE, local_files_only=True), "type_vocab_size", 0)
+    between = special_tokens_of_pair(tokenizer)[1]
+    has_types = types >= 2 and 1 in tokenizer("a", "a", return_token_type_ids=True)["token_type_ids"]
+    return between[0] if has_types and between else None
 
 
 if __name__ == "__main__":

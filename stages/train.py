@@ -97,8 +97,9 @@ def save_results(
     temperature, bias = calibrate(training.network, logits, labels)
     calibrated = logits / temperature + bias
     dataset, counts = training.train_tokens.metadata, parameter_counts(training.network)
+    about_texts = ("columns", "separator", "pair", "token_types_after", "tokenize")
     settings = {
-        **{name: dataset[name] for name in ("columns", "separator", "tokenize")},
+        **{name: dataset[name] for name in about_texts if name in dataset},
         "calibration_temperature": temperature,
         "calibration_bias": bias.tolist(),
         "trained": {

@@ -65,8 +65,11 @@ def write_byte_tokenizer(special: list[str]) -> int:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     begin, pad, end, unknown, mask = special
+    between = f"{end} {end}" if begin == "<s>" else end  # RoBERTa and MPNet have two tokens between the texts of a pair
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{begin} $A {end}", special_tokens=[(begin, 0), (end, 2)]
+        single=f"{begin} $A {end}",
+        pair=f"{begin} $A {between} $B {end}",
+        special_tokens=[(begin, 0), (end, 2)],
     )
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, cls_token=begin, bos_token=begin, pad_token=pad, sep_token=end, eos_token=end,

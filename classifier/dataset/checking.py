@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from classifier.dataset.faults import EMPTY, NO_GROUP, NO_TEXT, NOT_A_TEXT, UNLABELLED, refuse_faults
+from classifier.dataset.faults import EMPTY, NO_GROUP, NO_TEXT, NOT_A_TEXT, ONE_TEXT, UNLABELLED, refuse_faults
 from classifier.dataset.labels import LEFT_OUT, NO_LABEL, are_labels, has_named_numbers, label_numbers, plain
 from classifier.errors import InputError
 from classifier.params.datasets import Dataset, Where, label_value
@@ -24,8 +24,10 @@ from classifier.tables.quotes import refuse_swallowed_rows
 from classifier.tables.reading import column_values, join_columns, kind_of, read_rows
 from classifier.text.cleaning import is_blank
 from classifier.text.duplicates import digest
+from classifier.text.pairs import parts
 
 COLUMNS_SHOWN = 20
+NOTHING_TO_READ = NO_TEXT | EMPTY | ONE_TEXT  # the faults of rows that `drop: [empty]` leaves out
 
 
 def read_split(paths: list[Path], dataset: Dataset, split: str = "train") -> tuple[pd.DataFrame, Counter]:
@@ -81,7 +83,7 @@ def leave_out(rows: pd.DataFrame, spellings: list[str], dataset: Dataset) -> tup
     if "unlabelled" in dataset.drop:
         reasons["unlabelled_rows_dropped"] = no_label & ~reasons["rows_dropped_by_label"]
     if "empty" in dataset.drop:
-        reasons["empty_rows_dropped"] = (rows["faults"] & (NO_TEXT | EMPTY) > 0) & ~np.any([*reasons.values()], axis=0)
+        reasons["empty_rows_dropped"] = (rows["faults"] & NOTHING_TO_READ > 0) & ~np.any([*reasons.values()], axis=0)
     if not (isinstance(dataset.labels, dict) and None in dataset.labels.values()):
         del reasons["rows_dropped_by_label"]
     counts = Counter({reason: int(dropped.sum()) for reason, dropped in reasons.items()})
@@ -111,7 +113,8 @@ def read_selected_rows(path: Path, dataset: Dataset, split: str = "train") -> It
         found |= {column for column, of_column in values.items() if of_column is not None}
         table = pd.DataFrame(values, index=table.index, dtype=object)
         table = table[has_values(table, where) & ~np.any([has_values(table, other) for other in others], axis=0)]
-        chosen = {"text": join_columns(table, dataset.text, dataset.separator), "label": table[dataset.label]}
+        texts = join_columns(table, dataset.text, dataset.separator, dataset.pair)
+        chosen = {"text": texts, "label": table[dataset.label]}
         yield pd.DataFrame(chosen | ({"group": table[dataset.group]} if dataset.group else {}))
     for column, setting in settings.items():
         if columns and column not in found:
@@ -147,12 +150,14 @@ def describe_rows(table: pd.DataFrame, spellings: dict[str, int]) -> pd.DataFram
     faults has a bit for each fault. spelling is the number of the label in `spellings`, to which new labels are added.
     """
     text, labels = table["text"], spelled(table["label"])
-    is_text = text.map(lambda value: isinstance(value, str)).astype(bool)
+    is_text = text.map(lambda value: isinstance(value, str | tuple)).astype(bool)
     texts = text.where(is_text, "")
+    blank = [[is_blank(part) for part in parts(value)] for value in texts]
     found = {
         NO_TEXT: text.isna(),
         NOT_A_TEXT: ~is_text,
-        EMPTY: texts.map(is_blank).astype(bool),
+        EMPTY: pd.Series([*map(all, blank)], table.index, dtype=bool),
+        ONE_TEXT: pd.Series([*map(any, blank)], table.index, dtype=bool),
         UNLABELLED: labels == "",
     }
     more = {}
@@ -164,7 +169,7 @@ def describe_rows(table: pd.DataFrame, spellings: dict[str, int]) -> pd.DataFram
     columns = {
         "faults": sum((rows.to_numpy(dtype=np.int8) * np.int8(fault) for fault, rows in found.items()), np.int8(0)),
         "spelling": np.array([spellings.setdefault(name, len(spellings)) for name in labels], dtype=np.int32),
-        "words": np.array([len(value.split()) for value in texts], dtype=np.int32),
+        "words": np.array([sum(len(part.split()) for part in parts(value)) for value in texts], np.int32),
         "high": halves[:, 0],
         "low": halves[:, 1],
     }

@@ -9,7 +9,8 @@ from classifier.errors import InputError
 from classifier.params.datasets import Dataset
 from classifier.tables.rows import PLACES_SHOWN, list_places
 
-NO_TEXT, NOT_A_TEXT, EMPTY, UNLABELLED, NO_GROUP = (1 << number for number in range(5))  # bits of a row's faults
+# Bits of a row's faults.
+NO_TEXT, NOT_A_TEXT, EMPTY, ONE_TEXT, UNLABELLED, NO_GROUP = (1 << number for number in range(6))
 FILL_IN = "fill it in or remove the row"
 # The setting that names the column, the problem and the fix, in the order of the checks.
 FAULTS = {
@@ -20,6 +21,7 @@ FAULTS = {
         "empty text, or only white space, HTML tags and invisible characters",
         f"{FILL_IN}, or leave such rows out with `drop: [empty]`",
     ),
+    ONE_TEXT: ("text", "a pair with one text", f"{FILL_IN}, or leave such rows out with `drop: [empty]`"),
     UNLABELLED: ("label", "missing label", f"{FILL_IN}, or leave such rows out with `drop: [unlabelled]`"),
     NO_GROUP: ("group", "no group", FILL_IN),
 }

@@ -16,6 +16,7 @@ from classifier.files.formats import metadata_bytes
 from classifier.files.places import RAW
 from classifier.files.writing import replace_folder
 from classifier.params.datasets import Dataset
+from classifier.text.pairs import Text, parts
 
 # The largest row group of a split's file. A row group is in memory while it is written.
 ROWS_PER_GROUP = 10_000
@@ -23,7 +24,10 @@ BYTES_PER_GROUP = 2**26  # of texts, if they have the split's mean length
 
 
 class TextSpool:
-    """Texts in a file, fetched by number. Memory grows by 8 bytes a text, for its end in the file."""
+    """Texts in a file, fetched by number. Memory grows by 8 bytes a text, for its end in the file.
+
+    The two texts of a pair follow each other.
+    """
 
     def __init__(self, file: BinaryIO):
         self.file = file
@@ -40,6 +44,8 @@ class TextSpool:
 
 def write_splits(source: Source, splits: dict[str, pd.DataFrame], dataset: Dataset) -> None:
     """Write data/raw/{train,validation,test}.parquet with the columns text, label and, if the split has it, in_train.
+
+    The second text of a pair is in the column text_pair, which stands after text.
 
     Before they are written, the texts are in a temporary file without a name, which vanishes with this process, even if
     the process is killed.
@@ -61,7 +67,8 @@ def write_splits(source: Source, splits: dict[str, pd.DataFrame], dataset: Datas
                 spool = TextSpool(file)
                 try:
                     for text in read_chosen_texts(paths, dataset, origin, chosen):
-                        spool.append(text)
+                        for part in parts(text):
+                            spool.append(part)
                 finally:  # a changed file may be the cause of an error above
                     source.check_unchanged()
                 for name, rows in taken.items():
@@ -70,12 +77,13 @@ def write_splits(source: Source, splits: dict[str, pd.DataFrame], dataset: Datas
         source.check_unchanged()
 
 
-def read_chosen_texts(paths: list[Path], dataset: Dataset, split: str, chosen: np.ndarray) -> Iterator[str]:
+def read_chosen_texts(paths: list[Path], dataset: Dataset, split: str, chosen: np.ndarray) -> Iterator[Text]:
     """Yield the texts of the chosen rows of a split's files. `chosen` has their numbers, in ascending order."""
     start = 0
     for table in (table for path in paths for table in read_selected_rows(path, dataset, split)):
         first, last = np.searchsorted(chosen, (start, start + len(table)))
-        yield from map(str, table["text"].iloc[chosen[first:last] - start])
+        texts = table["text"].iloc[chosen[first:last] - start]
+        yield from (text if isinstance(text, tuple) else str(text) for text in texts)
         start += len(table)
 
 
@@ -85,32 +93,36 @@ def write_split(path: Path, rows: pd.DataFrame, numbers: np.ndarray, spool: Text
     Args:
         path: The file to write.
         rows: The label of each row and, in test, whether the text is in train as well (in_train).
-        numbers: The number of each row's text in the spool.
+        numbers: The number of each row's text, or of its pair of texts, in the spool.
         spool: The texts.
         dataset: The data set's entry.
     """
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 
-    types = {"text": pa.large_string(), "label": pa.int64(), "in_train": pa.bool_()}
-    columns = [name for name in types if name == "text" or name in rows]
+    text_columns = ["text", "text_pair"] if dataset.pair else ["text"]
+    types = dict.fromkeys(text_columns, pa.large_string()) | {"label": pa.int64(), "in_train": pa.bool_()}
+    columns = [name for name in types if name in text_columns or name in rows]
     entry = {"name": dataset.name, "labels": dataset.label_names, "separator": dataset.separator}
-    entry["columns"] = dataset.text
+    entry |= {"columns": dataset.text} | ({"pair": True} if dataset.pair else {})
     metadata = metadata_bytes(entry | {"huggingface": huggingface_metadata(columns, dataset.label_names)})
     schema = pa.schema({name: types[name] for name in columns}, metadata)
-    mean_bytes = int(np.diff(spool.ends)[numbers].mean())
+    places = numbers[:, None] * len(text_columns) + np.arange(len(text_columns))  # in the spool, (rows, text columns)
+    mean_bytes = int(np.diff(spool.ends)[places].sum(axis=1).mean())
     group_rows = min(ROWS_PER_GROUP, 1 + BYTES_PER_GROUP // mean_bytes)
     with ParquetWriter(path, schema) as writer:
         for start in range(0, len(rows), group_rows):
             group = slice(start, start + group_rows)
-            texts = pa.array(map(spool.get, numbers[group]), types["text"])
-            writer.write_table(pa.table([texts, *(rows[name].iloc[group] for name in columns[1:])], schema=schema))
+            texts = [pa.array(map(spool.get, column), types["text"]) for column in places[group].T]
+            others = [rows[name].iloc[group] for name in columns[len(text_columns) :]]
+            writer.write_table(pa.table([*texts, *others], schema=schema))
 
 
 def huggingface_metadata(columns: list[str], labels: list[str]) -> dict:
     """Return the metadata from which `datasets.load_dataset("parquet", ...)` takes the names of the labels."""
     from datasets import ClassLabel, Features, Value
 
-    types = {"text": Value("string"), "label": ClassLabel(names=labels), "in_train": Value("bool")}
+    types = dict.fromkeys(["text", "text_pair"], Value("string"))
+    types |= {"label": ClassLabel(names=labels), "in_train": Value("bool")}
     schema = Features({name: types[name] for name in columns}).arrow_schema
     return json.loads(schema.metadata[b"huggingface"])

@@ -97,7 +97,7 @@ def accuracy_by_length(predictions: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Columns words (the name of the group, such as "0-99"), accuracy, sum (of right answers), count, low and high.
     """
-    words = predictions["text"].str.split().str.len()
+    words = sum(predictions[name].str.split().str.len() for name in ("text", "text_pair") if name in predictions)
     names = [f"{low}-{high - 1}" for low, high in itertools.pairwise(LENGTHS)] + [f"{LENGTHS[-1]}+"]
     group = pd.cut(words, [*LENGTHS, float("inf")], right=False, labels=names)
     right = predictions["label"] == predictions["predicted"]

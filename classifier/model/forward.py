@@ -32,7 +32,13 @@ def silence_libraries() -> None:
     transformers.logging.disable_progress_bar()
 
 
-def pad_batch(sequences: list[np.ndarray], pad_id: int, multiple: int = 1, max_length: int | None = None):
+def pad_batch(
+    sequences: list[np.ndarray],
+    pad_id: int,
+    multiple: int = 1,
+    max_length: int | None = None,
+    types_after: int | None = None,
+):
     """Return token ids of different lengths as one batch of equal lengths.
 
     transformers' collator does the same, but needs the tokenizer and converts the arrays to lists.
@@ -42,9 +48,11 @@ def pad_batch(sequences: list[np.ndarray], pad_id: int, multiple: int = 1, max_l
         pad_id: The token id of padding.
         multiple: The batch's length is that of the longest row, rounded up to a multiple of this number.
         max_length: Upper limit of the batch's length in tokens, at least that of the longest row. None: no limit.
+        types_after: As in `with_token_types`.
 
     Returns:
         {"input_ids": ids, "attention_mask": mask}, both (rows, tokens) int64; the mask is 1 for tokens, 0 for padding.
+        With `types_after` also {"token_type_ids": types}.
     """
     import torch
     from torch.nn import functional
@@ -57,7 +65,26 @@ def pad_batch(sequences: list[np.ndarray], pad_id: int, multiple: int = 1, max_l
     if max_length is not None:
         added = min(added, max_length - ids.shape[1])
     ids, mask = functional.pad(ids, (0, added), value=pad_id), functional.pad(mask, (0, added))
-    return {"input_ids": ids, "attention_mask": mask}
+    return with_token_types({"input_ids": ids, "attention_mask": mask}, types_after)
+
+
+def with_token_types(inputs: dict, types_after: int | None) -> dict:
+    """Return the inputs of a network with the token types of pairs of texts.
+
+    Args:
+        inputs: input_ids and attention_mask, (rows, tokens).
+        types_after: The id of the special token after the first text of a pair; the tokens behind it have the type 1,
+            and all others and the padding 0. None: the network gets no token types.
+    """
+    if types_after is None:
+        return inputs
+    is_end = (inputs["input_ids"] == types_after).long()
+    return inputs | {"token_type_ids": (is_end.cumsum(1) - is_end).clamp(max=1) * inputs["attention_mask"]}
+
+
+def types_after(model) -> int | None:
+    """Return the `types_after` of `with_token_types` for a classifier, which config.json has if it reads pairs."""
+    return getattr(model.config, "token_types_after", None)
 
 
 def batches_by_length(lengths: np.ndarray, max_tokens: int) -> Iterator[np.ndarray]:
@@ -109,7 +136,7 @@ def logits(
     ):
         for rows in batches:
             ids = sequences[rows] if is_split else [sequences[row] for row in rows]
-            inputs = pad_batch(ids, model.config.pad_token_id)
+            inputs = pad_batch(ids, model.config.pad_token_id, types_after=types_after(model))
             inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
             scores[rows] = model(**inputs).logits.float().cpu().numpy()
             bar.update(len(rows))

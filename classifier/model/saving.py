@@ -5,9 +5,10 @@ The folder holds
 - the adapter and the modules that trained in full, the head at least; without an adapter, all weights;
 - the tokenizer;
 - validation.parquet, the prediction for each validation text;
-- config.json, with the label names and seven values of this project:
+- config.json, with the label names and these values of this project:
   - `base`: a digest of models/base;
   - `columns`, `separator`: the data set's text columns, and the string between the texts of several columns;
+  - `pair`, `token_types_after`: only if the texts are pairs, see stages/tokenize.py;
   - `tokenize`: the settings of the stage `tokenize`;
   - `calibration_temperature`, `calibration_bias`: the calibration, which the last layer already contains (see
     classifier/training/calibration.py);

@@ -150,6 +150,7 @@ class Dataset(Entry):
     # Column names, in which a dot leads into an object of JSON. The texts of several columns are joined.
     text: Annotated[list[str], Field(min_length=1), BeforeValidator(as_list)] = Field(["text"])
     separator: str = "\n"  # between the joined texts
+    pair: bool = False  # whether the two columns of `text` are a pair of texts, which is not joined
     label: str = "label"  # column name
     # Names, in the order of the labels' numbers; or each value of the column and the name of its label. The rows of a
     # value with the name None are left out.
@@ -189,6 +190,10 @@ class Dataset(Entry):
             raise ValueError("the label names must not be empty")
         if len(self.label_names) < 2:
             raise ValueError("labels: at least two names are needed")
+        if self.pair and len(self.text) != 2:
+            raise ValueError("pair needs exactly two columns in `text`, such as [premise, hypothesis]")
+        if self.pair and "separator" in self.model_fields_set:
+            raise ValueError("separator joins columns, but with `pair` they are not joined; leave it out")
         if self.test is None and self.source.test is None:
             raise ValueError("test must be a number of rows or a share, since the source has no test split; try 20%")
         return self

@@ -9,9 +9,10 @@ causes. More steps make the sum more exact and take more time.
 from dataclasses import dataclass
 
 from classifier.errors import InputError
-from classifier.model.forward import logits
+from classifier.model.forward import logits, types_after, with_token_types
 from classifier.text.cleaning import is_blank
-from classifier.text.encoding import encode_words
+from classifier.text.pairs import Text, parts
+from classifier.text.word_encoding import encode_words
 
 STEPS = (32, 64, 128, 256, 512)  # numbers of steps, tried in this order until the tolerance is reached
 MOST_WORK = 2**33  # upper limit of steps times weights outside the embeddings, for one window
@@ -66,7 +67,7 @@ class Explanation:
         return " ".join(f"[{word} {attribution}]" if attribution else word for word, attribution in self.pieces)
 
 
-def explain_label(model, tokenizer, text: str) -> Explanation:
+def explain_label(model, tokenizer, text: Text) -> Explanation:
     """Explain the label that the classifier gives to one text.
 
     A text with several windows gets the mean of its windows' attributions and differences. With two labels, the mean
@@ -75,7 +76,7 @@ def explain_label(model, tokenizer, text: str) -> Explanation:
     Args:
         model: The network, as `load_classifier` returns it. Its weights are set to need no gradient.
         tokenizer: The tokenizer, as `load_classifier` returns it.
-        text: The text, which must not be blank.
+        text: The text, or the pair of texts, which must not be blank.
 
     Raises:
         InputError: The text is blank.
@@ -83,7 +84,7 @@ def explain_label(model, tokenizer, text: str) -> Explanation:
     import numpy as np
     from scipy.special import softmax
 
-    if is_blank(text):
+    if any(map(is_blank, parts(text))):
         raise InputError("a blank text has no label and no words that decided it")
     encoded = encode_words(text, tokenizer, **model.config.tokenize)
     windows, words, word_numbers = encoded.windows, encoded.words, encoded.word_numbers
@@ -123,7 +124,8 @@ def integrated_gradients(model, ids: list[int], in_word, mask_id: int, label: in
     from captum.attr import LayerIntegratedGradients
 
     def log_odds(ids):
-        scores = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        scores = model(**with_token_types(inputs, types_after(model))).logits
         other_labels = torch.arange(scores.shape[1], device=scores.device) != label
         return scores[:, label] - scores[:, other_labels].logsumexp(dim=1)
 

@@ -85,15 +85,16 @@ def check_columns(job: Job, missing: Sequence[str], names: list[str]) -> None:
 def check_texts(job: Job, texts: Sequence["TextColumn"]) -> None:
     """Raise InputError if a column of texts holds something else, or if none of the columns holds a text.
 
-    If the texts are in several columns, some of them may be empty in all rows, but not all of them.
+    If the texts are in several columns, some of them may be empty in all rows, but not all of them. A pair needs both.
     """
     for column in texts:
         if column.count:
             places = list_places(column.place, column.places, column.count)
             fix = "write it as a string, or name another column with --column"
             raise InputError(f"{job.path}: column {column.name!r}: not a text in {places}; {fix}")
-    if not any(column.has_text for column in texts):
-        names = " and ".join(repr(column.name) for column in texts)
+    empty = [column for column in texts if not column.has_text]
+    if len(empty) == len(texts) or (job.pair and empty):
+        names = " and ".join(repr(column.name) for column in empty)
         raise InputError(f"{job.path}: column {names}: no text in any row; name another with --column")
 
 

@@ -26,6 +26,7 @@ from classifier.scoring.job import ADDED, Job, readable_twice
 from classifier.scoring.parts import Parts, remove_other_parts
 from classifier.scoring.writing import WRITERS, write_parquet
 from classifier.tables.reading import column_values, join_columns, read_rows
+from classifier.text.pairs import Text
 
 
 def score_file(job: Job, overwrite: bool = False) -> int:
@@ -34,7 +35,8 @@ def score_file(job: Job, overwrite: bool = False) -> int:
     Memory does not grow with the file: it is read and scored in parts, which are written to a folder beside the output.
     After a kill, the same call resumes after the finished parts. If the file, the settings, the model, a library or the
     code has changed since, the call starts from the beginning. With LAUNCH in the environment, several processes share
-    the parts. A row whose text is missing, blank or without readable tokens gets null in both columns.
+    the parts. A row whose text is missing, blank or without readable tokens gets null in both columns, and so does a
+    pair with such a text.
 
     Args:
         job: The input, the output and the settings.
@@ -140,7 +142,7 @@ def score_missing_parts(job: Job, schema, row_count: int, parts: Parts, processe
             bar.update(len(table))
 
 
-def add_answers(rows, texts: list[str | None], classifier: Classifier):
+def add_answers(rows, texts: list[Text | None], classifier: Classifier):
     """Return a pyarrow Table with the columns of ADDED, the answers to the texts, at its end."""
     import pyarrow as pa
 
@@ -150,11 +152,11 @@ def add_answers(rows, texts: list[str | None], classifier: Classifier):
     return rows
 
 
-def texts_of(table: pd.DataFrame, job: Job) -> list[str | None]:
-    """Return the text of each row of a table."""
+def texts_of(table: pd.DataFrame, job: Job) -> list[Text | None]:
+    """Return the text or the pair of texts of each row of a table."""
     columns = {name: column_values(table, name) for name in job.columns}
     values = {name: None if column is None else column.astype(object) for name, column in columns.items()}
-    return join_columns(pd.DataFrame(values, table.index, dtype=object), job.columns, job.separator).tolist()
+    return join_columns(pd.DataFrame(values, table.index, dtype=object), job.columns, job.separator, job.pair).tolist()
 
 
 def join_parts(parts: Parts, row_count: int, out: Path) -> None:

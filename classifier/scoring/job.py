@@ -24,11 +24,12 @@ class Job:
         path: The input: a file in any form that classifier/tables reads, or a pipe.
         out: The output, a .parquet, .csv or .jsonl file.
         columns: The columns of texts, in which a dot leads into an object of JSON. The texts of several columns are
-            joined.
+            joined or, with `pair`, the texts of two columns are a pair.
         separator: The string between joined texts.
         min_confidence: The confidence below which the label is "uncertain".
         form: How the input is written, where its suffix does not say it.
         keep: The columns of the input that the output has; all of them if empty.
+        pair: Whether the model reads pairs of texts.
     """
 
     path: Path
@@ -38,13 +39,20 @@ class Job:
     min_confidence: float = 0.0
     form: Format = field(default_factory=Format)
     keep: tuple[str, ...] = ()
+    pair: bool = False
 
     @classmethod
     def like_training(cls, path: Path, out: Path, columns: Sequence[str] = (), separator: str | None = None, **more):
-        """Return a job that reads the texts as the training did, unless columns or a separator are given."""
+        """Return a job that reads the texts as the training did, unless columns or a separator are given.
+
+        Raises InputError if the model reads pairs of texts and another number of columns than two is given.
+        """
         trained = trained_settings()
+        columns, pair = tuple(columns or trained["columns"]), trained.get("pair", False)
+        if pair and len(columns) != 2:
+            raise InputError("--column: the model reads pairs of texts; name both columns of a pair, in their order")
         separator = trained["separator"] if separator is None else separator
-        return cls(path, out, tuple(columns or trained["columns"]), separator, **more)
+        return cls(path, out, columns, separator, pair=pair, **more)
 
     @property
     def arguments(self) -> list[str]:

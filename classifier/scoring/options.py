@@ -1,4 +1,4 @@
-"""The option --format of apps.infer, KEY=VALUE for each key of `Format`."""
+"""The options --format of apps.infer, KEY=VALUE for each key of `Format`, and --pair."""
 
 import csv
 import io
@@ -8,8 +8,10 @@ from difflib import get_close_matches
 from pydantic import ValidationError
 
 from classifier.errors import InputError
+from classifier.model.loading import trained_settings
 from classifier.params.format import Format
 from classifier.runner.params import problem_of
+from classifier.text.pairs import Text
 
 
 def parse_format(options: Sequence[str]) -> Format:
@@ -47,3 +49,18 @@ def format_options(form: Format) -> Iterator[str]:
             csv.writer(line, lineterminator="").writerow(value)
             value = line.getvalue()
         yield f"{key}={value}"
+
+
+def text_pairs(texts: list[str], pair: bool) -> list[Text]:
+    """Return the texts of the command line as the model reads them: one by one, or in pairs.
+
+    Raises InputError if --pair does not fit the model or the number of texts.
+    """
+    reads_pairs = trained_settings().get("pair", False)
+    if reads_pairs and not pair:
+        raise InputError('the model reads pairs of texts; give it pairs with --pair "TEXT" "TEXT"')
+    if pair and not reads_pairs:
+        raise InputError("the model reads single texts; leave --pair out")
+    if pair and len(texts) % 2:
+        raise InputError(f"--pair: {len(texts)} texts, but two are needed for each pair; add one or leave one out")
+    return list(zip(texts[::2], texts[1::2], strict=True)) if pair else texts

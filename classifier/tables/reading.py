@@ -103,12 +103,12 @@ def column_values(table: pd.DataFrame, name: str) -> pd.Series | None:
     return pd.Series(values, table.index, dtype=object) if any(value is not None for value in values) else None
 
 
-def join_columns(table: pd.DataFrame, columns: Sequence[str], separator: str) -> pd.Series:
+def join_columns(table: pd.DataFrame, columns: Sequence[str], separator: str, pair: bool = False) -> pd.Series:
     """Return the text of each row.
 
     The text of one column is returned as it is. The texts of several columns are joined, without missing and blank
     ones. If all are missing, the text is None. If one is not a string, it is returned as the text, for the caller to
-    refuse.
+    refuse. With `pair`, the texts of two columns form a tuple, in which "" stands for a missing text.
     """
     if len(columns) == 1:
         return table[columns[0]]
@@ -117,6 +117,8 @@ def join_columns(table: pd.DataFrame, columns: Sequence[str], separator: str) ->
         present = [value for value in values if not (pd.api.types.is_scalar(value) and pd.isna(value))]
         if not_strings := [value for value in present if not isinstance(value, str)]:
             return not_strings[0]
+        if pair and present:
+            return tuple(value if isinstance(value, str) else "" for value in values)
         return separator.join(value for value in present if not is_blank(value)) if present else None
 
     texts = [join(row) for row in zip(*(table[name] for name in columns), strict=True)]

@@ -1,34 +1,24 @@
-"""Encode texts as token ids: clean a text, tokenize it, and cut a long text to one or several windows."""
+"""Encode texts as token ids: clean a text, tokenize it, and cut a long text to one or several windows.
 
-import bisect
+The texts of a pair are tokenized and cut one by one, and then put between the special tokens that the tokenizer has for
+a pair, such as `[CLS] a [SEP] b [SEP]`.
+"""
+
 import itertools
-import re
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
 from classifier.text.cleaning import clean_texts
+from classifier.text.pairs import Text
 
 Truncation = Literal["head", "tail", "head+tail"]
 Windows = list[list[int]]  # the windows of one text, each a list of token ids
+# How the texts of a pair are tokenized. A "[SEP]" in a text is read as text: as a token it would end the first text.
+PART_OF_PAIR = {"add_special_tokens": False, "split_special_tokens": True}
 CHARACTERS_PER_CALL = 4_000_000  # in one call of the tokenizer, which needs about 33 bytes of memory per character
 
 
-@dataclass(frozen=True)
-class WordEncoding:
-    """One text as token ids, with the word that each token belongs to.
-
-    Attributes:
-        words: The words of the cleaned text, in their order. A word is what stands between white space.
-        windows: The windows of the text, as `encode` returns them.
-        word_numbers: For each window, the index in `words` of each token's word; -1 for a token without a word.
-    """
-
-    words: list[str]
-    windows: Windows
-    word_numbers: list[list[int]]
-
-
-def truncate(ids: list[int], max_length: int, truncation: Truncation, prefix: int, suffix: int) -> list[int]:
+def truncate(ids: list, max_length: int, truncation: Truncation, prefix: int = 0, suffix: int = 0) -> list:
     """Return the token ids of one text, cut to `max_length`; the special tokens stay.
 
     Args:
@@ -51,8 +41,8 @@ def truncate(ids: list[int], max_length: int, truncation: Truncation, prefix: in
 
 
 def cut_windows(
-    ids: list[int], max_windows: int, max_length: int, truncation: Truncation, prefix: int, suffix: int
-) -> Windows:
+    ids: list, max_windows: int, max_length: int, truncation: Truncation, prefix: int = 0, suffix: int = 0
+) -> list[list]:
     """Return the windows of one text. The caller averages the scores of the windows.
 
     As many windows of `max_length` as fit into the text side by side are returned, at most `max_windows`. They are
@@ -69,10 +59,46 @@ def cut_windows(
     return [ids[:prefix] + ids[start : start + room] + ids[len(ids) - suffix :] for start in starts]
 
 
+def cut_pair(
+    pair: tuple[list, list], max_windows: int, max_length: int, truncation: Truncation, special: int
+) -> list[tuple[list, list]]:
+    """Return the windows of a pair: in each, the two texts without special tokens.
+
+    The longer text is cut. The shorter one stays whole if it takes at most half of the room, and is cut to this half
+    otherwise: so does `longest_first` of transformers. The windows lie in the longer text, each beside the shorter one.
+
+    Args:
+        pair: The token ids of the two texts.
+        special: The number of special tokens of a pair.
+        max_windows, max_length, truncation: As in `cut_windows`.
+
+    >>> cut_pair(([1, 2], [3, 4, 5, 6, 7, 8, 9]), 2, 8, "head", 3)
+    [([1, 2], [3, 4, 5]), ([1, 2], [7, 8, 9])]
+    """
+    room = max_length - special
+    if sum(map(len, pair)) <= room:
+        return [pair]
+    longer = int(len(pair[1]) >= len(pair[0]))
+    shorter = truncate(pair[1 - longer], room // 2, truncation)
+    windows = cut_windows(pair[longer], max_windows, room - len(shorter), truncation)
+    return [(shorter, window) if longer else (window, shorter) for window in windows]
+
+
 def count_special_tokens(tokenizer) -> tuple[int, int]:
     """Return how many special tokens the tokenizer puts before and after a text."""
     mask = tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
     return mask.index(0), mask[::-1].index(0)
+
+
+def special_tokens_of_pair(tokenizer) -> list[list[int]]:
+    """Return the ids of the special tokens before the first text of a pair, between the two texts, and after them."""
+    encoded, special = tokenizer("a", "a"), [[]]
+    for token, text in zip(encoded["input_ids"], encoded.sequence_ids(), strict=True):
+        if text is None:
+            special[-1].append(token)
+        elif text == len(special) - 1:  # the first token of a text
+            special.append([])
+    return special
 
 
 def special_ids(tokenizer) -> set[int]:
@@ -84,36 +110,34 @@ def special_ids(tokenizer) -> set[int]:
 
 
 def encode(
-    texts: list[str], tokenizer, max_length: int, truncation: Truncation, strip_markup: bool, windows: int = 1
+    texts: list[Text], tokenizer, max_length: int, truncation: Truncation, strip_markup: bool, windows: int = 1
 ) -> list[Windows]:
     """Return the windows of each text: at most `windows` lists of at most `max_length` token ids.
 
-    The settings are those of the section `tokenize` of params.yaml.
+    A text in which the tokenizer finds nothing but special tokens has no window, and neither has a pair with such a
+    text. The settings are those of the section `tokenize` of params.yaml.
+
+    Args:
+        texts: Texts, or pairs of texts.
     """
-    texts, counts, encoded = clean_texts(texts, strip_markup), count_special_tokens(tokenizer), []
+    nothing, settings = special_ids(tokenizer), (windows, max_length, truncation)
+    if not texts or isinstance(texts[0], str):
+        counts = count_special_tokens(tokenizer)
+        ids = token_ids(clean_texts(texts, strip_markup), tokenizer, add_special_tokens=True)
+        encoded = [cut_windows(of_text, *settings, *counts) for of_text in ids]
+        return [[] if nothing.issuperset(of_text[0]) else of_text for of_text in encoded]
+    before, between, after = special_tokens_of_pair(tokenizer)
+    special = len(before + between + after)
+    ids = token_ids(clean_texts([*itertools.chain(*texts)], strip_markup), tokenizer, **PART_OF_PAIR)
+    encoded = [cut_pair(pair, *settings, special) for pair in zip(ids, ids, strict=True)]  # two by two
+    return [
+        [] if any(map(nothing.issuperset, of_pair[0])) else [before + a + between + b + after for a, b in of_pair]
+        for of_pair in encoded
+    ]
+
+
+def token_ids(texts: list[str], tokenizer, **options: Any) -> Iterator[list[int]]:
+    """Yield the uncut token ids of each text. options: of the tokenizer."""
     ends = itertools.accumulate(map(len, texts))
     for _, group in itertools.groupby(zip(ends, texts, strict=True), key=lambda pair: pair[0] // CHARACTERS_PER_CALL):
-        tokenized = tokenizer([text for _, text in group], add_special_tokens=True, truncation=False, verbose=False)
-        encoded += [cut_windows(ids, windows, max_length, truncation, *counts) for ids in tokenized["input_ids"]]
-    return encoded
-
-
-def encode_words(
-    text: str, tokenizer, max_length: int, truncation: Truncation, strip_markup: bool, windows: int = 1
-) -> WordEncoding:
-    """Return one text's windows, as `encode` makes them, with the word of each token."""
-    (text,) = clean_texts([text], strip_markup)
-    tokenized = tokenizer(text, return_offsets_mapping=True, truncation=False, verbose=False)
-    words = list(re.finditer(r"\S+", text))
-    ends = [word.end() for word in words]
-    numbers = [bisect.bisect_left(ends, end) if end > start else -1 for start, end in tokenized["offset_mapping"]]
-    numbers = [-1 if number == len(words) else number for number in numbers]  # white space at the end may be a token
-    # Positions are cut and not token ids, so that the ids and the numbers of the words can both be taken from them.
-    positions = list(range(len(numbers)))
-    kept = cut_windows(positions, windows, max_length, truncation, *count_special_tokens(tokenizer))
-
-    def at_kept_positions(values: list[int]) -> list[list[int]]:
-        return [[values[position] for position in window] for window in kept]
-
-    ids = tokenized["input_ids"]
-    return WordEncoding([word[0] for word in words], at_kept_positions(ids), at_kept_positions(numbers))
+        yield from tokenizer([text for _, text in group], truncation=False, verbose=False, **options)["input_ids"]

@@ -21,6 +21,7 @@ class Tokens:
         lengths: (rows,) int32, the number of token ids of each row.
         row_labels: (rows,) int64, the label of each row's text.
         metadata: The name, labels, columns and separator of the data set, and the settings of the stage `tokenize`.
+            For pairs of texts also `pair` and `token_types_after` (see stages/tokenize.py).
         texts: (rows,) int64, the number of each row's text, in rising order; None if each row is a text.
         longest: The length to which longer rows are cut in the middle; None to cut no row.
     """

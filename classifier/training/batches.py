@@ -18,7 +18,8 @@ class Plan:
         model_epochs: The model's default number of whole epochs.
 
     Attributes:
-        short_epochs: 1, or 0 if the recipe has no short epoch or no row is longer than its `short_epoch`.
+        short_epochs: 1, or 0 if the recipe has no short epoch or no row is longer than its `short_epoch`. Pairs of
+            texts have none: it leaves out the middle of a row, and with it the boundary of the two texts.
         epochs: The number of whole epochs.
         steps: The number of optimizer steps in all epochs.
         validation_steps: The steps after which the validation loss is measured. They are evenly spaced, and the last
@@ -36,7 +37,8 @@ class Plan:
             )
         self.tokens, self.recipe = tokens, recipe
         self.steps_per_epoch = -(-len(tokens) // recipe.batch_size)
-        self.short_epochs = int(recipe.short_epoch is not None and tokens.lengths.max() > recipe.short_epoch)
+        has_short_epoch = recipe.short_epoch is not None and not tokens.metadata.get("pair")
+        self.short_epochs = int(has_short_epoch and tokens.lengths.max() > recipe.short_epoch)
         # One epoch of a few texts is too few steps to learn from.
         self.epochs = recipe.epochs or max(model_epochs, -(-recipe.min_steps // self.steps_per_epoch))
         self.steps = (self.short_epochs + self.epochs) * self.steps_per_epoch

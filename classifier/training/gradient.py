@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from classifier.model.forward import pad_batch
+from classifier.model.forward import pad_batch, types_after
 
 
 class Gradient:
@@ -63,7 +63,11 @@ class Gradient:
         for start in range(0, len(sequences), self.micro_batch_size):
             rows = slice(start, start + self.micro_batch_size)
             inputs = pad_batch(
-                sequences[rows], self.network.config.pad_token_id, self.padding_multiple, self.max_length
+                sequences[rows],
+                self.network.config.pad_token_id,
+                self.padding_multiple,
+                self.max_length,
+                types_after(self.network),
             )
             total += self.backward(inputs, torch.from_numpy(labels[rows]), count).item()
         return total
@@ -78,7 +82,7 @@ def eager_backward(loss_function: Callable, device, inputs: dict, labels, count:
     Args:
         loss_function: `loss_function(inputs, labels, count)` returns the scalar loss.
         device: The device of the network.
-        inputs: input_ids and attention_mask, (rows, tokens).
+        inputs: The tensors of `pad_batch`, (rows, tokens).
         labels: The right label of each row, (rows,) int64.
         count: The divisor of the loss.
 
@@ -97,7 +101,7 @@ def scaled_loss(network, bf16: bool, weights, inputs: dict, labels, count: int):
         network: The classifier. All tensors are on its device.
         bf16: Whether to run it under autocast to bfloat16.
         weights: The weight of each label, (labels,), or None.
-        inputs: input_ids and attention_mask, (rows, tokens).
+        inputs: The tensors of `pad_batch`, (rows, tokens).
         labels: The right label of each row, (rows,) int64.
         count: The divisor.
     """

@@ -60,26 +60,27 @@ class GraphedBackward:
         """Add the gradient of the loss to that of the parameters; return the loss, which the next call may overwrite.
 
         Args:
-            inputs: input_ids and attention_mask, (rows, tokens). Each new shape needs a new graph.
+            inputs: The tensors of `pad_batch`, (rows, tokens). Each new shape needs a new graph.
             labels: The right label of each row, (rows,) int64.
             count: The divisor of the loss.
         """
-        batch = [inputs["input_ids"], inputs["attention_mask"], labels]
-        shape = *batch[0].shape, count
+        batch = inputs | {"labels": labels}
+        shape = *inputs["input_ids"].shape, count
         if shape not in self.graphs:
-            self.graphs[shape] = self.capture([tensor.to(self.parameters[0].device) for tensor in batch], count)
+            on_device = {name: tensor.to(self.parameters[0].device) for name, tensor in batch.items()}
+            self.graphs[shape] = self.capture(on_device, count)
         graph, static_batch, loss = self.graphs[shape]
-        for static_tensor, tensor in zip(static_batch, batch, strict=True):
-            static_tensor.copy_(tensor)
+        for name, tensor in batch.items():
+            static_batch[name].copy_(tensor)
         graph.replay()
         return loss
 
-    def capture(self, static_batch: list[torch.Tensor], count: int) -> tuple:
+    def capture(self, static_batch: dict[str, torch.Tensor], count: int) -> tuple:
         """Return the graph, the tensors that it reads (`static_batch`) and the loss tensor that it writes."""
 
         def loss_and_gradients() -> tuple:
-            ids, mask, labels = static_batch
-            loss = self.loss_function({"input_ids": ids, "attention_mask": mask}, labels, count)
+            inputs = {name: tensor for name, tensor in static_batch.items() if name != "labels"}
+            loss = self.loss_function(inputs, static_batch["labels"], count)
             return loss, torch.autograd.grad(loss, self.parameters, materialize_grads=True)
 
         self.stream.wait_stream(torch.cuda.current_stream())

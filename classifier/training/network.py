@@ -18,6 +18,8 @@ def build_network(plan: Plan, model: Model, method: Method, bf16: bool, device):
     """
     metadata, recipe = plan.tokens.metadata, plan.recipe
     network, head = build_classifier(metadata["labels"], recipe.dropout, bf16_on_cpu=bf16 and device.type == "cpu")
+    if metadata.get("pair"):
+        network.config.token_types_after = metadata["token_types_after"]
     network = apply_method(network, head, method, model_settings(plan, model), plan.steps)
     if recipe.selects_on_validation and hasattr(network.base_model, "update_and_allocate"):
         setting = "keep: best" if recipe.keep == "best" else f"patience: {recipe.patience}"

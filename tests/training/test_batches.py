@@ -1,5 +1,7 @@
 """The rows of each batch. The whole training is tested in test_pipeline.py."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tiny import ROOT
@@ -28,6 +30,11 @@ def texts(count: int) -> Tokens:
     """Return texts of 70 tokens each, without their ids."""
     lengths = np.full(count, 70, dtype=np.int32)
     return Tokens(ids=None, lengths=lengths, row_labels=np.zeros(count, dtype=np.int64), metadata={})
+
+
+def test_pairs_have_no_short_epoch():
+    tokens = replace(texts(100), metadata={"pair": True})
+    assert Plan(tokens, shipped(min_steps=1), model_epochs=2).short_epochs == 0
 
 
 def test_epochs_after_some_steps():

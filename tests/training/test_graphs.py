@@ -155,6 +155,15 @@ def test_fake_graphs_give_the_eager_gradients(fake_cuda, bf16):
     assert len(set(map(id, fake_cuda.pools))) == 1  # all graphs share one memory pool
 
 
+def test_graphs_read_the_token_types(fake_cuda):
+    """The token 7 ends the first text of each row, at another place in each."""
+    model = small_bert().train()
+    model.config.token_types_after = 7
+    rows = [np.array([5, *[6] * n, 7, *[8] * (20 - n)]) for n in range(1, 9)]
+    compare(model, rows, np.arange(8) % 2, [slice(4), slice(4, 8)], 4, 1e-4)
+    assert [graph.replays for graph in fake_cuda.graphs] == [4]
+
+
 def check_gradients(model, weights, bf16) -> None:
     rng = np.random.default_rng(0)
     lengths = [*[20] * 4, *[9] * 2, *[33] * 4, *[60] * 4]  # 20 and 9 are padded to 32, and 33 to the largest length
