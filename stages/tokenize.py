@@ -21,7 +21,7 @@ from classifier.files.places import BASE, RAW, TOKENS
 from classifier.files.writing import replace_folder
 from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
-from classifier.text.encoding import Truncation, encode, special_ids
+from classifier.text.encoding import Truncation, encode, padding_id, special_ids
 
 TEXTS_PER_BATCH = 4096
 
@@ -61,8 +61,8 @@ def load_tokenizer(max_length: int):
         kind = type(tokenizer).__name__
         raise InputError(f"{BASE}: its {kind} does not report the offsets of tokens; choose another model")
     config = AutoConfig.from_pretrained(BASE, local_files_only=True)
-    if getattr(config, "pad_token_id", None) is None:
-        raise InputError(f"{BASE}: config.json has no pad_token_id, so texts cannot be padded; choose another model")
+    if padding_id(config, tokenizer) is None:
+        raise InputError(f"{BASE}: neither config.json nor the tokenizer has a padding token; choose another model")
     positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and positions < 1:
         raise InputError(f"{BASE}: config.json sets no limit on a text's length, like XLNet's; choose another model")

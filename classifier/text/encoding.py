@@ -75,6 +75,15 @@ def count_special_tokens(tokenizer) -> tuple[int, int]:
     return mask.index(0), mask[::-1].index(0)
 
 
+def padding_id(config, tokenizer) -> int | None:
+    """Return the id of the token that pads texts: that of the model's config, or else of the tokenizer.
+
+    A tokenizer without a padding token pads with its end token. None: the model knows neither.
+    """
+    ids = (getattr(config, "pad_token_id", None), tokenizer.pad_token_id, tokenizer.eos_token_id)
+    return next((number for number in ids if number is not None and 0 <= number < config.vocab_size), None)
+
+
 def special_ids(tokenizer) -> set[int]:
     """Return the ids of the special tokens, except the token for unknown words.
 

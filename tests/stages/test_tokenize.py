@@ -54,10 +54,15 @@ def test_a_text_without_a_token_is_refused(finished, capfd):
     assert (finished / "data/tokens/train.arrow").read_bytes() == before
 
 
-def test_an_encoder_without_a_pad_token_is_refused(finished, capfd):
-    path = finished / "models/base/config.json"
-    path.write_text(path.read_text().replace('"pad_token_id": 0', '"pad_token_id": null'))
-    message = "models/base: config.json has no pad_token_id, so texts cannot be padded; choose another model"
+def test_a_model_without_a_padding_token(finished, capfd):
+    """Where config.json names none, the padding token or the end token of the tokenizer pads."""
+    config, tokenizer = (finished / f"models/base/{name}.json" for name in ("config", "tokenizer_config"))
+    expected = [ids.tolist() for ids in open_tokens("train")[np.arange(3)]]
+    config.write_text(config.read_text().replace('"pad_token_id": 0', '"pad_token_id": null'))
+    run_stages("tokenize")
+    assert [ids.tolist() for ids in open_tokens("train")[np.arange(3)]] == expected
+    tokenizer.write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+    message = "models/base: neither config.json nor the tokenizer has a padding token; choose another model"
     assert refusal(tokenize, capfd) == message
 
 
