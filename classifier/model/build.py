@@ -43,7 +43,8 @@ def build_classifier(labels: list[str], dropout: float | None, bf16_on_cpu: bool
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # the head of a checkpoint that was fine-tuned for another number of labels
     )
-    fresh = loading["missing_keys"] | {key for key, *_ in loading["mismatched_keys"]}
+    missing = loading["missing_keys"] - read_tied_weights(model, loading["missing_keys"])
+    fresh = missing | {key for key, *_ in loading["mismatched_keys"]}
     check_checkpoint(model, fresh)
     last = [name for name, module in model.named_children() if any(True for _ in module.parameters())][-1]
     if not any(key.startswith(f"{last}.") for key in fresh):  # fine-tuned for as many labels, but for another task
@@ -79,6 +80,31 @@ def classifier_config(labels: list[str], dropout: float | None):
     if issubclass(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)], GenericForSequenceClassification):
         config.use_cache = False  # a decoder's keys and values, which only a generation of text would read again
     return config
+
+
+def read_tied_weights(model, missing: set[str]) -> set[str]:
+    """Read those missing weights that the checkpoint has as the output layer of a language model; return their names.
+
+    A language model's output layer often shares the weights of the input embeddings. A safetensors file has them once,
+    and the Hub's conversions of pickled weights may have chosen the output layer's name.
+
+    Args:
+        model: The classifier, loaded from models/base.
+        missing: The names of the weights that transformers did not find there.
+    """
+    import torch
+    from safetensors import safe_open
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
+
+    mappings, kind, read = (MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING), type(model.config), set()
+    tied = [getattr(mapping[kind], "_tied_weights_keys", None) or {} for mapping in mappings if kind in mapping]
+    shared = {output: name for pairs in tied for output, name in pairs.items() if name in missing}
+    for path in BASE.glob("model*.safetensors") if shared else ():
+        with safe_open(path, framework="pt") as file, torch.no_grad():
+            for output in shared.keys() & set(file.keys()):
+                model.get_parameter(shared[output]).copy_(file.get_tensor(output))
+                read.add(shared[output])
+    return read
 
 
 def check_checkpoint(model, fresh: set[str]) -> None:

@@ -313,6 +313,28 @@ def test_a_checkpoint_without_all_of_the_encoder_is_refused(family):
         build_classifier(["a", "b"], None)
 
 
+def test_embeddings_that_the_checkpoint_has_as_the_output_layer(family):
+    """A conversion to safetensors stores weights that two layers share under one name, here that of the output layer."""
+    ids, weights = token_ids(), load_file(BASE / "model.safetensors")
+    expected = build(family)[0].get_input_embeddings().weight
+    embeddings = {"qwen3": "model.embed_tokens.weight", "llama": "model.embed_tokens.weight"} | {
+        "modernbert": "model.embeddings.tok_embeddings.weight", "mpnet": "mpnet.embeddings.word_embeddings.weight",
+        "roberta": "roberta.embeddings.word_embeddings.weight",
+    }  # fmt: skip
+    output = {"modernbert": "decoder.weight", "roberta": "lm_head.decoder.weight", "mpnet": "lm_head.decoder.weight"}
+    if family not in embeddings:
+        pytest.skip("no language model, or another output layer")
+    weights[output.get(family, "lm_head.weight")] = weights.pop(embeddings[family])
+    save_file(weights, BASE / "model.safetensors", {"format": "pt"})
+    model, head = build(family)
+    assert head == HEADS[family]
+    assert torch.equal(model.get_input_embeddings().weight, expected)
+    scores = logits(model, ids)
+    save_classifier(model, {"tokenize": {}})
+    reloaded, _ = load_classifier()
+    np.testing.assert_allclose(logits(reloaded, ids), scores, atol=1e-5)
+
+
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_a_pickle_of_weights_is_not_loaded(family, method):
     """Beside safetensors a pickle is ignored. In their place it is refused, and the error asks for the safetensors."""
