@@ -8,6 +8,7 @@ Out: data/tokens/{train,validation,test}.arrow with the columns input_ids (speci
      them into memory.
 """
 
+import importlib.util
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,6 +53,7 @@ def load_tokenizer(max_length: int):
     """
     from transformers import AutoConfig, AutoTokenizer
 
+    check_sentencepiece()
     try:
         tokenizer = AutoTokenizer.from_pretrained(BASE, local_files_only=True)
     except (ImportError, ValueError) as error:  # some kinds need a package that is not installed
@@ -71,6 +73,15 @@ def load_tokenizer(max_length: int):
         problem = f"{max_length} is above the model's limit of {limit} tokens"
         raise InputError(f"params.yaml: tokenize.max_length: {problem}; lower it")
     return tokenizer
+
+
+def check_sentencepiece() -> None:
+    """Raise InputError if the tokenizer has to be made of a SentencePiece model, and its package is not installed."""
+    ready = any((BASE / name).is_file() for name in ("tokenizer.json", "vocab.txt", "vocab.json"))
+    models = [path.name for path in BASE.glob("*.model")]
+    if models and not ready and importlib.util.find_spec("sentencepiece") is None:
+        install = "`uv pip install --group sentencepiece -c requirements.txt`"
+        raise InputError(f"{BASE / models[0]}: needs the package sentencepiece; install it with {install}")
 
 
 def write_tokens(folder: Path, split: str, tokenizer, settings: dict[str, Any]) -> None:

@@ -314,7 +314,7 @@ def test_a_checkpoint_without_all_of_the_encoder_is_refused(family):
 
 
 def test_embeddings_that_the_checkpoint_has_as_the_output_layer(family):
-    """A conversion to safetensors stores weights that two layers share under one name, here that of the output layer."""
+    """A conversion to safetensors stores shared weights under one name, here that of the output layer."""
     ids, weights = token_ids(), load_file(BASE / "model.safetensors")
     expected = build(family)[0].get_input_embeddings().weight
     embeddings = {"qwen3": "model.embed_tokens.weight", "llama": "model.embed_tokens.weight"} | {
