@@ -1,10 +1,10 @@
 """Explain which words of a text decided its label.
 
 The method is layer integrated gradients on the word embeddings (Sundararajan et al. 2017, "Axiomatic Attribution for
-Deep Networks"), computed by captum. It follows a straight line from the embeddings of mask tokens (of a decoder: unknown,
-end or padding tokens) to those of the text
+Deep Networks"), computed by captum. It follows a straight line from the embeddings of mask tokens to those of the text
 and sums up, in steps, how the label's log-odds rise. Each token gets the part of the rise that its own embedding
-causes. More steps make the sum more exact and take more time.
+causes. More steps make the sum more exact and take more time. A decoder has no mask token; its token for unknown words,
+end of text or padding takes the place.
 """
 
 from contextlib import contextmanager

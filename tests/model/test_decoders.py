@@ -11,6 +11,7 @@ from encoders import DECODERS, peft_defaults, write_encoder
 from tiny import edit_params, reviews
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, GemmaConfig
 
+from apps import export
 from classifier.files.digests import digest_of
 from classifier.files.places import ADAPTER, BASE
 from classifier.model.adapters import apply_method
@@ -161,6 +162,25 @@ def test_a_whole_run(finished, family):
     assert evaluation["log_loss"] != evaluation["log_loss_uncalibrated"]
     report = Path("metrics/report.md").read_text()
     assert "The head has no bias, so the calibration is a temperature alone. It is fitted" in report
-    assert predict(["a great film", "a boring film"]) == [
-        (sample["label"], pytest.approx(sample["confidence"], abs=1e-3)) for sample in read("metrics/samples.json")
-    ]
+    texts = ["a great film", "a boring film and not good", "dull"]
+    answers = predict(texts)
+    assert answers[0][0] == read("metrics/samples.json")[0]["label"]
+    check_export(texts, answers)
+
+
+def check_export(texts: list[str], answers) -> None:
+    """Export the model; compare pipeline() and the ONNX graph, on a batch with padding, with the pipeline's answers."""
+    import onnxruntime
+    from scipy.special import softmax
+    from transformers import pipeline
+
+    export.export()
+    confidences = pytest.approx([confidence for _, confidence in answers], abs=1e-4)
+    scored = pipeline("text-classification", model=str(export.EXPORT), device="cpu")(texts, batch_size=3)
+    assert [score["label"] for score in scored] == [label for label, _ in answers]
+    assert [score["score"] for score in scored] == confidences
+    batch = AutoTokenizer.from_pretrained(export.EXPORT)(texts, padding=True, return_tensors="np")
+    session = onnxruntime.InferenceSession(export.EXPORT / "model.onnx")
+    assert softmax(session.run(["logits"], dict(batch))[0], axis=1).max(axis=1).tolist() == confidences
+    card = (export.EXPORT / "README.md").read_text()
+    assert "which was fitted on the validation split. The head has no bias, so the calibration is a temperature" in card
