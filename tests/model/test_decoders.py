@@ -8,10 +8,11 @@ import pytest
 import torch
 from commands import predict, read, run_stages
 from encoders import DECODERS, peft_defaults, write_encoder
-from tiny import edit_params, reviews
+from tiny import ROOT, edit_params, reviews
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, GemmaConfig
 
 from apps import export
+from classifier.errors import InputError
 from classifier.files.digests import digest_of
 from classifier.files.places import ADAPTER, BASE
 from classifier.model.adapters import apply_method
@@ -23,10 +24,12 @@ from classifier.model.forward import logits, pad_batch, silence_libraries
 from classifier.model.loading import load_classifier
 from classifier.model.saving import save_classifier
 from classifier.params.catalogue import Method
+from classifier.runner.params import load_params
 from classifier.text.encoding import count_special_tokens, encode, encode_words
 from classifier.training.graphs import can_capture
 
 TEXTS = [" ".join(text.split()[: 2 + 3 * number]) for number, (text, _) in enumerate(reviews(5))]
+METHODS = load_params(ROOT / "params.yaml").methods
 LORA = Method(peft={"peft_type": "LORA", "r": 4, "layers_to_transform": [1]})
 
 
@@ -129,6 +132,26 @@ def test_no_part_for_encoders_is_used(family):
     adapted = {name.split(".layers.")[1][0] for name, _ in network.named_parameters() if "lora_A" in name}
     assert adapted == {"1"}  # layers_to_transform
     check_length(network, 300)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_each_method_reads_no_padding(family, name):
+    """peft gives the network embeddings for the prompt methods, and a decoder cannot see the padding in them."""
+    model, head = build_classifier(["a", "b", "c"], dropout=None)
+    arguments = METHODS[name], peft_defaults(family), 10
+    if name in ("prompt", "p-tuning"):
+        with pytest.raises(InputError, match=r"peft_type: \w+ does not suit a decoder, which would read"):
+            apply_method(model, head, *arguments)
+        return
+    model = apply_method(model, head, *arguments)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter += 0.1 * torch.randn_like(parameter)
+    alone = np.concatenate([logits(model, [ids]) for ids in rows()])
+    np.testing.assert_allclose(logits(model, rows()), alone, atol=1e-4)
+    save_classifier(model, {"tokenize": {}})
+    np.testing.assert_allclose(logits(load_classifier()[0], rows()), alone, atol=1e-4)
 
 
 @pytest.mark.parametrize("family", ["qwen3"], indirect=True)
