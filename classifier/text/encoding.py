@@ -2,6 +2,7 @@
 
 import bisect
 import itertools
+import math
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -78,10 +79,12 @@ def count_special_tokens(tokenizer) -> tuple[int, int]:
 def padding_id(config, tokenizer) -> int | None:
     """Return the id of the token that pads texts: that of the model's config, or else of the tokenizer.
 
-    A tokenizer without a padding token pads with its end token. None: the model knows neither.
+    A tokenizer without a padding token pads with its end token. A token that the model has no embedding for is skipped.
+    None: there is no such token.
     """
+    size = getattr(config, "vocab_size", None) or math.inf
     ids = (getattr(config, "pad_token_id", None), tokenizer.pad_token_id, tokenizer.eos_token_id)
-    return next((number for number in ids if number is not None and 0 <= number < config.vocab_size), None)
+    return next((number for number in ids if number is not None and 0 <= number < size), None)
 
 
 def special_ids(tokenizer) -> set[int]:
