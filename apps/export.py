@@ -165,6 +165,7 @@ def model_card(config, evaluate: dict | None, data: dict | None) -> str:
         trained=trained,
         merged=(ADAPTER / "adapter_config.json").is_file(),
         temperature=config.calibration_temperature,
+        biased=any(config.calibration_bias),
         without_texts=evaluate and labels_without_texts(evaluate, list(config.id2label.values())),
         labels=[verbatim(label) for label in config.id2label.values()],
         columns=[verbatim(name) for name in config.columns],

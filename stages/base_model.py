@@ -31,10 +31,13 @@ HUB_FILES = [
     "merges.txt",
     "special_tokens_map.json",
     "added_tokens.json",
+    "spm.model",
     "spiece.model",
     "sentencepiece.bpe.model",
+    "tokenizer.model",
 ]
-VOCABULARIES = {"tokenizer.json", "vocab.txt", "vocab.json"}  # readable without the library sentencepiece
+# A SentencePiece model needs the package sentencepiece, for which the stage tokenize asks.
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 
 
 def base_model(*, source: Annotated[ModelSource, Param("models.${model}.source")]) -> None:
@@ -74,9 +77,15 @@ def check_usable(folder: Path, origin: str) -> None:
     if "config.json" not in names:
         raise InputError(f"{origin}: no config.json among its files; {fix}")
     if not any(fnmatch(name, "model*.safetensors") for name in names):
+        fix = (
+            "list it under sha256 in params.yaml if the model has it, or, as pickled weights are never loaded, pin a "
+            "commit of the Hub's conversion to safetensors (refs/pr/N) or publish what save_pretrained of transformers "
+            "writes"
+        )
         raise InputError(f"{origin}: no weights as model*.safetensors among its files; {fix}")
-    if not VOCABULARIES.intersection(names):  # transformers would make a tokenizer that knows special tokens alone
-        raise InputError(f"{origin}: no {' or '.join(sorted(VOCABULARIES))} among its files; {fix}")
+    # Without a vocabulary, transformers would make a tokenizer that knows special tokens alone.
+    if not any(fnmatch(name, pattern) for name in names for pattern in VOCABULARIES):
+        raise InputError(f"{origin}: no {' or '.join(VOCABULARIES)} among its files; {fix}")
     config = read_json(folder / "config.json")
     kind = config.get("model_type")
     # The classifiers of encoder-decoder models need an end token in each text and do not show their embeddings.

@@ -9,6 +9,7 @@ Out: data/tokens/{train,validation,test}.arrow with the columns input_ids (speci
      without token types. The files are Arrow streams, so that training can map them into memory.
 """
 
+import importlib.util
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,8 +23,7 @@ from classifier.files.places import BASE, RAW, TOKENS
 from classifier.files.writing import replace_folder
 from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
-from classifier.text.encoding import Truncation, encode, special_tokens_of_pair
-from classifier.text.pairs import texts_of
+from classifier.text.encoding import Truncation, encode, padding_id, special_ids
 
 TEXTS_PER_BATCH = 4096
 
@@ -54,6 +54,7 @@ def load_tokenizer(max_length: int):
     """
     from transformers import AutoConfig, AutoTokenizer
 
+    check_sentencepiece()
     try:
         tokenizer = AutoTokenizer.from_pretrained(BASE, local_files_only=True)
     except (ImportError, ValueError) as error:  # some kinds need a package that is not installed
@@ -63,8 +64,8 @@ def load_tokenizer(max_length: int):
         kind = type(tokenizer).__name__
         raise InputError(f"{BASE}: its {kind} does not report the offsets of tokens; choose another model")
     config = AutoConfig.from_pretrained(BASE, local_files_only=True)
-    if getattr(config, "pad_token_id", None) is None:
-        raise InputError(f"{BASE}: config.json has no pad_token_id, so texts cannot be padded; choose another model")
+    if padding_id(config, tokenizer) is None:
+        raise InputError(f"{BASE}: neither config.json nor the tokenizer has a padding token; choose another model")
     positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and positions < 1:
         raise InputError(f"{BASE}: config.json sets no limit on a text's length, like XLNet's; choose another model")
@@ -73,6 +74,15 @@ def load_tokenizer(max_length: int):
         problem = f"{max_length} is above the model's limit of {limit} tokens"
         raise InputError(f"params.yaml: tokenize.max_length: {problem}; lower it")
     return tokenizer
+
+
+def check_sentencepiece() -> None:
+    """Raise InputError if the tokenizer has to be made of a SentencePiece model, and its package is not installed."""
+    ready = any((BASE / name).is_file() for name in ("tokenizer.json", "vocab.txt", "vocab.json"))
+    models = [path.name for path in BASE.glob("*.model")]
+    if models and not ready and importlib.util.find_spec("sentencepiece") is None:
+        install = "`uv pip install --group sentencepiece -c requirements.txt`"
+        raise InputError(f"{BASE / models[0]}: needs the package sentencepiece; install it with {install}")
 
 
 def write_tokens(folder: Path, split: str, tokenizer, settings: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from classifier.distributed.processes import Processes
 from classifier.files.formats import write_csv, write_json
 from classifier.files.places import METRICS
+from classifier.model.build import last_layer
 from classifier.model.forward import silence_libraries
 from classifier.model.probabilities import prediction_columns
 from classifier.model.saving import save_classifier
@@ -95,6 +96,7 @@ def save_results(
         labels: The labels of the validation split, (rows,).
     """
     temperature, bias = calibrate(training.network, logits, labels)
+    with_bias = last_layer(training.network).bias is not None
     calibrated = logits / temperature + bias
     dataset, counts = training.train_tokens.metadata, parameter_counts(training.network)
     about_texts = ("columns", "separator", "pair", "token_types_after", "tokenize")
@@ -111,7 +113,8 @@ def save_results(
             "trainable_parameters": counts["trainable_parameters"],
         },
     }
-    save_classifier(training.network, settings, validation_table(logits, calibrated, labels, dataset["labels"]))
+    table = validation_table(logits, calibrated, labels, dataset["labels"], with_bias)
+    save_classifier(training.network, settings, table)
     write_curves(training.progress)
     loss, accuracy = loss_and_accuracy(calibrated, labels)  # unweighted, as the classifier answers
     metrics = {
@@ -119,7 +122,7 @@ def save_results(
         "validation_loss": round(loss, 4),
         "train_loss": round(final_training_loss(training.progress), 4),
         "temperature": round(temperature, 4),
-        "bias": dict(zip(dataset["labels"], bias.round(4).tolist(), strict=True)),
+        "bias": dict(zip(dataset["labels"], bias.round(4).tolist(), strict=True)) if with_bias else {},
         "learning_rate": training.learning_rate,
         **training.plan.epochs_after(training.progress.step),
         "steps": training.progress.step,
@@ -131,13 +134,15 @@ def save_results(
     write_json(METRICS / "training.json", metrics)
 
 
-def validation_table(logits: np.ndarray, calibrated: np.ndarray, labels: np.ndarray, names: list[str]) -> pd.DataFrame:
+def validation_table(
+    logits: np.ndarray, calibrated: np.ndarray, labels: np.ndarray, names: list[str], with_bias: bool
+) -> pd.DataFrame:
     """Return the validation rows: label, predicted, confidence and the probabilities, from calibrated logits.
 
     The columns unseen_confidence and unseen_right come from calibrations that were fitted on other rows. The confidence
     threshold is chosen from these two columns.
     """
-    unseen = prediction_columns(cross_calibrate(logits, labels), names)
+    unseen = prediction_columns(cross_calibrate(logits, labels, with_bias), names)
     return pd.DataFrame(
         {
             "label": labels,

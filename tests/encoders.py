@@ -1,4 +1,4 @@
-"""Tiny random models: encoders of five families in models/base/, and a classifier in memory.
+"""Tiny random models: encoders of five families and two decoders in models/base/, and a classifier in memory.
 
 The vocabularies of their tokenizers are fixed.
 """
@@ -11,6 +11,7 @@ from tiny import MAX_LENGTH, NEGATIVE, NEUTRAL, POSITIVE, ROOT, SIZES, write_ber
 from classifier.files.places import BASE
 
 FAMILIES = ["bert", "distilbert", "roberta", "mpnet", "modernbert"]
+DECODERS = ["qwen3", "llama"]  # llama: as SmolLM2 has it
 
 
 def write_encoder(family: str) -> None:
@@ -22,6 +23,8 @@ def write_encoder(family: str) -> None:
     if family == "bert":
         return write_bert(BASE)
     torch.manual_seed(0)
+    if family in DECODERS:
+        return write_decoder(family)
     if family == "distilbert":
         write_bert(BASE)  # the same tokenizer, but tokenizer_config.json does not name its class
         (BASE / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": True, "model_max_length": MAX_LENGTH}))
@@ -42,19 +45,38 @@ def write_encoder(family: str) -> None:
     AutoModelForMaskedLM.from_config(config).save_pretrained(BASE)
 
 
+def write_decoder(family: str) -> None:
+    """Write models/base/ as Qwen3-0.6B and SmolLM2-135M have it: a causal language model without a classifier.
+
+    Four heads share two heads of keys and values, the tokenizer adds no special token, and config.json names no padding
+    token. Qwen3's tokenizer has one. SmolLM2's has not: its only special token ends a text.
+    """
+    from transformers import AutoModelForCausalLM, LlamaConfig, Qwen3Config
+
+    special = ["<|endoftext|>"] if family == "llama" else ["<|endoftext|>", "<|im_end|>"]
+    named = {"pad_token": special[0]} if family == "qwen3" else {"unk_token": special[0]}
+    tokens = write_byte_tokenizer(special, model_max_length=131072, eos_token=special[-1], **named)
+    sizes = SIZES | {"num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": tokens}
+    sizes |= {"max_position_embeddings": 8192, "tie_word_embeddings": True, "eos_token_id": len(special) - 1}
+    config = LlamaConfig(**sizes) if family == "llama" else Qwen3Config(**sizes, head_dim=16)
+    AutoModelForCausalLM.from_config(config).bfloat16().save_pretrained(BASE)  # the published weights are in bf16
+
+
 def peft_defaults(family: str) -> dict:
     """Return the peft defaults of the family's catalogue entry, for all layers: the tiny encoders have only two."""
     from classifier.runner.params import load_params
 
-    return load_params(ROOT / "params.yaml").models[family].peft | {"layers_to_transform": None}
+    entry = {"llama": "smollm2"}.get(family, family)
+    return load_params(ROOT / "params.yaml").models[entry].peft | {"layers_to_transform": None}
 
 
-def write_byte_tokenizer(special: list[str]) -> int:
+def write_byte_tokenizer(special: list[str], **settings) -> int:
     """Write a byte-level BPE tokenizer and return the size of its vocabulary.
 
     Its merges make the first two letters of each word. special: the tokens for beginning, padding, end, unknown, mask.
+    With settings, the special tokens are those that the settings name, and none is added to a text.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
     words = POSITIVE + NEGATIVE + NEUTRAL
@@ -64,6 +86,10 @@ def write_byte_tokenizer(special: list[str]) -> int:
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
+    if settings:
+        tokenizer.add_special_tokens([AddedToken(token, special=True) for token in special])
+        PreTrainedTokenizerFast(tokenizer_object=tokenizer, **settings).save_pretrained(BASE)
+        return len(vocabulary)
     begin, pad, end, unknown, mask = special
     between = f"{end} {end}" if begin == "<s>" else end  # RoBERTa and MPNet have two tokens between the texts of a pair
     tokenizer.post_processor = processors.TemplateProcessing(

@@ -129,6 +129,8 @@ def add_adapter(model, settings: dict[str, Any]):
         model = get_peft_model(model, config)
         with torch.no_grad():  # only a forward pass shows that an encoder cannot take a prefix
             model(input_ids=torch.zeros((1, 2), dtype=torch.long))
+    if config.is_prompt_learning:
+        check_padding(model)
     use_fast_modules(model)
     return model
 
@@ -158,6 +160,27 @@ def check_adapter(config, max_positions: int | None) -> None:
             f"num_virtual_tokens: {virtual} leave no room for a text below the model's limit of {max_positions}; "
             "lower it"
         )
+
+
+def check_padding(model) -> None:
+    """Refuse a learned prompt if padding changes the logits.
+
+    peft gives the network embeddings and no token ids. A decoder, which reads the last token that is not padding, then
+    reads padding.
+
+    model: the classifier, wrapped by peft. It is left in evaluation mode.
+    """
+    import torch
+
+    padding = model.config.pad_token_id
+    ids = torch.tensor([[int(padding == 0)] * 2 + [padding]])
+    mask = torch.tensor([[1, 1, 0]])
+    with torch.no_grad():
+        padded = model.eval()(input_ids=ids, attention_mask=mask).logits
+        alone = model(input_ids=ids[:, :2], attention_mask=mask[:, :2]).logits
+    if not torch.allclose(padded, alone, rtol=1e-3, atol=1e-3):
+        problem = "does not suit a decoder, which would read the padding of shorter texts; choose another method"
+        raise settings_error(f"peft_type: {model.active_peft_config.peft_type.value} {problem}")
 
 
 def settings_error(problem: str) -> InputError:

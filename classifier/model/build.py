@@ -5,6 +5,7 @@ import bisect
 from classifier.errors import InputError, out_of_memory
 from classifier.files.places import BASE
 from classifier.model.integrity import check_folder_intact
+from classifier.text.encoding import padding_id
 
 
 def build_classifier(labels: list[str], dropout: float | None, bf16_on_cpu: bool = False):
@@ -24,7 +25,7 @@ def build_classifier(labels: list[str], dropout: float | None, bf16_on_cpu: bool
 
     Raises:
         InputError: A file of models/base is missing or damaged, the checkpoint lacks weights of the encoder, or its
-            head does not end in a linear layer with a bias.
+            head does not end in a linear layer.
     """
     import torch
     from transformers import AutoModelForSequenceClassification
@@ -42,18 +43,26 @@ def build_classifier(labels: list[str], dropout: float | None, bf16_on_cpu: bool
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # the head of a checkpoint that was fine-tuned for another number of labels
     )
-    fresh = loading["missing_keys"] | {key for key, *_ in loading["mismatched_keys"]}
+    missing = loading["missing_keys"] - read_tied_weights(model, loading["missing_keys"])
+    fresh = missing | {key for key, *_ in loading["mismatched_keys"]}
     check_checkpoint(model, fresh)
     last = [name for name, module in model.named_children() if any(True for _ in module.parameters())][-1]
     if not any(key.startswith(f"{last}.") for key in fresh):  # fine-tuned for as many labels, but for another task
-        setattr(model, last, getattr(AutoModelForSequenceClassification.from_config(config), last))
+        fresh_model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+        setattr(model, last, getattr(fresh_model, last))
     use_fast_modules(model, bf16_on_cpu)
     return model, head_modules(model, fresh)
 
 
 def classifier_config(labels: list[str], dropout: float | None):
-    """Return the config of models/base for these labels and this dropout. Arguments: as in `build_classifier`."""
-    from transformers import AutoConfig
+    """Return the config of models/base for these labels and this dropout. Arguments: as in `build_classifier`.
+
+    Most decoders have no padding token in config.json and need one here: they read a text's last token, the last one
+    that is not padding.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+    from transformers.modeling_layers import GenericForSequenceClassification
+    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
 
     config = AutoConfig.from_pretrained(
         BASE,
@@ -66,7 +75,36 @@ def classifier_config(labels: list[str], dropout: float | None):
         for name, value in config.to_dict().items():
             if "dropout" in name and type(value) in (int, float):
                 setattr(config, name, dropout)
+    if getattr(config, "pad_token_id", None) in (None, -1):
+        config.pad_token_id = padding_id(config, AutoTokenizer.from_pretrained(BASE, local_files_only=True))
+    if issubclass(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)], GenericForSequenceClassification):
+        config.use_cache = False  # a decoder's keys and values, which only a generation of text would read again
     return config
+
+
+def read_tied_weights(model, missing: set[str]) -> set[str]:
+    """Read those missing weights that the checkpoint has as the output layer of a language model; return their names.
+
+    A language model's output layer often shares the weights of the input embeddings. A safetensors file has them once,
+    and the Hub's conversions of pickled weights may have chosen the output layer's name.
+
+    Args:
+        model: The classifier, loaded from models/base.
+        missing: The names of the weights that transformers did not find there.
+    """
+    import torch
+    from safetensors import safe_open
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
+
+    mappings, kind, read = (MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING), type(model.config), set()
+    tied = [getattr(mapping[kind], "_tied_weights_keys", None) or {} for mapping in mappings if kind in mapping]
+    shared = {output: name for pairs in tied for output, name in pairs.items() if name in missing}
+    for path in BASE.glob("model*.safetensors") if shared else ():
+        with safe_open(path, framework="pt") as file, torch.no_grad():
+            for output in shared.keys() & set(file.keys()):
+                model.get_parameter(shared[output]).copy_(file.get_tensor(output))
+                read.add(shared[output])
+    return read
 
 
 def check_checkpoint(model, fresh: set[str]) -> None:
@@ -79,8 +117,7 @@ def check_checkpoint(model, fresh: set[str]) -> None:
         fresh: The names of the weights that the checkpoint lacked or had in another shape.
 
     Raises:
-        InputError: The checkpoint lacks weights of the encoder, or the logits do not come from a linear layer with a
-            bias.
+        InputError: The checkpoint lacks weights of the encoder, or the logits do not come from a linear layer.
     """
     encoder, kind = f"{model.base_model_prefix}.", model.config.model_type
     lacking = sorted(key for key in fresh if key.startswith(encoder) and not key.startswith(f"{encoder}pooler."))
@@ -89,11 +126,9 @@ def check_checkpoint(model, fresh: set[str]) -> None:
             f"{BASE}: the checkpoint lacks {len(lacking)} weights of the encoder that {kind} has in transformers, "
             f"{lacking[0]} for example; choose another model"
         )
-    if getattr(last_layer(model), "bias", None) is None:
-        raise InputError(
-            f"{BASE}: the head of {kind} does not end in a linear layer with a bias, which the calibration sets; "
-            "choose another model"
-        )
+    if last_layer(model) is None:
+        problem = "does not end in a linear layer, into which the calibration goes"
+        raise InputError(f"{BASE}: the head of {kind} {problem}; choose another model")
 
 
 def last_layer(model):

@@ -8,6 +8,7 @@ from classifier.errors import InputError
 from classifier.files.digests import digest_of
 from classifier.files.formats import read_json
 from classifier.files.places import ADAPTER, BASE
+from classifier.model.build import read_tied_weights
 from classifier.model.forward import silence_libraries
 from classifier.model.integrity import check_folder_intact, check_models_exist
 
@@ -38,13 +39,16 @@ def load_classifier():
             f"{ADAPTER}: was trained on another {BASE}; bring both back with `dvc checkout --force {BASE} {ADAPTER}`, "
             "or train an adapter for this one with `dvc repro`"
         )
-    model = AutoModelForSequenceClassification.from_pretrained(
+    model, loading = AutoModelForSequenceClassification.from_pretrained(
         BASE if has_adapter else ADAPTER,
         config=config,
         local_files_only=True,
         use_safetensors=True,
         ignore_mismatched_sizes=has_adapter,  # the adapter's head replaces the base's
+        output_loading_info=True,
     )
+    if has_adapter:
+        read_tied_weights(model, loading["missing_keys"])
     use_fast_modules(model)
     if has_adapter:
         model = merge_adapter(PeftModel.from_pretrained(model, ADAPTER))

@@ -35,10 +35,13 @@ def save_classifier(network, settings: dict[str, Any], validation=None) -> None:
     from transformers import AutoTokenizer
 
     network.config.update({"base": digest_of({}, [BASE]), **settings})
+    tokenizer = AutoTokenizer.from_pretrained(BASE, local_files_only=True)
+    if tokenizer.pad_token_id is None:  # other programs pad with the tokenizer
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(network.config.pad_token_id)
     with replace_folder(ADAPTER) as folder:
         network.save_pretrained(folder)
         network.config.save_pretrained(folder)
-        AutoTokenizer.from_pretrained(BASE, local_files_only=True).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
         (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
         if validation is not None:
             write_table(folder / VALIDATION.name, validation, labels=list(network.config.id2label.values()))

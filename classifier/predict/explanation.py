@@ -3,9 +3,11 @@
 The method is layer integrated gradients on the word embeddings (Sundararajan et al. 2017, "Axiomatic Attribution for
 Deep Networks"), computed by captum. It follows a straight line from the embeddings of mask tokens to those of the text
 and sums up, in steps, how the label's log-odds rise. Each token gets the part of the rise that its own embedding
-causes. More steps make the sum more exact and take more time.
+causes. More steps make the sum more exact and take more time. A decoder has no mask token; its token for unknown words,
+end of text or padding takes the place.
 """
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from classifier.errors import InputError
@@ -91,7 +93,9 @@ def explain_label(model, tokenizer, text: Text) -> Explanation:
     scores = logits(model.requires_grad_(False), [np.array(ids) for ids in windows]).mean(axis=0)
     probabilities = softmax(scores.astype(np.float64))
     label = int(probabilities.argmax())
-    mask_id = tokenizer.unk_token_id if tokenizer.mask_token_id is None else tokenizer.mask_token_id
+    # A decoder's tokenizer has no mask token, and often no token for unknown words.
+    ids = (tokenizer.mask_token_id, tokenizer.unk_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
+    mask_id = next(number for number in ids if number is not None)
     by_word, difference = np.zeros(len(words)), 0.0
     for ids, word_of_token in zip(windows, map(np.array, word_numbers), strict=True):
         in_word = word_of_token >= 0  # special tokens belong to no word
@@ -124,8 +128,9 @@ def integrated_gradients(model, ids: list[int], in_word, mask_id: int, label: in
     from captum.attr import LayerIntegratedGradients
 
     def log_odds(ids):
-        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-        scores = model(**with_token_types(inputs, types_after(model))).logits
+        # A decoder reads the last token that is not padding. No token is: the replacement may be the padding's.
+        with without_padding(model.config):
+            scores = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
         other_labels = torch.arange(scores.shape[1], device=scores.device) != label
         return scores[:, label] - scores[:, other_labels].logsumexp(dim=1)
 
@@ -141,6 +146,16 @@ def integrated_gradients(model, ids: list[int], in_word, mask_id: int, label: in
         if abs(by_token.sum() - difference) <= TOLERANCE * abs(difference):
             break
     return by_token, difference
+
+
+@contextmanager
+def without_padding(config):
+    """Give no token the meaning of padding in a `with` block."""
+    padding, config.pad_token_id = config.pad_token_id, -1
+    try:
+        yield
+    finally:
+        config.pad_token_id = padding
 
 
 def step_counts(weights: int) -> list[int]:

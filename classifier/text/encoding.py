@@ -5,8 +5,10 @@ a pair, such as `[CLS] a [SEP] b [SEP]`.
 """
 
 import itertools
-from collections.abc import Iterator
-from typing import Any, Literal
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
 
 from classifier.text.cleaning import clean_texts
 from classifier.text.pairs import Text
@@ -90,15 +92,15 @@ def count_special_tokens(tokenizer) -> tuple[int, int]:
     return mask.index(0), mask[::-1].index(0)
 
 
-def special_tokens_of_pair(tokenizer) -> list[list[int]]:
-    """Return the ids of the special tokens before the first text of a pair, between the two texts, and after them."""
-    encoded, special = tokenizer("a", "a"), [[]]
-    for token, text in zip(encoded["input_ids"], encoded.sequence_ids(), strict=True):
-        if text is None:
-            special[-1].append(token)
-        elif text == len(special) - 1:  # the first token of a text
-            special.append([])
-    return special
+def padding_id(config, tokenizer) -> int | None:
+    """Return the id of the token that pads texts: that of the model's config, or else of the tokenizer.
+
+    A tokenizer without a padding token pads with its end token. A token that the model has no embedding for is skipped.
+    None: there is no such token.
+    """
+    size = getattr(config, "vocab_size", None) or math.inf
+    ids = (getattr(config, "pad_token_id", None), tokenizer.pad_token_id, tokenizer.eos_token_id)
+    return next((number for number in ids if number is not None and 0 <= number < size), None)
 
 
 def special_ids(tokenizer) -> set[int]:

@@ -22,7 +22,7 @@ def loss_and_accuracy(logits: np.ndarray, labels: np.ndarray, weights: np.ndarra
     return float(loss), float((logits.argmax(axis=1) == labels).mean())
 
 
-def fit_calibration(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+def fit_calibration(logits: np.ndarray, labels: np.ndarray, with_bias: bool = True) -> tuple[float, np.ndarray]:
     """Fit a temperature and a bias for each label, so that softmax(logits / temperature + bias) is calibrated.
 
     This is bias-corrected temperature scaling (Alexandari et al. 2020, "Maximum Likelihood with Bias-Corrected
@@ -36,6 +36,7 @@ def fit_calibration(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.n
     Args:
         logits: The logits of the validation rows, (rows, labels).
         labels: Their right labels, (rows,).
+        with_bias: Whether to fit biases. Without them they are 0.
 
     Returns:
         The temperature, and the bias of each label, (labels,), with a sum of 0.
@@ -56,12 +57,12 @@ def fit_calibration(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.n
     # The prior's variances. That of a bias is larger, because a bias may have to undo a label's weight in the loss.
     variances = np.array([1.0] + [4.0] * logits.shape[1])
     start = np.zeros(1 + logits.shape[1])
-    bounds = [(-3, 3)] + [(-12, 12)] * logits.shape[1]
+    bounds = [(-3, 3)] + [(-12, 12) if with_bias else (0, 0)] * logits.shape[1]
     solution = minimize(objective, start, jac=True, bounds=bounds, options={"ftol": 1e-12, "gtol": 1e-8}).x
     return float(np.exp(solution[0])), solution[1:] - solution[1:].mean()
 
 
-def cross_calibrate(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def cross_calibrate(logits: np.ndarray, labels: np.ndarray, with_bias: bool = True) -> np.ndarray:
     """Return the logits of each row under a calibration that was fitted on the other folds, (rows, labels) float64.
 
     A calibration that was fitted on the row itself knows the row's label. With many labels and few rows of each, the
@@ -69,7 +70,7 @@ def cross_calibrate(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """
     fold, calibrated = np.arange(len(logits)) % FOLDS, logits.astype(np.float64)
     for number in range(FOLDS):
-        temperature, bias = fit_calibration(logits[fold != number], labels[fold != number])
+        temperature, bias = fit_calibration(logits[fold != number], labels[fold != number], with_bias)
         calibrated[fold == number] = calibrated[fold == number] / temperature + bias
     return calibrated
 
@@ -77,14 +78,16 @@ def cross_calibrate(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def calibrate(model, logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
     """Fit the calibration, put it into the weights of the model's last layer and return it.
 
-    Every program that loads the model then gets calibrated logits.
+    Every program that loads the model then gets calibrated logits. A last layer without a bias has no place for biases,
+    so its calibration is a temperature alone.
     """
     import torch
 
-    temperature, bias = fit_calibration(logits, labels)
     linear = last_layer(model)
+    temperature, bias = fit_calibration(logits, labels, with_bias=linear.bias is not None)
     with torch.no_grad():
         for parameter in linear.parameters():
             parameter /= temperature
-        linear.bias += torch.from_numpy(bias).to(linear.bias)
+        if linear.bias is not None:
+            linear.bias += torch.from_numpy(bias).to(linear.bias)
     return temperature, bias

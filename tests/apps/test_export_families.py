@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from encoders import FAMILIES, peft_defaults, write_encoder
+from encoders import DECODERS, FAMILIES, peft_defaults, write_encoder
 
 from apps import export
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", FAMILIES + DECODERS)
 def test_each_familys_graph(tmp_path, monkeypatch, family):
     """The merged model in transformers and the ONNX graph score as the adapted model does, padding included."""
     import onnxruntime

@@ -1,7 +1,7 @@
 """What use_fast_modules replaces, and that it may be called again."""
 
 import pytest
-from encoders import FAMILIES, peft_defaults, write_encoder
+from encoders import DECODERS, FAMILIES, peft_defaults, write_encoder
 from transformers import AutoModelForSequenceClassification
 
 from classifier.files.places import BASE
@@ -21,12 +21,12 @@ REPLACED = {
     "distilbert": {"distilbert.transformer.layer.1": "FirstTokenDistilBertLayer"},
     "roberta": {"roberta.encoder.layer.1.attention": "FirstTokenBertAttention"},
     "mpnet": MPNET,
-    "modernbert": {},
+    **{family: {} for family in ("modernbert", *DECODERS)},
 }
 
 
 @pytest.mark.parametrize("bf16_on_cpu", [False, True])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", FAMILIES + DECODERS)
 def test_what_is_replaced(tmp_path, monkeypatch, family, bf16_on_cpu):
     monkeypatch.chdir(tmp_path)
     write_encoder(family)

@@ -1,4 +1,4 @@
-"""Encoders of five families: tokens, the layers of LoRA, gradients, calibration, saving and loading to equal logits."""
+"""Encoders of five families and two decoders: tokens, LoRA's layers, gradients, calibration, saving and loading."""
 
 import json
 
@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 from commands import read
-from encoders import FAMILIES, peft_defaults, write_encoder
+from encoders import DECODERS, FAMILIES, peft_defaults, small_bert, write_encoder
 from safetensors.torch import load_file, save_file
 from tiny import ROOT, reviews
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, BloomConfig, BloomModel
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from classifier.errors import InputError
 from classifier.files.places import ADAPTER, BASE
 from classifier.model.adapters import apply_method
-from classifier.model.build import build_classifier
+from classifier.model.build import build_classifier, check_checkpoint
 from classifier.model.forward import logits, pad_batch, silence_libraries
 from classifier.model.loading import load_classifier
 from classifier.model.saving import save_classifier
@@ -29,10 +29,11 @@ LORA = Method(peft={"peft_type": "LORA", "r": 4, "lora_alpha": 8})
 TEXTS = [text for text, _ in reviews(6)]
 HEADS = {"distilbert": ["classifier", "pre_classifier"], "modernbert": ["classifier", "head"]}
 HEADS |= {family: ["classifier"] for family in ("bert", "roberta", "mpnet")}
+HEADS |= {family: ["score"] for family in DECODERS}
 METHODS = list(load_params(ROOT / "params.yaml").methods)
 
 
-@pytest.fixture(params=FAMILIES)
+@pytest.fixture(params=FAMILIES + DECODERS)
 def family(request, tmp_path, monkeypatch) -> str:
     monkeypatch.chdir(tmp_path)
     silence_libraries()
@@ -60,8 +61,9 @@ def test_tokens(family):
     head = [ids for (ids,) in encode(TEXTS, tokenizer, 12, "head", False)]
     assert head == tokenizer(TEXTS, truncation=True, max_length=12)["input_ids"]
     for (ids,), all_ids in zip(encode(TEXTS, tokenizer, 12, "head+tail", False), whole, strict=True):
-        assert ids[0] == tokenizer.cls_token_id
-        assert ids[-1] == tokenizer.sep_token_id
+        if family not in DECODERS:
+            assert ids[0] == tokenizer.cls_token_id
+            assert ids[-1] == tokenizer.sep_token_id
         assert ids == (all_ids if len(all_ids) <= 12 else all_ids[:3] + all_ids[-9:])
     assert tokenizer.decode(whole[0], skip_special_tokens=True).split() == TEXTS[0].split()
 
@@ -113,6 +115,7 @@ def test_save_and_reload(family):
     trained = logits(model, ids)
     assert np.abs(trained - before).max() > 0.05
     temperature, bias = calibrate(model, 3 * trained, labels)
+    assert bias.any() == (family not in DECODERS)
     expected = trained / temperature + bias
     np.testing.assert_allclose(logits(model, ids), expected, rtol=1e-5, atol=1e-5)
     save_classifier(model, {"tokenize": {}})
@@ -135,7 +138,9 @@ def test_ia3_scales_keys_values_and_the_feed_forward(family):
     model, _ = build(family, load_params(ROOT / "params.yaml").methods["ia3"])
     factors = {name: p for name, p in model.named_parameters() if "ia3_l" in name}
     config = model.config
-    if family == "modernbert":  # queries, keys and values in one layer
+    if family in DECODERS:  # keys and values of two heads
+        per_layer = 2 * 2 * config.head_dim + config.intermediate_size
+    elif family == "modernbert":  # queries, keys and values in one layer
         per_layer = 3 * config.hidden_size + config.intermediate_size
     else:
         inner = config.hidden_dim if family == "distilbert" else config.intermediate_size
@@ -184,17 +189,20 @@ def test_micro_batches_add_up_to_the_large_batch(family):
 
 def test_classifier_as_target(family):
     """target_modules: [classifier] trains the head in full, since its weights are fresh, and nothing else."""
-    method = Method(peft={"peft_type": "LORA", "r": 8, "lora_alpha": 32, "target_modules": ["classifier"]})
+    name = HEADS[family][0]
+    method = Method(peft={"peft_type": "LORA", "r": 8, "lora_alpha": 32, "target_modules": [name]})
     model, head = build(family, method, labels=2)
     trained = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
     assert {name.split(".")[0] for name in trained} == set(head)
     dense, last = 32 * 32 + 32, 32 * 2 + 2  # hidden size 32, two labels; ModernBERT has a norm of 32 instead of a bias
-    assert sum(trained.values()) == (last if family == "bert" else dense + last)
+    in_head = {"bert": last} | dict.fromkeys(DECODERS, last - 2)  # a decoder's head has no bias
+    assert sum(trained.values()) == in_head.get(family, dense + last)
     # [query, classifier] trains the same weights as [query]: the head trains in full anyway.
-    query = {"distilbert": "q_lin", "mpnet": "q", "modernbert": "Wqkv"}.get(family, "query")
+    queries = {"distilbert": "q_lin", "mpnet": "q", "modernbert": "Wqkv", "qwen3": "q_proj", "llama": "q_proj"}
+    query = queries.get(family, "query")
     peft = {"peft_type": "LORA", "r": 8, "target_modules": [query]}
     alone, _ = build(family, Method(peft=peft))
-    both, _ = build(family, Method(peft=peft | {"target_modules": [query, "classifier"]}))
+    both, _ = build(family, Method(peft=peft | {"target_modules": [query, name]}))
     names = [[name for name, p in model.named_parameters() if p.requires_grad] for model in (alone, both)]
     assert names[0] == names[1]
     assert any("lora_A" in name for name in names[0])
@@ -205,7 +213,7 @@ def test_classifier_as_target(family):
     assert names == set(trained) | {name for name, _ in saved.named_parameters() if f".{query}." in name}
     assert len(names) > len(trained)
     # A method without the setting modules_to_save trains the head.
-    other = method.model_copy(update={"peft": {"peft_type": "TRAINABLE_TOKENS", "target_modules": ["classifier"]}})
+    other = method.model_copy(update={"peft": {"peft_type": "TRAINABLE_TOKENS", "target_modules": [name]}})
     model, _ = build(family, other, labels=2)
     assert {name: p.numel() for name, p in model.named_parameters() if p.requires_grad} == trained
 
@@ -213,7 +221,7 @@ def test_classifier_as_target(family):
 def test_a_checkpoint_with_a_head_for_other_labels(family):
     build_classifier(["a", "b"], None)[0].save_pretrained(BASE)
     model, head = build_classifier(["a", "b", "c"], None)
-    assert "classifier" in head
+    assert head == HEADS[family]
     model = apply_method(model, head, LORA, peft_defaults(family), 10)
     expected = logits(model, token_ids())
     assert expected.shape == (len(TEXTS), 3)
@@ -229,7 +237,8 @@ def test_a_checkpoint_with_a_head_for_as_many_labels(family):
     torch.manual_seed(2)
     model, head = build_classifier(["c", "d"], None)
     assert head == HEADS[family]
-    weights = [name for name, p in checkpoint.named_parameters() if name.startswith("classifier.") and p.ndim == 2]
+    last = f"{HEADS[family][0]}."
+    weights = [name for name, p in checkpoint.named_parameters() if name.startswith(last) and p.ndim == 2]
     assert weights
     for name in weights:
         fresh, old = model.get_parameter(name), checkpoint.get_parameter(name)
@@ -243,7 +252,9 @@ def test_a_target_that_the_model_lacks(family):
 
 
 def test_modules_to_save_of_a_method_do_not_replace_the_head(family):
-    first = {"distilbert": "transformer.layer.0.ffn", "modernbert": "layers.0.mlp"}.get(family, "layer.0.intermediate")
+    names = {"distilbert": "transformer.layer.0.ffn", "bert": "layer.0.intermediate"}
+    names |= dict.fromkeys(("roberta", "mpnet"), "layer.0.intermediate")
+    first = names.get(family, "layers.0.mlp")
     model, head = build(family, Method(peft=LORA.peft | {"modules_to_save": [first]}))
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     assert all(any(f".{part}." in name for name in trained) for part in [*head, first])
@@ -287,12 +298,11 @@ def test_the_trained_pooler_is_saved_and_merged(minilm):
     np.testing.assert_allclose(logits(merged, token_ids()), expected, atol=1e-5)
 
 
-def test_a_head_without_a_bias_is_refused_before_a_training(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    config = BloomConfig(vocab_size=20, hidden_size=32, n_layer=1, n_head=2, pad_token_id=3)
-    BloomModel(config).save_pretrained(BASE)
-    with pytest.raises(InputError, match="the head of bloom does not end in a linear layer with a bias"):
-        build_classifier(["no", "yes"], dropout=0.0)
+def test_a_head_that_does_not_end_in_a_linear_layer_is_refused():
+    model = small_bert()
+    model.classifier = torch.nn.Bilinear(16, 16, 2)
+    with pytest.raises(InputError, match="the head of bert does not end in a linear layer, into which the calibration"):
+        check_checkpoint(model, set())
 
 
 def test_a_checkpoint_without_all_of_the_encoder_is_refused(family):
@@ -301,6 +311,28 @@ def test_a_checkpoint_without_all_of_the_encoder_is_refused(family):
     save_file({name: tensor for name, tensor in weights.items() if name != lacking}, BASE / "model.safetensors")
     with pytest.raises(InputError, match=r"models/base: the checkpoint lacks 1 weights of the encoder .*0.*weight"):
         build_classifier(["a", "b"], None)
+
+
+def test_embeddings_that_the_checkpoint_has_as_the_output_layer(family):
+    """A conversion to safetensors stores shared weights under one name, here that of the output layer."""
+    ids, weights = token_ids(), load_file(BASE / "model.safetensors")
+    expected = build(family)[0].get_input_embeddings().weight
+    embeddings = {"qwen3": "model.embed_tokens.weight", "llama": "model.embed_tokens.weight"} | {
+        "modernbert": "model.embeddings.tok_embeddings.weight", "mpnet": "mpnet.embeddings.word_embeddings.weight",
+        "roberta": "roberta.embeddings.word_embeddings.weight",
+    }  # fmt: skip
+    output = {"modernbert": "decoder.weight", "roberta": "lm_head.decoder.weight", "mpnet": "lm_head.decoder.weight"}
+    if family not in embeddings:
+        pytest.skip("no language model, or another output layer")
+    weights[output.get(family, "lm_head.weight")] = weights.pop(embeddings[family])
+    save_file(weights, BASE / "model.safetensors", {"format": "pt"})
+    model, head = build(family)
+    assert head == HEADS[family]
+    assert torch.equal(model.get_input_embeddings().weight, expected)
+    scores = logits(model, ids)
+    save_classifier(model, {"tokenize": {}})
+    reloaded, _ = load_classifier()
+    np.testing.assert_allclose(logits(reloaded, ids), scores, atol=1e-5)
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])

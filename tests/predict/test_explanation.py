@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from commands import infer_command, predict, run_stages
-from encoders import FAMILIES, peft_defaults, write_encoder
+from encoders import DECODERS, FAMILIES, peft_defaults, write_encoder
 from tiny import SPECIAL, edit_params
 from transformers import AutoTokenizer
 
@@ -152,7 +152,7 @@ def test_a_large_network_gets_fewer_steps(finished, monkeypatch):
     assert precise.gap < 0.01 < coarse.gap == pytest.approx(abs(sum(coarse.attributions) / coarse.difference - 1))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", FAMILIES + DECODERS)
 def test_each_family(tmp_path, monkeypatch, family):
     """RoBERTa's positions depend on the padding; ModernBERT's tokens include the white space before a word."""
     monkeypatch.chdir(tmp_path)

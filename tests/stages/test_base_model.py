@@ -49,7 +49,7 @@ def test_config_weights_and_vocabulary_are_needed(folder):
     missing = {
         "config.json": "config.json",
         "model.safetensors": "weights as model*.safetensors",
-        "vocab.txt": "tokenizer.json or vocab.json or vocab.txt",
+        "vocab.txt": "tokenizer.json or vocab.txt or vocab.json or *.model",
     }
     for name, problem in missing.items():
         with pytest.raises(InputError, match=f"tiny-bert==1.0: no {re.escape(problem)} among its files; list it"):

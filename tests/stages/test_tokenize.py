@@ -1,10 +1,13 @@
 """The stage `tokenize`: long texts, and texts, encoders and tokenizers that it refuses."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 from commands import predict, refusal, run_stages
 from scipy.special import softmax
+from tiny import NEGATIVE, NEUTRAL, POSITIVE
 
 from classifier.files.formats import write_table
 from classifier.files.places import RAW
@@ -12,7 +15,7 @@ from classifier.model.forward import logits
 from classifier.model.loading import load_classifier
 from classifier.text.encoding import encode
 from classifier.text.tokens import open_tokens
-from stages.tokenize import tokenize
+from stages.tokenize import load_tokenizer, tokenize
 
 METADATA = {"name": "tiny", "labels": ["negative", "positive"], "columns": ["text"], "separator": "\n"}
 
@@ -54,11 +57,59 @@ def test_a_text_without_a_token_is_refused(finished, capfd):
     assert (finished / "data/tokens/train.arrow").read_bytes() == before
 
 
-def test_an_encoder_without_a_pad_token_is_refused(finished, capfd):
-    path = finished / "models/base/config.json"
-    path.write_text(path.read_text().replace('"pad_token_id": 0', '"pad_token_id": null'))
-    message = "models/base: config.json has no pad_token_id, so texts cannot be padded; choose another model"
+def test_a_model_without_a_padding_token(finished, capfd):
+    """Where config.json names none, the padding token or the end token of the tokenizer pads."""
+    config, tokenizer = (finished / f"models/base/{name}.json" for name in ("config", "tokenizer_config"))
+    expected = [ids.tolist() for ids in open_tokens("train")[np.arange(3)]]
+    config.write_text(config.read_text().replace('"pad_token_id": 0', '"pad_token_id": null'))
+    run_stages("tokenize")
+    assert [ids.tolist() for ids in open_tokens("train")[np.arange(3)]] == expected
+    tokenizer.write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+    message = "models/base: neither config.json nor the tokenizer has a padding token; choose another model"
     assert refusal(tokenize, capfd) == message
+
+
+def write_sentencepiece(base) -> list[str]:
+    """Replace the tokenizer by a SentencePiece model of single words, as DeBERTa-v3 has one; return its pieces."""
+    from transformers.convert_slow_tokenizer import import_protobuf
+
+    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+        (base / name).unlink(missing_ok=True)
+    pieces = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", *(f"\u2581{word}" for word in POSITIVE + NEGATIVE + NEUTRAL)]
+    kinds = {"[UNK]": 2} | dict.fromkeys(pieces[:3], 3)  # unknown, control, and 1 for normal pieces
+    model = import_protobuf().ModelProto(
+        pieces=[{"piece": piece, "score": -len(piece), "type": kinds.get(piece, 1)} for piece in pieces],
+        trainer_spec={"model_type": 1, "unk_id": 3, "bos_id": 1, "eos_id": 2, "pad_id": 0, "unk_piece": "[UNK]"},
+        normalizer_spec={"name": "identity", "add_dummy_prefix": True, "remove_extra_whitespaces": True},
+    )
+    (base / "spm.model").write_bytes(model.SerializeToString())
+    config = {"model_type": "deberta-v2", "vocab_size": len(pieces) + 1, "max_position_embeddings": 64}
+    (base / "config.json").write_text(json.dumps(config | {"pad_token_id": 0}))
+    return pieces
+
+
+def test_a_sentencepiece_model_without_its_package(finished, capfd, monkeypatch):
+    write_sentencepiece(finished / "models/base")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert refusal(tokenize, capfd) == (
+        "models/base/spm.model: needs the package sentencepiece; install it with "
+        "`uv pip install --group sentencepiece -c requirements.txt`"
+    )
+
+
+def test_a_sentencepiece_model_is_converted(finished):
+    """The ids are those that sentencepiece itself gives. It alone makes one id of several unknown words in a row."""
+    sentencepiece = pytest.importorskip("sentencepiece")
+    pieces = write_sentencepiece(finished / "models/base")
+    tokenizer = load_tokenizer(24)
+    processor = sentencepiece.SentencePieceProcessor(model_file="models/base/spm.model")
+    for text in ("a great film", "the  plot was unheard", "not too long"):
+        assert tokenizer(text)["input_ids"] == [1, *processor.encode(text), 2]
+    assert tokenizer("a film", return_offsets_mapping=True)["offset_mapping"][1:3] == [(0, 1), (1, 6)]
+    run_stages("tokenize")
+    ids = open_tokens("train")[np.arange(1)][0]
+    assert (ids[0], ids[-1]) == (1, 2)
+    assert {pieces[number][0] for number in ids[1:-1]} == {"\u2581"}
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,26 @@ def test_two_labels_as_scikit_learn_fits_them():
     assert bias == pytest.approx([-reference.intercept_[0] / 2, reference.intercept_[0] / 2], abs=1e-4)
 
 
+def test_a_head_without_a_bias_gets_a_temperature_alone():
+    """The reference is a search for the temperature alone, with the same prior."""
+    rng = np.random.default_rng(5)
+    logits, labels = 3 * rng.normal(0, 1, (200, 3)) + [1, 0, 0], rng.integers(3, size=200)
+    model, batch = small_bert(labels=3), {"input_ids": torch.tensor([[1, 9, 2]])}
+    model.classifier.bias = None
+    before = model.eval()(**batch).logits
+    temperature, bias = calibrate(model, logits, labels)
+
+    def negative_log_posterior(log_temperature):
+        return 200 * loss_and_accuracy(logits / np.exp(log_temperature), labels)[0] - norm.logpdf(log_temperature)
+
+    expected = minimize_scalar(negative_log_posterior, bounds=(-3, 3), options={"xatol": 1e-8}).x
+    assert np.log(temperature) == pytest.approx(expected, abs=1e-5)
+    assert bias.tolist() == [0, 0, 0]
+    torch.testing.assert_close(model(**batch).logits, before / temperature)
+    alone = cross_calibrate(logits, labels, with_bias=False)
+    np.testing.assert_array_equal(alone.argmax(axis=1), logits.argmax(axis=1))  # no answer changes
+
+
 def test_no_row_is_calibrated_by_its_own_label():
     """Each fold has the calibration of the other folds. A changed label leaves the logits of its own row unchanged."""
     rng = np.random.default_rng(3)
