@@ -1,9 +1,10 @@
 """Read the texts from their source, check, deduplicate and split them.
 
 In:  the selected entry of `datasets:` in params.yaml.
-Out: data/raw/{train,validation,test}.parquet with the columns text and label, and metrics/data.json. A label is an
-     index into the label names in the schema's metadata. If the source has a test split, test also has the column
-     in_train: whether the text is in the source's train split as well.
+Out: data/raw/{train,validation,test}.parquet with the columns text and label, and metrics/data.json. A label is, by the
+     data set's task, an index into the label names in the schema's metadata, a list of 0 and 1 for these names, or a
+     number. If the source has a test split, test also has the column in_train: whether the text is in the source's
+     train split as well.
 
 Two texts are duplicates if they are equal after folding case, white space and the ways in which Unicode writes an
 accent. The first of them is kept. Texts with several labels are counted, and dropped if the data set's entry says so. A
@@ -29,6 +30,7 @@ from classifier.files.places import METRICS
 from classifier.params.datasets import Dataset
 from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
+from classifier.tasks.task import TASKS
 
 
 class DataSettings(Settings):
@@ -51,19 +53,20 @@ def data(
         counts = counts | changes
         check_every_label(splits["train"]["label"], dataset, source.files["train"][0], needed=1)
     write_splits(source, splits, dataset)
-    write_json(METRICS / "data.json", summarize(splits, counts, dataset.label_names))
+    write_json(METRICS / "data.json", summarize(splits, counts, dataset))
 
 
-def summarize(splits: dict[str, pd.DataFrame], counts: dict[str, int], labels: list[str]) -> dict:
-    """Return the sizes of the splits, the counts of dropped rows, the share of each label, and lengths in words."""
+def summarize(splits: dict[str, pd.DataFrame], counts: dict[str, int], dataset: Dataset) -> dict:
+    """Return the sizes of the splits, the counts of dropped rows, what the labels are like, and lengths in words."""
     words = pd.concat([split["words"] for split in splits.values()])
+    task, names = TASKS[dataset.task], dataset.label_names
     return {
         **{name: len(split) for name, split in splits.items()},
         **counts,
         **{
-            f"{name}_share_{label}": round(float((split["label"] == number).mean()), 4)
+            f"{name}_{key}": value
             for name, split in splits.items()
-            for number, label in enumerate(labels)
+            for key, value in task.describe(task.label_array(split["label"], names), names).items()
         },
         **{f"words_p{percent}": int(words.quantile(percent / 100)) for percent in (5, 50, 95, 100)},
     }

@@ -17,8 +17,10 @@ from classifier.errors import InputError
 from classifier.files.formats import write_json
 from classifier.files.places import METRICS
 from classifier.params.settings import Param, Settings
+from classifier.predict.answers import named_parts
 from classifier.predict.classifier import Classifier
 from classifier.runner.run import main
+from classifier.tasks.task import Task
 from classifier.text.cleaning import is_blank
 from classifier.text.pairs import Text
 
@@ -34,11 +36,19 @@ def not_blank(text: Any) -> Text:
     return tuple(text) if is_pair else text
 
 
+def an_answer(label: Any) -> Any:
+    """Return a label, a number or a list of labels unchanged. Raises ValueError for any other value."""
+    listed = label if isinstance(label, list) else [label]
+    if isinstance(label, bool) or not (isinstance(label, int | float) or all(isinstance(part, str) for part in listed)):
+        raise ValueError("should be a label, a list of labels or a number")
+    return label
+
+
 class Sample(Settings):
     """A sample text or pair of texts. With `label`, the label that it should get, the report marks the answer."""
 
     text: Annotated[Text, BeforeValidator(not_blank)]
-    label: str | None = None
+    label: Annotated[str | int | float | list[str], BeforeValidator(an_answer)] | None = None
 
 
 def as_sample(entry: Any) -> Any:
@@ -68,45 +78,45 @@ def infer(
         print(f"infer: the model reads {kind}, and infer.texts has others, so no sample is scored", file=sys.stderr)
         write_json(METRICS / "samples.json", [])
         return
-    labels = list(classifier.model.config.label2id)
-    expected = expected_labels(settings.texts, labels)
+    expected = expected_answers(settings.texts, classifier.task, classifier.names)
     answers = classifier([sample.text for sample in settings.texts])
-    for sample, label_expected, (label, confidence) in zip(settings.texts, expected, answers, strict=True):
-        if label is None:
+    for sample, answer_expected, answer in zip(settings.texts, expected, answers, strict=True):
+        if answer[0] is None:
             raise InputError(
                 f"params.yaml: infer.texts: the tokenizer finds nothing to read in {sample.text!r:.40}; change the text"
             )
         result = {"text": sample.text} if with_texts else {}
-        result |= {"label": label, "confidence": round(confidence, 4)}
-        results.append(result if label_expected is None else result | {"expected": label_expected})
+        result |= named_parts(classifier.task, answer)
+        results.append(result if answer_expected is None else result | {"expected": answer_expected})
     write_json(METRICS / "samples.json", results)
 
 
-def expected_labels(samples: list[Sample], labels: list[str]) -> list[str | None]:
-    """Return the expected label of each sample, None for a sample without one.
+def expected_answers(samples: list[Sample], task: Task, names: list[str]) -> list[Any]:
+    """Return the first part of the expected answer to each sample, None for a sample without one.
 
-    If the model has none of the expected labels, the samples belong to another data set. A line on stderr says so, and
-    no sample has an expected label.
+    If the model can give none of the expected answers, the samples belong to another data set. A line on stderr says
+    so, and no sample has an expected answer.
 
     Args:
         samples: The samples of params.yaml.
-        labels: The names of the model's labels.
+        task: The model's task.
+        names: The names of the model's labels.
 
     Raises:
-        InputError: The model has some of the expected labels, and lacks others.
+        InputError: The model can give some of the expected answers, and not others.
     """
-    expected = [sample.label for sample in samples]
-    unknown = [number for number, label in enumerate(expected) if label not in (None, *labels)]
+    labels = [sample.label for sample in samples]
+    expected = [None if label is None else task.expected_answer(label, names) for label in labels]
+    unknown = [number for number, label in enumerate(labels) if label is not None and expected[number] is None]
     if not unknown:
         return expected
-    if not set(expected) & set(labels):
+    if all(answer in (None, []) for answer in expected):  # any model of several labels can give none of them
         print("infer: the labels of infer.texts are not the model's, so the samples are not marked", file=sys.stderr)
         return [None] * len(samples)
-    label = expected[unknown[0]]
-    known = " or ".join(difflib.get_close_matches(label, labels, n=1) or labels[:10])
-    raise InputError(
-        f"params.yaml: infer.texts.{unknown[0]}.label: the model has no label {label!r}; did you mean {known}?"
-    )
+    label = labels[unknown[0]]
+    near = difflib.get_close_matches(str(label), names, n=1) or names[:10]
+    fix = f"did you mean {' or '.join(near)}?" if len(names) > 1 else "give a number"
+    raise InputError(f"params.yaml: infer.texts.{unknown[0]}.label: the model has no label {label!r}; {fix}")
 
 
 if __name__ == "__main__":

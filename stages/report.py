@@ -1,7 +1,7 @@
 """Write the results of the pipeline in words, tables and pictures.
 
-In:  metrics/*.json and *.csv, data/predictions.parquet, data/doubtful_labels.csv, models/adapter/, the template
-     stages/report.md.j2, and the settings in params.yaml.
+In:  metrics/*.json and *.csv, data/predictions.parquet, data/doubtful_labels.csv, models/adapter/, the templates
+     stages/report.md.j2 and classifier/evaluation/tasks/*.md.j2, and the settings in params.yaml.
 Out: metrics/report.md and metrics/{training,reliability,coverage,length}.png.
 """
 
@@ -14,23 +14,26 @@ from pydantic import BaseModel, Field
 
 from classifier.evaluation import findings, tables
 from classifier.evaluation.canvas import page_width
-from classifier.evaluation.figures import coverage_figure, length_figure, reliability_figure, training_figure
+from classifier.evaluation.figures import length_figure, training_figure
 from classifier.evaluation.intervals import wilson_interval
-from classifier.evaluation.limits import limits
+from classifier.evaluation.limits import limits, metric_name
 from classifier.evaluation.markdown import verbatim
+from classifier.evaluation.tasks import task as by_task
+from classifier.evaluation.tasks.task import MEASURES
 from classifier.files.formats import read_json, read_table
 from classifier.files.places import ADAPTER, DOUBTFUL, METRICS, PREDICTIONS
 from classifier.files.writing import replace_file
 from classifier.params.catalogue import Method
 from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
+from classifier.tasks.task import TASKS
 
-TEMPLATE = Path(__file__).with_name("report.md.j2")
+TEMPLATE = Path(__file__).with_name("report.md.j2")  # what all tasks have; each has a template of its own, too
+TASK_TEMPLATES = Path(by_task.__file__).parent
 RESULTS = ("data", "baseline", "training", "evaluate", "samples")  # .json
 CURVES = ("training", "validation", "reliability", "coverage")  # .csv
 PICTURES = ("training", "confusion", "reliability", "coverage", "length")  # .png
 EXCERPT = 160  # characters of a text, or of both texts of a pair
-LABELS_IN_MATRIX = 10  # a confusion matrix of more labels is a picture only
 
 
 class ReportSettings(Settings):
@@ -52,14 +55,16 @@ def report(
 ) -> None:
     """Draw the pictures and fill in the template."""
     results = {name: read_json(METRICS / f"{name}.json") for name in RESULTS}
-    curves = {name: read_csv_table(METRICS / f"{name}.csv") for name in CURVES}
+    curves = {name: tables.read_csv_table(METRICS / f"{name}.csv") for name in CURVES}
     predictions, metadata = read_table(PREDICTIONS)
-    labels, learned = metadata["labels"], results["baseline"]["learned"]
-    lengths = findings.accuracy_by_length(predictions)
-    draw_pictures(curves, predictions["confidence"], lengths, results, train)
+    labels, learned, measures = metadata["labels"], results["baseline"]["learned"], MEASURES[metadata["task"]]
+    lengths = findings.quality_by_length(predictions, measures.row_quality(predictions))
+    draw_pictures(curves, lengths, results, train, metadata["task"])
+    measures.draw_report(curves, predictions, results["evaluate"])
     adapter = ADAPTER / "adapter_config.json"
     adapter = read_json(adapter) if adapter.is_file() else None
     text = filled_template(
+        metadata["task"],
         dataset=dataset,
         model=model,
         method=method,
@@ -67,75 +72,64 @@ def report(
         train=train,
         texts=settings.texts,
         labels=labels,
+        learned=learned,
         reads_pairs="text_pair" in predictions,
-        confusion=confusion_rows(labels),
-        limits=limits(results, curves["validation"], train, labels),
-        settings=tables.settings_table(model, method, adapter, results["training"], train),
+        train_texts=same_texts(results),
+        above=results["evaluate"].get("above_threshold"),
+        quality=measures.QUALITY,
+        limits=limits(results, curves["validation"], train, labels, measures.HEADLINE),
+        settings=tables.settings_table(model, method, adapter, results["training"], train, measures.LOSS),
         widths={name: page_width(METRICS / f"{name}.png") for name in PICTURES},
-        comparison=tables.comparison_rows(results["evaluate"], labels, learned),
-        by_label=tables.label_rows(results["evaluate"], labels, learned),
-        mean=tables.mean_over_labels(results["evaluate"], labels),
-        shares=tables.share_rows(results["data"], labels),
         left_out=findings.rows_left_out(results["data"]),
         lengths=lengths.to_dict("records"),
-        worst_length=findings.worst_length(lengths),
-        **about_labels(predictions, labels, settings),
-        **marks(results["samples"]),
+        of_texts=findings.shown_as(lengths),
+        worst_length=findings.worst_length(lengths, measures.QUALITY),
+        **measures.report_tables(results["evaluate"], results["data"], labels, learned),
+        **about_labels(measures.mistakes(predictions, labels), settings),
+        **about_samples(results["samples"], measures, settings.texts),
         **results,
     )
     with replace_file(METRICS / "report.md") as part:
         part.write_text(text, encoding="utf-8")
 
 
-def read_csv_table(path: Path, texts: list[str] | None = None) -> pd.DataFrame:
-    """Return a CSV file with text values exactly as written.
-
-    Args:
-        path: The file.
-        texts: The columns to read as strings, even if they look like numbers. "NA" and "" are not missing values.
-    """
-    return pd.read_csv(path, dtype=dict.fromkeys(texts or [], str), keep_default_na=False)
-
-
-def draw_pictures(
-    curves: dict[str, pd.DataFrame], confidence: pd.Series, lengths: pd.DataFrame, results: dict, train
-) -> None:
-    """Draw the pictures of the report.
+def draw_pictures(curves: dict[str, pd.DataFrame], lengths: pd.DataFrame, results: dict, train, task: str) -> None:
+    """Draw the pictures of the report that all tasks have.
 
     Args:
         curves: The tables in metrics/ by the names CURVES.
-        confidence: The confidence of each test text.
-        lengths: The table of `accuracy_by_length`.
+        lengths: The table of `quality_by_length`.
         results: The contents of the files in metrics/ by the names RESULTS.
         train: The section `train` of params.yaml.
+        task: The name of the task.
     """
     training, data = results["training"], results["data"]
     short_steps = round(training["short_epochs"] * -(-data["train"] // train.batch_size))
-    texts = training["texts_per_validation"]
-    bounds = [wilson_interval(round(accuracy * texts), texts) for accuracy in curves["validation"]["accuracy"]]
-    validation = curves["validation"].assign(low=[low for low, _ in bounds], high=[high for _, high in bounds])
-    training_figure(curves["training"], validation, METRICS / "training.png", short_steps, train.short_epoch)
-    reliability_figure(curves["reliability"], confidence, METRICS / "reliability.png")
-    coverage_figure(curves["coverage"], METRICS / "coverage.png", results["evaluate"]["above_threshold"])
-    length_figure(lengths, METRICS / "length.png")
+    texts, score = training["texts_per_validation"], TASKS[task].SCORE
+    validation = curves["validation"]
+    if score == "accuracy":
+        bounds = [wilson_interval(round(accuracy * texts), texts) for accuracy in validation["score"]]
+        validation = validation.assign(low=[low for low, _ in bounds], high=[high for _, high in bounds])
+    words = {"score": metric_name(score), "loss": MEASURES[task].LOSS}
+    training_figure(curves["training"], validation, METRICS / "training.png", short_steps, train.short_epoch, **words)
+    length_figure(lengths, METRICS / "length.png", MEASURES[task].QUALITY)
 
 
-def confusion_rows(labels: list[str]) -> list[list]:
-    """Return the rows of the confusion matrix: an actual label, then its counts. Return no row for too many labels."""
-    if len(labels) > LABELS_IN_MATRIX:
-        return []
-    table = read_csv_table(METRICS / "confusion.csv", ["actual", "predicted"])
-    counts = table.pivot(index="actual", columns="predicted", values="count")
-    return [[label, *(f"{count:,}" for count in counts.loc[label, labels])] for label in labels]
+def same_texts(results: dict) -> str:
+    """Return what the baseline was trained on, in words."""
+    rows = results["baseline"]["train"]
+    return "the same texts" if rows == results["data"]["train"] else f"{rows:,} of the same texts"
 
 
-def about_labels(predictions: pd.DataFrame, labels: list[str], settings: ReportSettings) -> dict[str, Any]:
-    """Return what the report says about the mistakes and the doubtful labels."""
-    mistakes = findings.confident_mistakes(predictions, labels)
+def about_labels(mistakes: pd.DataFrame, settings: ReportSettings) -> dict[str, Any]:
+    """Return what the report says about the mistakes and the doubtful labels.
+
+    mistakes: The table of the task's `mistakes`.
+    """
     if "text_pair" in mistakes:
-        mistakes["text"] = list(zip(mistakes["text"], mistakes["text_pair"], strict=True))
-    mistakes["decided_by"] = mistakes["decided_by"].map(findings.without_punctuation)
-    doubtful = read_csv_table(DOUBTFUL, ["hash", "label", "predicted", "text"])
+        mistakes = mistakes.assign(text=list(zip(mistakes["text"], mistakes["text_pair"], strict=True)))
+    mistakes = mistakes.assign(decided_by=mistakes["decided_by"].map(findings.without_punctuation))
+    doubtful = tables.read_csv_table(DOUBTFUL, ["hash", "label", "predicted", "text"])
     leading = findings.leading_pair(mistakes), findings.leading_pair(doubtful)
     return {
         "mistakes": mistakes[: settings.mistakes].to_dict("records"),
@@ -146,18 +140,43 @@ def about_labels(predictions: pd.DataFrame, labels: list[str], settings: ReportS
     }
 
 
-def marks(samples: list[dict]) -> dict[str, int]:
-    """Return the number of samples with an expected label, and how many of them have the right answer."""
+def about_samples(samples: list[dict], measures, with_texts: bool) -> dict[str, Any]:
+    """Return what the report says about the sample texts: how many have the right answer, and the rows of a table.
+
+    Args:
+        samples: metrics/samples.json.
+        measures: The module of the task in classifier/evaluation/tasks/.
+        with_texts: Whether the rows have the texts.
+    """
     marked = [sample for sample in samples if "expected" in sample]
-    right = sum(sample["label"] == sample["expected"] for sample in marked)
-    return {"samples_marked": len(marked), "samples_right": right}
+    right = sum(map(measures.sample_is_right, marked))
+    parts = [name for name in (samples or [{}])[0] if name not in ("text", "expected")]
+    names = ["text" if with_texts else "number in infer.texts", *["expected"] * bool(marked), *parts]
+    rows = []
+    for number, sample in enumerate(samples, 1):
+        cells = [excerpt(sample["text"]) if with_texts else number]
+        cells += [tables.answer_cell(sample.get("expected"))] * bool(marked)
+        cells += [tables.answer_cell(sample[name], name) for name in parts]
+        if marked:
+            mark = measures.sample_is_right(sample) if "expected" in sample else None
+            cells.append({True: "right", False: "wrong", None: "not marked"}[mark])
+        rows.append(cells)
+    names = [tables.ANSWER_HEADS.get(name, name.replace("_", " ")) for name in names] + ["answer"] * bool(marked)
+    head = tables.head(names, 3, 1) if marked else tables.head(names, 2)
+    return {
+        "samples_marked": len(marked),
+        "samples_right": right,
+        "samples_head": head,
+        "sample_rows": rows,
+    }
 
 
-def filled_template(**values: Any) -> str:
+def filled_template(task: str, **values: Any) -> str:
     """Return the report in Markdown. Each value is escaped, so that the report shows it unchanged."""
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
+        loader=FileSystemLoader([TEMPLATE.parent, TASK_TEMPLATES]),
         undefined=StrictUndefined,
         finalize=verbatim,  # applied to the result of every {{ }}
         trim_blocks=True,
@@ -171,7 +190,7 @@ def filled_template(**values: Any) -> str:
         "row": tables.row,
         "head": tables.head,
     }
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(values)
+    return environment.get_template(f"{task.replace('-', '_')}.md.j2").render(values)
 
 
 def excerpt(text: str | Sequence[str]) -> str:

@@ -4,7 +4,7 @@ In:  data/raw/*.parquet and the tokenizer in models/base/.
 Out: data/tokens/{train,validation,test}.arrow with the columns input_ids (special tokens included, no padding) and
      label, in the order of data/raw. In train, a row is a text. In validation and test, a row is a window of a text,
      and a third column, text, has the number of the text. The schema's metadata has the settings of this stage, and
-     the data set's name, labels, text columns and separator. For pairs of texts it also has `pair`, true, and
+     the data set's name, task, labels, text columns and separator. For pairs of texts it also has `pair`, true, and
      `token_types_after`, the id of the special token behind which the tokens have the type 1, or null for an encoder
      without token types. The files are Arrow streams, so that training can map them into memory.
 """
@@ -23,9 +23,11 @@ from classifier.files.places import BASE, RAW, TOKENS
 from classifier.files.writing import replace_folder
 from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
-from classifier.text.encoding import Truncation, encode, padding_id, special_ids
+from classifier.text.encoding import Truncation, encode, padding_id, special_tokens_of_pair
+from classifier.text.pairs import texts_of
 
 TEXTS_PER_BATCH = 4096
+KEPT = ("name", "task", "labels", "columns", "separator")  # metadata of data/raw that the tokens keep
 
 
 class TokenizeSettings(Settings):
@@ -102,11 +104,12 @@ def write_tokens(folder: Path, split: str, tokenizer, settings: dict[str, Any]) 
 
     texts = ParquetFile(RAW / f"{split}.parquet", pre_buffer=False)
     stored = metadata_of(texts.schema_arrow)
-    metadata = {name: stored[name] for name in ("name", "labels", "columns", "separator")} | {"tokenize": settings}
+    metadata = {name: stored[name] for name in KEPT} | {"tokenize": settings}
     if stored.get("pair"):
         metadata |= {"pair": True, "token_types_after": token_types_after(tokenizer)}
     is_train = split == "train"
-    types = {"input_ids": pa.list_(pa.int32()), "label": pa.int64()} | ({} if is_train else {"text": pa.int64()})
+    types = {"input_ids": pa.list_(pa.int32()), "label": texts.schema_arrow.field("label").type}
+    types |= {} if is_train else {"text": pa.int64()}
     schema = pa.schema(types, metadata_bytes(metadata))
     options = settings | {"windows": 1} if is_train else settings
     text_columns, done = [name for name in ("text", "text_pair") if name in texts.schema_arrow.names], 0
@@ -124,7 +127,11 @@ def write_tokens(folder: Path, split: str, tokenizer, settings: dict[str, Any]) 
                     raise InputError(f"{place}: {problem}; remove the text from the data set or choose another model")
             positions = np.repeat(np.arange(batch.num_rows), [len(windows) for windows in encoded])
             input_ids = [ids for windows in encoded for ids in windows]
-            columns = {"input_ids": input_ids, "label": batch["label"].to_numpy()[positions], "text": done + positions}
+            columns = {
+                "input_ids": input_ids,
+                "label": batch["label"].take(pa.array(positions)),
+                "text": done + positions,
+            }
             out.write_batch(pa.record_batch([pa.array(columns[name], types[name]) for name in types], schema))
             done += batch.num_rows
             bar.update(batch.num_rows)

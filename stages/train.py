@@ -2,7 +2,7 @@
 
 In:  data/tokens/{train,validation}.arrow and models/base/.
 Out: models/adapter/ (see classifier/model/saving.py), metrics/training.json, metrics/training.csv (step, loss, learning
-     rate) and metrics/validation.csv (step, loss, accuracy).
+     rate) and metrics/validation.csv (step, loss, score).
 
 A killed run resumes from its last checkpoint and ends with the same bytes (see classifier/training/checkpoint.py). The
 outputs hold no wall time and no hardware, which would make two runs differ; both are printed. With LAUNCH in the
@@ -10,24 +10,23 @@ environment several processes share the batches (see classifier/distributed/proc
 """
 
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from classifier.distributed.processes import Processes
-from classifier.files.formats import write_csv, write_json
+from classifier.files.formats import table_of, write_csv, write_json
 from classifier.files.places import METRICS
 from classifier.model.build import last_layer
 from classifier.model.forward import silence_libraries
-from classifier.model.probabilities import prediction_columns
 from classifier.model.saving import save_classifier
 from classifier.params.catalogue import Method, Model
 from classifier.params.settings import Param
 from classifier.runner.run import main
 from classifier.text.tokens import open_tokens
-from classifier.training.calibration import calibrate, cross_calibrate, loss_and_accuracy
+from classifier.training.calibration import calibrate, cross_calibrate, unseen_columns
 from classifier.training.progress import Progress
 from classifier.training.recipe import Recipe
 from classifier.training.training import Training
@@ -67,7 +66,7 @@ def take_all_steps(training: Training) -> None:
         for step in training.run():
             if len(progress.validation) > validations:
                 validations = len(progress.validation)
-                bar.write(f"step {step}: validation accuracy {progress.validation[-1][2]:.3f}")
+                bar.write(f"step {step}: validation {training.task.SCORE} {progress.validation[-1][2]:.3f}")
                 if training.processes.is_rank_0:
                     write_curves(progress)
             if progress.training:
@@ -95,15 +94,17 @@ def save_results(
         logits: Its logits for the validation split, (rows, labels).
         labels: The labels of the validation split, (rows,).
     """
-    temperature, bias = calibrate(training.network, logits, labels)
-    with_bias = last_layer(training.network).bias is not None
+    task, with_bias = training.task, last_layer(training.network).bias is not None
+    temperature, bias = calibrate(training.network, logits, labels, task)
+    decision = task.decide(cross_calibrate(logits, labels, with_bias, task), labels)
     calibrated = logits / temperature + bias
     dataset, counts = training.train_tokens.metadata, parameter_counts(training.network)
-    about_texts = ("columns", "separator", "pair", "token_types_after", "tokenize")
+    names, about_texts = dataset["labels"], ("task", "columns", "separator", "pair", "token_types_after", "tokenize")
     settings = {
         **{name: dataset[name] for name in about_texts if name in dataset},
-        "calibration_temperature": temperature,
+        "calibration_temperature": np.asarray(temperature).tolist(),
         "calibration_bias": bias.tolist(),
+        "decision": decision,
         "trained": {
             "dataset": dataset["name"],
             "model": model,
@@ -113,16 +114,18 @@ def save_results(
             "trainable_parameters": counts["trainable_parameters"],
         },
     }
-    table = validation_table(logits, calibrated, labels, dataset["labels"], with_bias)
-    save_classifier(training.network, settings, table)
+    table = {"label": labels, **task.prediction_columns(calibrated, names, decision)}
+    table |= unseen_columns(logits, labels, names, with_bias, task)
+    save_classifier(training.network, settings, table_of(table))
     write_curves(training.progress)
-    loss, accuracy = loss_and_accuracy(calibrated, labels)  # unweighted, as the classifier answers
+    loss, score = task.quality(calibrated, labels)  # unweighted, as the classifier answers
     metrics = {
-        "validation_accuracy": round(accuracy, 4),
+        f"validation_{task.SCORE}": round(score, 4),
         "validation_loss": round(loss, 4),
         "train_loss": round(final_training_loss(training.progress), 4),
-        "temperature": round(temperature, 4),
-        "bias": dict(zip(dataset["labels"], bias.round(4).tolist(), strict=True)) if with_bias else {},
+        "temperature": by_name(temperature, names),
+        "bias": by_name(bias, names) if with_bias else {},
+        **{name: by_name(value, names) for name, value in decision.items()},
         "learning_rate": training.learning_rate,
         **training.plan.epochs_after(training.progress.step),
         "steps": training.progress.step,
@@ -134,28 +137,16 @@ def save_results(
     write_json(METRICS / "training.json", metrics)
 
 
-def validation_table(
-    logits: np.ndarray, calibrated: np.ndarray, labels: np.ndarray, names: list[str], with_bias: bool
-) -> pd.DataFrame:
-    """Return the validation rows: label, predicted, confidence and the probabilities, from calibrated logits.
-
-    The columns unseen_confidence and unseen_right come from calibrations that were fitted on other rows. The confidence
-    threshold is chosen from these two columns.
-    """
-    unseen = prediction_columns(cross_calibrate(logits, labels, with_bias), names)
-    return pd.DataFrame(
-        {
-            "label": labels,
-            **prediction_columns(calibrated, names),
-            "unseen_confidence": unseen["confidence"],
-            "unseen_right": unseen["predicted"] == labels,
-        }
-    )
+def by_name(values: Any, names: list[str]) -> Any:
+    """Return numbers rounded to four decimals, as a mapping from the names if there is one for each name."""
+    if values is None or np.ndim(values) == 0:
+        return None if values is None else round(float(values), 4)
+    return dict(zip(names, np.round(values, 4).tolist(), strict=True))
 
 
 def write_curves(progress: Progress) -> None:
     """Write metrics/training.csv and metrics/validation.csv."""
-    for name, columns in {"training": ["loss", "learning_rate"], "validation": ["loss", "accuracy"]}.items():
+    for name, columns in {"training": ["loss", "learning_rate"], "validation": ["loss", "score"]}.items():
         write_csv(METRICS / f"{name}.csv", pd.DataFrame(getattr(progress, name), columns=["step", *columns]).round(6))
 
 

@@ -1,7 +1,7 @@
 """Check the rows of a data set and describe each row by numbers.
 
 A file is read in four phases: read its rows in tables (`read_selected_rows`), describe each row by numbers
-(`describe_rows`), map the labels to numbers (`label_numbers`), and leave out the rows that the entry names
+(`describe_rows`), read the labels (`read_labels` of the task), and leave out the rows that the entry names
 (`leave_out`) and refuse the faulty ones (`refuse_faults`). The last two phases need all rows of the file, but not its
 texts, which are kept no longer than their table.
 """
@@ -15,13 +15,15 @@ import numpy as np
 import pandas as pd
 
 from classifier.dataset.faults import EMPTY, NO_GROUP, NO_TEXT, NOT_A_TEXT, ONE_TEXT, UNLABELLED, refuse_faults
-from classifier.dataset.labels import LEFT_OUT, NO_LABEL, are_labels, has_named_numbers, label_numbers, plain
+from classifier.dataset.named_numbers import has_named_numbers
 from classifier.errors import InputError
 from classifier.params.datasets import Dataset, Where, label_value
 from classifier.tables.delimited import delimiter_of
 from classifier.tables.hints import delimiter_hint, header_hint
 from classifier.tables.quotes import refuse_swallowed_rows
 from classifier.tables.reading import column_values, join_columns, kind_of, read_rows
+from classifier.tasks.labels import KNOWN, LEFT_OUT, NO_LABEL, UNKNOWN, plain, spelled
+from classifier.tasks.task import TASKS
 from classifier.text.cleaning import is_blank
 from classifier.text.duplicates import digest
 from classifier.text.pairs import parts
@@ -34,8 +36,8 @@ def read_split(paths: list[Path], dataset: Dataset, split: str = "train") -> tup
     """Return (the rows of one split's files, how many rows were left out by reason).
 
     The table describes each row by about 40 bytes. Its index is the number of the row, counted over all files and rows.
-    The columns are label (its number), words (the number of words), high and low (the halves of `digest(text)`) and, if
-    the entry has a `group`, group (a number that is equal for equal values).
+    The columns are label (its value, see classifier/tasks), words (the number of words), high and low (the halves of
+    `digest(text)`) and, if the entry has a `group`, group (a number that is equal for equal values).
 
     Raises:
         InputError: Files or rows are faulty (the message has the places and the column), or a label has no row. A test
@@ -56,11 +58,19 @@ def read_split(paths: list[Path], dataset: Dataset, split: str = "train") -> tup
         raise InputError(
             f"{paths[0]}: no rows are left, since `drop` or `labels` leaves all out; fix them in params.yaml"
         )
-    if split != "test" and (missing := set(range(len(dataset.label_names))) - set(rows["label"].unique())):
-        name = dataset.label_names[min(missing)]
-        fix = "add rows with this label or remove it from `labels` in params.yaml"
-        raise InputError(f"{paths[0]}: column {dataset.label!r}: no row has the label {name!r}; {fix}")
+    if split != "test":
+        refuse_missing_label(rows["label"], dataset, paths[0])
     return rows, counts
+
+
+def refuse_missing_label(labels: pd.Series, dataset: Dataset, path: Path) -> None:
+    """Raise InputError if no row has a label that every split needs."""
+    counts = TASKS[dataset.task].needed_labels(labels)
+    for number, name in enumerate(dataset.label_names if counts is not None else []):
+        if not counts.get(number):
+            column = " and ".join(map(repr, dataset.label_columns))
+            fix = "add rows with this label or remove it from `labels` in params.yaml"
+            raise InputError(f"{path}: column {column}: no row has the label {name!r}; {fix}")
 
 
 def read_file(path: Path, dataset: Dataset, split: str) -> tuple[pd.DataFrame, int, Counter]:
@@ -70,16 +80,17 @@ def read_file(path: Path, dataset: Dataset, split: str) -> tuple[pd.DataFrame, i
     places, total = rows.index, len(rows)
     rows.index = pd.RangeIndex(total)
     are_numbers = has_named_numbers(path, kind_of(path, dataset.format), dataset)
-    numbers = label_numbers(list(spellings), dataset.labels, are_numbers)
-    rows, counts = leave_out(rows.assign(label=numbers[rows["spelling"]]), list(spellings), dataset)
+    values, status = TASKS[dataset.task].read_labels(list(spellings), dataset, are_numbers)
+    described = rows.assign(label=values[rows["spelling"]], status=status[rows["spelling"]])
+    rows, counts = leave_out(described, list(spellings), dataset)
     refuse_faults(path, rows, places, list(spellings), dataset)
-    return rows.drop(columns=["faults", "spelling"]), total, counts
+    return rows.drop(columns=["faults", "spelling", "status"]), total, counts
 
 
 def leave_out(rows: pd.DataFrame, spellings: list[str], dataset: Dataset) -> tuple[pd.DataFrame, Counter]:
     """Return (the rows without those that `drop` and `labels` leave out, how many these are by reason)."""
-    no_label = np.isin([plain(word) for word in spellings], NO_LABEL)[rows["spelling"]] & (rows["label"] < 0)
-    reasons = {"rows_dropped_by_label": rows["label"] == LEFT_OUT}
+    no_label = np.isin([plain(word) for word in spellings], NO_LABEL)[rows["spelling"]] & (rows["status"] != KNOWN)
+    reasons = {"rows_dropped_by_label": rows["status"] == LEFT_OUT}
     if "unlabelled" in dataset.drop:
         reasons["unlabelled_rows_dropped"] = no_label & ~reasons["rows_dropped_by_label"]
     if "empty" in dataset.drop:
@@ -96,29 +107,39 @@ def read_selected_rows(path: Path, dataset: Dataset, split: str = "train") -> It
     Raises:
         InputError: A stray quote swallows rows; or, at the end of the file, a column is missing.
     """
-    where, others = dataset.where(split), dataset.where_of_others(split)
+    where, others, task = dataset.where(split), dataset.where_of_others(split), TASKS[dataset.task]
     settings = dict.fromkeys([column for values in (where, *others) for column in values], "where")
-    settings |= dict.fromkeys(dataset.text, "text") | {dataset.label: "label"}
+    settings |= dict.fromkeys(dataset.text, "text") | dict.fromkeys(dataset.label_columns, "label")
     settings |= {dataset.group: "group"} if dataset.group else {}
     check_quotes = kind_of(path, dataset.format) == "csv" and dataset.format.quoting != "none"
     columns, found = {}, set()
     for table in read_rows(path, dataset.format):
         columns |= dict.fromkeys(table.columns)
-        if check_quotes and dataset.label in table:
-            labels = {*table[dataset.label].str.strip()}
-            is_label = partial(are_labels, *labels, labels=dataset.labels)
-            refuse_swallowed_rows(path, table, dataset.label, is_label, delimiter_of(path, dataset.format)[0])
+        if check_quotes and {*dataset.label_columns} <= {*table}:
+            column = dataset.label_columns[0]
+            is_label = partial(is_label_beside, table[column].unique().tolist(), dataset)
+            refuse_swallowed_rows(path, table, column, is_label, delimiter_of(path, dataset.format)[0])
         # A table lacks a column if all its rows of JSON leave out the key. Tables before or after may have it.
         values = {column: column_values(table, column) for column in settings}
         found |= {column for column, of_column in values.items() if of_column is not None}
         table = pd.DataFrame(values, index=table.index, dtype=object)
         table = table[has_values(table, where) & ~np.any([has_values(table, other) for other in others], axis=0)]
-        texts = join_columns(table, dataset.text, dataset.separator, dataset.pair)
-        chosen = {"text": texts, "label": table[dataset.label]}
+        chosen = {
+            "text": join_columns(table, dataset.text, dataset.separator, dataset.pair),
+            "label": task.label_cells(table, dataset),
+        }
         yield pd.DataFrame(chosen | ({"group": table[dataset.group]} if dataset.group else {}))
     for column, setting in settings.items():
         if columns and column not in found:
             raise InputError(f"{path}: no column {column!r}; {column_fix(path, dataset, setting, list(columns))}")
+
+
+def is_label_beside(cells: list[str], dataset: Dataset, cell: str) -> bool:
+    """Return whether a cell can be in a column of labels that has these other cells."""
+    task = TASKS[dataset.task]
+    table = pd.DataFrame({column: [*cells, cell] for column in dataset.label_columns}, dtype=object)
+    _, status = task.read_labels(task.label_cells(table, dataset).tolist(), dataset)
+    return bool((status != UNKNOWN).all())
 
 
 def has_values(table: pd.DataFrame, where: Where) -> pd.Series:
@@ -134,14 +155,9 @@ def column_fix(path: Path, dataset: Dataset, setting: str, names: list[str]) -> 
     shown = ", ".join(f"{name!r:.40}" for name in names[:COLUMNS_SHOWN]) + ", ..." * (len(names) > COLUMNS_SHOWN)
     if kind_of(path, dataset.format) == "csv" and not dataset.format.header:
         hint = delimiter_hint(names, delimiter_of(path, dataset.format))
-        if hint := hint or header_hint(names, [*dataset.labels, *map(str, range(10))]):
+        if hint := hint or header_hint(names, [*(dataset.labels or []), *map(str, range(10))]):
             return f"{hint} (the first line has {shown})"
     return f"set `{setting}` in params.yaml to a column of the file: {shown}"
-
-
-def spelled(values: pd.Series) -> pd.Series:
-    """Return values of a column as text without white space around them, and missing ones as empty text."""
-    return values.astype(str).str.strip().where(values.notna(), "")
 
 
 def describe_rows(table: pd.DataFrame, spellings: dict[str, int]) -> pd.DataFrame:
@@ -149,7 +165,7 @@ def describe_rows(table: pd.DataFrame, spellings: dict[str, int]) -> pd.DataFram
 
     faults has a bit for each fault. spelling is the number of the label in `spellings`, to which new labels are added.
     """
-    text, labels = table["text"], spelled(table["label"])
+    text, labels = table["text"], table["label"]
     is_text = text.map(lambda value: isinstance(value, str | tuple)).astype(bool)
     texts = text.where(is_text, "")
     blank = [[is_blank(part) for part in parts(value)] for value in texts]

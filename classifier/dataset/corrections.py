@@ -1,8 +1,9 @@
 """Correct labels by hand, with a table in data/local/ that has the columns hash and label.
 
 The hash of a text is computed by `text_hash`; data/doubtful_labels.csv has the hash of each doubtful text. A label is
-a label name of the data set, or `drop` to leave the text out. Corrections change train alone: the texts and the labels
-of validation and test stay as they are.
+a label name of the data set, a list of names if a text can have several labels, a number if labels are numbers, or
+`drop` to leave the text out. Corrections change train alone: the texts and the labels of validation and test stay as
+they are.
 """
 
 from pathlib import Path
@@ -14,6 +15,8 @@ from classifier.errors import InputError
 from classifier.files.places import DOUBTFUL, LOCAL
 from classifier.params.datasets import Dataset
 from classifier.tables.reading import read_rows
+from classifier.tasks.labels import KNOWN
+from classifier.tasks.task import TASKS
 
 DROP = "drop"
 
@@ -21,8 +24,8 @@ DROP = "drop"
 def read_corrections(train: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
     """Return the corrections of the source's train split, indexed by the number of the row.
 
-    The column new is the number of the new label, or -1 to drop the text. The column correction is the number of the
-    correction: duplicates of a text share one.
+    The column new is the value of the new label, and dropped says whether the text is dropped. The column correction is
+    the number of the correction: duplicates of a text share one.
 
     Args:
         train: The rows of the train split, as `read_split` returns them.
@@ -32,40 +35,52 @@ def read_corrections(train: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
         InputError: The table is faulty, or no text in train has one of the hashes.
     """
     path = LOCAL / dataset.corrections
-    new_labels = read_new_labels(path, dataset.label_names)
+    new_labels = read_new_labels(path, dataset)
     halves = np.frombuffer(b"".join(new_labels), dtype=np.uint64).reshape(-1, 2)
-    table = pd.DataFrame({"high": halves[:, 0], "low": halves[:, 1], "new": list(new_labels.values())})
+    table = pd.DataFrame({"high": halves[:, 0], "low": halves[:, 1]})
+    table["new"], table["dropped"] = zip(*new_labels.values(), strict=True) if new_labels else ([], [])
     table["correction"] = range(len(table))
     candidates = train[train["low"].isin(table["low"])].reset_index(names="row")  # few, which makes the merge cheap
     matches = candidates.merge(table, on=["high", "low"])
     if unmatched := table.index.difference(matches["correction"]).tolist():
         name = min(list(new_labels)[number] for number in unmatched).hex()
         raise InputError(f"{path}: no text of train has the hash {name}; remove its row or copy the hash again")
-    return matches.set_index("row")[["new", "correction"]]
+    return matches.set_index("row")[["new", "dropped", "correction"]]
 
 
-def read_new_labels(path: Path, labels: list[str]) -> dict[bytes, int]:
-    """Return digest -> number of the new label, -1 to drop the text.
+def read_new_labels(path: Path, dataset: Dataset) -> dict[bytes, tuple]:
+    """Return digest -> (value of the new label, whether to drop the text).
 
     Raises:
         InputError: A column is missing, or a row has an unknown label or a malformed or repeated hash, or `drop` is a
             label of the data set.
     """
-    if DROP in labels:
+    names = dataset.label_names
+    if DROP in names and len(names) > 1:
         raise InputError(f"{path}: {DROP!r} is a label of the data set, but drops a text here; rename it in `labels`")
-    numbers = {DROP: -1} | {name: number for number, name in enumerate(labels)}
-    new_labels: dict[bytes, int] = {}
+    new_labels: dict[bytes, tuple] = {}
     for table in read_rows(path):
         if missing := {"hash", "label"} - set(table.columns):
             raise InputError(f"{path}: no column {min(missing)!r}; add it: the columns are hash and label")
-        for place, name, label in zip(table.index, table["hash"], table["label"], strict=True):
+        values, known = values_of(table["label"].tolist(), dataset)
+        for row, (place, name, label) in enumerate(zip(table.index, table["hash"], table["label"], strict=True)):
             where = f"{path}: {table.index.name} {place}"
-            if not isinstance(label, str) or label not in numbers:
-                raise InputError(f"{where}: unknown label {label!r:.40}; use {', '.join(numbers)}")
+            if label != DROP and not known[row]:
+                fix = f"use {', '.join([DROP, *names])}" if len(names) > 1 else f"write a number or {DROP}"
+                raise InputError(f"{where}: unknown label {label!r:.40}; {fix}")
             if (key := parse_hash(name, where)) in new_labels:
                 raise InputError(f"{where}: the hash {name} occurs twice; remove one of its rows")
-            new_labels[key] = numbers[label]
+            new_labels[key] = (values[row], label == DROP)
     return new_labels
+
+
+def values_of(labels: list, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return (values, whether they are known) of labels that are written with the names of `Dataset.label_names`."""
+    task, names = TASKS[dataset.task], dataset.label_names
+    entry = dataset.model_copy(update={"label": "label", "labels": names})
+    cells = task.label_cells(pd.DataFrame({"label": [*names, *labels]}, dtype=object), entry)
+    values, status = task.read_labels(cells.tolist(), entry)  # the names in front: a label is no number of a name
+    return values[len(names) :], (status == KNOWN)[len(names) :]
 
 
 def parse_hash(name: object, where: str) -> bytes:
@@ -87,9 +102,11 @@ def apply_corrections(train: pd.DataFrame, corrections: pd.DataFrame) -> tuple[p
         corrections: The corrections of the source's train split, as `read_corrections` returns them.
     """
     applied = corrections[corrections.index.isin(train.index)]
-    dropped, relabelled = applied.index[applied["new"] < 0], applied["new"][applied["new"] >= 0]
+    dropped, relabelled = applied.index[applied["dropped"]], applied["new"][~applied["dropped"]]
     changed = int((train["label"][relabelled.index] != relabelled).sum())
-    train = train.assign(label=relabelled.reindex(train.index).fillna(train["label"]).astype(int)).drop(dropped)
+    labels = train["label"].copy()
+    labels[relabelled.index] = relabelled.astype(labels.dtype).array
+    train = train.assign(label=labels).drop(dropped)
     return train, {
         "labels_corrected": changed,
         "texts_dropped_by_hand": len(dropped),

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from classifier.dataset.labels import UNKNOWN, labels_fix
 from classifier.errors import InputError
 from classifier.params.datasets import Dataset
 from classifier.tables.rows import PLACES_SHOWN, list_places
+from classifier.tasks.labels import UNKNOWN
+from classifier.tasks.task import TASKS
 
 # Bits of a row's faults.
 NO_TEXT, NOT_A_TEXT, EMPTY, ONE_TEXT, UNLABELLED, NO_GROUP = (1 << number for number in range(6))
@@ -33,7 +34,7 @@ def refuse_faults(path: Path, rows: pd.DataFrame, places: pd.Index, spellings: l
 
     Args:
         path: The file.
-        rows: Its rows with the columns faults, spelling and label; the index is the number of the row.
+        rows: Its rows with the columns faults, spelling and status; the index is the number of the row.
         places: The place of each row in the file.
         spellings: The labels of the file, to which the column spelling counts.
         dataset: The data set's entry.
@@ -42,20 +43,21 @@ def refuse_faults(path: Path, rows: pd.DataFrame, places: pd.Index, spellings: l
     def where(numbers: pd.Index) -> str:
         return list_places(places.name, places[numbers[:PLACES_SHOWN]].tolist(), len(numbers))
 
-    columns = {"text": dataset.text, "label": [dataset.label], "group": [dataset.group]}
+    columns = {"text": dataset.text, "label": dataset.label_columns, "group": [dataset.group]}
     messages, faults = [], rows["faults"].to_numpy()
     for fault, (setting, problem, fix) in FAULTS.items():
         is_first = (faults & fault > 0) & (faults & (fault - 1) == 0)
         if is_first.any():
             column = " and ".join(map(repr, columns[setting]))
             messages.append(f"{where(rows.index[is_first])}, column {column}: {problem}; {fix}")
-    unknown = rows[(faults == 0) & (rows["label"] == UNKNOWN)].groupby("spelling", sort=False)
+    unknown = rows[(faults == 0) & (rows["status"] == UNKNOWN)].groupby("spelling", sort=False)
+    label_column = " and ".join(map(repr, dataset.label_columns))
     named = [
-        f"{where(group.index)}, column {dataset.label!r}: unknown label {spellings[spelling]!r:.40}"
+        f"{where(group.index)}, column {label_column}: unknown label {spellings[spelling]!r:.40}"
         for spelling, group in list(unknown)[:UNKNOWN_SHOWN]
     ]
     if named:
         more = f"; {len(unknown) - len(named):,} more unknown labels" if len(unknown) > len(named) else ""
-        messages.append(f"{'; '.join(named)}{more}; {labels_fix(spellings, dataset)}")
+        messages.append(f"{'; '.join(named)}{more}; {TASKS[dataset.task].labels_fix(spellings, dataset)}")
     if messages:
         raise InputError(f"{path}: {'. Also '.join(messages)}")

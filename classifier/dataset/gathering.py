@@ -16,6 +16,7 @@ from classifier.files.formats import metadata_bytes
 from classifier.files.places import RAW
 from classifier.files.writing import replace_folder
 from classifier.params.datasets import Dataset
+from classifier.tasks.task import TASKS
 from classifier.text.pairs import Text, parts
 
 # The largest row group of a split's file. A row group is in memory while it is written.
@@ -100,12 +101,14 @@ def write_split(path: Path, rows: pd.DataFrame, numbers: np.ndarray, spool: Text
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 
+    labels = TASKS[dataset.task].label_array(rows["label"], dataset.label_names)
     text_columns = ["text", "text_pair"] if dataset.pair else ["text"]
-    types = dict.fromkeys(text_columns, pa.large_string()) | {"label": pa.int64(), "in_train": pa.bool_()}
+    types = dict.fromkeys(text_columns, pa.large_string()) | {"label": label_type(labels), "in_train": pa.bool_()}
     columns = [name for name in types if name in text_columns or name in rows]
-    entry = {"name": dataset.name, "labels": dataset.label_names, "separator": dataset.separator}
+    entry = {"name": dataset.name, "task": dataset.task, "labels": dataset.label_names, "separator": dataset.separator}
     entry |= {"columns": dataset.text} | ({"pair": True} if dataset.pair else {})
-    metadata = metadata_bytes(entry | {"huggingface": huggingface_metadata(columns, dataset.label_names)})
+    names = huggingface_metadata(columns, types["label"], dataset.label_names)
+    metadata = metadata_bytes(entry | {"huggingface": names})
     schema = pa.schema({name: types[name] for name in columns}, metadata)
     places = numbers[:, None] * len(text_columns) + np.arange(len(text_columns))  # in the spool, (rows, text columns)
     mean_bytes = int(np.diff(spool.ends)[places].sum(axis=1).mean())
@@ -114,15 +117,36 @@ def write_split(path: Path, rows: pd.DataFrame, numbers: np.ndarray, spool: Text
         for start in range(0, len(rows), group_rows):
             group = slice(start, start + group_rows)
             texts = [pa.array(map(spool.get, column), types["text"]) for column in places[group].T]
-            others = [rows[name].iloc[group] for name in columns[len(text_columns) :]]
-            writer.write_table(pa.table([*texts, *others], schema=schema))
+            others = [rows[name].iloc[group] for name in columns[len(text_columns) + 1 :]]
+            writer.write_table(pa.table([*texts, label_column(labels[group]), *others], schema=schema))
 
 
-def huggingface_metadata(columns: list[str], labels: list[str]) -> dict:
-    """Return the metadata from which `datasets.load_dataset("parquet", ...)` takes the names of the labels."""
-    from datasets import ClassLabel, Features, Value
+def label_type(labels: np.ndarray):
+    """Return the pyarrow type of labels, (rows,) or (rows, names): lists of a fixed size if they are (rows, names)."""
+    import pyarrow as pa
 
-    types = dict.fromkeys(["text", "text_pair"], Value("string"))
-    types |= {"label": ClassLabel(names=labels), "in_train": Value("bool")}
+    kind = pa.from_numpy_dtype(labels.dtype)
+    return pa.list_(kind, labels.shape[1]) if labels.ndim == 2 else kind
+
+
+def label_column(labels: np.ndarray):
+    """Return labels, (rows,) or (rows, names), as a pyarrow array of `label_type`."""
+    import pyarrow as pa
+
+    flat = pa.array(labels.ravel())
+    return pa.FixedSizeListArray.from_arrays(flat, labels.shape[1]) if labels.ndim == 2 else flat
+
+
+def huggingface_metadata(columns: list[str], kind, labels: list[str]) -> dict:
+    """Return the metadata from which `datasets.load_dataset("parquet", ...)` takes the names of the labels.
+
+    kind: the pyarrow type of the labels. Numbers, and lists of 0 and 1, have no names.
+    """
+    import pyarrow as pa
+    from datasets import ClassLabel, Features, List, Value
+
+    label = ClassLabel(names=labels) if pa.types.is_int64(kind) else Value("float64")
+    label = List(Value("uint8"), length=len(labels)) if pa.types.is_fixed_size_list(kind) else label
+    types = dict.fromkeys(["text", "text_pair"], Value("string")) | {"label": label, "in_train": Value("bool")}
     schema = Features({name: types[name] for name in columns}).arrow_schema
     return json.loads(schema.metadata[b"huggingface"])

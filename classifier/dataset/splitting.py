@@ -11,6 +11,7 @@ import pandas as pd
 
 from classifier.errors import InputError
 from classifier.params.datasets import Dataset
+from classifier.tasks.task import TASKS, Task
 
 
 def check_every_label(labels: pd.Series, dataset: Dataset, path: Path, needed: int, note: str = "") -> None:
@@ -23,11 +24,12 @@ def check_every_label(labels: pd.Series, dataset: Dataset, path: Path, needed: i
         needed: The number of rows that each label needs: one for each split that is made of the rows.
         note: An addition to the message.
     """
-    counts = labels.value_counts()
-    for number, name in enumerate(dataset.label_names):
+    counts = TASKS[dataset.task].needed_labels(labels)
+    for number, name in enumerate(dataset.label_names if counts is not None else []):
         if (count := counts.get(number, 0)) < needed:
+            column = " and ".join(map(repr, dataset.label_columns))
             problem = f"the label {name!r} has {count} different texts that are in no other split, but needs {needed}"
-            raise InputError(f"{path}: column {dataset.label!r}: {problem}{note}; add rows with this label")
+            raise InputError(f"{path}: column {column}: {problem}{note}; add rows with this label")
 
 
 def draw_splits(source_splits: dict[str, pd.DataFrame], dataset: Dataset, seed: int) -> dict[str, pd.DataFrame]:
@@ -45,24 +47,26 @@ def draw_splits(source_splits: dict[str, pd.DataFrame], dataset: Dataset, seed: 
     Raises:
         InputError: The sizes do not fit the source, or a split has no row with one of the labels.
     """
-    names, rest, splits = ("train", "validation", "test"), source_splits["train"], {}
+    names, rest, splits, task = ("train", "validation", "test"), source_splits["train"], {}, TASKS[dataset.task]
     settings = {name: f"params.yaml: datasets.{dataset.name}.{name}" for name in names}
     sizes = {name: size_in_rows(getattr(dataset, name), len(source_splits.get(name, rest))) for name in names}
     for name in ("test", "validation"):
         if name == "test" and name in source_splits and sizes[name] is None:  # as published, in the published order
             splits[name] = source_splits[name]
         elif name in source_splits:
-            splits[name], _ = stratified_sample(source_splits[name], sizes[name], seed, settings[name])
+            splits[name], _ = stratified_sample(source_splits[name], sizes[name], seed, settings[name], task)
         else:
             if (size := sizes[name]) is None:  # of validation: an entry without a test split sets the size of test
-                size = default_validation_size(len(rest), sizes["train"], len(dataset.label_names))
-            splits[name], rest = hold_out(rest, size, seed, settings[name])
+                needed = task.needed_labels(rest["label"])
+                labels = 1 if needed is None else len(dataset.label_names)
+                size = default_validation_size(len(rest), sizes["train"], labels)
+            splits[name], rest = hold_out(rest, size, seed, settings[name], task)
     if rest.empty:
         raise InputError(f"{settings['train']}: no rows are left for train; lower test or validation")
-    splits["train"], _ = stratified_sample(rest, sizes["train"], seed, settings["train"])
+    splits["train"], _ = stratified_sample(rest, sizes["train"], seed, settings["train"], task)
     for name, split in splits.items():
-        expected = source_splits[name]["label"].unique() if name in source_splits else range(len(dataset.label_names))
-        if missing := {*expected} - set(split["label"].unique()):
+        expected = task.needed_labels(source_splits.get(name, source_splits["train"])["label"])
+        if expected and (missing := expected.keys() - task.needed_labels(split["label"]).keys()):
             problem = f"none of its {len(split):,} rows has the label {dataset.label_names[min(missing)]!r}"
             raise InputError(f"{settings[name]}: {problem}; give {name} more rows")
     return {name: splits[name] for name in names}
@@ -82,7 +86,7 @@ def default_validation_size(available: int, train_size: int | None, labels: int)
         available: The number of rows for train and validation.
         train_size: The number of train rows, or None. If it is set, validation is a fifth of train and validation
             together, and takes none of the train rows.
-        labels: The number of labels.
+        labels: The number of labels that every split needs.
     """
     if train_size is None:
         return validation_size(available, labels)
@@ -97,18 +101,18 @@ def validation_size(rows: int, labels: int) -> int:
     return max(min(max(20, rows // 5), 1000, rows // 2), labels)
 
 
-def hold_out(rows: pd.DataFrame, size: int, seed: int, setting: str) -> list[pd.DataFrame]:
+def hold_out(rows: pd.DataFrame, size: int, seed: int, setting: str, task: Task) -> list[pd.DataFrame]:
     """Return a random sample and the remaining rows.
 
     The sample is that of `stratified_sample`. If the rows have groups, no group is in both parts, and the sample has
     about `size` rows.
     """
     if "group" not in rows:
-        return stratified_sample(rows, size, seed, setting)
+        return stratified_sample(rows, size, seed, setting, task)
     if size >= len(rows):
         raise InputError(f"{setting}: {size} rows requested, {len(rows)} available; lower it")
     small = min(size, len(rows) - size)
-    drawn = draw_groups(rows, small, seed)
+    drawn = draw_groups(rows, task.strata(rows["label"], small), small, seed)
     if not drawn.any():
         groups = rows["group"].nunique()
         problem = f"{groups} groups cannot be divided into parts of {small} rows"
@@ -117,21 +121,22 @@ def hold_out(rows: pd.DataFrame, size: int, seed: int, setting: str) -> list[pd.
     return [rows[drawn], rows[~drawn]] if small == size else [rows[~drawn], rows[drawn]]
 
 
-def draw_groups(rows: pd.DataFrame, size: int, seed: int) -> np.ndarray:
+def draw_groups(rows: pd.DataFrame, strata: np.ndarray, size: int, seed: int) -> np.ndarray:
     """Return which rows are in a random sample of whole groups, (rows,) bool.
 
     The groups are visited in random order. A group is taken if this brings the number of rows of each label, taken as a
     vector, nearer to that of a stratified sample. So a group with most of the rows does not become a small sample.
 
     Args:
-        rows: The rows, with the columns label and group.
+        rows: The rows, with the column group.
+        strata: The number of each row's stratum, such as its label, (rows,).
         size: About how many rows to draw, at most half of them.
         seed: The seed of the order.
     """
     groups, _ = pd.factorize(rows["group"])
     order = np.random.default_rng(seed).permutation(groups.max() + 1)[groups]  # of each row's group
     by_group = np.argsort(order, kind="stable")
-    labels = rows["label"].to_numpy()[by_group]
+    labels = strata[by_group]
     ends = np.cumsum(np.bincount(order))
     missing = np.bincount(labels) * size / len(rows)
     drawn = np.zeros(len(rows), dtype=bool)
@@ -143,14 +148,15 @@ def draw_groups(rows: pd.DataFrame, size: int, seed: int) -> np.ndarray:
     return drawn
 
 
-def stratified_sample(rows: pd.DataFrame, size: int | None, seed: int, setting: str) -> list[pd.DataFrame]:
-    """Return a shuffled random sample, stratified by label, and the remaining rows.
+def stratified_sample(rows: pd.DataFrame, size: int | None, seed: int, setting: str, task: Task) -> list[pd.DataFrame]:
+    """Return a shuffled random sample, stratified by label or as the task says, and the remaining rows.
 
     Args:
         rows: The rows to draw from.
         size: The number of rows to draw; None draws all.
         seed: The seed of the draw.
         setting: The place of the size in params.yaml, for messages.
+        task: The task, which says what a sample is stratified by.
 
     Raises:
         InputError: The sample is larger than the rows, or too small to have each label.
@@ -162,10 +168,11 @@ def stratified_sample(rows: pd.DataFrame, size: int | None, seed: int, setting: 
         raise InputError(f"{setting}: {size} rows requested, {len(rows)} available; lower it")
     if size == 0:
         raise InputError(f"{setting}: the share is less than one of {len(rows)} rows; raise it")
-    if len(rows) - size < rows["label"].nunique():  # the rest cannot have each label, so the sample is not stratified
+    strata = task.strata(rows["label"], min(size, len(rows) - size))
+    if len(rows) - size < len(np.unique(strata)):  # the rest cannot have each label, so the sample is not stratified
         sample = rows.sample(size, random_state=seed)
         return [sample, rows.drop(sample.index)]
     try:
-        return train_test_split(rows, train_size=size, random_state=seed, stratify=rows["label"])
+        return train_test_split(rows, train_size=size, random_state=seed, stratify=strata)
     except ValueError as error:
         raise InputError(f"{setting}: a sample of {size} cannot have each label: {error}; change the size") from None

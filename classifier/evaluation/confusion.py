@@ -14,7 +14,7 @@ BARS = 20
 LONGEST_NAME = 26  # characters of a label in a picture
 
 
-def confusion_table(counts: np.ndarray, names: list[str]) -> pd.DataFrame:
+def confusion_table(counts: np.ndarray, names: list[str], totals: np.ndarray | None = None) -> pd.DataFrame:
     """Return a confusion matrix as a table with a row for each pair of labels (actual, predicted).
 
     With at most LABELS_IN_MATRIX labels, the table has every pair, in the order of the names. With more labels, it has
@@ -23,12 +23,13 @@ def confusion_table(counts: np.ndarray, names: list[str]) -> pd.DataFrame:
     Args:
         counts: (labels, labels) int, with a row for each actual label and a column for each predicted label.
         names: The names of the labels.
+        totals: The number of texts with each actual label, (labels,); None if each text has one predicted label.
 
     Returns:
         Columns actual, predicted, count, and share (of the actual label's rows; 0 for a label without rows).
     """
     pairs = pd.MultiIndex.from_product([names, names], names=["actual", "predicted"])
-    columns = {"count": counts.ravel(), "share": shares_of_actual(counts).ravel().round(4)}
+    columns = {"count": counts.ravel(), "share": shares_of_actual(counts, totals).ravel().round(4)}
     table = pd.DataFrame(columns, pairs).reset_index()
     if len(names) <= LABELS_IN_MATRIX:
         return table
@@ -36,22 +37,33 @@ def confusion_table(counts: np.ndarray, names: list[str]) -> pd.DataFrame:
     return table.sort_values("count", ascending=False, kind="stable")[:PAIRS_IN_TABLE]
 
 
-def shares_of_actual(counts: np.ndarray) -> np.ndarray:
-    """Return a confusion matrix with each count divided by the sum of its row; 0 in a row of zeros."""
-    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+def shares_of_actual(counts: np.ndarray, totals: np.ndarray | None = None) -> np.ndarray:
+    """Return a confusion matrix with each count divided by its row's total, or by its sum; 0 in a row of zeros."""
+    totals = counts.sum(axis=1) if totals is None else totals
+    return counts / np.maximum(totals, 1)[:, None]
 
 
-def confusion_figure(counts: np.ndarray, names: list[str], path: Path) -> None:
+def confusion_figure(
+    counts: np.ndarray,
+    names: list[str],
+    path: Path,
+    title: str = "Confusion matrix, test split",
+    totals: np.ndarray | None = None,
+) -> None:
     """Draw a confusion matrix or, with more than LABELS_IN_MATRIX labels, its largest confusions as bars.
 
     Args:
         counts: (labels, labels) int, with a row for each actual label and a column for each predicted label.
         names: The names of the labels.
         path: The PNG file.
+        title: The title of the matrix.
+        totals: The number of texts with each actual label, (labels,); None if each text has one predicted label.
     """
     names, note = drawable(names)
-    names = shortened(names, LONGEST_NAME)
-    fig = (matrix_figure if len(names) <= LABELS_IN_MATRIX else bars_figure)(counts, names)
+    names, shares = shortened(names, LONGEST_NAME), shares_of_actual(counts, totals)
+    is_matrix = len(names) <= LABELS_IN_MATRIX
+    has_texts = (counts.sum(axis=1) if totals is None else totals) > 0
+    fig = matrix_figure(counts, shares, has_texts, names, title) if is_matrix else bars_figure(counts, shares, names)
     if note:
         fig.supxlabel(note, fontsize=7, ha="left", x=0.02)
     save_figure(fig, path)
@@ -63,7 +75,7 @@ def percent(share: float, decimals: int) -> str:
     return f"<{smallest:.{decimals}%}" if 0 < share < smallest / 2 else f"{share:.{decimals}%}"
 
 
-def matrix_figure(counts: np.ndarray, names: list[str]):
+def matrix_figure(counts: np.ndarray, shares: np.ndarray, has_texts: np.ndarray, names: list[str], title: str):
     """Return the figure of a confusion matrix: the count and the share of the actual label in each cell.
 
     The row of a label without texts says "none there".
@@ -73,16 +85,16 @@ def matrix_figure(counts: np.ndarray, names: list[str]):
     cell = min(1.15, (WIDTH - left) / k)
     upright = 0.085 * longest > cell  # too long for horizontal names of the columns
     fig, axes = new_figure(left + k * cell, 1.0 + 0.85 * k * cell + (0.075 * longest if upright else 0.15))
-    shares, size = shares_of_actual(counts), min(10.5, 20 * cell)
+    size = min(10.5, 20 * cell)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.15, aspect="auto")
-    shown = counts.any(axis=1, keepdims=True) if k <= 4 else counts
+    shown = has_texts[:, None] if k <= 4 else counts
     for row, column in zip(*np.nonzero(np.broadcast_to(shown, counts.shape)), strict=True):
         text = f"{counts[row, column]:,}\n{percent(shares[row, column], 1 if k <= 10 else 0)}"
         color = "white" if shares[row, column] > 0.75 else "black"
         axes.text(column, row, text, ha="center", va="center", fontsize=size, linespacing=1.25, color=color)
-    for row in np.flatnonzero(~counts.any(axis=1)):
+    for row in np.flatnonzero(~has_texts):
         axes.text((k - 1) / 2, row, "none there", ha="center", va="center", fontsize=size)
-    axes.set(xlabel="predicted", ylabel="actual", title="Confusion matrix, test split")
+    axes.set(xlabel="predicted", ylabel="actual", title=title)
     axes.set_yticks(range(k), names)
     axes.set_xticks(range(k), names, rotation=90 if upright else 0)
     axes.set_xticks(np.arange(1, k) - 0.5, minor=True)
@@ -94,12 +106,12 @@ def matrix_figure(counts: np.ndarray, names: list[str]):
     return fig
 
 
-def bars_figure(counts: np.ndarray, names: list[str]):
+def bars_figure(counts: np.ndarray, shares: np.ndarray, names: list[str]):
     """Return the figure of the BARS largest confusions as bars, each with its count and share of the actual label."""
     confusions = np.where(np.eye(len(names), dtype=bool), 0, counts)
     order = np.argsort(-confusions, axis=None, kind="stable")[:BARS]
     pairs = [pair for pair in zip(*np.unravel_index(order, counts.shape), strict=True) if confusions[pair]]
-    shares, kinds = shares_of_actual(counts), np.count_nonzero(confusions)
+    kinds = np.count_nonzero(confusions)
     fig, axes = new_figure(WIDTH, 1.2 + 0.26 * max(len(pairs), 1))
     bars = axes.barh(range(len(pairs)), [confusions[pair] for pair in pairs], color=BLUE, height=0.7)
     axes.bar_label(

@@ -9,24 +9,32 @@ LABELS_WITH_CURVES = 10  # with more labels, a table has the mean curve and the 
 LOWEST = 5
 
 
-def curves(labels: np.ndarray, probabilities: np.ndarray, names: list[str], points: int = 200):
+def one_against_rest(labels: np.ndarray, names: list[str]) -> np.ndarray:
+    """Return whether each row has each label, (rows, labels) bool, for the number of each row's label, (rows,).
+
+    With two labels, the first column is False throughout: the curves of label 1 say all.
+    """
+    has = labels[:, None] == np.arange(len(names))
+    return has & [False, True] if len(names) == 2 else has
+
+
+def curves(has: np.ndarray, probabilities: np.ndarray, names: list[str], points: int = 200):
     """Return the ROC curve and the precision-recall curve as two tables with the column label.
 
-    With two labels, the curves are those of label 1. With more labels, each label has its own, against the rest. With
-    more than LABELS_WITH_CURVES, see `table_of_curves`. A label that no row has, or that all rows have, has no curve.
+    Each label has its own curves, against the texts without it. With more than LABELS_WITH_CURVES, see
+    `table_of_curves`. A label that no row has, or that all rows have, has no curve.
 
     Args:
-        labels: (rows,) int, the number of the actual label.
+        has: (rows, labels) bool, whether the row has the label.
         probabilities: (rows, labels).
         names: The names of the labels.
         points: The largest number of lines for each curve.
     """
     from sklearn import metrics
 
-    roc, precision_recall, present = {}, {}, np.unique(labels)
-    described = [1] if len(names) == 2 else present
-    for number in described if len(present) > 1 else []:
-        positive, score = labels == number, probabilities[:, number]
+    roc, precision_recall = {}, {}
+    for number in np.flatnonzero(has.any(axis=0) & ~has.all(axis=0)):
+        positive, score = has[:, number], probabilities[:, number]
         fpr, tpr, _ = metrics.roc_curve(positive, score)
         precision, recall, _ = metrics.precision_recall_curve(positive, score, drop_intermediate=True)
         roc[names[number]], precision_recall[names[number]] = (fpr, tpr), (recall[::-1], precision[::-1])

@@ -6,39 +6,54 @@ import numpy as np
 import pandas as pd
 
 from classifier.evaluation.canvas import BLACK, BLUE, GREY, LIGHT, WIDTH, new_figure, save_figure, show_percent
+from classifier.evaluation.findings import shown_as
 
 SHADE = "#eef1f4"  # behind the steps of the short epoch
 RED = "#bc4c00"
 
 
 def training_figure(
-    training: pd.DataFrame, validation: pd.DataFrame, path: Path, short_steps: int = 0, short_tokens: int | None = None
+    training: pd.DataFrame,
+    validation: pd.DataFrame,
+    path: Path,
+    short_steps: int = 0,
+    short_tokens: int | None = None,
+    score: str = "accuracy",
+    loss: str = "cross-entropy",
 ) -> None:
-    """Draw the loss, and beside it the validation accuracy, against the optimizer step.
+    """Draw the loss, and beside it the validation score, against the optimizer step.
 
     Args:
         training: Columns step and loss.
-        validation: Columns step, loss, accuracy, and the bounds low and high of the accuracy's 95% interval.
+        validation: Columns step, loss, score and, if there are, the bounds low and high of the score's 95% interval.
         path: The PNG file.
         short_steps: The last step of the short epoch; 0 without one. These steps are shaded.
         short_tokens: The tokens of each text that the short epoch reads.
+        score: What the score is called.
+        loss: What the loss is called.
     """
+    loss_name = loss
     fig, (loss, accuracy) = new_figure(WIDTH, 3.7, columns=2)
     epochs = training.groupby(training["step"] > short_steps)  # smoothed apart: the loss jumps between them
     loss.plot(training["step"], training["loss"], color=LIGHT, linewidth=1, label="training")
     for _, rows in epochs:
         loss.plot(rows["step"], smoothed(rows["loss"]), color=BLUE, label="training, smoothed")
     loss.plot(validation["step"], validation["loss"], "o--", color=BLACK, linewidth=1.2, label="validation")
-    loss.set(ylabel="cross-entropy (nats)", title="Loss", ylim=(0, 1.12 * training["loss"].max()))
+    unit = " (nats)" if "cross-entropy" in loss_name else ""
+    loss.set(ylabel=f"{loss_name}{unit}", title="Loss", ylim=(0, 1.12 * training["loss"].max()))
     legend = {line.get_label(): line for line in loss.lines}  # the smoothed line of both epochs once
     loss.legend(legend.values(), legend.keys(), loc="lower left")
-    errors = [validation["accuracy"] - validation["low"], validation["high"] - validation["accuracy"]]
-    accuracy.errorbar(validation["step"], validation["accuracy"], errors, fmt="o-", color=BLUE, linewidth=1.5)
-    low, high = validation["low"].min(), validation["high"].max()
+    has_interval = "low" in validation
+    low, high = (validation[name if has_interval else "score"] for name in ("low", "high"))
+    errors = [validation["score"] - low, high - validation["score"]] if has_interval else None
+    accuracy.errorbar(validation["step"], validation["score"], errors, fmt="o-", color=BLUE, linewidth=1.5)
+    low, high = low.min(), max(high.max(), low.min() + 1e-6)
     above = 0.25 if short_steps else 0.05  # room for the words on the shade
     accuracy.set_ylim(low - 0.05 * (high - low), high + above * (high - low))
-    accuracy.set(ylabel="accuracy, with its 95% interval", title="Validation accuracy")
-    show_percent(accuracy.yaxis)
+    interval = ", with its 95% interval" * has_interval
+    accuracy.set(ylabel=f"{score}{interval}", title=f"Validation {score}")
+    if score != "r2":
+        show_percent(accuracy.yaxis)
     for axes in (loss, accuracy):
         axes.set(xlabel="step", xlim=(0, 1.03 * training["step"].max()))
         if short_steps:
@@ -119,27 +134,64 @@ def coverage_figure(table: pd.DataFrame, path: Path, above: dict | None = None) 
     save_figure(fig, path)
 
 
-def length_figure(table: pd.DataFrame, path: Path) -> None:
-    """Draw the accuracy with its 95% interval for each group of text lengths.
+def length_figure(table: pd.DataFrame, path: Path, quality: str = "accuracy") -> None:
+    """Draw the mean quality with its 95% interval for each group of text lengths.
 
     Args:
-        table: Columns words (the name of the group), accuracy, low, high, sum (of right answers) and count.
+        table: The table of `quality_by_length`.
         path: The PNG file.
+        quality: What the mean is called.
     """
     fig, axes = new_figure(6.4, 3.8)
-    overall = table["sum"].sum() / table["count"].sum()
-    errors = [table["accuracy"] - table["low"], table["high"] - table["accuracy"]]
-    axes.axhline(overall, ls=":", color=GREY, linewidth=1.2, label=f"all texts: {overall:.1%}")
-    axes.errorbar(range(len(table)), table["accuracy"], yerr=errors, fmt="o", capsize=4, color=BLUE, markersize=6)
+    overall = np.average(table["mean"], weights=table["count"])
+    errors = [table["mean"] - table["low"], table["high"] - table["mean"]]
+    axes.axhline(overall, ls=":", color=GREY, linewidth=1.2, label=f"all texts: {shown_as(table)(overall)}")
+    axes.errorbar(range(len(table)), table["mean"], yerr=errors, fmt="o", capsize=4, color=BLUE, markersize=6)
     axes.legend(loc="upper right")
     ticks = [f"{words}\n{count:,} texts" for words, count in zip(table["words"], table["count"], strict=True)]
     axes.set_xticks(range(len(table)), ticks)
     axes.set(
         xlabel="words in the text",
-        ylabel="accuracy, with its 95% interval",
-        title="Accuracy by length, test split",
+        ylabel=f"{quality}, with its 95% interval",
+        title=f"{quality[0].upper()}{quality[1:]} by length, test split",
         xlim=(-0.5, len(table) - 0.5),
     )
-    show_percent(axes.yaxis)
+    if table["is_share"].all():
+        show_percent(axes.yaxis)
     axes.grid(axis="x", visible=False)
+    save_figure(fig, path)
+
+
+def interval_figure(table: pd.DataFrame, path: Path) -> None:
+    """Draw the share of texts whose number lies in an interval against the share that should.
+
+    Args:
+        table: Columns confidence (the share that should), accuracy (the share that does), and the bounds low and high
+            of its 95% interval.
+        path: The PNG file.
+    """
+    fig, axes = new_figure(5.2, 4.4)
+    axes.plot([0, 1], [0, 1], ":", color=GREY, linewidth=1.2, label="as it should be")
+    errors = [table["accuracy"] - table["low"], table["high"] - table["accuracy"]]
+    axes.errorbar(table["confidence"], table["accuracy"], errors, fmt="o-", color=BLUE, linewidth=1.2, markersize=4.5)
+    axes.set(
+        xlabel="share of texts that the interval should hold",
+        ylabel="share that it holds, with its 95% interval",
+        title="Coverage of the intervals, test split",
+    )
+    show_percent(axes.xaxis, axes.yaxis)
+    axes.legend(loc="lower right")
+    save_figure(fig, path)
+
+
+def error_figure(errors: pd.Series, path: Path) -> None:
+    """Draw the share of texts against the largest absolute error among them. errors: the error of each text."""
+    fig, axes = new_figure(6.4, 4)
+    axes.ecdf(errors.to_numpy(), color=BLUE)
+    axes.set(
+        xlabel="largest absolute error",
+        ylabel="share of the texts, the smallest errors first",
+        title="Errors, test split",
+    )
+    show_percent(axes.yaxis)
     save_figure(fig, path)

@@ -3,10 +3,11 @@
 import itertools
 import re
 import unicodedata
+from collections.abc import Callable
 
 import pandas as pd
 
-from classifier.evaluation.intervals import wilson_interval
+from classifier.evaluation.intervals import mean_interval, wilson_interval
 from classifier.evaluation.markdown import Markdown, verbatim
 
 LENGTHS = [0, 100, 200, 300, 500]  # the lowest number of words of each group
@@ -23,21 +24,6 @@ LEFT_OUT_BY_GROUP = {
     "train_rows_with_groups_in_validation_dropped": "of train with a group of validation",
     "validation_rows_with_groups_in_test_dropped": "of validation with a group of test",
 }
-
-
-def confident_mistakes(predictions: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Return the wrong predictions, the most confident first, with the names of the labels in place of their numbers.
-
-    Args:
-        predictions: Columns label, predicted and confidence at least.
-        names: The names of the labels.
-
-    Returns:
-        The columns of `predictions`, and row: the row in the test split, counted from 1.
-    """
-    wrong = predictions[predictions["label"] != predictions["predicted"]].assign(row=lambda table: table.index + 1)
-    wrong = wrong.sort_values("confidence", ascending=False, kind="stable")
-    return wrong.assign(**{column: [names[number] for number in wrong[column]] for column in ("label", "predicted")})
 
 
 def pairs_of_labels(table: pd.DataFrame) -> list[dict]:
@@ -91,33 +77,51 @@ def leading_pair(table: pd.DataFrame) -> tuple[str, str] | None:
     return pairs[0]["label"], pairs[0]["predicted"]
 
 
-def accuracy_by_length(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return the accuracy and its 95% interval for each group of text lengths that has texts.
+def quality_by_length(predictions: pd.DataFrame, quality: pd.Series) -> pd.DataFrame:
+    """Return the mean quality and its 95% interval for each group of text lengths that has texts.
+
+    Args:
+        predictions: The table with the column text, and text_pair if the texts are pairs.
+        quality: Whether each answer is right, or its error. The interval of a share is Wilson's, and that of a mean
+            error is by the t distribution; that of a single error is the error.
 
     Returns:
-        Columns words (the name of the group, such as "0-99"), accuracy, sum (of right answers), count, low and high.
+        Columns words (the name of the group, such as "0-99"), mean, count, low, high and is_share.
     """
     words = sum(predictions[name].str.split().str.len() for name in ("text", "text_pair") if name in predictions)
     names = [f"{low}-{high - 1}" for low, high in itertools.pairwise(LENGTHS)] + [f"{LENGTHS[-1]}+"]
     group = pd.cut(words, [*LENGTHS, float("inf")], right=False, labels=names)
-    right = predictions["label"] == predictions["predicted"]
-    table = right.groupby(group, observed=True).agg(["mean", "sum", "count"]).reset_index(names="words")
-    table[["low", "high"]] = [wilson_interval(k, n) for k, n in table[["sum", "count"]].to_numpy()]
-    return table.rename(columns={"mean": "accuracy"})
+    is_share = quality.dtype == bool
+    table = quality.groupby(group, observed=True).agg(["mean", "count"]).reset_index(names="words")
+    by_group = [rows for _, rows in quality.groupby(group, observed=True)]
+    bounds = [wilson_interval(rows.sum(), len(rows)) if is_share else mean_interval(rows) for rows in by_group]
+    table[["low", "high"]] = bounds
+    return table.assign(is_share=is_share)
 
 
-def worst_length(lengths: pd.DataFrame) -> Markdown | None:
-    """Return what the table of `accuracy_by_length` shows about its group of lowest accuracy; None for one group."""
+def shown_as(lengths: pd.DataFrame) -> Callable[[float], str]:
+    """Return the function that writes the numbers of a table of `quality_by_length`: shares as percentages."""
+    return "{:.1%}".format if lengths["is_share"].all() else "{:.4g}".format
+
+
+def worst_length(lengths: pd.DataFrame, quality: str = "accuracy") -> Markdown | None:
+    """Return what the table of `quality_by_length` shows about its worst group; None for one group.
+
+    quality: what the mean is called. The worst share is the lowest, and the worst error the highest.
+    """
     if len(lengths) < 2:
         return None
-    worst, overall = lengths.loc[lengths["accuracy"].idxmin()], lengths["sum"].sum() / lengths["count"].sum()
-    start = f"The accuracy is lowest for texts of {worst['words']} words, {worst['accuracy']:.1%}."
-    if worst["high"] >= overall:
-        return Markdown(f"{start} The 95% interval includes the accuracy of all texts, {overall:.1%}.")
+    shown, is_share = shown_as(lengths), lengths["is_share"].all()
+    worst = lengths.loc[lengths["mean"].idxmin() if is_share else lengths["mean"].idxmax()]
+    overall = (lengths["mean"] * lengths["count"]).sum() / lengths["count"].sum()
+    extreme, of_all = "lowest" if is_share else "highest", f"{quality} of all texts, {shown(overall)}."
+    start = f"The {quality} is {extreme} for texts of {worst['words']} words, {shown(worst['mean'])}."
+    if worst["low"] <= overall <= worst["high"]:
+        return Markdown(f"{start} The 95% interval includes the {of_all}")
     by_chance = 1 - 0.95 ** len(lengths)
     return Markdown(
-        f"{start} The 95% interval excludes the accuracy of all texts, {overall:.1%}. Of {len(lengths)} such "
-        f"intervals, at least one does so by chance with a probability of up to {by_chance:.0%}."
+        f"{start} The 95% interval excludes the {of_all} Of {len(lengths)} such intervals, at least one does so by "
+        f"chance with a probability of up to {by_chance:.0%}."
     )
 
 

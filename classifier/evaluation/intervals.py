@@ -1,6 +1,10 @@
-"""Confidence intervals and significance tests of accuracies, computed by scipy."""
+"""Confidence intervals and significance tests."""
+
+from collections.abc import Callable
 
 import numpy as np
+
+DRAWS = 1000  # of the bootstrap
 
 
 def wilson_interval(right: int, n: int) -> tuple[float, float]:
@@ -13,6 +17,15 @@ def wilson_interval(right: int, n: int) -> tuple[float, float]:
 
     interval = binomtest(int(right), int(n)).proportion_ci(method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, float]:
+    """Return the 95% confidence interval (low, high) of a mean by the t distribution; of a single value, the value."""
+    from scipy.stats import t
+
+    mean, count = float(np.mean(values)), len(values)
+    width = t.ppf(0.975, count - 1) * np.std(values, ddof=1) / np.sqrt(count) if count > 1 else 0.0
+    return mean - float(width), mean + float(width)
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
@@ -29,3 +42,18 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     disagreements = only_first + only_second
     return float(binomtest(only_first, disagreements).pvalue) if disagreements else 1.0
+
+
+def bootstrap_interval(statistic: Callable[[np.ndarray], float], count: int) -> tuple[float, float]:
+    """Return the 95% confidence interval (low, high) of a statistic by the bootstrap's percentiles (Efron 1979).
+
+    For a difference of two systems on the same rows, this is the paired bootstrap. The draws are the same in every run.
+
+    Args:
+        statistic: A function of the numbers of drawn rows, (count,).
+        count: The number of rows.
+    """
+    rng = np.random.default_rng(0)
+    values = [statistic(rng.integers(count, size=count)) for _ in range(DRAWS)]
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)

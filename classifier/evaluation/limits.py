@@ -9,10 +9,13 @@ MOST = 4  # limits in the report
 WIDE_TEST, WIDE_VALIDATION = 0.1, 0.05  # widths of the 95% interval of an accuracy from which texts count as few
 GAP = 1.5  # validation loss divided by training loss
 LABELS_NAMED = 5
+ERRORS = ("rmse",)  # headlines of which lower is better
 RARE = 0.5  # share of a label, divided by the share that it would have if all labels were equally frequent
 
 
-def limits(results: dict[str, dict], validation: pd.DataFrame, train, labels: list[str]) -> list[Markdown]:
+def limits(
+    results: dict[str, dict], validation: pd.DataFrame, train, labels: list[str], headline: str = "accuracy"
+) -> list[Markdown]:
     """Return two to four limits of a run as sentences, the most important first.
 
     Args:
@@ -20,19 +23,20 @@ def limits(results: dict[str, dict], validation: pd.DataFrame, train, labels: li
         validation: metrics/validation.csv.
         train: The section `train` of params.yaml.
         labels: The names of the labels.
+        headline: The metric by which the classifier is compared with the baseline.
     """
     data, baseline, evaluate, training = (results[name] for name in ("data", "baseline", "evaluate", "training"))
     found = [
         origin(data),
         labels_without_texts(evaluate, labels),
-        baseline_not_beaten(baseline, evaluate),
+        baseline_not_beaten(baseline, evaluate, headline),
         few_texts(data, evaluate, training),
         no_threshold(data, evaluate),
         earlier_step(validation, train),
-        gap(training, train),
+        gap(training, train, headline),
         rare_label(data, evaluate, train, labels),
         miscalibrated(evaluate),
-        doubtful_labels(baseline),
+        doubtful_labels(baseline, headline),
         one_seed(train),
     ]
     return [Markdown(sentence) for sentence in found if sentence][:MOST]
@@ -41,16 +45,16 @@ def limits(results: dict[str, dict], validation: pd.DataFrame, train, labels: li
 def origin(data: dict) -> str:
     """Return what the origin of the test texts leaves open."""
     if data["official_test"]:
-        return "The test texts come from the same data set as the train texts. On other texts the accuracy is unknown."
+        return "The test texts come from the same data set as the train texts. On other texts the results are unknown."
     if "groups" in data:
         return (
             "The test texts are held out of the training split in whole groups, so train has no row of their groups. "
-            "On texts of another origin the accuracy can be lower. A data set with an official test split shows by how "
+            "On texts of another origin the results can be worse. A data set with an official test split shows by how "
             "much."
         )
     return (
         "The test texts are held out of the training split. They may come from the same sources as the train texts, "
-        "such as reviews of one film, so accuracy on new sources can be lower. A data set with an official test split "
+        "such as reviews of one film, so results on new sources can be worse. A data set with an official test split "
         "shows by how much. No `group` is set, so train and test may have rows of the same author or patient. This "
         "report cannot know whether they do."
     )
@@ -58,7 +62,8 @@ def origin(data: dict) -> str:
 
 def labels_without_texts(evaluate: dict, labels: list[str]) -> str | None:
     """Return a limit if the test split lacks a label. Of more than LABELS_NAMED such labels, not all are named."""
-    names = [f"'{verbatim(label)}'" for label in labels if not evaluate["labels"][label]["support"]]
+    by_label = evaluate.get("labels", {})
+    names = [f"'{verbatim(label)}'" for label in labels if not by_label.get(label, {"support": 1})["support"]]
     if not names:
         return None
     if len(names) == 1:
@@ -69,21 +74,41 @@ def labels_without_texts(evaluate: dict, labels: list[str]) -> str | None:
     return f"The test split has no text with the labels {listed}, so nothing is known of them."
 
 
-def baseline_not_beaten(baseline: dict, evaluate: dict) -> str | None:
+def baseline_not_beaten(baseline: dict, evaluate: dict, headline: str) -> str | None:
     """Return a limit if the classifier is not shown to be better than the baseline, or than guessing without one."""
+    sign, name = -1 if headline in ERRORS else 1, metric_name(headline)
     if not baseline["learned"]:
-        guessing = evaluate["guessing_accuracy"]
-        if evaluate["accuracy_low"] > guessing:
+        metric = headline if f"guessing_{headline}" in evaluate else "accuracy"
+        guessing, bound = evaluate[f"guessing_{metric}"], evaluate[f"{metric}_{'high' if sign < 0 else 'low'}"]
+        if sign * bound > sign * guessing:
             return None
-        return f"The accuracy is not shown to be above that of guessing, {guessing:.1%}: add train texts."
-    if evaluate["difference"] > 0 and evaluate["mcnemar_p"] < 0.05:
+        shown = f"{guessing:.4g}" if metric in ERRORS else f"{guessing:.1%}"
+        better = "below" if sign < 0 else "above"
+        return f"The {metric_name(metric)} is not shown to be {better} that of guessing, {shown}: add train texts."
+    if "mcnemar_p" in evaluate:
+        is_better = evaluate["difference"] > 0 and evaluate["mcnemar_p"] < 0.05
+        numbers = f"{100 * evaluate['difference']:+.1f} points, p = {evaluate['mcnemar_p']}"
+    else:
+        low, high = evaluate["difference_low"], evaluate["difference_high"]
+        is_better = min(sign * low, sign * high) > 0
+        numbers = f"difference {evaluate['difference']:+.4g}, 95% interval {low:+.4g} to {high:+.4g}"
+    if is_better:
         return None
-    numbers = f"{100 * evaluate['difference']:+.1f} points, p = {evaluate['mcnemar_p']}"
-    return f"The accuracy is not shown to be above the baseline's ({numbers}): add train texts, or try another `model`."
+    better = "better than" if sign < 0 else "above"
+    return (
+        f"The {name} is not shown to be {better} the baseline's ({numbers}): add train texts, or try another `model`."
+    )
+
+
+def metric_name(name: str) -> str:
+    """Return the name of a metric in words."""
+    return {"rmse": "RMSE", "micro_f1": "micro F1", "r2": "R²"}.get(name, name.replace("_", " "))
 
 
 def few_texts(data: dict, evaluate: dict, training: dict) -> str | None:
     """Return a limit if the test or the validation texts are too few for a narrow interval of the accuracy."""
+    if "accuracy_low" not in evaluate:
+        return None
     width = evaluate["accuracy_high"] - evaluate["accuracy_low"]
     if width > WIDE_TEST:
         return (
@@ -102,8 +127,8 @@ def few_texts(data: dict, evaluate: dict, training: dict) -> str | None:
 
 def no_threshold(data: dict, evaluate: dict) -> str | None:
     """Return a limit if the validation texts show no confidence threshold for the target accuracy."""
-    above = evaluate["above_threshold"]
-    if "threshold" in above:
+    above = evaluate.get("above_threshold")
+    if above is None or "threshold" in above:
         return None
     needed = above["validation_texts_needed"]
     more = f"at least {needed}" if data["validation"] < needed else "more"
@@ -124,13 +149,14 @@ def earlier_step(validation: pd.DataFrame, train) -> str | None:
     )
 
 
-def gap(training: dict, train) -> str | None:
+def gap(training: dict, train, headline: str) -> str | None:
     """Return a limit if the validation loss is far above the training loss.
 
-    The two cannot be compared if the training loss is weighted, or if the weights are those of an earlier step.
+    The two cannot be compared if the training loss is weighted or of standardised numbers, or if the weights are those
+    of an earlier step.
     """
     losses = training["train_loss"], training["validation_loss"]
-    if train.class_weights or train.keep == "best" or losses[1] <= GAP * losses[0]:
+    if headline in ERRORS or train.class_weights or train.keep == "best" or losses[1] <= GAP * losses[0]:
         return None
     return (
         f"The validation loss, {losses[1]:.4f}, is far above the training loss, {losses[0]:.4f}: the model fits the "
@@ -140,7 +166,10 @@ def gap(training: dict, train) -> str | None:
 
 def rare_label(data: dict, evaluate: dict, train, labels: list[str]) -> str | None:
     """Return a limit if a label has less than half of the train texts that it would have among equal labels."""
-    share, label = min((data[f"train_share_{label}"], label) for label in labels)
+    if "accuracy_low" not in evaluate:
+        return None
+    shares = [(data[f"train_share_{label}"], label) for label in labels]
+    share, label = min(pair for pair in shares if pair[0] > 0)
     if train.class_weights or share * len(labels) >= RARE:
         return None
     recall = evaluate["labels"][label].get("recall")
@@ -153,7 +182,7 @@ def rare_label(data: dict, evaluate: dict, train, labels: list[str]) -> str | No
 
 def miscalibrated(evaluate: dict) -> str | None:
     """Return a limit if the calibration error is larger than chance explains."""
-    if evaluate["ece"] <= evaluate["ece_by_chance"]:
+    if evaluate.get("ece", 0) <= evaluate.get("ece_by_chance", 0):
         return None
     return (
         f"The calibration error, {evaluate['ece']:.4f}, is larger than chance explains "
@@ -161,12 +190,13 @@ def miscalibrated(evaluate: dict) -> str | None:
     )
 
 
-def doubtful_labels(baseline: dict) -> str | None:
-    """Return a limit if the list of doubtful labels has rows."""
-    if not (count := baseline["doubtful_labels"]):
+def doubtful_labels(baseline: dict, headline: str) -> str | None:
+    """Return a limit if the list of doubtful labels has rows. That of numbers always has the largest errors."""
+    if not (count := baseline["doubtful_labels"]) or headline in ERRORS:
         return None
+    share = "" if headline == "micro_f1" else f" ({count / baseline['train']:.1%})"  # several labels of a text count
     return (
-        f"{count:,} train labels ({count / baseline['train']:.1%}) are doubtful: read the first rows of "
+        f"{count:,} train labels{share} are doubtful: read the first rows of "
         "data/doubtful_labels.csv and correct the wrong ones (see docs/how-to/label-errors.md)."
     )
 

@@ -92,6 +92,12 @@ def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def before_and_after(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Return the tables of `reliability` before and after the calibration as one, with intervals."""
+    both = pd.concat([before.assign(calibration="before"), after.assign(calibration="after")])
+    return with_intervals(both).round(4)
+
+
 def expected_calibration_error(table: pd.DataFrame) -> float:
     """Return the expected calibration error of a table of `reliability` (Guo et al. 2017).
 

@@ -1,10 +1,16 @@
 """Tables of the report in Markdown, and the cells of those with metrics, shares of labels and settings."""
 
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from classifier.evaluation.markdown import Markdown, verbatim
+from classifier.files.places import METRICS
 
 LABELS_IN_TABLE = 20  # of more labels, a table shows the worst or the rarest ones
+LABELS_IN_MATRIX = 10  # a confusion matrix of more labels is a picture only
+ANSWER_HEADS = dict.fromkeys(["label", "labels", "value", "rating"], "predicted")  # heads of columns of answers
 NONE = "none there"  # instead of a metric of a label that no test text has
 
 
@@ -51,9 +57,45 @@ def mean_over_labels(evaluate: dict, labels: list[str]) -> str:
     return "mean over the labels" if complete else "mean over the labels with test texts"
 
 
+def answer_cell(value: Any, name: str = "", missing: str = "none") -> str:
+    """Return a part of an answer, or an expected answer, as a cell.
+
+    Args:
+        value: The part.
+        name: Its name.
+        missing: The cell of None.
+    """
+    if value is None:
+        return missing
+    if isinstance(value, list):
+        return ", ".join(answer_cell(item, name) for item in value) or "none"
+    if name.startswith("confidence"):
+        return f"{value:.1%}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def share_cell(share: float | None) -> str:
     """Return a share as a percentage, or NONE for None."""
     return NONE if share is None else f"{share:.1%}"
+
+
+def confusion_rows(labels: list[str]) -> list[list]:
+    """Return the rows of the confusion matrix: an actual label, then its counts. Return no row for too many labels."""
+    if len(labels) > LABELS_IN_MATRIX:
+        return []
+    table = read_csv_table(METRICS / "confusion.csv", ["actual", "predicted"])
+    counts = table.pivot(index="actual", columns="predicted", values="count")
+    return [[label, *(f"{count:,}" for count in counts.loc[label, labels])] for label in labels]
+
+
+def read_csv_table(path: Path, texts: list[str] | None = None) -> pd.DataFrame:
+    """Return a CSV file with text values exactly as written.
+
+    Args:
+        path: The file.
+        texts: The columns to read as strings, even if they look like numbers. "NA" and "" are not missing values.
+    """
+    return pd.read_csv(path, dtype=dict.fromkeys(texts or [], str), keep_default_na=False)
 
 
 def label_rows(evaluate: dict, labels: list[str], learned: bool) -> list[list[str]]:
@@ -92,7 +134,7 @@ def share_rows(data: dict, labels: list[str]) -> list[list[str]]:
     return [[label, *(f"{data[f'{split}_share_{label}']:.1%}" for split in splits)] for label in labels]
 
 
-def settings_table(model: str, method, adapter: dict | None, training: dict, train) -> list[tuple[str, Any]]:
+def settings_table(model: str, method, adapter: dict | None, training: dict, train, loss: str) -> list[tuple[str, Any]]:
     """Return the settings of a training as rows (name, value).
 
     Args:
@@ -101,6 +143,7 @@ def settings_table(model: str, method, adapter: dict | None, training: dict, tra
         adapter: models/adapter/adapter_config.json; None if the method makes no adapter.
         training: metrics/training.json.
         train: The section `train` of params.yaml.
+        loss: The loss in words.
     """
     epochs = f"{training['epochs']}"
     if training["short_epochs"]:
@@ -113,7 +156,7 @@ def settings_table(model: str, method, adapter: dict | None, training: dict, tra
         ("method", f"{method.name} ({adapter['peft_type']})" if adapter else method.name),
         *adapter_settings(method, adapter or {}),
         ("trainable parameters", trained),
-        ("loss", "cross-entropy"),
+        ("loss", loss),
         ("optimizer", f"AdamW, weight decay {train.weight_decay}"),
         ("learning rate", rate),
         ("epochs", f"{epochs} ({steps}{f' of {planned} planned' if steps < planned else ''} steps in all)"),

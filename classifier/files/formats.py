@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from classifier.errors import InputError
 from classifier.files.writing import replace_file
 
@@ -43,6 +45,18 @@ def write_table(path: Path, frame, **metadata: Any) -> None:
     table = pa.Table.from_pandas(frame, preserve_index=False)
     with replace_file(path) as part:
         pq.write_table(table.replace_schema_metadata(metadata_bytes(metadata)), part)
+
+
+def table_of(columns: dict[str, Any]):
+    """Return a DataFrame of arrays. A column of (rows, names) has an array of (names,) in each row."""
+    import pandas as pd
+
+    return pd.DataFrame({name: list(values) if np.ndim(values) == 2 else values for name, values in columns.items()})
+
+
+def array_of(column) -> np.ndarray:
+    """Return a column of `table_of` as the array that it was made of."""
+    return np.stack(column) if column.dtype == object else column.to_numpy()
 
 
 def read_table(path: Path) -> tuple[Any, dict[str, Any]]:

@@ -8,7 +8,12 @@ from classifier.model.integrity import check_folder_intact
 from classifier.text.encoding import padding_id
 
 
-def build_classifier(labels: list[str], dropout: float | None, bf16_on_cpu: bool = False):
+def build_classifier(
+    labels: list[str],
+    dropout: float | None,
+    bf16_on_cpu: bool = False,
+    problem_type: str = "single_label_classification",
+):
     """Return the encoder of models/base under a classification head, and the names of the head's modules.
 
     The head's last layer has fresh weights. The head's other layers have the checkpoint's weights if the checkpoint
@@ -18,6 +23,7 @@ def build_classifier(labels: list[str], dropout: float | None, bf16_on_cpu: bool
         labels: Label names, in the order of the labels' numbers.
         dropout: Dropout probability of the encoder and the head. None keeps the checkpoint's probabilities.
         bf16_on_cpu: Whether the classifier will train on a CPU under autocast to bf16.
+        problem_type: What the head's outputs are: `PROBLEM_TYPE` of the task.
 
     Returns:
         (model, head): a sequence classifier of transformers in fp32, with fast modules (see fast/modules.py), and the
@@ -33,7 +39,7 @@ def build_classifier(labels: list[str], dropout: float | None, bf16_on_cpu: bool
     from classifier.model.fast.modules import use_fast_modules
 
     check_folder_intact(BASE)
-    config = classifier_config(labels, dropout)
+    config = classifier_config(labels, dropout, problem_type)
     model, loading = AutoModelForSequenceClassification.from_pretrained(
         BASE,
         config=config,
@@ -54,8 +60,8 @@ def build_classifier(labels: list[str], dropout: float | None, bf16_on_cpu: bool
     return model, head_modules(model, fresh)
 
 
-def classifier_config(labels: list[str], dropout: float | None):
-    """Return the config of models/base for these labels and this dropout. Arguments: as in `build_classifier`.
+def classifier_config(labels: list[str], dropout: float | None, problem_type: str):
+    """Return the config of models/base for a classifier. Arguments: as in `build_classifier`.
 
     Most decoders have no padding token in config.json and need one here: they read a text's last token, the last one
     that is not padding.
@@ -69,7 +75,7 @@ def classifier_config(labels: list[str], dropout: float | None):
         local_files_only=True,
         id2label=dict(enumerate(labels)),
         label2id={name: number for number, name in enumerate(labels)},
-        problem_type="single_label_classification",  # for transformers' pipeline(); the checkpoint may have another
+        problem_type=problem_type,  # for transformers' pipeline(); the checkpoint may have another
     )
     if dropout is not None:
         for name, value in config.to_dict().items():

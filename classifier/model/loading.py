@@ -19,8 +19,8 @@ def load_classifier():
     An adapter is merged into the weights of models/base if peft can merge adapters of its method.
 
     Raises:
-        InputError: A folder is missing, a file is damaged, the weights are not safetensors, or the adapter was trained
-            on another base.
+        InputError: A folder is missing, a file is damaged, the weights are not safetensors, an older version of the
+            code made the adapter, or it was trained on another base.
     """
     from peft import PeftModel
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
@@ -33,6 +33,7 @@ def load_classifier():
     check_folder_intact(BASE)
     check_folder_intact(ADAPTER, "adapter_model.safetensors" if has_adapter else "model.safetensors")
     config = AutoConfig.from_pretrained(ADAPTER, local_files_only=True)
+    check_version(config.to_dict(), "task", "decision")
     # On another base, transformers would replace weights of the wrong shape with random ones.
     if has_adapter and getattr(config, "base", None) != digest_of({}, [BASE]):
         raise InputError(
@@ -85,6 +86,14 @@ def trained_settings() -> dict[str, Any]:
     """
     check_models_exist()
     settings = read_json(ADAPTER / "config.json")
-    if "trained" not in settings:
-        raise InputError(f"{ADAPTER}: made by an older version of the code; train it again with `dvc repro train`")
+    check_version(settings, "task", "decision", "trained")
     return settings
+
+
+def check_version(settings: dict[str, Any], *names: str) -> None:
+    """Raise InputError if the config of models/adapter lacks one of these settings, which older versions did not have.
+
+    settings: The content of config.json.
+    """
+    if not settings.keys() >= {*names}:
+        raise InputError(f"{ADAPTER}: made by an older version of the code; train it again with `dvc repro train`")

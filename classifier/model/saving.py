@@ -7,11 +7,13 @@ The folder holds
 - validation.parquet, the prediction for each validation text;
 - config.json, with the label names and these values of this project:
   - `base`: a digest of models/base;
+  - `task`: the data set's task;
   - `columns`, `separator`: the data set's text columns, and the string between the texts of several columns;
   - `pair`, `token_types_after`: only if the texts are pairs, see stages/tokenize.py;
   - `tokenize`: the settings of the stage `tokenize`;
   - `calibration_temperature`, `calibration_bias`: the calibration, which the last layer already contains (see
     classifier/training/calibration.py);
+  - `decision`: what turns scores into answers besides the scores (see classifier/tasks/), such as thresholds;
   - `trained`: the data set, model and method of the training, its number of texts, and the numbers of all parameters
     and of the trained ones.
 """

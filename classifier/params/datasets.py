@@ -2,7 +2,7 @@
 
 import re
 from pathlib import PurePath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -10,6 +10,8 @@ from classifier.params.format import Format
 from classifier.params.settings import Settings
 from classifier.params.values import Entry, FileName, Repository, Revision, Sha256, Wheel, best_match
 from classifier.params.values import check_compared_by_dvc as compared_by_dvc
+
+MOST_RATINGS = 100
 
 # Column -> the value that a row must have there.
 Where = dict[Annotated[str, AfterValidator(compared_by_dvc)], str | int | bool]
@@ -113,6 +115,11 @@ def parse_size(size: Any) -> Any:
 Size = Annotated[int | float, BeforeValidator(parse_size)]
 
 
+def single_name(value: Any) -> Any:
+    """Return the name in a list of one name, and anything else unchanged."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
 def label_value(value: Any) -> str:
     """Return a value of a column of labels as it is compared: as text, true and false in lower case."""
     if not isinstance(value, str | int):
@@ -136,6 +143,22 @@ def parse_labels(labels: Any) -> Any:
     return named
 
 
+class LabelKeys(NamedTuple):
+    """The keys of an entry that describe the labels of a task."""
+
+    needed: str | None = None  # a key that the entry must have
+    allowed: tuple[str, ...] = ()  # further keys
+
+
+# The tasks; classifier/tasks/ has a module for each.
+TASKS = {
+    "single-label": LabelKeys(needed="labels"),
+    "multi-label": LabelKeys(allowed=("labels", "label_separator")),
+    "regression": LabelKeys(),
+    "ordinal": LabelKeys(needed="range"),
+}
+
+
 class Dataset(Entry):
     """Labelled texts and how to split them.
 
@@ -151,10 +174,16 @@ class Dataset(Entry):
     text: Annotated[list[str], Field(min_length=1), BeforeValidator(as_list)] = Field(["text"])
     separator: str = "\n"  # between the joined texts
     pair: bool = False  # whether the two columns of `text` are a pair of texts, which is not joined
-    label: str = "label"  # column name
+    # What a label says. single-label: one of `labels`. multi-label: any number of `labels`, in a list or joined by
+    # `label_separator`, or a column of 0 and 1 for each. regression: a number. ordinal: a whole number in `range`.
+    task: Literal[*TASKS] = "single-label"
+    # Column name. Several names, of a multi-label data set, are the names of the labels as well.
+    label: Annotated[str | Annotated[list[str], Field(min_length=1)], BeforeValidator(single_name)] = "label"
+    label_separator: Annotated[str, Field(min_length=1)] | None = None
     # Names, in the order of the labels' numbers; or each value of the column and the name of its label. The rows of a
     # value with the name None are left out.
-    labels: Annotated[list[str] | dict[str, str | None], BeforeValidator(parse_labels)]
+    labels: Annotated[list[str] | dict[str, str | None], BeforeValidator(parse_labels)] | None = None
+    range: Annotated[list[int], Field(min_length=2, max_length=2)] | None = None  # the lowest and the highest rating
     drop: list[Literal["unlabelled", "empty"]] = Field([])  # rows to leave out: without a label, without a text
     group: str | None = None  # column name; rows with the same value there are held out together
     corrections: Annotated[FileName, AfterValidator(path_in_local)] | None = None  # a table of corrected labels
@@ -165,9 +194,16 @@ class Dataset(Entry):
     test: Size | None = None
 
     @property
+    def label_columns(self) -> list[str]:
+        """The columns of the labels: one, or several of a multi-label data set."""
+        return as_list(self.label)
+
+    @property
     def label_names(self) -> list[str]:
-        """The names of the labels, in the order of the labels' numbers."""
-        names = self.labels.values() if isinstance(self.labels, dict) else self.labels
+        """The names of the labels, in the order of the labels' numbers. A regression has one, that of its column."""
+        if self.range:
+            return [str(number) for number in range(self.range[0], self.range[1] + 1)]
+        names = self.labels.values() if isinstance(self.labels, dict) else self.labels or self.label_columns
         return [name for name in dict.fromkeys(names) if name is not None]
 
     def where(self, split: str) -> Where:
@@ -184,12 +220,7 @@ class Dataset(Entry):
 
     @model_validator(mode="after")
     def check(self):
-        if isinstance(self.labels, list) and len(set(self.labels)) != len(self.labels):
-            raise ValueError("the label names must differ from each other")
-        if "" in self.label_names:
-            raise ValueError("the label names must not be empty")
-        if len(self.label_names) < 2:
-            raise ValueError("labels: at least two names are needed")
+        self.check_labels()
         if self.pair and len(self.text) != 2:
             raise ValueError("pair needs exactly two columns in `text`, such as [premise, hypothesis]")
         if self.pair and "separator" in self.model_fields_set:
@@ -197,3 +228,35 @@ class Dataset(Entry):
         if self.test is None and self.source.test is None:
             raise ValueError("test must be a number of rows or a share, since the source has no test split; try 20%")
         return self
+
+    def check_labels(self) -> None:
+        """Raise ValueError if the keys about labels do not fit the task or each other."""
+        keys = TASKS[self.task]
+        if keys.needed and getattr(self, keys.needed) is None:
+            raise ValueError(f"{keys.needed}: missing key; `task: {self.task}` needs it")
+        for key in ("labels", "label_separator", "range"):
+            if getattr(self, key) is not None and key not in (keys.needed, *keys.allowed):
+                raise ValueError(f"{key}: not used by `task: {self.task}`; remove it or change `task`")
+        if self.range and not 1 <= self.range[1] - self.range[0] < MOST_RATINGS:
+            raise ValueError(f"range: should be the lowest and the highest of 2 to {MOST_RATINGS} ratings")
+        if len(self.label_columns) > 1:
+            self.check_several_columns("labels" in keys.allowed)
+        if isinstance(self.labels, list) and len(set(self.labels)) != len(self.labels):
+            raise ValueError("the label names must differ from each other")
+        if "" in self.label_names:
+            raise ValueError("the label names must not be empty")
+        if (self.labels is not None or keys.allowed) and len(self.label_names) < 2:
+            raise ValueError("labels: at least two names are needed")
+
+    def check_several_columns(self, allowed: bool) -> None:
+        """Raise ValueError if the keys about labels do not fit several columns. allowed: whether the task has them."""
+        if not allowed:
+            raise ValueError(f"label: `task: {self.task}` needs one column of labels")
+        if len(set(self.label_columns)) < len(self.label_columns):
+            raise ValueError("label: the columns must differ from each other")
+        if self.label_separator is not None:
+            raise ValueError("label_separator: several columns of labels have no joined names; remove it")
+        if isinstance(self.labels, list):
+            raise ValueError("labels: several columns of labels name them; map the columns to other names or remove it")
+        if self.labels is not None and {*self.labels} != {*self.label_columns}:
+            raise ValueError("labels: should map each column of `label` to a name, or to null, and nothing else")

@@ -6,12 +6,13 @@ from typing import Any
 
 from classifier.errors import InputError
 from classifier.predict.threshold import required_confidence
+from classifier.tasks.single_label import UNCERTAIN
+from classifier.tasks.task import TASKS
 from classifier.text.cleaning import is_blank, is_encodable
 from classifier.text.encoding import encode
 from classifier.text.pairs import Text, parts
 
-UNCERTAIN = "uncertain"  # the label of an answer whose confidence is below the threshold
-Answer = tuple[str | None, float | None]  # (label, confidence); (None, None) for a text with nothing to read
+Answer = tuple  # its parts are those of ANSWER in classifier/tasks/, such as (label, confidence); None for no text
 
 
 class Classifier:
@@ -22,9 +23,13 @@ class Classifier:
     in the last digits when other texts are scored in the same call. A model that was trained on pairs of texts takes a
     tuple of two strings in place of each text.
 
+    An answer has the parts that the task's ANSWER in classifier/tasks/ names: (label, confidence) for single labels,
+    (labels, confidences) for several labels, (value, low, high) for numbers, and (rating, confidence, expected_value)
+    for ratings.
+
     Args:
-        min_confidence: Give the label "uncertain" to answers whose confidence is below this share, from 0 to 1. The
-            default 0 leaves every label as it is.
+        min_confidence: Give the label "uncertain", or the rating None, to answers whose confidence is below this share,
+            from 0 to 1. The default 0 leaves every answer as it is.
         min_accuracy: Choose `min_confidence` so that at least this share, between 0 and 1, of the answers that keep
             their label is right. The validation rows decide, with a probability of error of at most 5%; see
             classifier/predict/threshold.py. Give either `min_accuracy` or `min_confidence`.
@@ -33,12 +38,14 @@ class Classifier:
         model: The network, a transformers model in evaluation mode.
         tokenizer: The tokenizer of the network.
         reads_pairs: Whether the model was trained on pairs of texts.
+        task: The task, a module of classifier/tasks/.
+        names: The names of the labels.
         min_confidence: The threshold in use.
 
     Raises:
         InputError: The model is missing; a share is out of range; both shares are given; the validation rows show no
-            threshold that reaches `min_accuracy`; or a threshold is set although a label of the data set is called
-            "uncertain".
+            threshold that reaches `min_accuracy`; or a threshold is set although the answers have no confidence, or a
+            label of the data set is called "uncertain".
 
     Example:
         >>> from classifier.predict import Classifier
@@ -52,14 +59,19 @@ class Classifier:
     """
 
     def __init__(self, min_confidence: float = 0.0, min_accuracy: float | None = None):
+        import numpy as np
+
         from classifier.model.loading import load_classifier
 
         min_confidence = required_confidence(min_confidence, min_accuracy)
         self.model, self.tokenizer = load_classifier()
-        self.min_confidence = min_confidence
+        self.task, self.min_confidence = TASKS[self.model.config.task], min_confidence
+        self.names = list(self.model.config.id2label.values())
         self.reads_pairs = getattr(self.model.config, "pair", False)
         if min_confidence and UNCERTAIN in self.model.config.label2id:
             raise InputError(f"the data set has a label {UNCERTAIN!r} of its own; leave the threshold out")
+        no_scores = np.zeros((0, len(self.names)))  # a task without confidences refuses a threshold
+        self.task.answers(no_scores, self.names, self.model.config.decision, min_confidence)
 
     def __call__(self, texts: Text | Iterable[Text | None]) -> Answer | list[Answer]:
         """Return the answer to one text, or a list of answers to several texts.
@@ -70,9 +82,9 @@ class Classifier:
                 For pairs, one tuple of two strings, or an iterable of such tuples or lists.
 
         Returns:
-            (label, confidence), or a list of such pairs in the order of the texts. The pair is (None, None) for a text
-            that is missing or blank, for a text in which the tokenizer finds nothing to read, and for a pair with such
-            a text.
+            An answer, or a list of answers in the order of the texts. All parts of an answer are None for a text that
+            is missing or blank, for a text in which the tokenizer finds nothing to read, and for a pair with such a
+            text.
 
         Raises:
             InputError: A value is not a text, or is one where the model reads pairs, or `texts` is not an iterable.
@@ -82,10 +94,12 @@ class Classifier:
         texts = list_of_pairs(texts) if self.reads_pairs else [text or "" for text in list_of_texts(texts)]
         windows = self.token_windows(texts)
         readable = [bool(ids) and not any(map(is_blank, parts(text))) for text, ids in zip(texts, windows, strict=True)]
+        nothing = (None,) * len(self.task.ANSWER)
         if not any(readable):
-            return [(None, None)] * len(texts)
-        rows = iter(self.window_probabilities(list(itertools.compress(windows, readable))))
-        return [self.answer(next(rows)) if is_readable else (None, None) for is_readable in readable]
+            return [nothing] * len(texts)
+        parts_of_answers = self.answers(list(itertools.compress(windows, readable)))
+        rows = zip(*parts_of_answers.values(), strict=True)
+        return [next(rows) if is_readable else nothing for is_readable in readable]
 
     def token_windows(self, texts: list[Text]) -> list[list[list[int]]]:
         """Return the token ids of each text's windows.
@@ -96,24 +110,35 @@ class Classifier:
         return encode(texts, self.tokenizer, **self.model.config.tokenize)
 
     def probabilities(self, texts: list[Text]):
-        """Return the probability of each label, (texts, labels) float64, for texts that are not blank."""
-        return self.window_probabilities(self.token_windows(texts))
+        """Return the probability of each label, (texts, labels) float64, for texts that are not blank.
 
-    def window_probabilities(self, windows: list[list[list[int]]]):
-        """Return the probability of each label, (texts, labels) float64, from each text's windows, at least one."""
+        Raises InputError if the answers are numbers.
+        """
         import numpy as np
-        from scipy.special import softmax
+
+        columns = self.prediction_columns(self.token_windows(texts))
+        by_label = [columns.get(f"probability_{name}") for name in self.names]
+        if by_label[0] is None:
+            raise InputError("a number has an interval in place of probabilities; call the classifier itself")
+        return np.column_stack(by_label)
+
+    def prediction_columns(self, windows: list[list[list[int]]]) -> dict:
+        """Return the task's columns of predictions (see classifier/tasks/) from each text's windows, at least one."""
+        return self.task.prediction_columns(self.scores(windows), self.names, self.model.config.decision)
+
+    def answers(self, windows: list[list[list[int]]]) -> dict[str, list]:
+        """Return the parts of the answers, by the names of ANSWER, from each text's windows, at least one."""
+        return self.task.answers(self.scores(windows), self.names, self.model.config.decision, self.min_confidence)
+
+    def scores(self, windows: list[list[list[int]]]):
+        """Return the calibrated logits, (texts, names) float64, from each text's windows, at least one."""
+        import numpy as np
 
         from classifier.model.forward import logits, mean_by_text
 
         text_numbers = np.repeat(np.arange(len(windows)), [len(text_windows) for text_windows in windows])
         scores = logits(self.model, [np.array(ids) for text_windows in windows for ids in text_windows])
-        return softmax(mean_by_text(scores, text_numbers).astype(np.float64), axis=1)
-
-    def answer(self, probabilities) -> Answer:
-        """Return (label, confidence) from the probabilities, (labels,), of one text."""
-        label, confidence = self.model.config.id2label[probabilities.argmax()], float(probabilities.max())
-        return (label if confidence >= self.min_confidence else UNCERTAIN), confidence
+        return mean_by_text(scores, text_numbers).astype(np.float64)
 
 
 def list_of_texts(values: Iterable) -> list[str | None]:

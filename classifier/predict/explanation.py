@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from classifier.errors import InputError
 from classifier.model.forward import logits, types_after, with_token_types
+from classifier.tasks.task import TASKS, Task
 from classifier.text.cleaning import is_blank
 from classifier.text.pairs import Text, parts
 from classifier.text.word_encoding import encode_words
@@ -28,11 +29,12 @@ class Explanation:
     """The label of one text and how much each word contributed to it.
 
     The attributions add up to a difference of log-odds (natural logarithm): the log-odds of the label, against all
-    other labels, for the text minus those for a text of mask tokens.
+    other labels, for the text minus those for a text of mask tokens. For several labels a text, the log-odds are those
+    of the label against its absence. For a number, the difference is one of the number itself.
 
     Attributes:
         label: The label of the text.
-        confidence: The calibrated probability of the label.
+        confidence: The calibrated probability of the label; for a number, the number.
         words: The words of the text without markup, in their order.
         attributions: One number for each word, its part of the difference; 0 for a word that the model does not read.
         difference: The difference that the attributions explain.
@@ -69,8 +71,8 @@ class Explanation:
         return " ".join(f"[{word} {attribution}]" if attribution else word for word, attribution in self.pieces)
 
 
-def explain_label(model, tokenizer, text: Text) -> Explanation:
-    """Explain the label that the classifier gives to one text.
+def explain_label(model, tokenizer, text: Text, name: str | None = None) -> Explanation:
+    """Explain a label of one text: the label that the classifier gives to it, or another one.
 
     A text with several windows gets the mean of its windows' attributions and differences. With two labels, the mean
     of the windows' log-odds is the log-odds of the answer itself.
@@ -79,35 +81,40 @@ def explain_label(model, tokenizer, text: Text) -> Explanation:
         model: The network, as `load_classifier` returns it. Its weights are set to need no gradient.
         tokenizer: The tokenizer, as `load_classifier` returns it.
         text: The text, or the pair of texts, which must not be blank.
+        name: The name of the label; None for the most probable one.
 
     Raises:
-        InputError: The text is blank.
+        InputError: The text is blank, or the model has no such label.
     """
     import numpy as np
-    from scipy.special import softmax
 
+    task, config = TASKS[model.config.task], model.config
+    if name is not None and name not in config.label2id:
+        known = ", ".join(list(config.label2id)[:10])
+        raise InputError(f"the model has no label {name!r} to explain; its labels are {known}")
     if any(map(is_blank, parts(text))):
         raise InputError("a blank text has no label and no words that decided it")
     encoded = encode_words(text, tokenizer, **model.config.tokenize)
     windows, words, word_numbers = encoded.windows, encoded.words, encoded.word_numbers
     scores = logits(model.requires_grad_(False), [np.array(ids) for ids in windows]).mean(axis=0)
-    probabilities = softmax(scores.astype(np.float64))
-    label = int(probabilities.argmax())
+    label = int(scores.argmax()) if name is None else config.label2id[name]
     # A decoder's tokenizer has no mask token, and often no token for unknown words.
     ids = (tokenizer.mask_token_id, tokenizer.unk_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
     mask_id = next(number for number in ids if number is not None)
     by_word, difference = np.zeros(len(words)), 0.0
     for ids, word_of_token in zip(windows, map(np.array, word_numbers), strict=True):
         in_word = word_of_token >= 0  # special tokens belong to no word
-        by_token, window_difference = integrated_gradients(model, ids, in_word, mask_id, label)
+        by_token, window_difference = integrated_gradients(model, task, ids, in_word, mask_id, label)
         by_word += np.bincount(word_of_token[in_word], by_token[in_word], minlength=len(words)) / len(windows)
         difference += window_difference / len(windows)
     gap = abs(by_word.sum() - difference) / (abs(difference) or 1)
-    name, confidence = model.config.id2label[label], float(probabilities.max())
+    name = config.id2label[label]
+    columns = task.prediction_columns(scores[None].astype(np.float64), list(config.label2id), config.decision)
+    confidence = float(columns.get(f"probability_{name}", columns["predicted"])[0])
     return Explanation(name, confidence, words, by_word.tolist(), difference, float(gap))
 
 
-def integrated_gradients(model, ids: list[int], in_word, mask_id: int, label: int):
+def integrated_gradients(model, task: Task, ids: list[int], in_word, mask_id: int, label: int):
     """Return the attribution of each token of one window, and the difference that the attributions explain.
 
     The number of steps is doubled until the sum of the attributions misses the difference by at most TOLERANCE of it,
@@ -115,6 +122,7 @@ def integrated_gradients(model, ids: list[int], in_word, mask_id: int, label: in
 
     Args:
         model: The network.
+        task: Its task.
         ids: The token ids of the window.
         in_word: (ids,) bool, the tokens that belong to a word.
         mask_id: The token that replaces these tokens at the start of the straight line. The padding token cannot do so:
@@ -128,11 +136,10 @@ def integrated_gradients(model, ids: list[int], in_word, mask_id: int, label: in
     from captum.attr import LayerIntegratedGradients
 
     def log_odds(ids):
+        inputs = with_token_types({"input_ids": ids, "attention_mask": torch.ones_like(ids)}, types_after(model))
         # A decoder reads the last token that is not padding. No token is: the replacement may be the padding's.
         with without_padding(model.config):
-            scores = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
-        other_labels = torch.arange(scores.shape[1], device=scores.device) != label
-        return scores[:, label] - scores[:, other_labels].logsumexp(dim=1)
+            return task.logit_to_explain(model(**inputs).logits, label)
 
     ids, in_word = (torch.as_tensor(values, device=model.device)[None] for values in (ids, in_word))
     masked = ids.masked_fill(in_word, mask_id)

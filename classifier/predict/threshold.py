@@ -65,6 +65,8 @@ def threshold_for(target: float, level: float) -> float | None:
         raise InputError(
             f"{VALIDATION}: {error}; bring it back with `dvc checkout --force {VALIDATION.parent}`"
         ) from None
+    if "unseen_confidence" not in rows:
+        raise InputError("a number has an interval in place of a confidence; leave the threshold out")
     return find_threshold(rows["unseen_confidence"].to_numpy(), rows["unseen_right"].to_numpy(), target, level)
 
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError, create_model
 
 from classifier.errors import InputError
 from classifier.params.catalogue import Method, Model
-from classifier.params.datasets import Dataset
+from classifier.params.datasets import TASKS, Dataset
 from classifier.params.settings import Settings
 from classifier.params.values import must_match
 from classifier.text.cleaning import is_encodable
@@ -153,6 +153,8 @@ def check_against_dataset(params: BaseModel, path: Path) -> None:
     if dataset.train and 1 <= dataset.train < batch_size:
         texts = f"{dataset.train} texts of datasets.{params.dataset}.train"
         raise InputError(f"{path}: train.batch_size: {batch_size} is above the {texts}; lower it")
+    if weights and not any(TASKS[dataset.task]):
+        raise InputError(f"{path}: train.class_weights: a {dataset.task} has no labels to weigh; set it to null")
     unknown = [name for name in weights if name not in dataset.label_names] if isinstance(weights, dict) else []
     if unknown:
         problem = f"the data set has no label {unknown[0]!r}; its labels are {', '.join(dataset.label_names)}"

@@ -104,6 +104,15 @@ def json_reason(kind, suffix: str) -> str | None:
         return "values that Parquet cannot hold"
 
 
+def arrow_type(name: str):
+    """Return the pyarrow type with a name such as float32 or list<string>."""
+    import pyarrow as pa
+
+    inner = name.removeprefix("list<").removesuffix(">")
+    kind = pa.type_for_alias(inner)
+    return kind if inner == name else pa.list_(kind)
+
+
 def arrow_table(table: pd.DataFrame, schema):
     """Return a table of `read_rows` as a pyarrow Table of the given schema."""
     import pyarrow as pa

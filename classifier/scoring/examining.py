@@ -5,16 +5,16 @@ from functools import partial
 
 import pandas as pd
 
-from classifier.dataset.labels import are_labels
 from classifier.errors import InputError
 from classifier.scoring.columns import ColumnTypes, output_schema
-from classifier.scoring.job import ADDED, Job
+from classifier.scoring.job import Job
 from classifier.tables.columnar import schema_of
 from classifier.tables.delimited import delimiter_of
 from classifier.tables.hints import delimiter_hint
 from classifier.tables.quotes import refuse_swallowed_rows
 from classifier.tables.reading import column_values, read_rows
 from classifier.tables.rows import PLACES_SHOWN, list_places
+from classifier.tasks.labels import UNKNOWN, label_numbers
 
 
 def examine(job: Job, labels: list[str]) -> tuple:
@@ -62,8 +62,13 @@ def check_quotes(job: Job, table: pd.DataFrame, labels: list[str]) -> None:
             refuse_swallowed_rows(job.path, table, column, is_label, delimiter)
 
 
+def are_labels(*values: str, labels: list[str]) -> bool:
+    """Return whether one file can have all these values as labels: all are names, or all are numbers."""
+    return bool((label_numbers(list(values), labels) != UNKNOWN).all())
+
+
 def check_columns(job: Job, missing: Sequence[str], names: list[str]) -> None:
-    """Raise InputError if a file lacks a column, or has one of ADDED.
+    """Raise InputError if a file lacks a column, or has one that scoring adds.
 
     Args:
         job: The file, its columns of texts and the columns to keep.
@@ -78,7 +83,7 @@ def check_columns(job: Job, missing: Sequence[str], names: list[str]) -> None:
         )
     if unknown := [name for name in job.keep if name not in names]:
         raise InputError(f"{job.path}: no column {unknown[0]!r} to keep; the file has {', '.join(names)}")
-    if taken := [name for name in ADDED if name in (job.keep or names)]:
+    if taken := [name for name in job.added if name in (job.keep or names)]:
         raise InputError(f"{job.path}: has a column {taken[0]!r} already; rename it, or leave it out with --keep")
 
 

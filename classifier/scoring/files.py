@@ -20,9 +20,9 @@ from classifier.model.integrity import check_models_exist
 from classifier.predict.classifier import Classifier
 from classifier.runner.launch import launch
 from classifier.runner.locks import single_run
-from classifier.scoring.columns import JSON, arrow_table, input_errors_of_arrow
+from classifier.scoring.columns import JSON, arrow_table, arrow_type, input_errors_of_arrow
 from classifier.scoring.examining import examine
-from classifier.scoring.job import ADDED, Job, readable_twice
+from classifier.scoring.job import Job, readable_twice
 from classifier.scoring.parts import Parts, remove_other_parts
 from classifier.scoring.writing import WRITERS, write_parquet
 from classifier.tables.reading import column_values, join_columns, read_rows
@@ -30,13 +30,13 @@ from classifier.text.pairs import Text
 
 
 def score_file(job: Job, overwrite: bool = False) -> int:
-    """Write the rows of a file to `job.out` with the columns predicted and confidence, and return their number.
+    """Write the rows of a file to `job.out` with the answers in columns at the end, and return their number.
 
     Memory does not grow with the file: it is read and scored in parts, which are written to a folder beside the output.
     After a kill, the same call resumes after the finished parts. If the file, the settings, the model, a library or the
     code has changed since, the call starts from the beginning. With LAUNCH in the environment, several processes share
-    the parts. A row whose text is missing, blank or without readable tokens gets null in both columns, and so does a
-    pair with such a text.
+    the parts. A row whose text is missing, blank or without readable tokens gets null in all these columns, and so
+    does a pair with such a text.
 
     Args:
         job: The input, the output and the settings.
@@ -137,18 +137,18 @@ def score_missing_parts(job: Job, schema, row_count: int, parts: Parts, processe
             else:
                 with input_errors_of_arrow(job.path, table):
                     rows = arrow_table(table, schema)
-                scored = add_answers(rows, texts_of(table, job), classifier)
+                scored = add_answers(rows, texts_of(table, job), classifier, job.added)
                 write_parquet(parts.part(number), scored.schema, [scored])
             bar.update(len(table))
 
 
-def add_answers(rows, texts: list[Text | None], classifier: Classifier):
-    """Return a pyarrow Table with the columns of ADDED, the answers to the texts, at its end."""
+def add_answers(rows, texts: list[Text | None], classifier: Classifier, added: dict[str, str]):
+    """Return a pyarrow Table with the answers to the texts in columns at its end. added: as `Job.added`."""
     import pyarrow as pa
 
     answers = zip(*classifier(texts), strict=True)
-    for name, kind, values in zip(ADDED, (pa.string(), pa.float32()), answers, strict=True):
-        rows = rows.append_column(name, pa.array(values, kind))
+    for (name, kind), values in zip(added.items(), answers, strict=True):
+        rows = rows.append_column(name, pa.array(values, arrow_type(kind)))
     return rows
 
 

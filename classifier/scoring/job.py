@@ -12,8 +12,7 @@ from classifier.params.format import Format
 from classifier.scoring.options import format_options
 from classifier.scoring.parts import Parts
 from classifier.tables.reading import kind_of
-
-ADDED = ("predicted", "confidence")  # the columns that scoring adds
+from classifier.tasks.task import TASKS
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,12 @@ class Job:
             raise InputError("--column: the model reads pairs of texts; name both columns of a pair, in their order")
         separator = trained["separator"] if separator is None else separator
         return cls(path, out, columns, separator, pair=pair, **more)
+
+    @property
+    def added(self) -> dict[str, str]:
+        """The columns that scoring adds and their pyarrow types: the parts of an answer, the first as "predicted"."""
+        first, *others = TASKS[trained_settings()["task"]].ANSWER.items()
+        return dict([("predicted", first[1]), *others])
 
     @property
     def arguments(self) -> list[str]:

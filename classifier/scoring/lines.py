@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from classifier.errors import InputError
+from classifier.predict.answers import named_parts
 from classifier.predict.classifier import Classifier
 from classifier.scoring.values import json_line
 from classifier.text.pairs import Text, parts
 
 
 def answer_lines(classifier: Classifier) -> None:
-    """Print a JSON object with label, confidence and text for each line of standard input, as soon as it arrives.
+    """Print a JSON object with the parts of the answer and the text for each line of standard input, as it arrives.
 
     If the classifier reads pairs, a line has two texts with a tab between them, and the object also has text_pair.
 
@@ -21,10 +22,9 @@ def answer_lines(classifier: Classifier) -> None:
     """
     sys.stdout.reconfigure(encoding="utf-8")
     for batch in arriving_lines(sys.stdin.buffer, classifier.reads_pairs):
-        for text, (label, confidence) in zip(batch, classifier(batch), strict=True):
-            confidence = confidence and round(confidence, 4)
+        for text, answer in zip(batch, classifier(batch), strict=True):
             texts = dict(zip(("text", "text_pair"), parts(text), strict=False))
-            print(json_line({"label": label, "confidence": confidence} | texts))
+            print(json_line(named_parts(classifier.task, answer) | texts))
         sys.stdout.flush()
 
 

@@ -17,7 +17,7 @@ from classifier.files.places import ADAPTER, BASE
 from classifier.runner.terminal import escape_controls
 
 # The code and the libraries that shape the contents of a part.
-PACKAGES = ("dataset", "distributed", "model", "predict", "scoring", "tables", "text")
+PACKAGES = ("distributed", "model", "predict", "scoring", "tables", "tasks", "text")
 CODE = [Path("classifier", name) for name in PACKAGES]
 LIBRARIES = ("numpy", "pandas", "peft", "pyarrow", "scipy", "tokenizers", "torch", "transformers")
 # Approximate limits of a row group of the result. Small groups would make the file's footer large.

@@ -6,9 +6,8 @@ a pair, such as `[CLS] a [SEP] b [SEP]`.
 
 import itertools
 import math
-import re
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
 from classifier.text.cleaning import clean_texts
 from classifier.text.pairs import Text
@@ -90,6 +89,17 @@ def count_special_tokens(tokenizer) -> tuple[int, int]:
     """Return how many special tokens the tokenizer puts before and after a text."""
     mask = tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
     return mask.index(0), mask[::-1].index(0)
+
+
+def special_tokens_of_pair(tokenizer) -> list[list[int]]:
+    """Return the ids of the special tokens before the first text of a pair, between the two texts, and after them."""
+    encoded, special = tokenizer("a", "a"), [[]]
+    for token, text in zip(encoded["input_ids"], encoded.sequence_ids(), strict=True):
+        if text is None:
+            special[-1].append(token)
+        elif text == len(special) - 1:  # the first token of a text
+            special.append([])
+    return special
 
 
 def padding_id(config, tokenizer) -> int | None:

@@ -19,8 +19,8 @@ class Tokens:
     Attributes:
         ids: A datasets.Dataset with the column input_ids, in numpy's format.
         lengths: (rows,) int32, the number of token ids of each row.
-        row_labels: (rows,) int64, the label of each row's text.
-        metadata: The name, labels, columns and separator of the data set, and the settings of the stage `tokenize`.
+        row_labels: (rows,) or (rows, names), the label of each row's text as data/raw has it.
+        metadata: The name, task, labels, columns and separator of the data set, and the settings of `tokenize`.
             For pairs of texts also `pair` and `token_types_after` (see stages/tokenize.py).
         texts: (rows,) int64, the number of each row's text, in rising order; None if each row is a text.
         longest: The length to which longer rows are cut in the middle; None to cut no row.
@@ -35,7 +35,7 @@ class Tokens:
 
     @property
     def labels(self) -> np.ndarray:
-        """The label of each text, (texts,) int64."""
+        """The label of each text, (texts,) or (texts, names)."""
         return self.row_labels if self.texts is None else self.row_labels[np.unique(self.texts, return_index=True)[1]]
 
     def __len__(self) -> int:
@@ -102,7 +102,17 @@ def open_tokens(split: str) -> Tokens:
     return Tokens(
         ids=rows.select_columns("input_ids").with_format("numpy"),
         lengths=pc.list_value_length(rows.data.column("input_ids")).to_numpy(),
-        row_labels=rows.data.column("label").to_numpy(),
+        row_labels=label_array(rows.data.column("label")),
         texts=rows.data.column("text").to_numpy() if "text" in rows.column_names else None,
         metadata=metadata,
     )
+
+
+def label_array(column) -> np.ndarray:
+    """Return a column of labels, a pyarrow ChunkedArray, as (rows,), or (rows, names) if it has lists of one size."""
+    import pyarrow as pa
+
+    if not pa.types.is_fixed_size_list(column.type):
+        return column.to_numpy()
+    chunks = [chunk.flatten().to_numpy().reshape(len(chunk), -1) for chunk in column.chunks]
+    return np.concatenate(chunks) if chunks else np.zeros((0, column.type.list_size), dtype=np.uint8)

@@ -32,7 +32,9 @@ from classifier.params.catalogue import Method, Model
 from classifier.training.recipe import Recipe
 
 FOLDER = Path(".checkpoints")
-CODE = [Path("classifier", name) for name in ("distributed", "model", "text", "training")]  # shapes the weights
+CODE = [
+    Path("classifier", name) for name in ("distributed", "model", "tasks", "text", "training")
+]  # shapes the weights
 
 
 def run_key(recipe: Recipe, model: Model, method: Method) -> str:

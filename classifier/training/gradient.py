@@ -6,12 +6,14 @@ from functools import partial
 import numpy as np
 
 from classifier.model.forward import pad_batch, types_after
+from classifier.tasks import single_label
+from classifier.tasks.task import Task
 
 
 class Gradient:
     """Computes the gradient of a batch in micro-batches.
 
-    `gradient(sequences, labels, count)` returns the loss: the sum of the rows' cross-entropies, divided by `count`. It
+    `gradient(sequences, labels, count)` returns the loss: the sum of the rows' losses, divided by `count`. It
     adds the gradient of this loss to the gradients of the network's parameters. `count` is the number of rows of the
     whole batch, of which `sequences` may be the shard of one rank. So the sum over micro-batches and over ranks is the
     batch's mean loss, and the gradients add up likewise.
@@ -20,9 +22,10 @@ class Gradient:
         network: The classifier.
         micro_batch_size: Rows per forward and backward pass.
         bf16: Whether the forward pass runs under torch's autocast to bfloat16. The weights stay in float32.
-        weights: The weight of each label in the loss, (labels,); see `label_weights`. None: all labels weigh the same.
+        settings: What the loss needs of the train labels; see `loss_settings` of the task. None: nothing.
         max_length: The largest number of tokens that a row can have. No padding goes beyond it. None: no limit.
         use_cuda_graphs: Use CUDA graphs where the device and the network allow it.
+        task: The task, which has the loss.
 
     Attributes:
         uses_cuda_graphs: Whether CUDA graphs are used. The gradients must then be set to zero between two steps and
@@ -34,18 +37,19 @@ class Gradient:
         network,
         micro_batch_size: int,
         bf16: bool = False,
-        weights: np.ndarray | None = None,
+        settings: np.ndarray | None = None,
         max_length: int | None = None,
         use_cuda_graphs: bool = False,
+        task: Task = single_label,
     ):
         import torch
 
         from classifier.training.graphs import GraphedBackward, can_capture
 
         self.network, self.micro_batch_size, self.max_length = network, micro_batch_size, max_length
-        weights = None if weights is None else torch.from_numpy(weights).to(network.device)
+        settings = None if settings is None else torch.from_numpy(settings).float().to(network.device)
         # Not a method of this object: graphs that held this object would not be freed together with it.
-        loss_function = partial(scaled_loss, network, bf16, weights)
+        loss_function = partial(scaled_loss, network, task, bf16, settings)
         self.uses_cuda_graphs = use_cuda_graphs and network.device.type == "cuda" and can_capture(network)
         if self.uses_cuda_graphs:
             trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -83,7 +87,7 @@ def eager_backward(loss_function: Callable, device, inputs: dict, labels, count:
         loss_function: `loss_function(inputs, labels, count)` returns the scalar loss.
         device: The device of the network.
         inputs: The tensors of `pad_batch`, (rows, tokens).
-        labels: The right label of each row, (rows,) int64.
+        labels: The label of each row, (rows,) or (rows, names).
         count: The divisor of the loss.
 
     Returns:
@@ -94,39 +98,23 @@ def eager_backward(loss_function: Callable, device, inputs: dict, labels, count:
     return loss
 
 
-def scaled_loss(network, bf16: bool, weights, inputs: dict, labels, count: int):
-    """Return the sum of the rows' cross-entropies, divided by `count`: a scalar tensor.
+def scaled_loss(network, task: Task, bf16: bool, settings, inputs: dict, labels, count: int):
+    """Return the sum of the rows' losses, divided by `count`: a scalar tensor.
 
     Args:
         network: The classifier. All tensors are on its device.
+        task: The task, which has the loss.
         bf16: Whether to run it under autocast to bfloat16.
-        weights: The weight of each label, (labels,), or None.
+        settings: What the loss needs of the train labels, or None.
         inputs: The tensors of `pad_batch`, (rows, tokens).
-        labels: The right label of each row, (rows,) int64.
+        labels: The label of each row, (rows,) or (rows, names).
         count: The divisor.
     """
     import torch
 
     with torch.autocast(network.device.type, torch.bfloat16, enabled=bf16):
         logits = network(**inputs).logits
-    return torch.nn.functional.cross_entropy(logits.float(), labels, weights, reduction="sum") / count
-
-
-def label_weights(setting: str | dict[str, float] | None, labels: np.ndarray, names: list[str]) -> np.ndarray | None:
-    """Return the weight of each label in the loss, (names,) float32, or None if all weigh the same.
-
-    Args:
-        setting: "balanced" gives all labels the same total weight. A mapping gives the weight of a row by its label's
-            name, 1 for labels that it does not name. Only the ratios matter: the weights are scaled to a mean of 1 over
-            `labels`.
-        labels: The labels of the rows to train on, (rows,).
-        names: The names of all labels.
-    """
-    if setting is None:
-        return None
-    counts = np.bincount(labels, minlength=len(names))
-    weights = 1 / counts if setting == "balanced" else np.array([setting.get(name, 1.0) for name in names])
-    return (weights / np.average(weights, weights=counts)).astype(np.float32)
+    return task.loss(logits.float(), labels, settings) / count
 
 
 def orthogonality_penalty(model):

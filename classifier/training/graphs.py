@@ -61,7 +61,7 @@ class GraphedBackward:
 
         Args:
             inputs: The tensors of `pad_batch`, (rows, tokens). Each new shape needs a new graph.
-            labels: The right label of each row, (rows,) int64.
+            labels: The label of each row, (rows,) or (rows, names).
             count: The divisor of the loss.
         """
         batch = inputs | {"labels": labels}

@@ -3,9 +3,11 @@
 from typing import Any
 
 from classifier.errors import InputError
+from classifier.files.places import BASE
 from classifier.model.adapters import apply_method
-from classifier.model.build import build_classifier, check_length
+from classifier.model.build import build_classifier, check_length, last_layer
 from classifier.params.catalogue import Method, Model
+from classifier.tasks.task import TASKS
 from classifier.training.batches import Plan
 
 
@@ -17,7 +19,12 @@ def build_network(plan: Plan, model: Model, method: Method, bf16: bool, device):
             for the network, or the validations would select AdaLoRA's weights or last step.
     """
     metadata, recipe = plan.tokens.metadata, plan.recipe
-    network, head = build_classifier(metadata["labels"], recipe.dropout, bf16_on_cpu=bf16 and device.type == "cpu")
+    task, on_cpu = TASKS[metadata["task"]], device.type == "cpu"
+    network, head = build_classifier(metadata["labels"], recipe.dropout, bf16 and on_cpu, task.PROBLEM_TYPE)
+    if task.NEEDS_BIAS and last_layer(network).bias is None:
+        kind = network.config.model_type
+        problem = f"the head of {kind} has no bias, which restores the scale of the labels of a {metadata['task']}"
+        raise InputError(f"{BASE}: {problem}; choose another model")
     if metadata.get("pair"):
         network.config.token_types_after = metadata["token_types_after"]
     network = apply_method(network, head, method, model_settings(plan, model), plan.steps)

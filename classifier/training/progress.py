@@ -13,7 +13,7 @@ class Progress:
         step: The last step that was taken, from 1; 0 before the first.
         losses: The loss of each step since the last row of `training`.
         training: The training curve, in rows of step, loss, learning rate.
-        validation: The validation curve, in rows of step, loss, accuracy.
+        validation: The validation curve, in rows of step, loss, score.
     """
 
     step: int = 0

@@ -10,11 +10,11 @@ from classifier.distributed.processes import ALONE, Processes
 from classifier.errors import InputError
 from classifier.model.forward import logits
 from classifier.params.catalogue import Method, Model
+from classifier.tasks.task import TASKS
 from classifier.text.tokens import Tokens
 from classifier.training.batches import Plan
-from classifier.training.calibration import loss_and_accuracy
 from classifier.training.checkpoint import Checkpoint, run_key
-from classifier.training.gradient import Gradient, label_weights, orthogonality_penalty
+from classifier.training.gradient import Gradient, orthogonality_penalty
 from classifier.training.network import build_network
 from classifier.training.optimizer import make_optimizer
 from classifier.training.progress import Progress
@@ -52,6 +52,7 @@ class Training:
 
         self.recipe, self.processes = recipe, processes
         self.train_tokens, self.validation_tokens = train_tokens, validation_tokens
+        self.task = TASKS[train_tokens.metadata["task"]]
         self.plan = Plan(train_tokens, recipe, model.epochs)
         self.texts_per_validation = self.plan.texts_per_validation(validation_tokens)
         self.learning_rate = recipe.learning_rate or method.learning_rate or model.learning_rate
@@ -60,14 +61,17 @@ class Training:
         self.bf16 = trains_in_bf16(recipe.precision, device)
         self.network = build_network(self.plan, model, method, self.bf16, device)
         self.trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        self.label_weights = label_weights(recipe.class_weights, train_tokens.labels, train_tokens.metadata["labels"])
+        names = train_tokens.metadata["labels"]
+        self.loss_settings = self.task.loss_settings(recipe.class_weights, train_tokens.labels, names)
+        self.targets = self.task.targets(train_tokens.labels, self.loss_settings)
         self.gradient = Gradient(
             self.network,
             recipe.micro_batch_size,
             self.bf16,
-            self.label_weights,
+            self.loss_settings,
             max_length=train_tokens.metadata["tokenize"]["max_length"],
             use_cuda_graphs=processes.count == 1,
+            task=self.task,
         )
         self.optimizer = make_optimizer(self.network, self.learning_rate, recipe.weight_decay, method.loraplus_lr_ratio)
         warmup = round(recipe.warmup * self.plan.steps)
@@ -139,7 +143,7 @@ class Training:
             seed = np.random.SeedSequence((self.recipe.seed, step, self.processes.rank))
             torch.manual_seed(int(seed.generate_state(1)[0]))
         rows = self.processes.shard(batch)
-        loss = self.gradient(tokens[rows], tokens.labels[rows], len(batch))
+        loss = self.gradient(tokens[rows], self.targets[rows], len(batch))
         loss = self.processes.all_reduce_gradients(self.trained, loss)
         if (penalty := orthogonality_penalty(self.network)) is not None:
             penalty.backward()
@@ -163,12 +167,12 @@ class Training:
 
         with torch.autocast(self.network.device.type, torch.bfloat16, enabled=self.bf16):
             scores, labels = self.validate(self.texts_per_validation)
-        self.progress.validation.append([step, *loss_and_accuracy(scores, labels, self.label_weights)])
+        self.progress.validation.append([step, *self.task.quality(scores, labels, self.loss_settings)])
         if self.recipe.keep == "best" and self.progress.validations_since_best == 0:
             self.best_weights = {name: weights.clone() for name, weights in trained_parameters(self.network).items()}
 
     def validate(self, texts: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return the logits, (texts, labels), and the labels of the first `texts` validation texts, or of all."""
+        """Return the logits, (texts, names), and the labels of the first `texts` validation texts, or of all."""
         tokens = self.validation_tokens.first_texts(texts)
         scores = logits(self.network, tokens, "validation", self.processes)
         self.check_finite(scores, self.progress.step)

@@ -1,0 +1,45 @@
+"""Numbers as labels whose names stand in the metadata of a file."""
+
+import json
+from pathlib import Path
+
+from classifier.errors import InputError
+from classifier.params.datasets import Dataset
+from classifier.tables.columnar import schema_of
+
+
+def has_named_numbers(path: Path, kind: str, dataset: Dataset) -> bool:
+    """Return whether a file has numbers as labels and names them in its metadata, as `datasets` writes them.
+
+    Args:
+        path: The file.
+        kind: parquet or arrow. Other files have no metadata.
+        dataset: The data set's entry.
+
+    Raises:
+        InputError: The data set's entry gives one of these names to another number. Names that the file does not have
+            are accepted: they rename the labels. Case is ignored, unless two names of the file differ by case alone.
+    """
+    from pyarrow import types
+
+    if kind not in ("parquet", "arrow") or not isinstance(dataset.labels, list):
+        return False
+    schema = schema_of(path, kind)
+    try:
+        features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+        feature = features[dataset.label]
+        feature = feature[0] if isinstance(feature, list) else feature.get("feature", feature)  # of a list's items
+        names = [name.strip() for name in feature["names"]]
+    except (ValueError, LookupError, TypeError, AttributeError):  # the metadata do not name the labels
+        return False
+    kind = schema.field(dataset.label).type
+    if not types.is_integer(getattr(kind, "value_type", kind)):
+        return False
+    in_file, in_params = names, dataset.labels
+    if len({name.casefold() for name in names}) == len(names):
+        in_file, in_params = ([name.casefold() for name in listed] for listed in (in_file, in_params))
+    if any(name in in_params and in_params.index(name) != number for number, name in enumerate(in_file)):
+        numbers = ", ".join(f"{number} {name}" for number, name in enumerate(names))
+        problem = f"the file's own metadata name the labels {numbers}"
+        raise InputError(f"{path}: column {dataset.label!r}: {problem}; write `labels` in params.yaml in this order")
+    return True

@@ -1,0 +1,234 @@
+"""Measure and show several labels a text. The functions are described in task.py."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from classifier.evaluation import metrics as of_labels
+from classifier.evaluation import tables as rows
+from classifier.evaluation.confusion import LABELS_IN_MATRIX, confusion_figure, confusion_table
+from classifier.evaluation.curves import curves
+from classifier.evaluation.figures import coverage_figure, reliability_figure
+from classifier.evaluation.intervals import bootstrap_interval, wilson_interval
+from classifier.evaluation.scored import Scored
+from classifier.evaluation.tasks.single_label import verdict_on
+from classifier.files.formats import array_of
+from classifier.files.places import METRICS
+from classifier.tasks.multi_label import micro_f1
+
+HEADLINE = "micro_f1"
+LOSS = "sigmoid cross-entropy of each label"
+QUALITY = "share of texts whose labels are all right"
+CARD = {
+    "micro F1": "micro_f1",
+    "macro F1": "macro_f1",
+    "mean average precision": "mean_average_precision",
+    "share of texts whose labels are all right": "subset_accuracy",
+    "log loss": "log_loss",
+    "expected calibration error": "ece",
+}
+KEYS = ("precision", "recall", "f1")
+RELIABILITY, COVERAGE = METRICS / "reliability.png", METRICS / "coverage.png"
+
+
+def probabilities(scored: Scored) -> tuple[np.ndarray, np.ndarray]:
+    """Return the probabilities, (rows, names), after the calibration and before it."""
+    from scipy.special import expit
+
+    return expit(scored.scores), expit(scored.uncalibrated)
+
+
+def f1_of(counts: np.ndarray) -> float:
+    """Return the F1 of counts of each row, (rows, 3): labels found, labels answered, actual labels."""
+    found, answered, actual = counts.sum(axis=0)
+    return float(2 * found / (answered + actual)) if answered + actual else 1.0
+
+
+def counts_by_row(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Return the counts of each row that `f1_of` takes."""
+    return np.stack([(labels & predicted).sum(axis=1), predicted.sum(axis=1), labels.sum(axis=1)], axis=1).astype(int)
+
+
+def metrics(scored: Scored) -> dict:
+    """Return micro and macro F1, mean average precision, subset accuracy, log loss and calibration errors.
+
+    Macro F1 and mean average precision are means over the labels that test texts have. Subset accuracy is the share of
+    texts whose set of labels is right. Log loss and calibration error are those of all pairs of a text and a label.
+    """
+    labels, predicted = scored.labels, scored.predicted
+    calibrated, uncalibrated = probabilities(scored)
+    counts, right = counts_by_row(labels, predicted), (labels == predicted).all(axis=1)
+    f1_low, f1_high = bootstrap_interval(lambda drawn: f1_of(counts[drawn]), len(labels))
+    low, high = wilson_interval(right.sum(), len(labels))
+    by_label = [row for row in metrics_by_label(scored).values() if row["support"]]
+    pairs, before = as_pairs(calibrated), as_pairs(uncalibrated)
+    return {
+        "micro_f1": f1_of(counts),
+        "micro_f1_low": f1_low,
+        "micro_f1_high": f1_high,
+        "macro_f1": mean_of(by_label, "f1"),
+        "mean_average_precision": mean_of(by_label, "average_precision"),
+        "subset_accuracy": float(right.mean()),
+        "subset_accuracy_low": low,
+        "subset_accuracy_high": high,
+        "log_loss": log_loss(labels, calibrated),
+        "ece": of_labels.expected_calibration_error(of_labels.reliability(pairs, labels.ravel(), scored.bins)),
+        "ece_by_chance": of_labels.calibration_error_by_chance(pairs, scored.bins),
+        "ece_uncalibrated": of_labels.expected_calibration_error(
+            of_labels.reliability(before, labels.ravel(), scored.bins)
+        ),
+        "micro_f1_uncalibrated": micro_f1(labels, (uncalibrated >= 0.5).astype(np.uint8)),
+        "log_loss_uncalibrated": log_loss(labels, uncalibrated),
+    }
+
+
+def mean_of(by_label: list[dict], key: str) -> float:
+    """Return the mean of a metric over labels; 0 if there is none."""
+    return float(np.mean([row[key] for row in by_label])) if by_label else 0.0
+
+
+def as_pairs(probability: np.ndarray) -> np.ndarray:
+    """Return the probabilities of "no" and "yes" of each pair of a text and a label, (rows times names, 2)."""
+    flat = probability.ravel()
+    return np.column_stack([1 - flat, flat])
+
+
+def log_loss(labels: np.ndarray, probability: np.ndarray) -> float:
+    """Return the mean cross-entropy of all pairs of a text and a label."""
+    return of_labels.log_loss(labels.ravel(), as_pairs(probability))
+
+
+def against_baseline(scored: Scored) -> dict:
+    """Return the baseline's metrics, and the difference in micro F1 with its interval by a paired bootstrap."""
+    labels, predicted = scored.labels, scored.predicted
+    by_label = metrics_by_label(scored)
+    mine, other = counts_by_row(labels, predicted), counts_by_row(labels, scored.baseline)
+    if not scored.learned:
+        return {"guessing_micro_f1": f1_of(other), "labels": by_label}
+    low, high = bootstrap_interval(lambda drawn: f1_of(mine[drawn]) - f1_of(other[drawn]), len(labels))
+    return {
+        "baseline_micro_f1": f1_of(other),
+        "baseline_macro_f1": mean_of([row for row in by_label.values() if row["support"]], "baseline_f1"),
+        "difference": f1_of(mine) - f1_of(other),
+        "difference_low": low,
+        "difference_high": high,
+        "labels": by_label,
+    }
+
+
+def metrics_by_label(scored: Scored) -> dict[str, dict[str, float]]:
+    """Return precision, recall, F1, support, average precision and mean probability of each label, by its name.
+
+    A label that no test text has, has its support, 0, and its mean probability alone.
+    """
+    from sklearn.metrics import average_precision_score, precision_recall_fscore_support
+
+    calibrated, _ = probabilities(scored)
+    both = [("", scored.predicted)] + ([("baseline_", scored.baseline)] if scored.learned else [])
+    shares = {start: precision_recall_fscore_support(scored.labels, p, zero_division=0.0) for start, p in both}
+    result = {}
+    for number, name in enumerate(scored.names):
+        support = int(scored.labels[:, number].sum())
+        row = {"support": support, "mean_probability": float(calibrated[:, number].mean())}
+        if support:
+            row["average_precision"] = float(average_precision_score(scored.labels[:, number], calibrated[:, number]))
+            for start, shares_of_labels in shares.items():
+                row |= {f"{start}{key}": float(shares_of_labels[place][number]) for place, key in enumerate(KEYS)}
+        result[name] = row
+    return result
+
+
+def tables(scored: Scored) -> dict[str, pd.DataFrame]:
+    """Return the plots' data. The confusion table counts labels that are answered for texts with each label."""
+    calibrated, uncalibrated = probabilities(scored)
+    labels = scored.labels
+    right = (labels == scored.predicted).all(axis=1)
+    roc, precision_recall = curves(labels.astype(bool), calibrated, scored.names)
+    both = [
+        of_labels.reliability(as_pairs(shares), labels.ravel(), scored.bins) for shares in (uncalibrated, calibrated)
+    ]
+    return {
+        "confusion": confusion_table(together(scored), scored.names, support_of(scored)),
+        "roc": roc,
+        "precision_recall": precision_recall,
+        "reliability": of_labels.before_and_after(*both),
+        "coverage": of_labels.coverage_curve(scored.columns["confidence"], right).round(4),
+    }
+
+
+def together(scored: Scored) -> np.ndarray:
+    """Return how many texts have the label of the row and are answered with the label of the column.
+
+    With more than LABELS_IN_MATRIX labels, table and picture have the largest confusions alone. A pair of labels that a
+    text has is none then, so a right answer counts for its own label only.
+    """
+    labels, predicted = scored.labels.astype(np.int64), scored.predicted.astype(np.int64)
+    counts = labels.T @ predicted
+    if len(scored.names) <= LABELS_IN_MATRIX:
+        return counts
+    return labels.T @ (predicted * (1 - labels)) + np.diag(counts.diagonal())
+
+
+def draw(scored: Scored, path: Path) -> None:
+    title = "Labels answered for the texts of each label, test split"
+    confusion_figure(together(scored), scored.names, path, title, support_of(scored))
+
+
+def support_of(scored: Scored) -> np.ndarray:
+    """Return the number of texts with each label."""
+    return scored.labels.sum(axis=0, dtype=np.int64)
+
+
+def mistakes(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Return the texts whose set of labels is wrong, the most confident answers first."""
+    labels, predicted = array_of(table["label"]), array_of(table["predicted"])
+    wrong = (labels != predicted).any(axis=1)
+    table = table.assign(label=in_words(labels, names), predicted=in_words(predicted, names), row=table.index + 1)
+    return table[wrong].sort_values("confidence", ascending=False, kind="stable")
+
+
+def in_words(labels: np.ndarray, names: list[str]) -> list[str]:
+    """Return the names of each row's labels, "none" without one."""
+    return [", ".join(names[number] for number in np.flatnonzero(row)) or "none" for row in labels]
+
+
+def report_tables(evaluate: dict, data: dict, labels: list[str], learned: bool) -> dict:
+    none = [f"{data[f'{split}_share_without_labels']:.1%}" for split in ("train", "validation", "test")]
+    return {
+        "by_label": rows.label_rows(evaluate, labels, learned),
+        "shares": rows.share_rows(data, labels),
+        "more_shares": [["no label", *none]],
+        "words_of": " of the most probable label",
+        "confusion": [],
+    }
+
+
+def draw_report(curves: dict[str, pd.DataFrame], predictions: pd.DataFrame, evaluate: dict) -> None:
+    """Draw the reliability of all pairs of a text and a label, and the accuracy of sets of labels."""
+    probability = predictions.filter(regex="^probability_").to_numpy().ravel()
+    reliability_figure(curves["reliability"], pd.Series(np.maximum(probability, 1 - probability)), RELIABILITY)
+    coverage_figure(curves["coverage"], COVERAGE, evaluate["above_threshold"])
+
+
+def sample_is_right(sample: dict) -> bool:
+    return sorted(sample["labels"]) == sorted(sample["expected"])
+
+
+def verdict(row: dict, names: list[str], threshold: float) -> str:
+    """Return the set of labels as a sentence. Its confidence is that of the least certain label."""
+    labels = ", ".join(name for name, answered in zip(names, row["predicted"], strict=True) if answered)
+    return verdict_on(labels or "no label", row["confidence"], threshold)
+
+
+def row_quality(table: pd.DataFrame) -> pd.Series:
+    """Return whether the set of labels of each text is right."""
+    return pd.Series((array_of(table["label"]) == array_of(table["predicted"])).all(axis=1), table.index)
+
+
+def paired_values(table: pd.DataFrame, names: list[str]) -> dict[str, pd.Series]:
+    """Return whether each set of labels is right, and the mean log loss of its labels."""
+    labels = array_of(table["label"])
+    probability = np.column_stack([table[f"probability_{name}"] for name in names])
+    losses = -np.log(np.maximum(np.where(labels, probability, 1 - probability), np.finfo(np.float64).eps))
+    return {"subset accuracy, points": row_quality(table), "log loss": pd.Series(losses.mean(axis=1))}

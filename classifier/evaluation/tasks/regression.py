@@ -1,0 +1,171 @@
+"""Measure and show numbers. The functions are described in task.py."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from classifier.evaluation.canvas import BLUE, GREY, new_figure, save_figure
+from classifier.evaluation.figures import error_figure, interval_figure
+from classifier.evaluation.intervals import bootstrap_interval, wilson_interval
+from classifier.evaluation.scored import Scored
+from classifier.files.places import METRICS
+
+HEADLINE = "rmse"
+LOSS = "squared error of the standardised numbers"
+QUALITY = "mean absolute error"
+CARD = {
+    "RMSE": "rmse",
+    "mean absolute error": "mae",
+    "R²": "r2",
+    "Pearson correlation": "pearson",
+    "Spearman correlation": "spearman",
+    "share of numbers inside the 90% interval": "interval_coverage",
+}
+SPLITS = ("train", "validation", "test")
+PARTS = 5  # of the table of numbers against predictions, of equal size
+LEVELS = np.arange(1, 20) / 20  # shares of texts whose number an interval should hold
+POINTS = 2000  # in the picture
+
+
+def rmse(errors: np.ndarray) -> float:
+    """Return the root of the mean square."""
+    return float(np.sqrt((errors**2).mean()))
+
+
+def metrics(scored: Scored) -> dict:
+    """Return RMSE with its interval, MAE, R², Pearson's and Spearman's correlation, and the coverage of the interval.
+
+    The interval of the RMSE is by the bootstrap. A correlation is left out if all numbers or predictions are equal.
+    """
+    from scipy.stats import pearsonr, spearmanr
+
+    labels, predicted = scored.labels, scored.predicted
+    errors = predicted - labels
+    low, high = bootstrap_interval(lambda rows: rmse(errors[rows]), len(errors))
+    result = {"rmse": rmse(errors), "rmse_low": low, "rmse_high": high, "mae": float(np.abs(errors).mean())}
+    result["r2"] = scored.task.score(labels, predicted)
+    if labels.std() and predicted.std():
+        result |= {"pearson": float(pearsonr(labels, predicted)[0]), "spearman": float(spearmanr(labels, predicted)[0])}
+    if scored.decision["margin"] is not None:
+        inside = int(((scored.columns["low"] <= labels) & (labels <= scored.columns["high"])).sum())
+        low, high = wilson_interval(inside, len(labels))
+        result |= {"interval_coverage": inside / len(labels), "interval_coverage_low": low}
+        result |= {"interval_coverage_high": high, "interval_width": 2 * scored.decision["margin"]}
+    return result
+
+
+def against_baseline(scored: Scored) -> dict:
+    """Return the baseline's RMSE, and the difference with its interval by a paired bootstrap. Lower is better."""
+    mine, other = scored.predicted - scored.labels, scored.baseline - scored.labels
+    if not scored.learned:
+        return {"guessing_rmse": rmse(other)}
+    low, high = bootstrap_interval(lambda rows: rmse(mine[rows]) - rmse(other[rows]), len(mine))
+    return {
+        "baseline_rmse": rmse(other),
+        "baseline_mae": float(np.abs(other).mean()),
+        "baseline_r2": scored.task.score(scored.labels, scored.baseline),
+        "difference": rmse(mine) - rmse(other),
+        "difference_low": low,
+        "difference_high": high,
+    }
+
+
+def tables(scored: Scored) -> dict[str, pd.DataFrame]:
+    """Return the plots' data.
+
+    The confusion table counts texts by fifths of the numbers and of the predictions. The reliability table has the
+    share of texts that lie in an interval against the share that should.
+    """
+    empty = {
+        "roc": ["label", "false_positive_rate", "true_positive_rate"],
+        "precision_recall": ["label", "recall", "precision"],
+        "coverage": ["coverage", "accuracy", "confidence"],
+    }
+    without = {name: pd.DataFrame(columns=columns) for name, columns in empty.items()}
+    return {"confusion": fifths(scored), "reliability": interval_coverage(scored)} | without
+
+
+def fifths(scored: Scored) -> pd.DataFrame:
+    """Return how many texts of each fifth of the numbers are predicted in each fifth."""
+    edges = np.unique(np.quantile(scored.labels, np.arange(1, PARTS) / PARTS))
+    digits = next(digits for digits in range(4, 18) if len({f"{edge:.{digits}g}" for edge in edges}) == len(edges))
+    ends = [f"below {edges[0]:.{digits}g}", *(f"from {edge:.{digits}g}" for edge in edges)]
+    actual, predicted = (np.digitize(values, edges) for values in (scored.labels, scored.predicted))
+    counts = np.zeros((len(ends), len(ends)), dtype=np.int64)
+    np.add.at(counts, (actual, predicted), 1)
+    pairs = pd.MultiIndex.from_product([ends, ends], names=["actual", "predicted"])
+    shares = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).ravel().round(4)
+    return pd.DataFrame({"count": counts.ravel(), "share": shares}, pairs).reset_index()
+
+
+def interval_coverage(scored: Scored) -> pd.DataFrame:
+    """Return the share of test texts in the intervals of several levels, as a table like that of a reliability plot."""
+    residuals = np.sort((scored.validation["label"] - scored.validation["unseen_predicted"]).abs())
+    errors, rows = np.abs(scored.predicted - scored.labels), []
+    for level in LEVELS:
+        place = math.ceil(round((len(residuals) + 1) * level, 6))  # 20 * 0.55 is a little more than 11
+        if place <= len(residuals):
+            inside = int((errors <= residuals[place - 1]).sum())
+            low, high = wilson_interval(inside, len(errors))
+            rows.append((level, inside / len(errors), len(errors), low, high, "after"))
+    columns = ["confidence", "accuracy", "count", "low", "high", "calibration"]
+    return pd.DataFrame(rows, columns=columns).round(4)
+
+
+def draw(scored: Scored, path: Path) -> None:
+    """Draw the predictions of at most POINTS texts against their numbers."""
+    chosen = np.unique(np.linspace(0, len(scored.labels) - 1, POINTS).round().astype(int))
+    labels, predicted = scored.labels[chosen], scored.predicted[chosen]
+    low, high = min(labels.min(), predicted.min()), max(labels.max(), predicted.max())
+    fig, axes = new_figure(5.6, 5.2)
+    axes.plot([low, high], [low, high], ":", color=GREY, linewidth=1.2, label="predicted = actual")
+    if (margin := scored.decision["margin"]) is not None:
+        band = [low - margin, high - margin], [low + margin, high + margin]
+        axes.fill_between([low, high], *band, color=GREY, alpha=0.15, linewidth=0, label="90% interval")
+    axes.plot(labels, predicted, "o", color=BLUE, markersize=3, alpha=0.35, markeredgewidth=0)
+    axes.set(xlabel="actual", ylabel="predicted", title="Predicted against actual, test split")
+    axes.legend(loc="upper left")
+    save_figure(fig, path)
+
+
+def mistakes(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Return the predictions whose interval misses the number, the largest error first; without intervals, all."""
+    errors = (table["predicted"] - table["label"]).abs()
+    missed = ~((table["low"] <= table["label"]) & (table["label"] <= table["high"]))
+    rows = table.assign(error=errors, row=table.index + 1)[missed]
+    return rows.sort_values("error", ascending=False, kind="stable")
+
+
+def report_tables(evaluate: dict, data: dict, labels: list[str], learned: bool) -> dict:
+    parts, splits = {"mean": "mean", "sd": "standard deviation", "lowest": "lowest", "highest": "highest"}, SPLITS
+    return {"shares": [[words, *(data[f"{split}_{part}"] for split in splits)] for part, words in parts.items()]}
+
+
+def draw_report(curves: dict[str, pd.DataFrame], predictions: pd.DataFrame, evaluate: dict) -> None:
+    interval_figure(curves["reliability"], METRICS / "reliability.png")
+    error_figure(row_quality(predictions), METRICS / "coverage.png")
+
+
+def sample_is_right(sample: dict) -> bool:
+    """Return whether the interval holds the expected number."""
+    return sample["low"] is not None and sample["low"] <= sample["expected"] <= sample["high"]
+
+
+def verdict(row: dict, names: list[str], threshold: float) -> str:
+    """Return the number and its interval, if there is one, as a sentence."""
+    if math.isnan(row["low"]):
+        return f"**{row['predicted']:.4g}**."
+    return f"**{row['predicted']:.4g}**, with a 90% interval from {row['low']:.4g} to {row['high']:.4g}."
+
+
+def row_quality(table: pd.DataFrame) -> pd.Series:
+    """Return the absolute error of each text."""
+    return (table["predicted"] - table["label"]).abs()
+
+
+def paired_values(table: pd.DataFrame, names: list[str]) -> dict[str, pd.Series]:
+    """Return the absolute and the squared error of each text."""
+    error = row_quality(table)
+    return {"absolute error": error, "squared error": error**2}

@@ -1,0 +1,89 @@
+"""How the results of each task are measured and shown.
+
+A task's module here has the functions of `Measures`. The module of the same name in classifier/tasks/ says what a label
+is and how it is learned. They are two files because an edit of a metric must not train a model again. Each task
+also has a template of the report, beside its module here, and one of the model card, in apps/cards/.
+"""
+
+from types import ModuleType
+from typing import Protocol
+
+import pandas as pd
+
+from classifier.evaluation.scored import Scored
+from classifier.evaluation.tasks import multi_label, ordinal, regression, single_label
+
+
+class Measures(Protocol):
+    """What a task's module has."""
+
+    HEADLINE: str  # the metric that the report's title has, in evaluate.json
+    LOSS: str  # the loss of the training in words
+    QUALITY: str  # what the mean of `row_quality` is called
+    CARD: dict[str, str]  # the metrics on the model card: in words, and in evaluate.json
+
+    def metrics(self, scored: Scored) -> dict:
+        """Return the metrics of the classifier alone."""
+
+    def against_baseline(self, scored: Scored) -> dict:
+        """Return the baseline's metrics, the paired difference with its interval or p-value, and metrics by label."""
+
+    def tables(self, scored: Scored) -> dict[str, pd.DataFrame]:
+        """Return the data of the plots: confusion, roc, precision_recall, reliability and coverage.
+
+        A table without rows stands for a plot that the task does not have.
+        """
+
+    def draw(self, scored: Scored, path) -> None:
+        """Draw the predictions against the labels."""
+
+    def mistakes(self, table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+        """Return the wrong rows of data/predictions.parquet, the worst first, with labels in words.
+
+        The index is that of the table. The columns are those of the table, and `row`, counted from 1.
+        """
+
+    def report_tables(self, evaluate: dict, data: dict, labels: list[str], learned: bool) -> dict:
+        """Return the rows of the tables in the task's template of the report, NAME.md.j2 in this package.
+
+        Args:
+            evaluate: metrics/evaluate.json.
+            data: metrics/data.json.
+            labels: The names of the labels.
+            learned: Whether there is a baseline.
+        """
+
+    def draw_report(self, curves: dict[str, pd.DataFrame], predictions: pd.DataFrame, evaluate: dict) -> None:
+        """Draw metrics/reliability.png and metrics/coverage.png.
+
+        Args:
+            curves: The tables reliability and coverage.
+            predictions: data/predictions.parquet.
+            evaluate: metrics/evaluate.json.
+        """
+
+    def sample_is_right(self, sample: dict) -> bool:
+        """Return whether the answer to a sample text is the expected one. sample: as in metrics/samples.json."""
+
+    def verdict(self, row: dict, names: list[str], threshold: float) -> str:
+        """Return the answer to a text as a Markdown sentence.
+
+        Args:
+            row: The task's columns of predictions for the text.
+            names: The names of the labels.
+            threshold: The confidence below which the answer is "uncertain"; 0 for no threshold.
+        """
+
+    def row_quality(self, table: pd.DataFrame) -> pd.Series:
+        """Return a number for each row of data/predictions.parquet, whose mean is shown by length."""
+
+    def paired_values(self, table: pd.DataFrame, names: list[str]) -> dict[str, pd.Series]:
+        """Return the values of each row whose means `make compare` compares, by the metric's name."""
+
+
+MEASURES: dict[str, ModuleType] = {
+    "single-label": single_label,
+    "multi-label": multi_label,
+    "regression": regression,
+    "ordinal": ordinal,
+}

@@ -1,0 +1,19 @@
+"""The parts of an answer, rounded for people."""
+
+from typing import Any
+
+from classifier.tasks.task import Task
+
+
+def named_parts(task: Task, answer: tuple) -> dict[str, Any]:
+    """Return the parts of an answer by their names, with rounded numbers."""
+    return {name: rounded(value, name) for name, value in zip(task.ANSWER, answer, strict=True)}
+
+
+def rounded(value: Any, name: str) -> Any:
+    """Return a part of an answer: a confidence with four decimals, and another fraction with six digits."""
+    if isinstance(value, list):
+        return [rounded(item, name) for item in value]
+    if not isinstance(value, float):
+        return value
+    return round(value, 4) if name.startswith("confidence") else float(f"{value:.6g}")

@@ -1,0 +1,90 @@
+"""The names and numbers of labels, as files write them. The tasks have these functions in common."""
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from classifier.params.datasets import Dataset
+
+KNOWN, UNKNOWN, LEFT_OUT = 0, -1, -2  # status of a label; the last two also stand in place of its number
+NO_LABEL = ("", "-", "-1")  # with `drop: [unlabelled]`: no value, or what SNLI and the Hub write in its place
+
+
+def label_numbers(
+    spellings: list[str], labels: list[str] | dict[str, str | None], are_numbers: bool = False
+) -> np.ndarray:
+    """Return the number of each label of a file, UNKNOWN for an unknown label, LEFT_OUT for one to leave out.
+
+    If `labels` is a list, a file has names in all rows or numbers in all rows, whatever their type: 1, "1" or 1.0. If
+    it has only true and false, they may be names or stand for 1 and 0. If `labels` is a mapping, its keys are the only
+    values.
+
+    Args:
+        spellings: The different labels, as the file writes them.
+        labels: The names in the order of their numbers, or each value and the name of its label, None to leave it out.
+        are_numbers: Whether the labels of the file are numbers, even if they look like names.
+
+    >>> files = ["good", "bad", "fine"], ["1", "0.0", "2"], ["TRUE", "False"]
+    >>> [label_numbers(spellings, ["bad", "good"]).tolist() for spellings in files]
+    [[1, 0, -1], [1, 0, -1], [1, 0]]
+    >>> label_numbers(["1", "3", "5.0"], {"1": "bad", "3": None, "5": "good"}).tolist()
+    [0, -2, 1]
+    """
+    if isinstance(labels, dict):
+        order = {name: number for number, name in enumerate(dict.fromkeys(filter(None, labels.values())))}
+        numbers = {value: LEFT_OUT if name is None else order[name] for value, name in labels.items()}
+        return np.array([numbers.get(word, numbers.get(plain(word), UNKNOWN)) for word in spellings], dtype=np.intp)
+    names = set() if are_numbers else set(labels)
+    words, lower = spellings, [word.lower() for word in spellings]
+    if {"false", "true", *NO_LABEL}.issuperset(lower):  # programs write them in upper or lower case
+        meanings = {"false": "0", "true": "1"} | {name.lower(): name for name in labels}
+        words = [meanings.get(word, word) for word in lower]
+    words = [word if word in names else plain(word) for word in words]
+    have_names = names.intersection(words) or any(map(is_number, names))
+    known_words = labels if have_names else map(str, range(len(labels)))
+    numbers = {word: number for number, word in enumerate(known_words)}
+    return np.array([numbers.get(word, UNKNOWN) for word in words], dtype=np.intp)
+
+
+def plain(word: str) -> str:
+    """Return a whole number without the fraction .0, true and false in lower case, and any other word unchanged."""
+    return word.lower() if word.lower() in ("true", "false") else re.sub(r"^(-?[0-9]+)\.0+$", r"\1", word)
+
+
+def is_number(word: str) -> bool:
+    """Return whether a word is a whole number."""
+    return bool(re.fullmatch("-?[0-9]+", word))
+
+
+def labels_fix(spellings: list[str], dataset: Dataset) -> str:
+    """Return how to fix a file with unknown labels, given all labels that it has."""
+    if isinstance(dataset.labels, dict):
+        return f"use {', '.join(dataset.labels)}, or name the value in `labels` in params.yaml, as `VALUE: NAME`"
+    names = dataset.labels
+    numbers = sorted(int(word) for word in map(plain, spellings) if is_number(word) and len(word) < 20)
+    if len(numbers) == len(names) == len(spellings) and not {*spellings} & {*names}:
+        pairs = ", ".join(f"{number}: {name}" for number, name in zip(numbers, names, strict=True))
+        return f"numbers count from 0 in the order of `labels`; for others write a mapping in params.yaml: {{{pairs}}}"
+    fix = f"use the names {', '.join(names)}"
+    fix += f", or in all rows their numbers 0 to {len(names) - 1}" * (not any(map(is_number, names)))
+    drop = ", or leave the rows out whose label is missing, - or -1, with `drop: [unlabelled]`"
+    return f"{fix}, or change `labels` in params.yaml" + drop * any(word in NO_LABEL for word in spellings)
+
+
+def spelled(values: pd.Series) -> pd.Series:
+    """Return values of a column as text without white space around them, and missing ones as empty text."""
+    return values.astype(str).str.strip().where(values.notna(), "")
+
+
+def merge_rare(strata: np.ndarray, smallest: int) -> np.ndarray:
+    """Return strata in which those too rare for a row in a sample of `smallest` rows are one, 0, and the others follow.
+
+    If the rare ones together are too rare as well, the smallest of the others is with them. So a stratified sample of
+    `smallest` rows, and the rest, have rows of each stratum.
+    """
+    _, codes, counts = np.unique(strata, return_inverse=True, return_counts=True)
+    rare = counts * smallest < len(strata)
+    if rare.any() and not rare.all() and counts[rare].sum() * smallest < len(strata):
+        rare[np.where(rare, len(strata), counts).argmin()] = True
+    return np.where(rare, 0, 1 + np.arange(len(counts)))[codes]

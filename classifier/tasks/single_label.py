@@ -1,0 +1,227 @@
+"""One label for each text. The network learns it by cross-entropy and answers with the most probable label.
+
+A value is the label's number; labels are (rows,) int64. The functions are described in task.py.
+"""
+
+import numpy as np
+import pandas as pd
+
+from classifier.params.datasets import Dataset
+from classifier.tasks import labels as names_and_numbers
+from classifier.tasks.labels import LEFT_OUT, UNKNOWN, label_numbers, spelled
+
+PROBLEM_TYPE = "single_label_classification"
+NEEDS_BIAS = False
+SCORE = "accuracy"
+ANSWER = {"label": "string", "confidence": "float32"}
+FOLDS = 5  # of the baseline's held-out predictions
+UNCERTAIN = "uncertain"  # the label of an answer whose confidence is below the threshold
+
+labels_fix = names_and_numbers.labels_fix
+
+
+def label_cells(table: pd.DataFrame, dataset: Dataset) -> pd.Series:
+    return spelled(table[dataset.label_columns[0]])
+
+
+def read_labels(spellings: list[str], dataset: Dataset, are_numbers: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    numbers = label_numbers(spellings, dataset.labels, are_numbers)
+    return numbers, np.where(np.isin(numbers, (UNKNOWN, LEFT_OUT)), numbers, 0)
+
+
+def needed_labels(values: pd.Series) -> dict[int, int]:
+    return values.value_counts().to_dict()
+
+
+def strata(values: pd.Series, smallest: int) -> np.ndarray:
+    return values.to_numpy()
+
+
+def label_array(values: pd.Series, names: list[str]) -> np.ndarray:
+    return values.to_numpy(dtype=np.int64)
+
+
+def describe(labels: np.ndarray, names: list[str]) -> dict[str, float]:
+    return {f"share_{name}": round(float((labels == number).mean()), 4) for number, name in enumerate(names)}
+
+
+def loss_settings(
+    class_weights: str | dict[str, float] | None, labels: np.ndarray, names: list[str]
+) -> np.ndarray | None:
+    """Return the weight of each label in the loss, (names,) float32, or None if all weigh the same.
+
+    "balanced" gives all labels the same total weight. A mapping gives the weight of a row by its label's name, 1 for
+    labels that it does not name. Only the ratios matter: the weights are scaled to a mean of 1 over `labels`.
+    """
+    if class_weights is None:
+        return None
+    counts = np.bincount(labels, minlength=len(names))
+    balanced = class_weights == "balanced"
+    weights = 1 / np.maximum(counts, 1) if balanced else np.array([class_weights.get(name, 1.0) for name in names])
+    return (weights / np.average(weights, weights=counts)).astype(np.float32)
+
+
+def targets(labels: np.ndarray, settings: np.ndarray | None) -> np.ndarray:
+    return labels
+
+
+def loss(logits, targets, settings):
+    from torch.nn.functional import cross_entropy
+
+    return cross_entropy(logits, targets, settings, reduction="sum")
+
+
+def quality(logits: np.ndarray, labels: np.ndarray, settings: np.ndarray | None = None) -> tuple[float, float]:
+    """Return (log loss, accuracy). settings: the weight of each label in the loss, (names,), or None."""
+    from scipy.special import log_softmax
+
+    losses = -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
+    mean_loss = np.average(losses, weights=None if settings is None else settings[labels])
+    return float(mean_loss), float((logits.argmax(axis=1) == labels).mean())
+
+
+def fit_calibration(logits: np.ndarray, labels: np.ndarray, with_bias: bool = True) -> tuple[float, np.ndarray]:
+    """Fit a temperature and a bias for each label, so that softmax(logits / temperature + bias) is calibrated.
+
+    This is bias-corrected temperature scaling (Alexandari et al. 2020, "Maximum Likelihood with Bias-Corrected
+    Calibration is Hard-To-Beat at Label Shift Adaptation"). A temperature alone (Guo et al. 2017) cannot correct a
+    network that prefers a label.
+
+    The fit maximizes the posterior. The prior is normal in the logarithm of the temperature and in each bias. Without
+    the prior, a few rows, or rows without a mistake, would make the network as confident as the bounds of the fit
+    allow. With a thousand rows, the prior hardly matters.
+
+    Args:
+        logits: The logits of the validation rows, (rows, labels).
+        labels: Their right labels, (rows,).
+        with_bias: Whether to fit biases. Without them they are 0.
+
+    Returns:
+        The temperature, and the bias of each label, (labels,), with a sum of 0.
+    """
+    from scipy.optimize import minimize
+    from scipy.special import softmax
+
+    logits, one_hot = logits.astype(np.float64), np.eye(logits.shape[1])[labels]
+
+    def objective(values: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the log loss plus the prior's share of it, and its gradient; values: log temperature, then biases."""
+        scaled = logits / np.exp(values[0])
+        errors = (softmax(scaled + values[1:], axis=1) - one_hot) / len(labels)
+        gradient = np.array([-(errors * scaled).sum(), *errors.sum(axis=0)]) + values / variances / len(labels)
+        mean_loss, _ = quality(scaled + values[1:], labels)
+        return mean_loss + (values**2 / variances).sum() / 2 / len(labels), gradient
+
+    # The prior's variances. That of a bias is larger, because a bias may have to undo a label's weight in the loss.
+    variances = np.array([1.0] + [4.0] * logits.shape[1])
+    start = np.zeros(1 + logits.shape[1])
+    bounds = [(-3, 3)] + [(-12, 12) if with_bias else (0, 0)] * logits.shape[1]
+    solution = minimize(objective, start, jac=True, bounds=bounds, options={"ftol": 1e-12, "gtol": 1e-8}).x
+    return float(np.exp(solution[0])), solution[1:] - solution[1:].mean()
+
+
+def decide(scores: np.ndarray, labels: np.ndarray) -> dict:
+    return {}
+
+
+def prediction_columns(scores: np.ndarray, names: list[str], decision: dict) -> dict[str, np.ndarray]:
+    """Return the columns of a table of predictions.
+
+    Returns:
+        predicted: number of the most probable label, (rows,) int64.
+        confidence: probability of that label, (rows,) float64.
+        probability_NAME: probability of each label, (rows,) float64.
+
+    >>> columns = prediction_columns(np.array([[0.0, 2.0]]), ["no", "yes"], {})
+    >>> {name: column.round(2).tolist() for name, column in columns.items()}
+    {'predicted': [1], 'confidence': [0.88], 'probability_no': [0.12], 'probability_yes': [0.88]}
+    """
+    from scipy.special import softmax
+
+    probabilities = softmax(scores.astype(np.float64), axis=1)
+    columns = {f"probability_{name}": probabilities[:, number] for number, name in enumerate(names)}
+    return {"predicted": probabilities.argmax(axis=1), "confidence": probabilities.max(axis=1), **columns}
+
+
+def unseen_columns(unseen: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, np.ndarray]:
+    return {"unseen_confidence": unseen["confidence"], "unseen_right": unseen["predicted"] == labels}
+
+
+def answers(scores: np.ndarray, names: list[str], decision: dict, min_confidence: float) -> dict[str, list]:
+    columns = prediction_columns(scores, names, decision)
+    confidence = columns["confidence"].tolist()
+    labels = [
+        names[number] if sure >= min_confidence else UNCERTAIN
+        for number, sure in zip(columns["predicted"], confidence, strict=True)
+    ]
+    return {"label": labels, "confidence": confidence}
+
+
+def expected_answer(label: object, names: list[str]) -> str | None:
+    return label if label in names else None
+
+
+def logit_to_explain(scores, number: int):
+    """Return the log-odds of a label against all others, (rows,)."""
+    import torch
+
+    others = torch.arange(scores.shape[1], device=scores.device) != number
+    return scores[:, number] - scores[:, others].logsumexp(dim=1)
+
+
+def baseline_model(c: float):
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=c, max_iter=1000)
+
+
+def baseline_scores(estimator, terms, count: int) -> np.ndarray:
+    return log_probabilities(estimator.predict_proba(terms), estimator.classes_, count)
+
+
+def log_probabilities(probabilities: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
+    """Return the logarithms of the probabilities of all labels. A label that is not in `classes` has -inf."""
+    scores = np.full((len(probabilities), count), -np.inf)
+    with np.errstate(divide="ignore"):
+        scores[:, classes] = np.log(probabilities)
+    return scores
+
+
+def out_of_fold(estimator, terms, labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return (rows, scores). The rows of a label with fewer texts than folds are left out.
+
+    If a single label remains, there is no row.
+    """
+    from sklearn.model_selection import cross_val_predict
+
+    rows = np.flatnonzero(np.bincount(labels)[labels] >= FOLDS)
+    present = np.unique(labels[rows])
+    if len(present) < 2:
+        return rows[:0], np.zeros((0, count))
+    probabilities = cross_val_predict(estimator, terms[rows], labels[rows], cv=FOLDS, method="predict_proba")
+    return rows, log_probabilities(probabilities, present, count)
+
+
+def guess(labels: np.ndarray) -> np.ndarray:
+    return np.bincount(labels).argmax()
+
+
+def score(labels: np.ndarray, predicted: np.ndarray) -> float:
+    return float((predicted == labels).mean())
+
+
+def agreement(labels: np.ndarray, predicted: np.ndarray) -> float:
+    return float((labels == predicted).sum())
+
+
+def doubtful(labels: np.ndarray, columns: dict[str, np.ndarray], names: list[str]) -> pd.DataFrame:
+    """Return the rows whose predicted label differs from their label.
+
+    Sorted by the label's probability, this is the ranking by self-confidence in Northcutt et al. 2021, "Confident
+    Learning".
+    """
+    rows = np.flatnonzero(columns["predicted"] != labels)
+    table = {"row": rows, "label": labels[rows], "predicted": columns["predicted"][rows]}
+    named = {key: [names[number] for number in table[key]] for key in ("label", "predicted")}
+    probability = [columns[f"probability_{names[labels[row]]}"][row] for row in rows]
+    return pd.DataFrame(table | named | {"probability": probability})
