@@ -9,6 +9,8 @@ from typing import NoReturn
 
 from classifier.errors import InputError
 from classifier.evaluation.markdown import verbatim
+from classifier.evaluation.tables import answer_cell
+from classifier.evaluation.tasks.task import MEASURES
 from classifier.model.loading import trained_settings
 from classifier.predict.classifier import UNCERTAIN, Classifier
 from classifier.predict.explanation import Explanation, explain_label
@@ -22,19 +24,10 @@ from classifier.text.pairs import Text, parts
 
 SUPPORTING, OPPOSING = "#16a34a", "#dc2626"  # colors of words for and against the label, legible on white and on black
 ROWS_SHOWN = 100  # rows of a scored file in the page's table
+WORDS = "The words that decided"
 COLUMNS_LABEL = "The column with the texts, or several columns separated by commas"
 # One call at a time, of all visitors and buttons: captum hooks into the model while it explains.
 ONE_AT_A_TIME = {"concurrency_id": "model", "concurrency_limit": 1}
-
-
-def verdict(label: str, confidence: float, threshold: float) -> str:
-    """Return the answer to a text as a Markdown sentence. A threshold of 0 is no threshold."""
-    label = verbatim(label)
-    if not threshold:
-        return f"**{label}** with a confidence of {confidence:.2%}."
-    if confidence < threshold:
-        return f"**{UNCERTAIN}**: {label} has a confidence of {confidence:.2%}, below the threshold of {threshold:.2%}."
-    return f"**{label}** with a confidence of {confidence:.2%}, which reaches the threshold of {threshold:.2%}."
 
 
 def marked_words(explained: Explanation) -> tuple[list[tuple[str, str | None]], dict[str, str]]:
@@ -62,7 +55,8 @@ class Actions:
 
     def __init__(self, classifier: Classifier):
         self.classifier = classifier
-        self.labels = list(classifier.model.config.id2label.values())
+        self.measures = MEASURES[classifier.model.config.task]
+        self.has_confidence = any(name.startswith("confidence") for name in classifier.task.ANSWER)
 
     def readable_windows(self, text: Text) -> list[list[list[int]]]:
         """Return the token ids of a text's windows, in a list of one text. Refuse a text with nothing to read."""
@@ -71,12 +65,17 @@ class Actions:
             refuse("the text has nothing to read, so no label; type a text")
         return windows
 
-    def classify(self, text: str, threshold: float, text_pair: str | None = None) -> tuple[str, dict[str, float]]:
-        """Return (verdict, probability by label) of a text, or of a pair if there is a second text."""
-        (row,) = self.classifier.window_probabilities(self.readable_windows(text_of(text, text_pair)))
-        probabilities = dict(zip(self.labels, row.tolist(), strict=True))
-        label = max(probabilities, key=probabilities.get)
-        return verdict(label, probabilities[label], threshold), probabilities
+    def classify(
+        self, text: str, threshold: float, text_pair: str | None = None
+    ) -> tuple[str, dict[str, float] | None]:
+        """Return (verdict, probability by label) of a text, or of a pair if there is a second text.
+
+        A task without probabilities has None in their place.
+        """
+        columns = self.classifier.prediction_columns(self.readable_windows(text_of(text, text_pair)))
+        row, names = {name: column[0] for name, column in columns.items()}, self.classifier.names
+        probabilities = {name: float(row[f"probability_{name}"]) for name in names} if self.has_confidence else None
+        return self.measures.verdict(row, names, threshold), probabilities
 
     def explain(self, text: str, text_pair: str | None = None):
         """Return a gradio.HighlightedText of a text, or of both texts of a pair, with the deciding words marked."""
@@ -84,8 +83,10 @@ class Actions:
 
         whole = text_of(text, text_pair)
         self.readable_windows(whole)
-        pieces, colors = marked_words(explain_label(self.classifier.model, self.classifier.tokenizer, whole))
-        return gr.HighlightedText(pieces, color_map=colors)
+        explained = explain_label(self.classifier.model, self.classifier.tokenizer, whole)
+        pieces, colors = marked_words(explained)
+        share = f"{WORDS}, with their share of the {'log-odds' if self.has_confidence else 'number'}"
+        return gr.HighlightedText(pieces, color_map=colors, label=f"{share}: {explained.label}")
 
     def score(self, path: str | None, columns: str, threshold: float):
         """Score an uploaded file.
@@ -105,13 +106,15 @@ class Actions:
         out = Path(tempfile.mkdtemp(dir=Path(path).parent)) / f"{Path(path).stem}.scored.parquet"
         names = [name.strip() for name in columns.split(",")]
         try:
-            score_file(Job.like_training(Path(path), out, names, min_confidence=threshold))
+            job = Job.like_training(Path(path), out, names, min_confidence=threshold)
+            score_file(job)
         except InputError as error:  # a visitor knows neither the path of the upload nor the command line
             message = str(error).replace(f"{path}: ", "").removeprefix("--column: ")
             refuse(message.replace(" with --column", "").replace(", or leave it out with --keep", ""))
-        first = next(ParquetFile(out).iter_batches(ROWS_SHOWN)).to_pandas()
-        answers = ["predicted", "confidence"]
-        return str(out), first[answers + [name for name in first if name not in answers]]
+        first = next(ParquetFile(out).iter_batches(ROWS_SHOWN)).to_pandas(integer_object_nulls=True)
+        for name in (name for name, kind in job.added.items() if kind.startswith("list")):
+            first[name] = [None if value is None else answer_cell(list(value), name) for value in first[name]]
+        return str(out), first[[*job.added, *(name for name in first if name not in job.added)]]
 
 
 def text_of(text: str, text_pair: str | None) -> Text:
@@ -137,11 +140,11 @@ def build_page(actions: Actions, samples: list[Text], target: float, level: floa
     """
     import gradio as gr
 
-    labels = actions.labels
+    labels = actions.classifier.names
     title = " or ".join(labels) if len(labels) < 4 else f"which of {len(labels)} labels"
     with gr.Blocks(title="Text classifier", analytics_enabled=False) as blocks:
         gr.Markdown(f"# {verbatim(title)}?")
-        threshold = threshold_slider(target, level)
+        threshold = threshold_slider(target, level) if actions.has_confidence else gr.Number(0, visible=False)
         with gr.Tab("A text"), gr.Row():
             fill_text_tab(actions, samples, threshold)
         with gr.Tab("A file"):
@@ -174,8 +177,8 @@ def fill_text_tab(actions: Actions, samples: list[Text], threshold) -> None:
             gr.Examples(fitting, boxes, label="Sample texts of params.yaml")
     with gr.Column():
         answer = gr.Markdown()
-        bars = gr.Label(label="Calibrated confidence", show_heading=False)
-        words = gr.HighlightedText(label="The words that decided, with their share of the label's log-odds")
+        bars = gr.Label(label="Calibrated confidence", show_heading=False, visible=actions.has_confidence)
+        words = gr.HighlightedText(label=WORDS)
     events = [button.click, *(box.submit for box in boxes)]
     inputs = [boxes[0], threshold, *boxes[1:]]
     classified = gr.on(events, actions.classify, inputs, [answer, bars], **ONE_AT_A_TIME)

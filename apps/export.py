@@ -16,6 +16,7 @@ from pathlib import Path
 from classifier.errors import InputError
 from classifier.evaluation.limits import labels_without_texts
 from classifier.evaluation.markdown import verbatim
+from classifier.evaluation.tasks.task import MEASURES
 from classifier.files.formats import read_json
 from classifier.files.places import ADAPTER, METRICS, RAW
 from classifier.files.writing import replace_folder
@@ -24,8 +25,7 @@ from classifier.runner.outputs import last_run
 from classifier.text.cleaning import MARKUP
 
 EXPORT = Path("models/export")
-CARD_TEMPLATE = Path(__file__).with_name("card.md.j2")
-METRICS_IN_CARD = ("accuracy", "f1", "roc_auc", "log_loss")
+CARDS = Path(__file__).with_name("cards")  # card.md.j2, and a template for each task
 
 
 def export() -> None:
@@ -143,10 +143,12 @@ def model_card(config, evaluate: dict | None, data: dict | None) -> str:
         config: config of the classifier.
         evaluate, data: as read_card_metrics() returns them.
     """
-    from huggingface_hub import EvalResult, ModelCard, ModelCardData
+    from huggingface_hub import EvalResult, ModelCardData
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    trained = config.trained
+    trained, metrics = config.trained, MEASURES[config.task].CARD
     dataset = {"dataset_name": trained["dataset"], "dataset_type": trained["dataset"], "dataset_split": "test"}
+    of_test = {"task_type": "text-classification", **dataset}
     metadata = ModelCardData(
         library_name="transformers",
         pipeline_tag="text-classification",
@@ -154,17 +156,20 @@ def model_card(config, evaluate: dict | None, data: dict | None) -> str:
         model_name=f"{trained['model']}-{trained['method']}-{trained['dataset']}" if evaluate else None,
         eval_results=evaluate
         and [
-            EvalResult(task_type="text-classification", metric_type=name, metric_value=evaluate[name], **dataset)
-            for name in METRICS_IN_CARD
+            EvalResult(metric_name=words, metric_type=name, metric_value=evaluate[name], **of_test)
+            for words, name in metrics.items()
             if name in evaluate  # a test split without a label may have no F1 and no ROC AUC
         ],
     )
-    card = ModelCard.from_template(
-        metadata,
-        template_str=CARD_TEMPLATE.read_text(encoding="utf-8"),
+    layout = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    templates = Environment(loader=FileSystemLoader(CARDS), **layout)
+    return templates.get_template(f"{config.task.replace('-', '_')}.md.j2").render(
+        card_data=metadata.to_yaml(),
         trained=trained,
+        metrics=metrics,
         merged=(ADAPTER / "adapter_config.json").is_file(),
         temperature=config.calibration_temperature,
+        decision=config.decision,
         biased=any(config.calibration_bias),
         without_texts=evaluate and labels_without_texts(evaluate, list(config.id2label.values())),
         labels=[verbatim(label) for label in config.id2label.values()],
@@ -177,7 +182,6 @@ def model_card(config, evaluate: dict | None, data: dict | None) -> str:
         evaluate=evaluate,
         data=data,
     )
-    return str(card)
 
 
 if __name__ == "__main__":

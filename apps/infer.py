@@ -53,6 +53,7 @@ from typer import Argument, Option, Typer
 from classifier.distributed.processes import Processes
 from classifier.distributed.rank import rank_and_count
 from classifier.errors import InputError
+from classifier.evaluation.tables import answer_cell
 from classifier.predict.classifier import Classifier
 from classifier.predict.threshold import is_share, required_confidence
 from classifier.runner.command import exit_on_user_error
@@ -67,6 +68,7 @@ from classifier.scoring.options import parse_format, text_pairs
 from classifier.text.cleaning import is_encodable
 from classifier.text.pairs import Text, joined
 
+EXPLAIN_LABEL = "As --explain, for this label in place of the most probable one."
 PAIR = "Read the TEXTs two by two, for a model that was trained on pairs."
 MIN_CONFIDENCE = 'Answer "uncertain" below this confidence, from 0 to 1, or target.'
 MIN_ACCURACY = 'Answer "uncertain" so that this share of the other answers is right.'
@@ -80,6 +82,7 @@ OUT = "File to write: .parquet, .csv or .jsonl. [default: scored.parquet]"
 def main(
     texts: Annotated[list[str] | None, Argument(metavar="TEXT", hidden=True)] = None,
     explain: Annotated[bool, Option("--explain", help="Mark the words that weigh most in each TEXT.")] = False,
+    explain_label: Annotated[str | None, Option(metavar="NAME", help=EXPLAIN_LABEL)] = None,
     pair: Annotated[bool, Option("--pair", help=PAIR)] = False,
     min_confidence: Annotated[str | None, Option(metavar="SHARE", help=MIN_CONFIDENCE)] = None,
     min_accuracy: Annotated[float | None, Option(metavar="SHARE", help=MIN_ACCURACY)] = None,
@@ -97,14 +100,15 @@ def main(
     with exit_on_user_error("infer", "; with --file, repeat the command to resume"):
         check_texts(texts or [])
         file_options = bool(column or separator is not None or form or keep or out or overwrite)
-        text_option = "--explain" if explain else "--pair" if pair else None
+        given = {"--explain": explain, "--explain-label": explain_label is not None, "--pair": pair}
+        text_option = next((option for option, is_given in given.items() if is_given), None)
         check_combination(texts, file, text_option, file_options)
         confidence = parse_required_confidence(min_confidence, min_accuracy)
         if texts == ["-"]:
             answer_lines(Classifier(confidence))
         elif texts:
             texts = text_pairs(texts, pair)
-            show_table(texts, Classifier(confidence), explain)
+            show_table(texts, Classifier(confidence), explain or explain_label is not None, explain_label)
         else:
             options = {"min_confidence": confidence, "form": parse_format(form or ()), "keep": tuple(keep or ())}
             job = Job.like_training(file, out or Path("scored.parquet"), column or (), separator, **options)
@@ -154,18 +158,35 @@ def parse_required_confidence(min_confidence: str | None, min_accuracy: float | 
     return number
 
 
-def show_table(texts: list[Text], classifier: Classifier, explain: bool) -> None:
-    """Print a line with label, confidence and text for each text. `explain`: mark the words that weigh most."""
+def show_table(texts: list[Text], classifier: Classifier, explain: bool, explained: str | None) -> None:
+    """Print a line with the answer and the text for each text.
+
+    Args:
+        texts: The texts.
+        classifier: The classifier.
+        explain: Mark the words that weigh most.
+        explained: The label to explain; None for the most probable one.
+    """
     from classifier.predict.explanation import explain_label
 
     sys.stdout.reconfigure(errors="backslashreplace")  # for a terminal that lacks a text's characters
-    answers = classifier(texts)
-    width = max(5, *(len(label or "") for label, _ in answers))
-    print(f"{'label':{width}}  confidence  text")
-    for text, (label, confidence) in zip(texts, answers, strict=True):
-        shown = explain_label(classifier.model, classifier.tokenizer, text).text if explain and label else joined(text)
-        line = f"{label or '-':{width}}  {f'{confidence:.1%}' if label else '-':>10}  {shown}"
-        print(escape_controls(line))
+    answers, names = classifier(texts), list(classifier.task.ANSWER)
+    rows = [[answer_cell(part, name, "-") for name, part in zip(names, answer, strict=True)] for answer in answers]
+    heads = [name.replace("_", " ") for name in names]
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+
+    def print_line(cells: list[str], text: str) -> None:
+        first, *others = [
+            f"{cell:{'<' if not at else '>'}{width}}"
+            for at, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        print(escape_controls("  ".join([first, *others, text])))
+
+    print_line(heads, "text")
+    for text, answer, cells in zip(texts, answers, rows, strict=True):
+        marked = explain and answer[0] is not None
+        shown = explain_label(classifier.model, classifier.tokenizer, text, explained).text if marked else joined(text)
+        print_line(cells, shown)
 
 
 def run_job(job: Job, overwrite: bool) -> None:

@@ -15,10 +15,13 @@ import pandas as pd
 import typer
 
 from classifier.evaluation.intervals import mcnemar
+from classifier.evaluation.tasks.task import MEASURES
+from classifier.files.formats import array_of, read_table
 from classifier.files.places import ADAPTER, METRICS, PREDICTIONS, RAW, VALIDATION
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 NOT_SCORED = "its model has not scored the test split"
+TEXTS = ("text", "text_pair")
 METRIC_FILES = [f"{METRICS}/{name}.json" for name in ("training", "evaluate")]
 
 
@@ -39,11 +42,12 @@ def dvc_revision(revision: str) -> Iterator[str | None]:
         raise SystemExit(f"{revision}: {error}; name a revision whose results are in DVC's cache") from None
 
 
-def read_predictions(revision: str, split: str) -> pd.DataFrame:
+def read_predictions(revision: str, split: str) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
     """Read the predictions of a revision for the split `validation` or `test`.
 
     Returns:
-        A table with the columns text, label and predicted, and a column for the probability of each label.
+        (table, values). The table has the columns text, text_pair for pairs, label, and those of the task's
+        predictions. The values are those of each row whose means are compared, by the metric's name.
     """
     from dvc.api import DVCFileSystem
 
@@ -52,8 +56,10 @@ def read_predictions(revision: str, split: str) -> pd.DataFrame:
         if split == "test" and not has_test_results(files):
             raise SystemExit(f"{revision}: {NOT_SCORED}; `dvc exp apply` it, then `dvc repro`")
         names = [PREDICTIONS] if split == "test" else [VALIDATION, RAW / "validation.parquet"]
-        tables = [pd.read_parquet(files.open(name.as_posix())) for name in names]
-        return tables[0].assign(text=tables[-1]["text"])
+        (table, _), (raw, metadata) = (read_table(files.open(name.as_posix())) for name in (names[0], names[-1]))
+        task = metadata.get("task", "single-label")  # results of older code, which knew single labels alone
+        values = MEASURES[task].paired_values(table, metadata["labels"])
+        return table.assign(**{name: raw[name] for name in TEXTS if name in raw}), values
 
 
 def has_test_results(files) -> bool:
@@ -71,20 +77,28 @@ def has_test_results(files) -> bool:
     return trained == evaluated
 
 
-def differences(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Compare two tables of predictions for the same texts, as read_predictions() returns them.
+def is_paired(first: pd.DataFrame, second: pd.DataFrame) -> bool:
+    """Return whether two tables of predictions have the same texts with the same labels, row by row."""
+    texts = [table.filter(TEXTS) for table in (first, second)]
+    return texts[0].equals(texts[1]) and np.array_equal(array_of(first["label"]), array_of(second["label"]))
+
+
+def differences(first: dict[str, pd.Series], second: dict[str, pd.Series]) -> dict[str, dict[str, float]]:
+    """Compare the values of two revisions for the same rows, as read_predictions() returns them.
 
     Returns:
-        For the accuracy, in points, and for the log loss: the value of each table, the difference (second minus first),
-        its 95% interval (low, high) by the paired t-test, and a p-value: McNemar's for the accuracy, the paired
-        t-test's for the log loss.
+        For each metric: its value in each revision, the difference (second minus first), its 95% interval (low, high)
+        by the paired t-test, and a p-value. If the values say whether an answer is right, the metric is in points, and
+        the p-value is McNemar's. Otherwise it is the paired t-test's.
     """
-    right = [(table["predicted"] == table["label"]).to_numpy() for table in (first, second)]
-    accuracy = paired_difference(100.0 * right[0], 100.0 * right[1])
-    return {
-        "accuracy, points": accuracy | {"p": mcnemar(right[1], right[0])},
-        "log loss": paired_difference(log_losses(first), log_losses(second)),
-    }
+    return {name: compared(first[name].to_numpy(), second[name].to_numpy()) for name in first if name in second}
+
+
+def compared(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
+    """Compare two values of each text, (texts,) bool or floats, as described at `differences`."""
+    if first.dtype == bool:
+        return paired_difference(100.0 * first, 100.0 * second) | {"p": mcnemar(second, first)}
+    return paired_difference(first, second)
 
 
 def paired_difference(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
@@ -103,12 +117,6 @@ def paired_difference(first: np.ndarray, second: np.ndarray) -> dict[str, float]
     return means | {"low": low, "high": high, "p": test.pvalue}
 
 
-def log_losses(table: pd.DataFrame) -> np.ndarray:
-    """Return the log loss of each row, with probabilities clipped from below as in scikit-learn's log_loss."""
-    probabilities = table.filter(regex="^probability_").to_numpy()[np.arange(len(table)), table["label"]]
-    return -np.log(np.maximum(probabilities, np.finfo(np.float64).eps))
-
-
 @app.command()
 def compare(first: str, second: str) -> None:
     """Show the paired differences between two revisions on the same texts.
@@ -117,11 +125,11 @@ def compare(first: str, second: str) -> None:
     """
     rows = []
     for split in ("validation", "test"):
-        tables = [read_predictions(revision, split) for revision in (first, second)]
-        if not tables[0][["text", "label"]].equals(tables[1][["text", "label"]]):
+        tables, values = zip(*(read_predictions(revision, split) for revision in (first, second)), strict=True)
+        if not is_paired(*tables):
             print(f"{split}: the two revisions have different texts or labels, so their results cannot be paired\n")
             continue
-        for name, row in differences(*tables).items():
+        for name, row in differences(*values).items():
             rows.append({"split": split, "texts": len(tables[0]), "metric": name, **row})
     if not rows:
         raise SystemExit(1)

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 import typer
 
-from apps.new.columns import Column, likely_labels, likely_texts
+from apps.new.columns import Column, likely_labels, likely_numbers, likely_texts
 from apps.new.labels import in_order
 from classifier.errors import InputError
 from classifier.params.format import Format
 
+LIKELY = {"regression": likely_numbers}  # task -> what finds the columns of its labels, if not likely_labels
 SHOWN_VALUES = 5  # values of a column in a question
 
 
@@ -18,7 +19,7 @@ class Options:
     """The choices of the command line. None and [] leave a choice to the program."""
 
     text: list[str] = field(default_factory=list)
-    label: str | None = None
+    label: list[str] = field(default_factory=list)
     labels: str | None = None
     split_column: str | None = None
     header: bool | None = None
@@ -27,23 +28,34 @@ class Options:
     test: str = "20%"
     validation: str | None = None
     form: Format = field(default_factory=Format)
+    task: str | None = None
+    label_separator: str | None = None
+    pair: bool = False
     may_ask: bool = False
 
 
 def choose_columns(
     columns: dict[str, Column], split: str | None, is_headerless: bool, options: Options
-) -> tuple[list[str], str]:
-    """Return the columns with the texts and the column with the labels."""
+) -> tuple[list[str], list[str]]:
+    """Return the columns with the texts and the columns with the labels."""
     free = {name: column for name, column in columns.items() if name != split}
     label = options.label
-    texts = likely_texts({name: column for name, column in free.items() if name != label})
+    texts = likely_texts({name: column for name, column in free.items() if name not in label})
     text = options.text or [choose("texts", "--text", texts, columns, options.may_ask)]
     rest = {name: column for name, column in free.items() if name not in text}
-    label = label or choose("labels", "--label", likely_labels(rest, is_headerless), columns, options.may_ask)
-    if value := columns[label].nested:
-        problem = f"column {label!r}: has lists or objects, such as {value:.40}"
-        raise InputError(f"{problem}; write one label as text into each row, or name another column by --label")
+    likely = LIKELY.get(options.task, likely_labels)(rest, is_headerless)
+    label = label or [choose("labels", "--label", likely, columns, options.may_ask)]
+    for name in label:
+        if (value := columns[name].nested) and not columns[name].has_lists:
+            problem = f"column {name!r}: has objects or mixed lists, such as {value:.40}"
+            raise InputError(f"{problem}; write labels as text into each row, or name another column by --label")
     return text, label
+
+
+def choose_task(columns: dict[str, Column], label: list[str], options: Options) -> str:
+    """Return the task: that of the options, or multi-label for several columns of labels and for lists."""
+    has_several = len(label) > 1 or columns[label[0]].has_lists
+    return options.task or ("multi-label" if has_several else "single-label")
 
 
 def name_and_values(name: str, column: Column) -> str:

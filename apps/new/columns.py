@@ -1,6 +1,7 @@
 """Describe each column of a table, and find those with the texts, the labels, the splits and the groups."""
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -9,8 +10,9 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from apps.new.layout import split_of
-from classifier.dataset.labels import plain
 from classifier.tables.reading import column_values
+from classifier.tasks.labels import plain
+from classifier.tasks.regression import number_in
 
 MAX_VALUES = 2000  # different values of a column that are counted; a column of labels has fewer
 TEXT_NAMES = (
@@ -38,12 +40,16 @@ class Column:
         texts: The number of values that are texts.
         values: Spelling of a value -> its number of rows; None if there are more than MAX_VALUES.
         nested: A value that is a list or an object, None if there is none.
+        lists: The number of values that are lists of names or of whole numbers.
+        numbers: The number of values that are numbers.
     """
 
     filled: int = 0
     letters: int = 0
     texts: int = 0
     nested: str | None = None
+    lists: int = 0
+    numbers: int = 0
     values: Counter | None = field(default_factory=Counter)
 
     def add(self, values: Iterable) -> None:
@@ -54,6 +60,8 @@ class Column:
                 found[spelling] += 1
                 if isinstance(value, dict | list) and (value or not self.nested):
                     self.nested = spelling
+                self.lists += isinstance(value, list) and all(isinstance(item, str | int) for item in value)
+                self.numbers += math.isfinite(number_in(spelling))
                 if isinstance(value, str):
                     self.texts += 1
                     self.letters += len(NO_LETTERS.sub("", spelling))
@@ -67,6 +75,11 @@ class Column:
     def mean_letters(self) -> float:
         """The mean number of letters of a value, 0 if few values are texts."""
         return self.letters / self.filled if self.filled and self.texts > self.filled / 2 else 0.0
+
+    @property
+    def has_lists(self) -> bool:
+        """Whether all values are lists, as of several labels."""
+        return 0 < self.lists == self.filled
 
     @property
     def repeats(self) -> bool:
@@ -116,16 +129,23 @@ def likely_texts(columns: dict[str, Column]) -> list[str]:
 def likely_labels(columns: dict[str, Column], is_headerless: bool) -> list[str]:
     """Return the columns that may have the labels, the likeliest first: one column if it is clear."""
     counts = {name: len(column.values) for name, column in columns.items() if column.values}
-    likely = [name for name, column in columns.items() if column.repeats or counts.get(name) == 1]
+    lists = [name for name, column in columns.items() if column.has_lists]
+    likely = [name for name, column in columns.items() if column.repeats or counts.get(name) == 1 or name in lists]
     if named := [name for known in LABEL_NAMES for name in likely if name.strip().lower() == known]:
         return named[:1]
-    likely = [name for name in likely if counts[name] > 1 and not columns[name].nested]
+    likely = [name for name in likely if not columns[name].nested and counts[name] > 1]
     likely = [name for name in likely if not any(map(MEASURE.fullmatch, columns[name].values))]
     order = sorted(likely, key=counts.get)
     ends = [name for name in order if name in (next(iter(columns)), list(columns)[-1])]
     if is_headerless and len(ends) == 1:
         return ends
-    return order
+    return order or lists
+
+
+def likely_numbers(columns: dict[str, Column], is_headerless: bool) -> list[str]:
+    """Return the columns of numbers, or the one that is named as a column of labels."""
+    likely = [name for name, column in columns.items() if 0 < column.numbers == column.filled]
+    return [name for known in LABEL_NAMES for name in likely if name.strip().lower() == known][:1] or likely
 
 
 def likely_split(columns: dict[str, Column]) -> str | None:

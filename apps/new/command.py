@@ -40,6 +40,7 @@ from classifier.dataset.splitting import draw_splits
 from classifier.errors import InputError
 from classifier.files.places import BASE
 from classifier.files.writing import replace_file
+from classifier.params.datasets import TASKS
 from classifier.params.format import Format
 from classifier.runner.command import exit_on_user_error
 from classifier.runner.params import PARAMS, load_params, problem_of, select
@@ -52,9 +53,14 @@ class Drop(StrEnum):
     EMPTY = "empty"
 
 
+Task = Literal[*TASKS]
 Kind = Literal["csv", "json", "fasttext", "folders", "parquet", "arrow", "xlsx"]
 LABELS = "Names of the labels: bad,good in their order, or 0=negative,4=positive; VALUE= leaves rows out."
 DROP = "Rows to leave out: those without a label, or with an empty text; may be repeated."
+TASK = "What a label says. [default: single-label, or multi-label for lists and several columns]"
+LABEL = "Column of labels; of a multi-label table, several columns of 0 and 1."
+SEPARATOR = "Text between the labels of a row, for the task multi-label. [default: as found]"
+PAIR = "Read the two columns of texts as pairs, such as a premise and a hypothesis."
 QUOTING = "Whether two quotes, or a backslash and a quote, stand for one in a field; or quotes belong to the texts."
 TEXT = "Column of texts; repeat it to join several."
 
@@ -63,7 +69,10 @@ def main(
     path: Annotated[Path, Argument(metavar="PATH", help="File or folder.")],
     name: Annotated[str | None, Option(metavar="NAME", help="Name of the entry. [default: that of the file]")] = None,
     text: Annotated[list[str] | None, Option(metavar="NAME", help=TEXT)] = None,
-    label: Annotated[str | None, Option(metavar="NAME", help="Column of labels.")] = None,
+    pair: Annotated[bool, Option("--pair", help=PAIR)] = False,
+    task: Annotated[Task | None, Option(help=TASK)] = None,
+    label: Annotated[list[str] | None, Option(metavar="NAME", help=LABEL)] = None,
+    label_separator: Annotated[str | None, Option(metavar="TEXT", help=SEPARATOR)] = None,
     labels: Annotated[str | None, Option(metavar="NAMES", help=LABELS)] = None,
     split_column: Annotated[str | None, Option(metavar="NAME", help="Column that says the split of a row.")] = None,
     delimiter: Annotated[
@@ -88,7 +97,8 @@ def main(
         settings = {"kind": kind, "delimiter": delimiter, "encoding": encoding, "quoting": quoting, "sheet": sheet}
         form = known_form({key: value for key, value in settings.items() if value is not None})
         options = Options(
-            text or [], label, labels, split_column, header, list(map(str, drop or [])), group, test, validation, form
+            *(text or [], label or [], labels, split_column, header, list(map(str, drop or []))),
+            *(group, test, validation, form, task, label_separator, pair),
         )
         options.may_ask = sys.stdin.isatty() and sys.stderr.isatty()
         add(path, name or entry_name(path), options, link, replace, dry_run)
@@ -120,7 +130,7 @@ def add(path: Path, name: str, options: Options, link: bool, replace: bool, dry_
         before = file.read()
     with trial_project(path) as place:
         plan = make_plan(place, options)
-        show(path, describe(plan, tokenizer, params.tokenize.max_length))
+        show(path, describe(plan, options, tokenizer, params.tokenize.max_length))
         entry = make_entry(plan, options)
         after = with_entry(before, name, entry, replace)
         sizes = try_entry(after)

@@ -3,12 +3,10 @@
 import typer
 
 from apps.new.choices import Options
-from apps.new.columns import MAX_VALUES
 from apps.new.form import without_defaults
-from apps.new.labels import label_setting
 from apps.new.layout import ordered, source_names, split_of
 from apps.new.plan import Plan
-from classifier.dataset.labels import NO_LABEL
+from apps.new.tasks import PROPOSALS
 from classifier.errors import InputError
 from classifier.files.places import LOCAL
 
@@ -16,30 +14,24 @@ from classifier.files.places import LOCAL
 def make_entry(plan: Plan, options: Options) -> dict:
     """Return the entry of params.yaml. Raises InputError if an option does not fit, or rows lack a label or a text."""
     drops = decide_drops(plan, options)
-    values = [value for value in plan.found.labels if value not in plan.left_out]
-    if len(values) < 2:
-        found = f"the single value {values[0]!r:.40}" if values else "no values"
-        fix = "but two labels are needed; name another column by --label"
-        raise InputError(f"column {plan.label!r}: has {found}, {fix}")
-    if len(values) > MAX_VALUES:
-        problem = f"column {plan.label!r}: has {len(values):,} different values"
-        raise InputError(f"{problem}, too many for labels; name another column by --label")
     form = without_defaults(plan.form, plan.layout.splits["train"][0]).model_dump(exclude_defaults=True)
-    left_out = [value for value in plan.left_out if not ("unlabelled" in drops and value in NO_LABEL)]
     files = source(plan)
     entry = {
         "source": files,
         "format": form,
         "text": plan.text[0] if len(plan.text) == 1 else plan.text,
-        "label": plan.label,
-        "labels": label_setting(values, left_out, plan.names, options.labels),
+        "pair": options.pair,
+        "label": plan.label[0] if len(plan.label) == 1 else plan.label,
+        "task": plan.task,
+        **PROPOSALS[plan.task].keys(plan, options, drops),
         "drop": drops,
         "group": options.group,
         "train": None,
         "validation": number(options.validation),
         "test": None if "test" in files else number(options.test),
     }
-    defaults = {"format": {}, "text": "text", "label": "label", "drop": [], "group": None}
+    defaults = {"format": {}, "text": "text", "pair": False, "label": "label", "drop": [], "group": None}
+    defaults |= {"task": "single-label", "label_separator": None}
     return {key: value for key, value in entry.items() if key not in defaults or value != defaults[key]}
 
 

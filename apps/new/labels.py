@@ -106,6 +106,7 @@ def names_in_metadata(path: Path, kind: str | None, label: str) -> list[str] | N
         return None
     try:
         metadata = json.loads((schema_of(path, kind).metadata or {}).get(b"huggingface", b"{}"))
-        return [str(name).strip() for name in metadata["info"]["features"][label]["names"]]
-    except (ValueError, LookupError, TypeError):
+        feature = metadata["info"]["features"][label]
+        return [str(name).strip() for name in feature.get("feature", feature)["names"]]  # of a list, or of one label
+    except (ValueError, LookupError, TypeError, AttributeError):
         return None

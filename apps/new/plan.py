@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from apps.new.choices import Options, choose_columns
+from apps.new.choices import Options, choose_columns, choose_task
 from apps.new.columns import Column, likely_split, profile
 from apps.new.form import find_form
 from apps.new.labels import names_in_metadata, unlabelled_values
 from apps.new.layout import Layout, find_layout, split_of
 from apps.new.survey import Survey, survey
 from classifier.errors import InputError
+from classifier.params.datasets import TASKS
 from classifier.params.format import Format
 from classifier.tables.reading import column_values, read_rows
 
@@ -28,7 +29,8 @@ class Plan:
         rows: The number of rows of train's files.
         columns: The columns of train's files.
         text: The columns with the texts.
-        label: The column with the labels.
+        task: What a label says.
+        label: The column with the labels, or several columns, of which each is a label.
         split: The column that says the split of each row, or None.
         found: The texts and labels of all rows.
         names: The names of the numbers 0, 1, ... in the files' metadata.
@@ -40,7 +42,8 @@ class Plan:
     rows: int
     columns: dict[str, Column]
     text: list[str]
-    label: str
+    task: str
+    label: list[str]
     split: str | None
     found: Survey
     names: list[str] | None = None
@@ -48,8 +51,8 @@ class Plan:
 
     @property
     def left_out(self) -> list[str]:
-        """The values of the column of labels that stand for a missing label."""
-        return unlabelled_values(self.found.labels, self.names)
+        """The values of the column of labels that stand for a missing label, if the task names all labels."""
+        return unlabelled_values(self.found.labels, self.names) if TASKS[self.task].needed else []
 
 
 def make_plan(place: Path, options: Options) -> Plan:
@@ -63,21 +66,24 @@ def make_plan(place: Path, options: Options) -> Plan:
         title = next(iter(columns))
         raise InputError(f"{place}: row 1 has {title!r:.60} alone; remove the rows above the names of the columns")
     split = options.split_column or (likely_split(columns) if len(layout.splits) == 1 else None)
-    for name in filter(None, [*options.text, options.label, split, options.group]):
+    for name in filter(None, [*options.text, *options.label, split, options.group]):
         if name not in columns:
             raise InputError(f"{place}: no column {name!r:.60}; its columns are {', '.join(map(repr, columns))}")
     if split:
         check_split_column(split, columns[split])
     text, label = choose_columns(columns, split, bool(form.header), options)
+    task = choose_task(columns, label, options)
+    if options.pair and len(text) != 2:
+        raise InputError("--pair: name the two columns of a pair by --text FIRST --text SECOND")
     notes = [f"not used: {', '.join(layout.unused[:5])}"] if layout.unused else []
     notes += leave_out_splits(layout, form, label)
-    names = names_in_metadata(layout.splits["train"][0], form.kind, label)
+    names = names_in_metadata(layout.splits["train"][0], form.kind, label[0])
     found = survey(tables(layout.splits, form), text, label, split)
     if empty := unlabelled_splits(found, split, names):
         notes += [f"{name} is not used: no row has a label" for name in empty]
         layout.splits = {name: paths for name, paths in layout.splits.items() if name not in empty}
         found = survey(tables(layout.splits, form), text, label, split, without=empty)
-    plan = Plan(layout, form, rows, columns, text, label, split, found, names, notes)
+    plan = Plan(layout, form, rows, columns, text, task, label, split, found, names, notes)
     return with_names(plan) if form.header else plan
 
 
@@ -103,13 +109,13 @@ def tables(splits: dict[str, list[Path]], form: Format) -> Iterator[tuple[str, p
             yield from zip(itertools.repeat(split), read_rows(path, form))
 
 
-def leave_out_splits(layout: Layout, form: Format, label: str) -> list[str]:
-    """Remove the splits without a column of labels, such as the test split of a competition; return notes on them."""
+def leave_out_splits(layout: Layout, form: Format, label: list[str]) -> list[str]:
+    """Remove the splits that lack a column of labels, such as the test of a competition; return notes on them."""
     notes = []
     for split in [split for split in layout.splits if split != "train"]:
         first = next(table for _, table in tables({split: layout.splits[split]}, form))
-        if column_values(first, label) is None:
-            notes.append(f"{split} is not used: no column {label!r}")
+        if missing := [name for name in label if column_values(first, name) is None]:
+            notes.append(f"{split} is not used: no column {missing[0]!r}")
             del layout.splits[split]
     return notes
 
@@ -122,9 +128,9 @@ def unlabelled_splits(found: Survey, split: str | None, names: list[str] | None)
 
 
 def with_names(plan: Plan) -> Plan:
-    """Return a plan of a table without a header, with the names text and label for its columns."""
-    names = {plan.label: "label"} | ({plan.text[0]: "text"} if len(plan.text) == 1 else {})
+    """Return a plan of a table without a header, with the names text and label for its columns, if each is one."""
+    names = {columns[0]: name for columns, name in ((plan.label, "label"), (plan.text, "text")) if len(columns) == 1}
     form = plan.form.model_copy(update={"header": [names.get(name, name) for name in plan.form.header]})
     columns = {names.get(name, name): column for name, column in plan.columns.items()}
-    text = [names.get(name, name) for name in plan.text]
-    return replace(plan, form=form, columns=columns, text=text, label="label")
+    text, label = ([names.get(name, name) for name in of_plan] for of_plan in (plan.text, plan.label))
+    return replace(plan, form=form, columns=columns, text=text, label=label)

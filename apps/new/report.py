@@ -1,20 +1,20 @@
 """The lines that say what a data set is."""
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from apps.new.choices import Options
 from apps.new.columns import likely_groups
-from apps.new.labels import are_numbers, in_order, same_but_for_case
+from apps.new.labels import in_order
 from apps.new.plan import Plan
 from apps.new.survey import Survey, tokens
+from apps.new.tasks import PROPOSALS, SHOWN_LABELS
 from classifier.params.format import Format
 from classifier.tables.hints import DELIMITERS
 
-SHOWN_LABELS = 12
 LINE = 100  # characters of a text
 KINDS = {
     "csv": "fields between {delimiter}",
@@ -28,15 +28,15 @@ KINDS = {
 QUOTING = {"double": "", "backslash": ', quotes written as \\"', "none": ", quotes belong to the texts"}
 
 
-def describe(plan: Plan, tokenizer: Path, max_length: int) -> Iterator[tuple[str, str]]:
+def describe(plan: Plan, options: Options, tokenizer: Path, max_length: int) -> Iterator[tuple[str, str]]:
     """Yield the lines about a data set: a name and what to say."""
     yield "form", describe_form(plan.form)
-    others = [repr(name) for name in plan.columns if name not in (*plan.text, plan.label, plan.split)]
-    texts = " and ".join(map(repr, plan.text))
-    yield "columns", f"texts {texts}, labels {plan.label!r}" + f"; others: {', '.join(others[:10])}" * bool(others)
-    yield "labels", counted(plan.found.labels)
-    values = [value for value, _ in plan.found.labels.most_common() if value not in plan.left_out]
-    if (hint := naming_hint(values)) and not plan.names:
+    others = [repr(name) for name in plan.columns if name not in (*plan.text, *plan.label, plan.split)]
+    texts, labels = (" and ".join(map(repr, names)) for names in (plan.text, plan.label))
+    yield "columns", f"texts {texts}, labels {labels}" + f"; others: {', '.join(others[:10])}" * bool(others)
+    proposal = PROPOSALS[plan.task]
+    yield "labels", counted(proposal.counts(plan, options))
+    for hint in proposal.hints(plan, options):
         yield "", hint
     if plan.names:
         yield "", "named in the file: " + ", ".join(f"{number} {name}" for number, name in enumerate(plan.names[:20]))
@@ -74,29 +74,6 @@ def counted(counts: Counter, shown: int = SHOWN_LABELS) -> str:
     values = in_order(counts) if len(counts) <= shown else [value for value, _ in counts.most_common(shown)]
     words = [f"{one_line(value, 30)} {counts[value]:,}" for value in values]
     return ", ".join(words) + (f", and {len(counts) - shown:,} more" if len(counts) > shown else "")
-
-
-def naming_hint(values: list[str]) -> str | None:
-    """Return how --labels would name labels that are numbers or differ in capital letters alone; None for others.
-
-    Args:
-        values: The values of the labels, the commonest first.
-
-    >>> naming_hint(["1", "3", "2"])
-    'the labels are numbers: --labels 1=NAME,2=NAME,3=NAME would name them; values may share a name, 1= leaves rows out'
-    """
-    if not values or len(values) > SHOWN_LABELS:
-        return None
-    if are_numbers(values) and len(values) <= 2:
-        return "the labels are numbers: --labels bad,good would name them in this order"
-    if are_numbers(values):
-        pairs = ",".join(f"{value}=NAME" for value in in_order(values))
-        fix = f"values may share a name, {in_order(values)[0]}= leaves rows out"
-        return f"the labels are numbers: --labels {pairs} would name them; {fix}"
-    if names := same_but_for_case(values):
-        pairs = shlex.quote(",".join(f"{value}={names[value]}" for value in in_order(values)))
-        return f"some labels differ in capital letters alone: --labels {pairs} would join them"
-    return None
 
 
 def one_line(text: str, length: int = LINE) -> str:

@@ -2,9 +2,10 @@
 
 import heapq
 import itertools
+import json
 from array import array
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,7 +115,7 @@ class Survey:
 def survey(
     tables: Iterable[tuple[str, pd.DataFrame]],
     texts: list[str],
-    label: str,
+    label: list[str],
     split: str | None,
     without: Collection[str] = (),
 ) -> Survey:
@@ -123,21 +124,31 @@ def survey(
     Args:
         tables: (split, rows of it).
         texts: The columns whose texts are joined.
-        label: The column of the labels.
+        label: The column of the labels, or several columns that have 1 or true in the rows of the label they name.
         split: The column that says the split of each row, which then goes before that of the table; or None.
         without: Splits whose rows are not counted.
     """
     found = Survey()
     for name, table in tables:
-        values = {column: column_values(table, column) for column in [*texts, label]}
+        values = {column: column_values(table, column) for column in [*texts, *label]}
         columns = {column: [None] * len(table) if one is None else [*one] for column, one in values.items()}
         table_of = pd.DataFrame(columns, index=table.index, dtype=object)
         splits = [*map(spelled, column_values(table, split))] if split else [name] * len(table)
         kept = [one not in without for one in splits]
         table_of = table_of.loc[kept]
-        labels = map(spelled, table_of[label])
-        found.add(join_columns(table_of, texts, "\n"), labels, itertools.compress(splits, kept))
+        found.add(join_columns(table_of, texts, "\n"), row_labels(table_of[label]), itertools.compress(splits, kept))
     return found
+
+
+def row_labels(table: pd.DataFrame) -> Iterator[str | None]:
+    """Yield the label of each row, None if it is missing. Those of several columns are a list in JSON."""
+    for row in table.itertuples(index=False, name=None):
+        cells = [*map(spelled, row)]
+        if len(cells) == 1 or None in cells:
+            yield cells[0] if len(cells) == 1 else None
+        else:
+            names = [name for name, cell in zip(table.columns, cells, strict=True) if cell in ("1", "true")]
+            yield json.dumps(names, ensure_ascii=False)
 
 
 def tokens(texts: list[str], tokenizer: Path) -> list[int]:

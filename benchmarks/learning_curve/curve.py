@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from apps.revisions import dvc_revision, log_losses, read_predictions
+from apps.revisions import dvc_revision, read_predictions
 from benchmarks.learning_curve.plan import Run
 from classifier.evaluation.intervals import wilson_interval
 from classifier.files.formats import read_table
@@ -23,14 +23,14 @@ def experiment_scores(name: str) -> pd.DataFrame:
     """
     from dvc.api import DVCFileSystem
 
-    table = read_predictions(name, "test")
+    table, values = read_predictions(name, "test")
     with dvc_revision(name) as rev:
         baseline, metadata = read_table(DVCFileSystem(rev=rev).open(BASELINE.as_posix()))
     columns = {
         "label": table["label"],
         "accuracy": table["predicted"] == table["label"],
         "tfidf": baseline["predicted"] == table["label"],
-        "log_loss": log_losses(table),
+        "log_loss": values["log loss"],
         "learned": metadata["learned"],
     }
     return pd.DataFrame(columns).astype(float).set_index(table["text"])
