@@ -36,6 +36,7 @@
 # make settings   train with other ranks, learning rates and methods; write benchmarks/settings.csv (2 to 3 hours)
 # make deletion   test whether the words that --explain marks matter (15 minutes)
 # make windows    measure what several windows gain on long texts (5 minutes)
+# make tasks      measure several labels, numbers, ratings and pairs of texts, each by a whole run (20 minutes)
 # make planted    test whether data/doubtful_labels.csv finds flipped labels (2 minutes)
 # make scale      measure the memory of the stages for 10,000 to 5,000,000 texts (hours, 20 GB): make scale ROWS=100000
 
@@ -51,7 +52,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run env new test test-scale lint export demo table compare spread push plots pages docs soak settings learning-curve bench speed profile reruns busy growth cold time-to-accuracy windows deletion planted scale audit lock
+.PHONY: help run env new test test-scale lint export demo table compare spread push plots pages docs soak settings learning-curve bench speed profile reruns busy growth cold time-to-accuracy windows deletion tasks planted scale audit lock
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -77,9 +78,9 @@ $(ENV): requirements.txt pyproject.toml
 	pip install --quiet --no-deps --require-hashes -r requirements.txt
 	@touch $@
 
-# One worker more than there are cores, because a test spends a third of its time waiting for other processes.
+# Two workers more than there are cores, because a test spends a third of its time waiting for other processes.
 test: $(ENV) lint
-	pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1))
+	pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 2))
 
 test-scale: $(ENV)
 	uv pip install --quiet --group test-scale --constraints requirements.txt
@@ -170,6 +171,9 @@ windows: $(ENV)
 deletion: $(ENV)
 	dvc repro
 	python -m benchmarks.deletion
+
+tasks: $(ENV)
+	python -m benchmarks.tasks
 
 planted: $(ENV)
 	python -m benchmarks.planted_errors

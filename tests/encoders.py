@@ -12,6 +12,7 @@ from classifier.files.places import BASE
 
 FAMILIES = ["bert", "distilbert", "roberta", "mpnet", "modernbert"]
 DECODERS = ["qwen3", "llama"]  # llama: as SmolLM2 has it
+SAVED = {"task": "single-label", "decision": {}, "tokenize": {}}  # settings that every classifier is saved with
 
 
 def write_encoder(family: str) -> None:

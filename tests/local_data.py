@@ -62,5 +62,5 @@ def write_splits(rows: list[tuple[str, int]]) -> dict[str, pd.DataFrame]:
     ends = [0, len(rows) // 2, len(rows) * 7 // 10, len(rows)]
     splits = {name: rows[ends[i] : ends[i + 1]] for i, name in enumerate(("train", "validation", "test"))}
     for name, split in splits.items():
-        write_table(RAW / f"{name}.parquet", split, labels=["negative", "positive"])
+        write_table(RAW / f"{name}.parquet", split, task="single-label", labels=["negative", "positive"])
     return splits

@@ -10,13 +10,16 @@ import time
 import urllib.error
 import urllib.request
 
+import numpy as np
 import pandas as pd
 import psutil
 import pytest
 from commands import infer_command, predict
 from stores import free_port
 
-from apps.demo_page import COLUMNS_LABEL, OPPOSING, SUPPORTING, marked_words, verdict
+from apps.demo_page import COLUMNS_LABEL, OPPOSING, SUPPORTING, marked_words
+from classifier.evaluation.tasks.single_label import verdict_on
+from classifier.evaluation.tasks.task import MEASURES
 from classifier.files.places import PREDICTIONS
 from classifier.predict.explanation import Explanation
 
@@ -25,12 +28,35 @@ TEXT = "a great film , not boring and i loved it"
 
 
 def test_verdict():
-    assert verdict("positive", 0.9, 0.0) == "**positive** with a confidence of 90.00%."
+    assert verdict_on("positive", 0.9, 0.0) == "**positive** with a confidence of 90.00%."
     reached = "**positive** with a confidence of 90.00%, which reaches the threshold of 90.00%."
-    assert verdict("positive", 0.9, 0.9) == reached
-    assert verdict("5*", 0.8, 0.0) == "**5\\*** with a confidence of 80.00%."
+    assert verdict_on("positive", 0.9, 0.9) == reached
+    assert verdict_on("5*", 0.8, 0.0) == "**5\\*** with a confidence of 80.00%."
     below = "**uncertain**: positive has a confidence of 80.00%, below the threshold of 90.00%."
-    assert verdict("positive", 0.8, 0.9) == below
+    assert verdict_on("positive", 0.8, 0.9) == below
+
+
+@pytest.mark.parametrize(
+    ("task", "row", "expected"),
+    [
+        ("single-label", {"predicted": 1, "confidence": 0.9}, "**5** with a confidence of 90.00%."),
+        ("multi-label", {"predicted": [1, 1], "confidence": 0.6}, "**4, 5** with a confidence of 60.00%."),
+        ("multi-label", {"predicted": [0, 0], "confidence": 0.6}, "**no label** with a confidence of 60.00%."),
+        (
+            "regression",
+            {"predicted": 7.25, "low": -1.5, "high": 16.0},
+            "**7.25**, with a 90% interval from -1.5 to 16.",
+        ),
+        ("regression", {"predicted": 7.25, "low": np.nan, "high": np.nan}, "**7.25**."),
+        (
+            "ordinal",
+            {"predicted": 0, "confidence": 0.8, "expected": 4.2},
+            "**4** with a confidence of 80.00%. The expected value is 4.20.",
+        ),
+    ],
+)
+def test_verdict_of_each_task(task, row, expected):
+    assert MEASURES[task].verdict(row, ["4", "5"], 0.0) == expected
 
 
 def test_marked_words():

@@ -19,7 +19,7 @@ def test_card(finished, card_of):
     assert lines == []
     evaluation = read("metrics/evaluate.json")
     assert {result.metric_type: result.metric_value for result in card.data.eval_results} == {
-        name: evaluation[name] for name in ("accuracy", "f1", "roc_auc", "log_loss")
+        name: evaluation[name] for name in ("accuracy", "f1", "roc_auc", "log_loss", "ece")
     }
     assert card.content.startswith("---\n")
     assert "# minilm with lora on imdb-wheel\n" in card.text

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from encoders import DECODERS, FAMILIES, peft_defaults, write_encoder
+from encoders import DECODERS, FAMILIES, SAVED, peft_defaults, write_encoder
 
 from apps import export
 
@@ -32,7 +32,7 @@ def test_each_familys_graph(tmp_path, monkeypatch, family):
         for parameter in model.parameters():
             if parameter.requires_grad:  # a new adapter is zero
                 parameter.normal_(std=0.1)
-    save_classifier(model, {"tokenize": {}})
+    save_classifier(model, SAVED)
     merged, _ = load_classifier()
     merged.cpu().save_pretrained("export")
     export.write_onnx(merged, Path("model.onnx"))

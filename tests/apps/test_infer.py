@@ -15,6 +15,7 @@ from commands import INFER, infer_command, predict, read
 from apps.infer import show_table
 from classifier.predict.threshold import threshold_for
 from classifier.scoring.lines import arriving_lines
+from classifier.tasks import single_label
 
 
 def test_texts(finished):
@@ -42,10 +43,19 @@ def test_pipe_is_utf_8_whatever_the_terminal_is(finished):
     assert json.loads(piped.stdout.decode())["text"] == text
 
 
+class AlwaysPositive:
+    """A classifier with one answer."""
+
+    task = single_label
+
+    def __call__(self, texts: list[str]) -> list[tuple[str, float]]:
+        return [("positive", 0.5)] * len(texts)
+
+
 def test_table_on_a_terminal_that_lacks_a_letter(monkeypatch):
     shown = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, "ascii"))
-    show_table(["für immer"], lambda texts: [("positive", 0.5)], explain=False)
+    show_table(["für immer"], AlwaysPositive(), explain=False, explained=None)
     sys.stdout.flush()
     assert shown.getvalue().endswith(b"positive       50.0%  f\\xfcr immer\n")
 

@@ -107,7 +107,7 @@ def test_make_passes_the_file_on():
     assert "python -m apps.new 'my reviews.csv' --dry-run\n" in shown
 
 
-@pytest.mark.parametrize("name", ["choices", "dialect", "labels", "layout", "report", "store"])
+@pytest.mark.parametrize("name", ["choices", "dialect", "labels", "layout", "report", "store", "tasks"])
 def test_examples_in_docstrings(name):
     failed, count = doctest.testmod(import_module(f"apps.new.{name}"))
     assert count > 0

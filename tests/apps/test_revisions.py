@@ -14,8 +14,10 @@ from tiny import edit_params
 from typer.testing import CliRunner
 
 from apps import revisions
-from apps.revisions import app, differences
-from classifier.files.formats import read_table, write_table
+from apps.revisions import app, differences, is_paired
+from classifier.evaluation.tasks import single_label
+from classifier.evaluation.tasks.task import MEASURES
+from classifier.files.formats import read_table, table_of, write_table
 from classifier.files.places import PREDICTIONS, VALIDATION
 
 
@@ -43,7 +45,8 @@ def test_differences_against_scipy_and_scikit_learn():
         )
 
     first, second = table(0.3), table(0.1)
-    compared = differences(first, second)
+    values = [single_label.paired_values(table, ["no", "yes"]) for table in (first, second)]
+    compared = differences(*values)
     accuracy, loss = compared["accuracy, points"], compared["log loss"]
     right = [(table["label"] == table["predicted"]) for table in (first, second)]
     assert accuracy["difference"] == pytest.approx(100 * (right[1].mean() - right[0].mean()))
@@ -59,8 +62,42 @@ def test_differences_against_scipy_and_scikit_learn():
         for table in (first, second)
     ]
     assert loss["p"] == pytest.approx(stats.ttest_1samp(losses[1] - losses[0], 0).pvalue)
-    for row in differences(first, first).values():
+    for row in differences(values[0], values[0]).values():
         assert [row[name] for name in ("difference", "low", "high", "p")] == [0, 0, 0, 1]
+
+
+def test_the_values_of_each_task():
+    """A share of right answers has McNemar's p-value, and each other metric that of the paired t-test."""
+    rng = np.random.default_rng(0)
+    labels, number = rng.integers(0, 2, (50, 2)), rng.normal(size=50)
+    tables = {
+        "multi-label": [
+            table_of({"label": labels, "predicted": p, "probability_a": p[:, 0] * 0.9, "probability_b": p[:, 1] * 0.9})
+            for p in (rng.integers(0, 2, (50, 2)), labels)
+        ],
+        "regression": [pd.DataFrame({"label": number, "predicted": number + rng.normal(size=50)}) for _ in range(2)],
+        "ordinal": [
+            pd.DataFrame(
+                {"label": labels[:, 0], "predicted": p, "probability_1": 1 - p * 0.9, "probability_2": p * 0.9}
+            )
+            for p in labels.T
+        ],
+    }
+    for task, pair in tables.items():
+        names = {"multi-label": ["a", "b"], "ordinal": ["1", "2"]}.get(task, ["price"])
+        values = [MEASURES[task].paired_values(table, names) for table in pair]
+        for name, row in differences(*values).items():
+            first, second = (of_table[name].to_numpy() for of_table in values)
+            assert row["difference"] == pytest.approx((100 if "points" in name else 1) * (second * 1.0 - first).mean())
+            expected = stats.ttest_rel(1.0 * second, 1.0 * first).pvalue
+            if "points" in name:
+                only = (second & ~first).sum(), (first & ~second).sum()
+                expected = stats.binomtest(only[0], sum(only)).pvalue
+            assert row["p"] == pytest.approx(expected)
+        pair = [table.assign(text="a") for table in pair]
+        assert is_paired(*pair)
+        assert not is_paired(pair[0], pair[1].assign(text="b"))
+        assert not is_paired(pair[0], pair[1].assign(label=[*pair[1]["label"]][::-1]))
 
 
 def test_revisions_of_a_project(finished, monkeypatch):

@@ -12,7 +12,15 @@ SHOWN = [
     *("dataset", "model", "method", "train.seed", "methods.lora.peft.r"),
 ]
 HIDDEN = [
-    *("Created", "State", "Executor", "bias.negative", "labels.positive.f1", "above_threshold.coverage"),
+    *(
+        "Created",
+        "State",
+        "Executor",
+        "bias.negative",
+        "thresholds.film",
+        "labels.positive.f1",
+        "above_threshold.coverage",
+    ),
     *("accuracy", "n", "learning_rate", "metrics/evaluate.json:accuracy", "metrics/training.json:steps"),
 ]
 

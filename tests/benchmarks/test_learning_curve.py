@@ -106,14 +106,8 @@ def test_intervals_of_draws_and_texts():
 
 def test_a_gain_is_that_of_make_compare(curve_of):
     by_size = curve_of({(1000, 1): "1100110011" * 4, (2000, 1): "1111110010" * 4})
-    labels = pd.Series([0] * 40)
-    tables = [
-        pd.DataFrame({"label": labels, "predicted": [1 - int(digit) for digit in right]}).assign(
-            probability_a=0.5, probability_b=0.5
-        )
-        for right in ("1100110011" * 4, "1111110010" * 4)
-    ]
-    compared = differences(*tables)["accuracy, points"]
+    values = [{"accuracy": pd.Series([*right]) == "1"} for right in ("1100110011" * 4, "1111110010" * 4)]
+    compared = differences(*values)["accuracy"]
     gain = by_size.iloc[1][["gain", "gain_low", "gain_high"]]
     assert tuple(gain) == pytest.approx((compared["difference"], compared["low"], compared["high"]))
 

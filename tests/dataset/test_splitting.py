@@ -12,6 +12,7 @@ from tiny import reviews
 from classifier.dataset.splitting import stratified_sample
 from classifier.errors import InputError
 from classifier.files.places import RAW
+from classifier.tasks.task import TASKS
 
 
 @pytest.fixture(autouse=True)
@@ -21,16 +22,16 @@ def here(tmp_path, monkeypatch):
 
 def test_stratified_sample_keeps_the_balance_and_every_row():
     frame = pd.DataFrame({"text": [str(n) for n in range(100)], "label": [0] * 80 + [1] * 20})
-    part, rest = stratified_sample(frame, 10, 1, "test")
+    part, rest = stratified_sample(frame, 10, 1, "test", TASKS["single-label"])
     assert part["label"].sum() == 2
     assert sorted([*part["text"], *rest["text"]], key=int) == list(frame["text"])
-    assert stratified_sample(frame, 10, 1, "test")[0].equals(part)
-    assert not stratified_sample(frame, 10, 2, "test")[0].equals(part)
-    everything, nothing = stratified_sample(frame, None, 1, "train")
+    assert stratified_sample(frame, 10, 1, "test", TASKS["single-label"])[0].equals(part)
+    assert not stratified_sample(frame, 10, 2, "test", TASKS["single-label"])[0].equals(part)
+    everything, nothing = stratified_sample(frame, None, 1, "train", TASKS["single-label"])
     assert sorted(everything["text"], key=int) == list(frame["text"])
     assert nothing.empty
     with pytest.raises(InputError, match="test: 101 rows requested, 100 available"):
-        stratified_sample(frame, 101, 1, "test")
+        stratified_sample(frame, 101, 1, "test", TASKS["single-label"])
 
 
 def test_a_size_may_be_a_share_of_the_source():

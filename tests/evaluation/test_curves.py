@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics
 
 from classifier.evaluation.confusion import confusion_table
-from classifier.evaluation.curves import curves, precision_at, table_of_curves
+from classifier.evaluation.curves import curves, one_against_rest, precision_at, table_of_curves
 from classifier.files.formats import write_csv
 
 
@@ -23,7 +23,9 @@ def test_curves_are_thinned_and_keep_the_area():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 5000)
     positive = np.clip(rng.normal(0.4 + 0.2 * labels, 0.15), 0, 1)
-    roc, precision_recall = curves(labels, np.column_stack([1 - positive, positive]), ["no", "yes"])
+    roc, precision_recall = curves(
+        one_against_rest(labels, ["no", "yes"]), np.column_stack([1 - positive, positive]), ["no", "yes"]
+    )
     assert len(roc) <= 200
     assert set(roc["label"]) == {"yes"}
     area = metrics.auc(roc["false_positive_rate"], roc["true_positive_rate"])
@@ -36,9 +38,11 @@ def test_curves_are_thinned_and_keep_the_area():
 def test_each_of_a_few_labels_has_its_curve():
     """A label without a row has none, and no warning."""
     labels, probabilities = scores(90, 3)
-    for table in curves(labels, probabilities, ["a", "b", "c"]):
+    for table in curves(one_against_rest(labels, ["a", "b", "c"]), probabilities, ["a", "b", "c"]):
         assert table["label"].unique().tolist() == ["a", "b", "c"]
-    for table in curves(labels[labels < 2], probabilities[labels < 2], ["a", "b", "c"]):
+    for table in curves(
+        one_against_rest(labels[labels < 2], ["a", "b", "c"]), probabilities[labels < 2], ["a", "b", "c"]
+    ):
         assert table["label"].unique().tolist() == ["a", "b"]
 
 
@@ -47,7 +51,9 @@ def test_a_label_that_all_rows_have_has_no_curve(k, only):
     """The tables have their columns then, and no line. scikit-learn would warn and give NaN."""
     labels, probabilities = scores(90, k)
     kept = labels == only
-    roc, precision_recall = curves(labels[kept], probabilities[kept], ["a", "b", "c"][:k])
+    roc, precision_recall = curves(
+        one_against_rest(labels[kept], ["a", "b", "c"][:k]), probabilities[kept], ["a", "b", "c"][:k]
+    )
     assert roc.columns.tolist() == ["label", "false_positive_rate", "true_positive_rate"]
     assert precision_recall.columns.tolist() == ["label", "recall", "precision"]
     assert len(roc) == len(precision_recall) == 0
@@ -66,7 +72,11 @@ def test_many_labels_have_the_mean_and_the_lowest_curves():
 
 def test_the_mean_curve_has_the_mean_area():
     labels, probabilities = scores(3000, 12)
-    roc, precision_recall = curves(labels, probabilities, [f"label {number}" for number in range(12)])
+    roc, precision_recall = curves(
+        one_against_rest(labels, [f"label {number}" for number in range(12)]),
+        probabilities,
+        [f"label {number}" for number in range(12)],
+    )
     roc, precision_recall = (table[table["label"].str.startswith("mean")] for table in (roc, precision_recall))
     area = metrics.auc(roc["false_positive_rate"], roc["true_positive_rate"])
     assert area == pytest.approx(metrics.roc_auc_score(labels, probabilities, multi_class="ovr"), abs=0.01)
@@ -104,7 +114,7 @@ def test_tables_of_300_labels_are_small(tmp_path):
     names = [f"label number {number:03} with a name of 40 letters"[:40] for number in range(300)]
     labels, probabilities = scores(9000, 300)
     counts = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), labels=range(300))
-    tables = [confusion_table(counts, names), *curves(labels, probabilities, names)]
+    tables = [confusion_table(counts, names), *curves(one_against_rest(labels, names), probabilities, names)]
     for number, table in enumerate(tables):
         assert table.notna().all(axis=None)
         write_csv(tmp_path / f"{number}.csv", table)

@@ -19,7 +19,7 @@ from classifier.evaluation.figures import (
 
 TRAINING = pd.DataFrame({"step": range(1, 41), "loss": np.linspace(0.7, 0.2, 40)})
 VALIDATION = pd.DataFrame(
-    {"step": [20, 40], "loss": [0.5, 0.3], "accuracy": [0.8, 0.9], "low": [0.75, 0.86], "high": [0.84, 0.93]}
+    {"step": [20, 40], "loss": [0.5, 0.3], "score": [0.8, 0.9], "low": [0.75, 0.86], "high": [0.84, 0.93]}
 )
 RELIABILITY = pd.DataFrame(
     {
@@ -39,7 +39,9 @@ ABOVE = {
     "accuracy_low": 0.85,
     "accuracy_high": 0.92,
 }
-LENGTHS = pd.DataFrame({"words": ["0-99"], "accuracy": [0.5], "low": [0.1], "high": [0.9], "sum": [1], "count": [2]})
+LENGTHS = pd.DataFrame(
+    {"words": ["0-99"], "mean": [0.5], "low": [0.1], "high": [0.9], "count": [2], "is_share": [True]}
+)
 
 
 def test_labels_are_drawn_verbatim():
@@ -75,6 +77,7 @@ def test_the_training_figure_of_other_recipes():
     assert not loss.patches
     assert not loss.texts
     assert len(loss.lines) == 3
+    assert loss.get_ylabel() == "cross-entropy (nats)"
     loss, _ = drawn(training_figure, TRAINING, VALIDATION, short_steps=4, short_tokens=64).axes
     (words,) = loss.texts
     assert "64 tokens" in words.get_text()

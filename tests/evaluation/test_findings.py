@@ -4,16 +4,16 @@ import pandas as pd
 import pytest
 
 from classifier.evaluation.findings import (
-    accuracy_by_length,
-    confident_mistakes,
     division,
     leading_pair,
     pairs_of_labels,
+    quality_by_length,
     rows_left_out,
     without_punctuation,
     worst_length,
 )
 from classifier.evaluation.intervals import wilson_interval
+from classifier.evaluation.tasks.single_label import mistakes, row_quality
 
 
 def table_of(*pairs: tuple[str, str, int]) -> pd.DataFrame:
@@ -31,10 +31,10 @@ def test_the_most_confident_mistakes_come_first():
             "confidence": [0.99, 0.6, 0.8, 0.9],
         }
     )
-    mistakes = confident_mistakes(table, ["bad", "good"])
-    assert mistakes["confidence"].tolist() == [0.9, 0.8, 0.6]
-    assert mistakes["row"].tolist() == [4, 3, 2]
-    assert mistakes[["label", "predicted"]].to_numpy().tolist() == [["good", "bad"], ["good", "bad"], ["bad", "good"]]
+    wrong = mistakes(table, ["bad", "good"])
+    assert wrong["confidence"].tolist() == [0.9, 0.8, 0.6]
+    assert wrong["row"].tolist() == [4, 3, 2]
+    assert wrong[["label", "predicted"]].to_numpy().tolist() == [["good", "bad"], ["good", "bad"], ["bad", "good"]]
 
 
 def test_pairs_of_the_first_ten_and_of_all():
@@ -67,22 +67,22 @@ def test_pairs_of_many_labels():
     assert "all are labelled a and predicted b (12 of all 12)" in division(table_of(("a", "b", 12)), "mistakes")
 
 
-def test_accuracy_by_length():
+def test_quality_by_length():
     """Two reviews are short, and one of them is right; a third one has 300 words and is right."""
     table = pd.DataFrame({"text": ["a b", "a", "a " * 300], "label": [0, 1, 1], "predicted": [0, 0, 1]})
-    short, long = accuracy_by_length(table).to_dict("records")
-    assert (short["words"], short["count"], short["accuracy"]) == ("0-99", 2, 0.5)
-    assert (long["words"], long["count"], long["accuracy"]) == ("300-499", 1, 1.0)
+    short, long = quality_by_length(table, row_quality(table)).to_dict("records")
+    assert (short["words"], short["count"], short["mean"]) == ("0-99", 2, 0.5)
+    assert (long["words"], long["count"], long["mean"]) == ("300-499", 1, 1.0)
     assert (short["low"], short["high"]) == wilson_interval(1, 2)
     assert (long["low"], long["high"]) == wilson_interval(1, 1)
 
 
 def lengths(*groups: tuple[str, int, int]) -> pd.DataFrame:
-    """A table of `accuracy_by_length` from (words, right answers, texts) of each group."""
+    """A table of `quality_by_length` from (words, right answers, texts) of each group."""
     table = pd.DataFrame(groups, columns=["words", "sum", "count"])
     bounds = [wilson_interval(*group[1:]) for group in groups]
     low, high = zip(*bounds, strict=True)
-    return table.assign(accuracy=table["sum"] / table["count"], low=low, high=high)
+    return table.assign(mean=table["sum"] / table["count"], low=low, high=high, is_share=True)
 
 
 @pytest.mark.parametrize(("right", "word"), [(170, "excludes"), (179, "includes")])

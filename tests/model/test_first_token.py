@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from encoders import FAMILIES, peft_defaults, write_encoder
+from encoders import FAMILIES, SAVED, peft_defaults, write_encoder
 from peft import LoraConfig, PrefixTuningConfig, get_peft_model
 from tiny import reviews
 from torch.utils.flop_counter import FlopCounterMode
@@ -130,7 +130,7 @@ def test_with_fast_lora_layers(family, autocast):
 def test_training_and_scoring_both_use_the_first_token_alone(family):
     model, head = build_classifier(["a", "b", "c"], dropout=0.0)
     trained = apply_method(model, head, Method(peft={"peft_type": "LORA"}), peft_defaults(family), 10)
-    save_classifier(trained, {"tokenize": {}})
+    save_classifier(trained, SAVED)
     classes = (FirstTokenBertAttention, FirstTokenDistilBertLayer, FirstTokenMPNetAttention)
     for model in (trained, load_classifier()[0]):
         layers = [module for module in model.modules() if isinstance(module, classes)]

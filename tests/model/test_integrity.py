@@ -1,11 +1,12 @@
-"""A damaged file of models/base or models/adapter is named in one line."""
+"""A damaged file of models/base or models/adapter is named in one line, and so is an adapter of an older version."""
 
 from pathlib import Path
 
 import pytest
-from encoders import peft_defaults, write_encoder
+from encoders import SAVED, peft_defaults, write_encoder
 
 from classifier.errors import InputError
+from classifier.files.formats import read_json, write_json
 from classifier.files.places import ADAPTER, BASE
 from classifier.model.adapters import apply_method
 from classifier.model.build import build_classifier
@@ -26,7 +27,7 @@ def trained(tmp_path, monkeypatch) -> None:
     silence_libraries()
     write_encoder("bert")
     model, head = build_classifier(["a", "b"], dropout=0.0)
-    save_classifier(apply_method(model, head, Method(peft={"peft_type": "LORA"}), peft_defaults("bert"), 10), {})
+    save_classifier(apply_method(model, head, Method(peft={"peft_type": "LORA"}), peft_defaults("bert"), 10), SAVED)
 
 
 def cut(path: Path, share: float) -> None:
@@ -62,3 +63,16 @@ def test_a_link_to_a_file_that_is_gone_is_refused(trained):
     path.unlink()
     path.symlink_to("gone")
     assert_refused(load_classifier, path)
+
+
+@pytest.mark.parametrize("setting", ["task", "decision"])
+def test_an_adapter_of_an_older_version_is_refused(trained, setting):
+    path = ADAPTER / "config.json"
+    write_json(path, read_json(path) | {"trained": {}})
+    assert trained_settings()["task"] == load_classifier()[0].config.task == "single-label"
+    write_json(path, {name: value for name, value in read_json(path).items() if name != setting})
+    for function in (load_classifier, trained_settings):
+        with pytest.raises(InputError) as raised:
+            function()
+        told = "models/adapter: made by an older version of the code; train it again with `dvc repro train`"
+        assert str(raised.value) == told

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from encoders import write_encoder
+from encoders import SAVED, write_encoder
 from tiny import ROOT, reviews
 from transformers import AutoTokenizer
 
@@ -70,7 +70,7 @@ def test_trains_saves_and_reloads(bert, name):
         assert torch.equal(parameter, start[key]) == (key not in trained), key
     scores = logits(model, bert)
     temperature, bias = calibrate(model, scores, LABELS)
-    save_classifier(model, {"tokenize": {}})
+    save_classifier(model, SAVED)
     np.testing.assert_allclose(logits(load_classifier()[0], bert), scores / temperature + bias, rtol=1e-5, atol=5e-5)
 
 
@@ -153,9 +153,9 @@ def test_matrices_of_any_rank_decay(bert):
 
 def test_all_weights_after_an_adapter(bert):
     """Only DVC removes outputs before a training. Without it, no file of the adapter may stay beside the weights."""
-    save_classifier(build(PARAMS.methods["lora"]), {"tokenize": {}})
+    save_classifier(build(PARAMS.methods["lora"]), SAVED)
     model = build(PARAMS.methods["full"])
-    save_classifier(model, {"tokenize": {}})
+    save_classifier(model, SAVED)
     np.testing.assert_allclose(logits(load_classifier()[0], bert), logits(model, bert), atol=2e-5)
 
 
@@ -187,5 +187,5 @@ def test_logits_of_prompts_ignore_padding(bert, name):
 def test_a_method_without_a_merge_is_loaded_unmerged(bert):
     model = build(Method(peft={"peft_type": "LILY", "r": 4}))
     expected = logits(model, bert)
-    save_classifier(model, {"tokenize": {}})
+    save_classifier(model, SAVED)
     np.testing.assert_allclose(logits(load_classifier()[0], bert), expected, atol=2e-5)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from commands import read
-from encoders import DECODERS, FAMILIES, peft_defaults, small_bert, write_encoder
+from encoders import DECODERS, FAMILIES, SAVED, peft_defaults, small_bert, write_encoder
 from safetensors.torch import load_file, save_file
 from tiny import ROOT, reviews
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
@@ -118,7 +118,7 @@ def test_save_and_reload(family):
     assert bias.any() == (family not in DECODERS)
     expected = trained / temperature + bias
     np.testing.assert_allclose(logits(model, ids), expected, rtol=1e-5, atol=1e-5)
-    save_classifier(model, {"tokenize": {}})
+    save_classifier(model, SAVED)
     reloaded, tokenizer = load_classifier()
     np.testing.assert_allclose(logits(reloaded, ids), expected, rtol=1e-5, atol=1e-5)
     assert tokenizer(TEXTS)["input_ids"] == AutoTokenizer.from_pretrained(BASE)(TEXTS)["input_ids"]
@@ -157,7 +157,7 @@ def test_ia3_scales_keys_values_and_the_feed_forward(family):
 def test_adapter_config_is_sorted(family):
     lora = LORA.peft | {"layers_to_transform": [1, 0]}  # a list keeps its order; sets are sorted
     model, _ = build(family, Method(peft=lora))
-    save_classifier(model, {})
+    save_classifier(model, SAVED)
     config = read(ADAPTER / "adapter_config.json")
     assert config["layers_to_transform"] == [1, 0]
     assert config["target_modules"] == sorted(peft_defaults(family)["target_modules"])
@@ -225,7 +225,7 @@ def test_a_checkpoint_with_a_head_for_other_labels(family):
     model = apply_method(model, head, LORA, peft_defaults(family), 10)
     expected = logits(model, token_ids())
     assert expected.shape == (len(TEXTS), 3)
-    save_classifier(model, {"tokenize": {}})
+    save_classifier(model, SAVED)
     np.testing.assert_allclose(logits(load_classifier()[0], token_ids()), expected, atol=1e-5)
 
 
@@ -259,7 +259,7 @@ def test_modules_to_save_of_a_method_do_not_replace_the_head(family):
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     assert all(any(f".{part}." in name for name in trained) for part in [*head, first])
     expected = logits(model, token_ids())
-    save_classifier(model, {"tokenize": {}})
+    save_classifier(model, SAVED)
     np.testing.assert_allclose(logits(load_classifier()[0], token_ids()), expected, atol=1e-5)
 
 
@@ -290,7 +290,7 @@ def test_the_trained_pooler_is_saved_and_merged(minilm):
     with torch.no_grad():
         pooler.modules_to_save["default"].dense.weight.normal_()
     expected = logits(model, token_ids())
-    save_classifier(model, {"tokenize": {}})
+    save_classifier(model, SAVED)
     merged, _ = load_classifier()
     weight = merged.get_parameter("bert.pooler.dense.weight").cpu()
     assert torch.equal(weight, pooler.modules_to_save["default"].dense.weight)
@@ -330,7 +330,7 @@ def test_embeddings_that_the_checkpoint_has_as_the_output_layer(family):
     assert head == HEADS[family]
     assert torch.equal(model.get_input_embeddings().weight, expected)
     scores = logits(model, ids)
-    save_classifier(model, {"tokenize": {}})
+    save_classifier(model, SAVED)
     reloaded, _ = load_classifier()
     np.testing.assert_allclose(logits(reloaded, ids), scores, atol=1e-5)
 
@@ -339,7 +339,7 @@ def test_embeddings_that_the_checkpoint_has_as_the_output_layer(family):
 def test_a_pickle_of_weights_is_not_loaded(family, method):
     """Beside safetensors a pickle is ignored. In their place it is refused, and the error asks for the safetensors."""
     model, _ = build(family, load_params(ROOT / "params.yaml").methods[method])
-    save_classifier(model, {"tokenize": {}})
+    save_classifier(model, SAVED)
     weights = ADAPTER / ("model.safetensors" if method == "full" else "adapter_model.safetensors")
     name = "pytorch_model.bin" if method == "full" else "adapter_model.bin"
     torch.save(load_file(weights), ADAPTER / name)
@@ -352,7 +352,7 @@ def test_a_pickle_of_weights_is_not_loaded(family, method):
 
 def test_a_pickle_of_the_encoder_is_not_loaded(family):
     model, _ = build(family)
-    save_classifier(model, {"tokenize": {}})
+    save_classifier(model, SAVED)
     torch.save(load_file(BASE / "model.safetensors"), BASE / "pytorch_model.bin")
     (BASE / "model.safetensors").unlink()
     with pytest.raises(InputError, match=r"models/base: no model\*.safetensors there"):

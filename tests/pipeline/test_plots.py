@@ -18,9 +18,9 @@ from tiny import ROOT, edit_params
 TEMPLATES = ROOT / ".dvc" / "plots"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 EXPECTED = {
-    "Loss": ("Loss", "step", "cross-entropy (nats)", "training", "validation"),
+    "Loss": ("Loss", "step", "loss", "training", "validation"),
     "metrics/training.csv": ("Learning rate", "step", "learning rate"),
-    "metrics/validation.csv": ("Validation accuracy", "step", "accuracy"),
+    "metrics/validation.csv": ("Validation score", "step", "score (accuracy, micro F1 or R²)"),
     "metrics/confusion.csv": ("Confusion matrix, test split", "predicted", "actual"),
     "metrics/roc.csv": ("ROC, test split", "false positive rate", "true positive rate"),
     "metrics/precision_recall.csv": ("Precision and recall, test split", "recall", "precision"),

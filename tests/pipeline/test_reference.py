@@ -22,7 +22,7 @@ from classifier.evaluation.findings import LEFT_OUT, LEFT_OUT_BY_GROUP
 from classifier.files.formats import read_table, write_table
 from classifier.files.places import BASELINE, DOUBTFUL, METRICS, PREDICTIONS, RAW, VALIDATION
 from classifier.predict.explanation import Explanation
-from classifier.scoring.job import ADDED
+from classifier.scoring.job import Job
 from docs.tools import reference
 from stages.evaluate import EvaluateSettings, evaluate
 
@@ -92,7 +92,7 @@ def test_keys_of_data_in_other_situations():
     """With splits of the source's own, `conflicts: drop`, corrections, groups, and rows that the entry leaves out."""
     rows = pd.DataFrame({"label": [0, 1], "words": 1, "high": np.uint64(0), "low": np.arange(2, dtype=np.uint64)})
     counts = deduplicate(dict.fromkeys(("train", "validation", "test"), rows), "drop", [])[1]
-    counts |= apply_corrections(rows, pd.DataFrame({"new": [1], "correction": [0]}))[1]
+    counts |= apply_corrections(rows, pd.DataFrame({"new": [1], "dropped": [False], "correction": [0]}))[1]
     counts |= dict.fromkeys(["groups", *LEFT_OUT, *LEFT_OUT_BY_GROUP], 0)  # as the report names them
     keys = listed("metrics/data.json")
     assert {key for key, present in keys.items() if present.startswith("if")} == counts.keys() - {
@@ -124,11 +124,12 @@ def test_columns_of_metrics(name):
     assert [*listed(f"metrics/{name}")] == columns_of(ROOT / METRICS / name)
 
 
-def test_columns_of_tables(finished_once):
+def test_columns_of_tables(finished_once, monkeypatch):
     for path in (PREDICTIONS, DOUBTFUL, VALIDATION):
         columns = listed(path.as_posix())
         assert [name for name, present in columns.items() if present == "always"] == columns_of(finished_once / path)
-    assert tuple(listed("scored.parquet")) == ADDED
+    monkeypatch.chdir(finished_once)
+    assert [name for name, present in listed("scored.parquet").items() if present == "always"] == [*Job(Path()).added]
     assert columns_of(finished_once / BASELINE) == ["predicted"]  # not on the page: the report has all that it says
 
 

@@ -81,6 +81,7 @@ CODE = {
     "classifier/sources": {"data", "base_model"},
     "classifier/text": {"data", "tokenize", "baseline", "train", "evaluate", "infer"},
     "classifier/tables": {"data"},
+    "classifier/tasks": {"data", "baseline", "train", "evaluate", "infer", "report"},
     "classifier/dataset": {"data"},
     "classifier/distributed": {"train", "evaluate", "infer"},
     "classifier/model": {"train", "evaluate", "infer"},

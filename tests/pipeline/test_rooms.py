@@ -13,6 +13,7 @@ ROOMS = [
     "sources",
     "text",
     "tables",
+    "tasks",
     "dataset",
     "distributed",
     "model",

@@ -36,9 +36,14 @@ NO_RESULT = {
 }
 # Imported by what a stage imports, and not by what it calls there.
 NOT_CALLED = {
-    "base_model": {"pyarrow", "transformers"},  # files are copied; only whether a model is supported is looked up
-    "infer": {"datasets", "pandas", "pyarrow"},
-    "report": {"pyarrow"},
+    "data": {"scipy", "torch"},  # a task's module also has the loss, the calibration and the baseline
+    # Files are copied; only whether a model is supported is looked up.
+    "base_model": {"numpy", "pandas", "pyarrow", "transformers"},
+    "tokenize": {"pandas"},
+    "baseline": {"torch"},
+    "train": {"scikit-learn"},
+    "infer": {"datasets", "pandas", "pyarrow", "scikit-learn"},
+    "report": {"pyarrow", "scikit-learn", "torch"},
 }
 # Not imported here: what does the work inside scikit-learn and transformers' tokenizers.
 INSIDE = {

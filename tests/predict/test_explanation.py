@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from commands import infer_command, predict, run_stages
-from encoders import DECODERS, FAMILIES, peft_defaults, write_encoder
+from encoders import DECODERS, FAMILIES, SAVED, peft_defaults, write_encoder
 from tiny import SPECIAL, edit_params
 from transformers import AutoTokenizer
 
@@ -85,6 +85,7 @@ def test_words_and_their_tokens_by_hand(finished):
         for text in ("good " * 60 + "bad", "i loved it"):
             several = settings | {"windows": windows}
             assert encode_words(text, tokenizer, **several).windows == encode([text], tokenizer, **several)[0]
+        assert encode_words("", tokenizer, **several).windows == [[2, 3]]  # [CLS] and [SEP]
     encoded = encode_words(" ".join(["good", "bad"] * 30), tokenizer, **settings)
     assert len(encoded.words) == 60
     assert encoded.word_numbers == [[-1, *range(5), *range(43, 60), -1]]  # a quarter of 22 from the beginning
@@ -165,7 +166,7 @@ def test_each_family(tmp_path, monkeypatch, family):
             if parameter.requires_grad:
                 parameter.normal_(std=0.1)
     settings = {"max_length": 30, "truncation": "head+tail", "windows": 8, "strip_markup": True}
-    save_classifier(model, {"tokenize": settings})
+    save_classifier(model, SAVED | {"tokenize": settings})
     model, tokenizer = load_classifier()
     for text in ("a great film\n ", "good<br />", "the plot was fun and " * 12):
         explanation = explain_label(model, tokenizer, text)

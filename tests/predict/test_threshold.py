@@ -5,9 +5,9 @@ import pytest
 from scipy.special import softmax
 from scipy.stats import binomtest
 
-from classifier.model.probabilities import prediction_columns
 from classifier.predict.threshold import find_threshold, rows_needed
-from classifier.training.calibration import cross_calibrate, fit_calibration
+from classifier.tasks.single_label import fit_calibration, prediction_columns
+from classifier.training.calibration import cross_calibrate
 
 
 def test_by_hand():
@@ -87,12 +87,12 @@ def test_the_guarantee_holds(labels, rows, target, level, draws):
     for _ in range(draws):
         scores = drawn(rows)
         answers = (scores + rng.gumbel(size=scores.shape)).argmax(axis=1)  # drawn by their probabilities
-        unseen = prediction_columns(cross_calibrate(overconfident(scores), answers), [""] * labels)
+        unseen = prediction_columns(cross_calibrate(overconfident(scores), answers), [""] * labels, {})
         threshold = find_threshold(unseen["confidence"], unseen["predicted"] == answers, target, level)
         if threshold is None:
             continue
         temperature, bias = fit_calibration(overconfident(scores), answers)
-        of_all = prediction_columns(overconfident(all_texts) / temperature + bias, [""] * labels)
+        of_all = prediction_columns(overconfident(all_texts) / temperature + bias, [""] * labels, {})
         above = of_all["confidence"] >= threshold
         missed += chances[np.arange(len(chances)), of_all["predicted"]][above].mean() < target
         thresholds += 1

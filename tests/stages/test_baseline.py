@@ -52,9 +52,8 @@ def test_the_texts_are_cleaned_like_the_encoders_texts(splits):
 
     plain = terms(True)
     for name, split in splits.items():
-        write_table(
-            RAW / f"{name}.parquet", split.assign(text=split["text"] + "<br />"), labels=["negative", "positive"]
-        )
+        path, table = RAW / f"{name}.parquet", split.assign(text=split["text"] + "<br />")
+        write_table(path, table, task="single-label", labels=["negative", "positive"])
     assert terms(True) == plain
     assert terms(False) == plain + 1  # br
 

@@ -10,10 +10,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from tiny import NEGATIVE, NEUTRAL, POSITIVE, reviews
 
+from classifier.evaluation.tables import read_csv_table
 from classifier.files.formats import write_table
 from classifier.files.places import DOUBTFUL, RAW
 from classifier.text.duplicates import text_hash
-from stages.report import read_csv_table
 
 NAMES = ["negative", "positive"]
 
@@ -42,7 +42,7 @@ def test_doubtful_labels_are_those_that_the_other_folds_do_not_predict():
     rows = pd.DataFrame(reviews(100), columns=["text", "label"])
     rows.loc[[7, 30], "label"] = 1 - rows["label"]
     for name in ("train", "validation", "test"):
-        write_table(RAW / f"{name}.parquet", rows, labels=NAMES)
+        write_table(RAW / f"{name}.parquet", rows, task="single-label", labels=NAMES)
     run_baseline(**BASELINE)
     terms = TfidfVectorizer(sublinear_tf=True).fit_transform(rows["text"])
     probability = np.zeros(len(rows))
@@ -66,7 +66,7 @@ def test_labels_with_few_texts_are_not_listed():
         rows.loc[:1, "label"] = 1 - rows["label"]
         rows.loc[2 : 1 + rare, "label"] = 2
         for name in ("train", "validation", "test"):
-            write_table(RAW / f"{name}.parquet", rows, labels=[*NAMES, "rare"])
+            write_table(RAW / f"{name}.parquet", rows, task="single-label", labels=[*NAMES, "rare"])
         run_baseline(**BASELINE)
         doubtful = pd.read_csv(DOUBTFUL)
         assert set(doubtful["text"]) >= set(rows["text"][:2])
@@ -75,7 +75,7 @@ def test_labels_with_few_texts_are_not_listed():
     only = rows[rows["label"] == 0].head(10)
     rows = pd.concat([only, rows[rows["label"] == 1].head(1)])
     for name in ("train", "validation", "test"):
-        write_table(RAW / f"{name}.parquet", rows, labels=NAMES)
+        write_table(RAW / f"{name}.parquet", rows, task="single-label", labels=NAMES)
     run_baseline(**BASELINE)
     assert pd.read_csv(DOUBTFUL).empty
 
@@ -85,7 +85,7 @@ def test_a_lone_carriage_return_in_a_text_is_kept():
     rows.loc[0, "text"] = rows["text"][0].replace(" ", "\r", 2)
     rows.loc[0, "label"] = 1 - rows["label"][0]
     for name in ("train", "validation", "test"):
-        write_table(RAW / f"{name}.parquet", rows, labels=NAMES)
+        write_table(RAW / f"{name}.parquet", rows, task="single-label", labels=NAMES)
     run_baseline(**BASELINE)
     found = read_csv_table(DOUBTFUL, texts=["hash", "label", "predicted", "text"])
     assert found["text"][0] == rows["text"][0]

@@ -42,14 +42,14 @@ def a_password(rng: random.Random) -> str:
 @pytest.mark.parametrize(
     ("rows", "changes", "reason"),
     [
-        (chance(a_review), {}, "its labels of 280 texts held out of its training are not significantly more often"),
-        (chance(a_review), {"min_count": 1}, "its labels of 280 texts"),
-        (chance(a_password), {}, "its labels of 280 texts"),
+        (chance(a_review), {}, "its predictions for 280 texts held out of its training do not fit their labels"),
+        (chance(a_review), {"min_count": 1}, "its predictions for 280 texts"),
+        (chance(a_password), {}, "its predictions for 280 texts"),
         (reviews(200), {"min_count": 101}, "no n-gram of words occurs in 101 train texts (baseline.min_count)"),
         (UNSPACED["chinese"], {"min_count": 101}, "no n-gram of characters occurs in 101 train texts"),
         (reviews(200), {"max_rows": 1}, "the train texts that it reads have one label only (baseline.max_rows)"),
         # Eight train texts are too few for the folds, so only the texts of validation are held out.
-        (chance(a_review), {"max_rows": 8, "min_count": 1}, "its labels of 80 texts"),
+        (chance(a_review), {"max_rows": 8, "min_count": 1}, "its predictions for 80 texts"),
         (sorted(reviews(200), key=lambda row: row[1]), {}, "the train texts that it reads have one label only"),
     ],
 )
@@ -73,7 +73,9 @@ def test_a_baseline_that_learns_nothing_guesses_and_gives_the_reason(splits, row
 def test_few_texts(splits, monkeypatch, rows, in_folds):
     """Folds need five texts of two labels; with fewer, only validation shows whether something was learned."""
     sizes = []
-    monkeypatch.setattr("stages.baseline.check_above_chance", lambda tables: sizes.extend(map(len, tables)))
+    monkeypatch.setattr(
+        "stages.baseline.check_above_chance", lambda task, tables: sizes.extend(len(part.labels) for part in tables)
+    )
     run_baseline(**DEFAULTS | {"max_rows": rows, "min_count": 1})
     assert sizes == [in_folds, len(splits["validation"])]
     assert read("metrics/baseline.json")["learned"] is True

@@ -75,7 +75,8 @@ def make_labels(k: int, missing: int = 0) -> list[str]:
     predicted = np.where(rng.random(20 * k) < 0.7, actual, rng.integers(0, k, 20 * k))
     columns = {"label": actual, "predicted": predicted, "confidence": rng.uniform(1 / k, 1, 20 * k)}
     PREDICTIONS.unlink()  # a link into DVC's cache
-    write_table(PREDICTIONS, pd.DataFrame(columns).assign(text="a text", decided_by=""), labels=names)
+    table = pd.DataFrame(columns).assign(text="a text", decided_by="")
+    write_table(PREDICTIONS, table, task="single-label", labels=names)
     counts = np.zeros((k, k), dtype=int)
     np.add.at(counts, (actual, predicted), 1)
     write_csv(Path("metrics/confusion.csv"), confusion_table(counts, names))
@@ -173,7 +174,7 @@ def test_which_mistakes_have_deciding_words(finished, explained, mistakes):
     predictions["predicted"] = 1 - predictions["label"]
     first = predictions.nlargest(explained, "confidence").index
     predictions["decided_by"] = ["**a** +1.0" if row in first else "" for row in predictions.index]
-    write_table(PREDICTIONS, predictions, labels=metadata["labels"])
+    write_table(PREDICTIONS, predictions, **metadata)
     html = report_again(mistakes=2)
     sentence = f"The deciding words were computed for {mistakes} (<code>evaluate.explained</code>)."
     assert sentence in html if mistakes else "were computed for" not in html

@@ -69,7 +69,8 @@ def test_labels_and_texts_are_shown_verbatim(finished):
     predictions, _ = read_table(PREDICTIONS)
     PREDICTIONS.unlink()  # a link into DVC's cache
     predicted = 1 - predictions["label"]
-    write_table(PREDICTIONS, predictions.assign(text=text, predicted=predicted), labels=labels)
+    table = predictions.assign(text=text, predicted=predicted)
+    write_table(PREDICTIONS, table, task="single-label", labels=labels)
     names = dict(zip(["negative", "positive"], labels, strict=True))
     data = {
         re.sub("negative|positive", lambda name: names[name[0]], key): value

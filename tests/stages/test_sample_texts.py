@@ -6,13 +6,18 @@ from tiny import ROOT, edit_params
 
 from classifier.errors import InputError
 from classifier.runner.params import load_params
-from stages.infer import Sample, expected_labels, infer
+from classifier.tasks import single_label
+from stages.infer import Sample, expected_answers, infer
 
 LABELS = ["negative", "positive"]
 
 
-def samples(*labels: str | None) -> list[Sample]:
+def samples(*labels: str | int | None) -> list[Sample]:
     return [Sample(text="a text", label=label) for label in labels]
+
+
+def expected(of_samples: list[Sample], names: list[str] = LABELS) -> list[str | None]:
+    return expected_answers(of_samples, single_label, names)
 
 
 def test_texts_alone_and_with_a_label(finished):
@@ -32,19 +37,21 @@ def test_all_samples_as_shipped_have_a_label():
     assert {sample.label for sample in load_params(ROOT / "params.yaml").infer.texts} == set(LABELS)
 
 
-def test_expected_labels_by_hand(capfd):
-    assert expected_labels(samples("positive", None), LABELS) == ["positive", None]
-    assert expected_labels(samples(None), LABELS) == [None]
+def test_expected_answers_by_hand(capfd):
+    assert expected(samples("positive", None)) == ["positive", None]
+    assert expected(samples(None)) == [None]
     assert capfd.readouterr().err == ""
     with pytest.raises(InputError, match=r"infer.texts.1.label: the model has no label 'postive'; did you mean posit"):
-        expected_labels(samples("negative", "postive"), LABELS)
+        expected(samples("negative", "postive"))
     with pytest.raises(InputError, match=r"no label 'x'; did you mean negative or positive\?"):
-        expected_labels(samples("negative", "x"), LABELS)
+        expected(samples("negative", "x"))
+    with pytest.raises(InputError, match=r"infer.texts.1.label: the model has no label 1; did you mean negative or"):
+        expected(samples("negative", 1))
 
 
 def test_labels_of_another_data_set(capfd):
     """The samples of params.yaml stay when another data set is selected; none of their labels is the model's then."""
-    assert expected_labels(samples("positive", None, "negative"), ["World", "Sports"]) == [None, None, None]
+    assert expected(samples("positive", None, "negative"), ["World", "Sports"]) == [None, None, None]
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("infer: ")
 
@@ -66,7 +73,12 @@ def test_a_label_that_the_model_lacks_is_refused(finished, capfd):
         ({"text": ""}, "infer.texts.0.text: a text that is not blank is needed, got ''"),
         ({"label": "positive"}, "infer.texts.0.text: missing key; add it"),
         ({"text": "good", "lable": "positive"}, "infer.texts.0.lable: unknown key; did you mean label?"),
-        ({"text": "good", "label": 1}, "infer.texts.0.label: input should be a valid string, got 1"),
+        ({"text": "good", "label": {"a": 1}}, "infer.texts.0.label: should be a label, a list of labels or a number"),
+        ({"text": "good", "label": ["a", 1]}, "infer.texts.0.label: should be a label, a list of labels or a number"),
+        (
+            {"text": "a", "label": True},
+            "infer.texts.0.label: should be a label, a list of labels or a number, got True",
+        ),
     ],
 )
 def test_malformed_samples_are_refused(project, entry, line):

@@ -17,7 +17,13 @@ from classifier.text.encoding import encode
 from classifier.text.tokens import open_tokens
 from stages.tokenize import load_tokenizer, tokenize
 
-METADATA = {"name": "tiny", "labels": ["negative", "positive"], "columns": ["text"], "separator": "\n"}
+METADATA = {
+    "name": "tiny",
+    "task": "single-label",
+    "labels": ["negative", "positive"],
+    "columns": ["text"],
+    "separator": "\n",
+}
 
 
 def test_long_texts_are_scored_by_windows_and_trained_on_as_one(finished):

@@ -9,15 +9,7 @@ import pytest
 import torch
 from encoders import sequences, small_bert
 
-from classifier.training.gradient import Gradient, label_weights
-
-
-def test_weights_of_the_labels_by_hand():
-    labels = np.array([0] * 6 + [1] * 2)
-    assert label_weights(None, labels, ["no", "yes"]) is None
-    assert label_weights("balanced", labels, ["no", "yes"]).tolist() == pytest.approx([8 / (2 * 6), 8 / (2 * 2)])
-    by_name = label_weights({"yes": 5}, labels, ["no", "yes"])  # the rows' mean weight is (6 * 1 + 2 * 5) / 8 = 2
-    assert by_name.tolist() == [0.5, 2.5]
+from classifier.training.gradient import Gradient
 
 
 def test_the_weighted_gradient_is_that_of_torch():
@@ -39,7 +31,7 @@ def test_the_weighted_gradient_is_that_of_torch():
         ]
         sum(loss * weight for loss, weight in zip(losses, weights[labels].tolist(), strict=True)).div(20).backward()
 
-    weighted = gradients(lambda: Gradient(model, 4, weights=weights)(rows, labels, 20))
+    weighted = gradients(lambda: Gradient(model, 4, settings=weights)(rows, labels, 20))
     torch.testing.assert_close(weighted, gradients(reference), rtol=1e-4, atol=1e-6)
 
 

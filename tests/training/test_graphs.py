@@ -168,7 +168,7 @@ def check_gradients(model, weights, bf16) -> None:
     rng = np.random.default_rng(0)
     lengths = [*[20] * 4, *[9] * 2, *[33] * 4, *[60] * 4]  # 20 and 9 are padded to 32, and 33 to the largest length
     rows = [rng.integers(5, 50, length) for length in lengths]
-    options = {"bf16": bf16, "weights": weights and np.array(weights, dtype=np.float32)}
+    options = {"bf16": bf16, "settings": weights and np.array(weights, dtype=np.float32)}
     parts = [slice(6), slice(6, 14), slice(6), slice(6, 10)]
     shapes = compare(model, rows, np.arange(14) % 2, parts, 10, 2e-2 if bf16 else 1e-4, **options)
     assert shapes == {(4, 32, 10), (2, 32, 10), (4, 60, 10)}

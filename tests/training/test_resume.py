@@ -36,7 +36,7 @@ def set_validation_losses(monkeypatch, losses: list[float]) -> None:
 
     def add_validation(self, step, add_validation=Training.add_validation):
         with monkeypatch.context() as patch:
-            patch.setattr("classifier.training.training.loss_and_accuracy", lambda *args: (losses[step - 1], 0.5))
+            patch.setattr("classifier.tasks.single_label.quality", lambda *args: (losses[step - 1], 0.5))
             add_validation(self, step)
 
     monkeypatch.setattr(Training, "add_validation", add_validation)

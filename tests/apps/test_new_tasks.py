@@ -1,0 +1,118 @@
+"""`apps.new`: tasks other than single-label, and pairs of texts."""
+
+import json
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from new_command import FILE, FRAME, add, entry, refused, write
+
+SETS = [["film"], ["film", "plot"], [], ["plot"], ["fun", "plot"]]
+LISTS = [SETS[number % 5] for number in range(40)]
+NAMES = ["film", "fun", "plot"]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+@pytest.mark.parametrize("name", ["label", "words"])
+def test_lists(place, suffix, name):
+    path, frame = f"elsewhere/lists.{suffix}", FRAME.assign(label=LISTS).rename(columns={"label": name})
+    frame.to_parquet(path) if suffix == "parquet" else frame.to_json(path, orient="records", lines=True)
+    assert "film 16, fun 8, plot 24" in add(path)
+    assert (entry()["task"], entry()["labels"], entry().get("label", "label")) == ("multi-label", NAMES, name)
+    assert "label_separator" not in entry()
+
+
+def test_lists_as_python_prints_them(place):
+    """As pandas writes a column of lists into a .csv. One cell that only looks like a list is one name."""
+    write(FRAME.assign(label=[str(names) if names else "[draft" for names in LISTS]))
+    assert "film 16, fun 8, plot 24" in add(FILE, "--task", "multi-label")
+    assert entry()["labels"] == ["[draft", *NAMES]
+
+
+def test_lists_of_numbers_that_the_file_names(place):
+    numbers = [[NAMES.index(name) for name in names] for names in LISTS]
+    info = {"info": {"features": {"label": {"feature": {"names": NAMES, "_type": "ClassLabel"}, "_type": "List"}}}}
+    table = pa.table({"text": FRAME["text"], "label": numbers})
+    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(info)}), "elsewhere/a.parquet")
+    add("elsewhere/a.parquet")
+    assert entry()["labels"] == {0: "film", 1: "fun", 2: "plot"}
+
+
+@pytest.mark.parametrize("separator", [";", "|", ",", " / "])
+def test_joined_names(place, separator):
+    write(FRAME.assign(label=[separator.join(names) or "film" for names in LISTS]))
+    options = ["--label-separator", separator] if separator == " / " else []
+    if not options:
+        hint = f"many labels are names joined by {separator!r}: --task multi-label would take them apart"
+        assert hint in add(FILE, "--dry-run")
+    add(FILE, "--task", "multi-label", *options)
+    assert entry()["label_separator"] == separator
+    assert entry()["labels"] == NAMES
+
+
+def test_a_name_with_a_comma_is_one_name(place):
+    write(FRAME.assign(label=["news, politics", "sports, football"] * 20))
+    assert "joined" not in add(FILE)
+    assert entry()["labels"] == ["news, politics", "sports, football"]
+
+
+def test_several_columns_of_labels(place):
+    marks = {name: [int(name in names) for names in LISTS] for name in NAMES}
+    write(FRAME[["text"]].assign(**marks))
+    options = [word for name in NAMES for word in ("--label", name)]
+    assert "film 16, fun 8, plot 24" in add(FILE, *options)
+    assert entry()["label"] == NAMES
+    assert entry()["task"] == "multi-label"
+    assert "labels" not in entry()
+    write(FRAME[["text"]].assign(**marks | {"plot": 7}), "elsewhere/wrong.csv")
+    assert "write 1 or true in the rows that have the column's label" in refused("elsewhere/wrong.csv", *options)
+    assert "label: `task: single-label` needs one column of labels" in refused(
+        "elsewhere/wrong.csv", *options, "--task", "single-label"
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "proposed"),
+    [
+        ([number + 0.5 for number in range(40)], "--task regression learns them as numbers, --task single-label"),
+        ([2 * number for number in range(40)], "--task regression learns them as numbers, --task ordinal as ratings"),
+        ([9 * number for number in range(40)], "--task regression learns them as numbers, --task single-label"),
+    ],
+)
+def test_numbers(place, values, proposed):
+    write(FRAME.assign(label=values))
+    assert f"column 'label': has 40 different numbers; {proposed}" in refused(FILE, "--label", "label")
+    add(FILE, "--task", "regression")
+    assert entry()["task"] == "regression"
+    assert "labels" not in entry()
+
+
+def test_a_word_among_numbers(place):
+    write(FRAME.assign(label=[*range(39), "high"]))
+    assert "write a number" in refused(FILE, "--task", "regression", "--label", "label")
+
+
+def test_many_labels_that_count_are_labels(place):
+    frame = pd.concat([FRAME] * 4).reset_index(drop=True).assign(label=[number % 25 for number in range(160)])
+    write(frame.assign(text=[f"{text} {number}" for number, text in enumerate(frame["text"])]))
+    add(FILE)
+    assert len(entry()["labels"]) == 25
+
+
+def test_ratings(place):
+    write(FRAME.assign(label=[1, 2, 4, 5] * 10))
+    assert "--task ordinal would treat them as ratings from 1 to 5, whose order counts" in add(FILE)
+    assert entry()["labels"] == {1: "1", 2: "2", 4: "4", 5: "5"}
+    add(FILE, "--task", "ordinal", "--replace")
+    assert (entry()["task"], entry()["range"]) == ("ordinal", [1, 5])
+    write(FRAME, "elsewhere/words.csv")
+    assert "has no whole numbers, but two labels are needed" in refused("elsewhere/words.csv", "--task", "ordinal")
+
+
+def test_pairs(place):
+    write(FRAME.assign(premise=FRAME["text"].str.upper()))
+    both = ["--text", "premise", "--text", "text"]
+    assert "--pair: name the two columns of a pair by --text FIRST --text SECOND" in refused(FILE, "--pair")
+    add(FILE, "--pair", *both)
+    assert (entry()["pair"], entry()["text"]) == (True, ["premise", "text"])
