@@ -15,7 +15,7 @@
 # make learning-curve  would more labels help? make learning-curve SIZES="100 200 500" DRAWS=3 SET="model=mpnet"
 #
 # Develop:
-# make test       set up .venv, lint, and run the tests (5 to 16 minutes)
+# make test       set up .venv, lint, and run the tests (10 minutes on two fast cores)
 # make lint       run ruff's checks and its formatter's check
 # make test-scale  run the long tests: killed process groups, two hosts, remotes on real servers, sweeps, the demo page
 # make soak       kill runs at random moments and mutate inputs, hundreds of times (an hour)
@@ -78,9 +78,9 @@ $(ENV): requirements.txt pyproject.toml
 	pip install --quiet --no-deps --require-hashes -r requirements.txt
 	@touch $@
 
-# Two workers more than there are cores, because a test spends a third of its time waiting for other processes.
+# One worker more than there are cores, because a test spends a third of its time waiting for other processes.
 test: $(ENV) lint
-	pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 2))
+	pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1))
 
 test-scale: $(ENV)
 	uv pip install --quiet --group test-scale --constraints requirements.txt
