@@ -15,8 +15,8 @@ from apps.new.labels import are_numbers, in_order, label_setting, same_but_for_c
 from apps.new.plan import Plan
 from classifier.errors import InputError
 from classifier.params.datasets import MOST_RATINGS
+from classifier.tasks.label_sets import listed
 from classifier.tasks.labels import KNOWN, NO_LABEL
-from classifier.tasks.multi_label import listed
 from classifier.tasks.regression import read_labels as read_numbers
 
 SEPARATORS = (";", "|", ",")  # between the names of several labels in one value

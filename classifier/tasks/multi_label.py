@@ -1,141 +1,31 @@
 """Any number of labels for each text. The network learns each label by itself, by sigmoid cross-entropy.
 
-An answer has the labels whose probability reaches their threshold, which may be none. A value is a text with the
-numbers of the labels, such as "0 3"; labels are (rows, names) of 0 and 1. The functions are described in task.py.
+An answer has the labels whose probability reaches their threshold, which may be none. A value is a string with the
+numbers of the labels, such as "0 3"; label_sets.py reads them from files. Labels are (rows, names) of 0 and 1. task.py
+describes the functions.
 """
 
-import ast
-import json
-from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from classifier.params.datasets import Dataset
-from classifier.tasks import labels as names_and_numbers
-from classifier.tasks.labels import (
-    KNOWN,
-    LEFT_OUT,
-    NO_LABEL,
-    UNKNOWN,
-    is_number,
-    label_numbers,
-    merge_rare,
-    plain,
-    spelled,
-)
+from classifier.tasks import label_sets
+from classifier.tasks.probabilities import fit_with_prior, probability_array, probability_columns
 from classifier.tasks.single_label import FOLDS, UNCERTAIN
 
 PROBLEM_TYPE = "multi_label_classification"
 NEEDS_BIAS = False
 SCORE = "micro_f1"
 ANSWER = {"labels": "list<string>", "confidences": "list<float32>"}
-ENOUGH = 20  # validation texts with a label, from which on its threshold is chosen
+ENOUGH = 20  # validation texts that a label must have, so that its threshold is chosen
 
-
-def label_cells(table: pd.DataFrame, dataset: Dataset) -> pd.Series:
-    """Return the labels of each row as a list in JSON, "" if they are missing.
-
-    One column has a list, or names joined by `label_separator`, of which there may be none. Of several columns each has
-    1 or true in the rows that have its label, and 0 or false in others. As for single labels, - and -1 say that the
-    labels are missing, unless a label has this name.
-    """
-    columns = dataset.label_columns
-    if len(columns) == 1:
-        missing = {f'["{mark}"]': "" for mark in NO_LABEL if mark not in (dataset.labels or ())}
-        return table[columns[0]].map(lambda value: listed(value, dataset.label_separator)).replace(missing)
-    marks = pd.DataFrame({name: spelled(table[name]).map(plain) for name in columns})
-
-    def row_labels(row: tuple) -> str:
-        found = []
-        for name, mark in zip(columns, row, strict=True):
-            if mark in NO_LABEL:
-                return ""
-            if mark not in ("0", "false"):
-                found.append(name if mark in ("1", "true") else f"{name}={mark}")
-        return json.dumps(found, ensure_ascii=False)
-
-    rows = [row_labels(row) for row in marks.itertuples(index=False)]
-    return pd.Series(rows, table.index, dtype=object)
-
-
-def listed(value: object, separator: str | None) -> str:
-    """Return one value of a column as a list in JSON, "" if it is missing.
-
-    A text can be a list in JSON, or as Python prints it and pandas writes it into a .csv: ["a", "b"] or ['a', 'b'].
-    """
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return json.dumps([str(label).strip() for label in value], ensure_ascii=False)
-    if pd.isna(value):
-        return ""
-    text = str(value).strip()
-    if text.startswith("["):
-        for parse in (json.loads, ast.literal_eval):
-            with suppress(ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-                return listed([*parse(text)], None)
-    if separator is None:
-        return text and listed([text], None)
-    return listed([label for label in text.split(separator) if label.strip()], None)
-
-
-def read_labels(spellings: list[str], dataset: Dataset, are_numbers: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Return (value, status) of each spelling. A label that the entry maps to null is left out of its rows.
-
-    A list is not taken for one that marks each label with 0 or 1: true and false are no numbers of labels here, and a
-    list that repeats a number is unknown.
-    """
-    sets = [json.loads(text) if text else [] for text in spellings]
-    words = list(dict.fromkeys(word for labels in sets for word in labels))
-    names = dataset.labels or dataset.label_names
-    numbers = dict(zip(words, label_numbers(words, names, are_numbers), strict=True))
-    numbers |= {word: UNKNOWN for word in words if plain(word) in ("true", "false") and word not in names}
-    rows = [sorted({int(numbers[word]) for word in labels} - {LEFT_OUT}) for labels in sets]
-    unknown = [UNKNOWN in row or repeats_number(labels) for row, labels in zip(rows, sets, strict=True)]
-    status = [UNKNOWN if not text or bad else KNOWN for text, bad in zip(spellings, unknown, strict=True)]
-    return np.array([" ".join(map(str, row)) for row in rows], dtype=object), np.array(status, dtype=np.int64)
-
-
-def repeats_number(labels: list[str]) -> bool:
-    """Return whether a list has a number twice, as one does that marks each label with 0 or 1."""
-    return len(set(labels)) < len(labels) and any(is_number(plain(word)) for word in labels if labels.count(word) > 1)
-
-
-def labels_fix(spellings: list[str], dataset: Dataset) -> str:
-    if len(dataset.label_columns) > 1:
-        return "write 1 or true in the rows that have the column's label, and 0 or false in others"
-    sets = [json.loads(text) for text in spellings if text]
-    words = list(dict.fromkeys(word for labels in sets for word in labels))
-    if any(map(repeats_number, sets)) or {*map(plain, words)} & {"true", "false"}:
-        return "list the labels that a text has; marks of 0 and 1 are read from a column for each label alone"
-    fix = names_and_numbers.labels_fix(words, dataset)
-    joined = any(mark in word for mark in ",;|" for word in words)
-    return fix + "; if names are joined, set `label_separator`" * (joined and not dataset.label_separator)
-
-
-def needed_labels(values: pd.Series) -> dict[int, int]:
-    counts = {}
-    for value, count in values.value_counts().items():
-        for number in value.split():
-            counts[int(number)] = counts.get(int(number), 0) + count
-    return counts
-
-
-def strata(values: pd.Series, smallest: int) -> np.ndarray:
-    """Return the rarest label of each row, so that samples keep the shares of rare labels, which chance would lose."""
-    counts = needed_labels(values)
-    codes, sets = pd.factorize(values)
-    rarest = [min(map(int, text.split()), key=counts.get, default=-1) for text in sets]
-    return merge_rare(np.array(rarest)[codes], smallest)
-
-
-def label_array(values: pd.Series, names: list[str]) -> np.ndarray:
-    codes, sets = pd.factorize(values)
-    rows = np.zeros((len(sets), len(names)), dtype=np.uint8)
-    for row, text in zip(rows, sets, strict=True):
-        row[[int(number) for number in text.split()]] = 1
-    return rows[codes]
+label_cells = label_sets.label_cells
+read_labels = label_sets.read_labels
+labels_fix = label_sets.labels_fix
+needed_labels = label_sets.needed_labels
+strata = label_sets.strata
+label_array = label_sets.label_array
 
 
 def describe(labels: np.ndarray, names: list[str]) -> dict[str, float]:
@@ -198,22 +88,17 @@ def fit_calibration(logits: np.ndarray, labels: np.ndarray, with_bias: bool = Tr
     Returns:
         (temperatures, biases), both (labels,).
     """
-    from scipy.optimize import minimize
     from scipy.special import expit
 
-    def objective(values: np.ndarray, column: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
+    def loss_and_gradient(values: np.ndarray, column: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
         scaled = column / np.exp(values[0])
         errors = (expit(scaled + values[1]) - target) / len(target)
-        gradient = np.array([-(errors @ scaled), errors.sum()]) + values / variances / len(target)
         losses = np.logaddexp(0, np.where(target, -1, 1) * (scaled + values[1]))
-        return losses.mean() + (values**2 / variances).sum() / 2 / len(target), gradient
+        return losses.mean(), np.array([-(errors @ scaled), errors.sum()])
 
-    variances, options = np.array([1.0, 4.0]), {"ftol": 1e-12, "gtol": 1e-8}
-    bounds = [(-3, 3), (-12, 12) if with_bias else (0, 0)]
-    solutions = [
-        minimize(objective, np.zeros(2), (column, target), jac=True, bounds=bounds, options=options).x
-        for column, target in zip(logits.astype(np.float64).T, labels.T, strict=True)
-    ]
+    columns = zip(logits.astype(np.float64).T, labels.T, strict=True)
+    losses = [partial(loss_and_gradient, column=column, target=target) for column, target in columns]
+    solutions = [fit_with_prior(loss, 1, len(labels), with_bias) for loss in losses]
     return np.exp([solution[0] for solution in solutions]), np.array([solution[1] for solution in solutions])
 
 
@@ -256,8 +141,8 @@ def prediction_columns(scores: np.ndarray, names: list[str], decision: dict) -> 
     probabilities = expit(scores.astype(np.float64))
     predicted = probabilities >= decision["thresholds"]
     confidence = np.where(predicted, probabilities, 1 - probabilities).min(axis=1)
-    columns = {f"probability_{name}": probabilities[:, number] for number, name in enumerate(names)}
-    return {"predicted": predicted.astype(np.uint8), "confidence": confidence, **columns}
+    columns = {"predicted": predicted.astype(np.uint8), "confidence": confidence}
+    return columns | probability_columns(probabilities, names)
 
 
 def unseen_columns(unseen: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, np.ndarray]:
@@ -269,8 +154,7 @@ def unseen_columns(unseen: dict[str, np.ndarray], labels: np.ndarray) -> dict[st
 def answers(scores: np.ndarray, names: list[str], decision: dict, min_confidence: float) -> dict[str, list]:
     """Return the answered labels of each row, the most probable first, and their probabilities."""
     columns = prediction_columns(scores, names, decision)
-    probabilities = np.column_stack([columns[f"probability_{name}"] for name in names])
-    labels, confidences = [], []
+    probabilities, labels, confidences = probability_array(columns, names), [], []
     for row, answered, sure in zip(probabilities, columns["predicted"], columns["confidence"], strict=True):
         numbers = sorted(np.flatnonzero(answered), key=lambda number: -row[number])
         is_sure = sure >= min_confidence
@@ -329,9 +213,7 @@ def doubtful(labels: np.ndarray, columns: dict[str, np.ndarray], names: list[str
     """Return the pairs of a text and a label that are predicted otherwise. "not NAME" is a text without the label."""
     rows, numbers = np.nonzero(columns["predicted"] != labels)
     has = labels[rows, numbers].astype(bool)
-    probability = np.array(
-        [columns[f"probability_{names[number]}"][row] for row, number in zip(rows, numbers, strict=True)]
-    )
+    probability = probability_array(columns, names)[rows, numbers]
     with_label, without = [names[number] for number in numbers], [f"not {names[number]}" for number in numbers]
     return pd.DataFrame(
         {

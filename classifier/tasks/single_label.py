@@ -9,6 +9,7 @@ import pandas as pd
 from classifier.params.datasets import Dataset
 from classifier.tasks import labels as names_and_numbers
 from classifier.tasks.labels import LEFT_OUT, UNKNOWN, label_numbers, spelled
+from classifier.tasks.probabilities import fit_with_prior, probability_array, probability_columns
 
 PROBLEM_TYPE = "single_label_classification"
 NEEDS_BIAS = False
@@ -87,10 +88,6 @@ def fit_calibration(logits: np.ndarray, labels: np.ndarray, with_bias: bool = Tr
     Calibration is Hard-To-Beat at Label Shift Adaptation"). A temperature alone (Guo et al. 2017) cannot correct a
     network that prefers a label.
 
-    The fit maximizes the posterior. The prior is normal in the logarithm of the temperature and in each bias. Without
-    the prior, a few rows, or rows without a mistake, would make the network as confident as the bounds of the fit
-    allow. With a thousand rows, the prior hardly matters.
-
     Args:
         logits: The logits of the validation rows, (rows, labels).
         labels: Their right labels, (rows,).
@@ -99,24 +96,17 @@ def fit_calibration(logits: np.ndarray, labels: np.ndarray, with_bias: bool = Tr
     Returns:
         The temperature, and the bias of each label, (labels,), with a sum of 0.
     """
-    from scipy.optimize import minimize
     from scipy.special import softmax
 
     logits, one_hot = logits.astype(np.float64), np.eye(logits.shape[1])[labels]
 
-    def objective(values: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return the log loss plus the prior's share of it, and its gradient; values: log temperature, then biases."""
+    def loss_and_gradient(values: np.ndarray) -> tuple[float, np.ndarray]:
         scaled = logits / np.exp(values[0])
         errors = (softmax(scaled + values[1:], axis=1) - one_hot) / len(labels)
-        gradient = np.array([-(errors * scaled).sum(), *errors.sum(axis=0)]) + values / variances / len(labels)
         mean_loss, _ = quality(scaled + values[1:], labels)
-        return mean_loss + (values**2 / variances).sum() / 2 / len(labels), gradient
+        return mean_loss, np.array([-(errors * scaled).sum(), *errors.sum(axis=0)])
 
-    # The prior's variances. That of a bias is larger, because a bias may have to undo a label's weight in the loss.
-    variances = np.array([1.0] + [4.0] * logits.shape[1])
-    start = np.zeros(1 + logits.shape[1])
-    bounds = [(-3, 3)] + [(-12, 12) if with_bias else (0, 0)] * logits.shape[1]
-    solution = minimize(objective, start, jac=True, bounds=bounds, options={"ftol": 1e-12, "gtol": 1e-8}).x
+    solution = fit_with_prior(loss_and_gradient, logits.shape[1], len(labels), with_bias)
     return float(np.exp(solution[0])), solution[1:] - solution[1:].mean()
 
 
@@ -139,8 +129,8 @@ def prediction_columns(scores: np.ndarray, names: list[str], decision: dict) -> 
     from scipy.special import softmax
 
     probabilities = softmax(scores.astype(np.float64), axis=1)
-    columns = {f"probability_{name}": probabilities[:, number] for number, name in enumerate(names)}
-    return {"predicted": probabilities.argmax(axis=1), "confidence": probabilities.max(axis=1), **columns}
+    columns = {"predicted": probabilities.argmax(axis=1), "confidence": probabilities.max(axis=1)}
+    return columns | probability_columns(probabilities, names)
 
 
 def unseen_columns(unseen: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, np.ndarray]:
@@ -223,5 +213,5 @@ def doubtful(labels: np.ndarray, columns: dict[str, np.ndarray], names: list[str
     rows = np.flatnonzero(columns["predicted"] != labels)
     table = {"row": rows, "label": labels[rows], "predicted": columns["predicted"][rows]}
     named = {key: [names[number] for number in table[key]] for key in ("label", "predicted")}
-    probability = [columns[f"probability_{names[labels[row]]}"][row] for row in rows]
+    probability = probability_array(columns, names)[rows, labels[rows]]
     return pd.DataFrame(table | named | {"probability": probability})

@@ -1,0 +1,127 @@
+"""Sets of labels: as files write them, and as values such as "0 3", the numbers of a text's labels."""
+
+import ast
+import json
+from contextlib import suppress
+
+import numpy as np
+import pandas as pd
+
+from classifier.params.datasets import Dataset
+from classifier.tasks import labels as names_and_numbers
+from classifier.tasks.labels import (
+    KNOWN,
+    LEFT_OUT,
+    NO_LABEL,
+    UNKNOWN,
+    is_number,
+    label_numbers,
+    merge_rare,
+    plain,
+    spelled,
+)
+
+
+def label_cells(table: pd.DataFrame, dataset: Dataset) -> pd.Series:
+    """Return the labels of each row as a list in JSON, "" if they are missing.
+
+    One column has a list, or names joined by `label_separator`, of which there may be none. Of several columns each has
+    1 or true in the rows that have its label, and 0 or false in others. As for single labels, - and -1 say that the
+    labels are missing, unless a label has this name.
+    """
+    columns = dataset.label_columns
+    if len(columns) == 1:
+        missing = {f'["{mark}"]': "" for mark in NO_LABEL if mark not in (dataset.labels or ())}
+        return table[columns[0]].map(lambda value: listed(value, dataset.label_separator)).replace(missing)
+    marks = pd.DataFrame({name: spelled(table[name]).map(plain) for name in columns})
+
+    def row_labels(row: tuple) -> str:
+        found = []
+        for name, mark in zip(columns, row, strict=True):
+            if mark in NO_LABEL:
+                return ""
+            if mark not in ("0", "false"):
+                found.append(name if mark in ("1", "true") else f"{name}={mark}")
+        return json.dumps(found, ensure_ascii=False)
+
+    rows = [row_labels(row) for row in marks.itertuples(index=False)]
+    return pd.Series(rows, table.index, dtype=object)
+
+
+def listed(value: object, separator: str | None) -> str:
+    """Return one value of a column as a list in JSON, "" if it is missing.
+
+    A text can be a list in JSON, or as Python prints it and pandas writes it into a .csv: ["a", "b"] or ['a', 'b'].
+    """
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return json.dumps([str(label).strip() for label in value], ensure_ascii=False)
+    if pd.isna(value):
+        return ""
+    text = str(value).strip()
+    if text.startswith("["):
+        for parse in (json.loads, ast.literal_eval):
+            with suppress(ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+                return listed([*parse(text)], None)
+    if separator is None:
+        return text and listed([text], None)
+    return listed([label for label in text.split(separator) if label.strip()], None)
+
+
+def read_labels(spellings: list[str], dataset: Dataset, are_numbers: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Return (value, status) of each spelling. A label that the entry maps to null is left out of its rows.
+
+    A list is not taken for one that marks each label with 0 or 1: true and false are no numbers of labels here, and a
+    list that repeats a number is unknown.
+    """
+    sets = [json.loads(text) if text else [] for text in spellings]
+    words = list(dict.fromkeys(word for labels in sets for word in labels))
+    names = dataset.labels or dataset.label_names
+    numbers = dict(zip(words, label_numbers(words, names, are_numbers), strict=True))
+    numbers |= {word: UNKNOWN for word in words if plain(word) in ("true", "false") and word not in names}
+    rows = [sorted({int(numbers[word]) for word in labels} - {LEFT_OUT}) for labels in sets]
+    unknown = [UNKNOWN in row or repeats_number(labels) for row, labels in zip(rows, sets, strict=True)]
+    status = [UNKNOWN if not text or bad else KNOWN for text, bad in zip(spellings, unknown, strict=True)]
+    return np.array([" ".join(map(str, row)) for row in rows], dtype=object), np.array(status, dtype=np.int64)
+
+
+def repeats_number(labels: list[str]) -> bool:
+    """Return whether a list has a number twice, as one does that marks each label with 0 or 1."""
+    return len(set(labels)) < len(labels) and any(is_number(plain(word)) for word in labels if labels.count(word) > 1)
+
+
+def labels_fix(spellings: list[str], dataset: Dataset) -> str:
+    if len(dataset.label_columns) > 1:
+        return "write 1 or true in the rows that have the column's label, and 0 or false in others"
+    sets = [json.loads(text) for text in spellings if text]
+    words = list(dict.fromkeys(word for labels in sets for word in labels))
+    if any(map(repeats_number, sets)) or {*map(plain, words)} & {"true", "false"}:
+        return "list the labels that a text has; marks of 0 and 1 are read from a column for each label alone"
+    fix = names_and_numbers.labels_fix(words, dataset)
+    joined = any(mark in word for mark in ",;|" for word in words)
+    return fix + "; if names are joined, set `label_separator`" * (joined and not dataset.label_separator)
+
+
+def needed_labels(values: pd.Series) -> dict[int, int]:
+    counts = {}
+    for value, count in values.value_counts().items():
+        for number in value.split():
+            counts[int(number)] = counts.get(int(number), 0) + count
+    return counts
+
+
+def strata(values: pd.Series, smallest: int) -> np.ndarray:
+    """Return the rarest label of each row, so that samples keep the shares of rare labels, which chance would lose."""
+    counts = needed_labels(values)
+    codes, sets = pd.factorize(values)
+    rarest = [min(map(int, text.split()), key=counts.get, default=-1) for text in sets]
+    return merge_rare(np.array(rarest)[codes], smallest)
+
+
+def label_array(values: pd.Series, names: list[str]) -> np.ndarray:
+    codes, sets = pd.factorize(values)
+    rows = np.zeros((len(sets), len(names)), dtype=np.uint8)
+    for row, text in zip(rows, sets, strict=True):
+        row[[int(number) for number in text.split()]] = 1
+    return rows[codes]
