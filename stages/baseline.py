@@ -69,7 +69,7 @@ def baseline(
     terms_are, options = choose_terms(train["text"].tolist())
     ngrams = (1, settings.ngram_max)
     tfidf = TfidfVectorizer(ngram_range=ngrams, min_df=settings.min_count, sublinear_tf=True, **options)
-    model, reason = Baseline(task, names, tfidf, task.baseline_model(settings.c)), {}
+    model, reason = Baseline(task, names, tfidf, settings.c), {}
     try:
         held_out = model.fit(train, terms_are)
         predicted = predict_splits(model.predict, strip_markup)
@@ -124,11 +124,11 @@ class Baseline:
         task: The task.
         names: The names of the labels.
         tfidf: The vectorizer of scikit-learn.
-        estimator: The estimator of scikit-learn on the terms.
+        c: The inverse of the strength of the estimator's penalty.
     """
 
-    def __init__(self, task: Task, names: list[str], tfidf, estimator):
-        self.task, self.names, self.tfidf, self.estimator = task, names, tfidf, estimator
+    def __init__(self, task: Task, names: list[str], tfidf, c: float):
+        self.task, self.names, self.tfidf, self.c = task, names, tfidf, c
         self.decision: Decision = {}
 
     def fit(self, train: pd.DataFrame, terms_are: str) -> Predictions:
@@ -149,10 +149,10 @@ class Baseline:
             raise NothingLearnedError(
                 f"no n-gram of {terms_are} occurs in {self.tfidf.min_df} train texts (baseline.min_count)"
             ) from None
-        self.estimator.fit(terms, labels)
+        self.estimator = self.task.fit_baseline(terms, labels, self.c)
         del terms  # free the memory: transform makes a second matrix, which has the terms of a row in another order
         terms = self.tfidf.transform(train["text"])
-        rows, scores = self.task.out_of_fold(self.estimator, terms, labels, len(self.names))
+        rows, scores = out_of_fold(self.task, terms, labels, len(self.names), self.c)
         self.decision = self.task.decide(scores, labels[rows])
         columns = self.task.prediction_columns(scores, self.names, self.decision)
         return Predictions(labels[rows], columns["predicted"], rows, columns)
@@ -161,6 +161,23 @@ class Baseline:
         """Return the predictions for texts."""
         scores = self.task.baseline_scores(self.estimator, self.tfidf.transform(texts), len(self.names))
         return self.task.prediction_columns(scores, self.names, self.decision)["predicted"]
+
+
+def out_of_fold(task: Task, terms, labels: np.ndarray, count: int, c: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return (rows, scores): the rows that are in a fold, and their scores by estimators for the other folds.
+
+    Args:
+        task: The task.
+        terms: The terms of the train texts, (texts, terms).
+        labels: The labels of the train texts.
+        count: The number of names of labels.
+        c: The inverse of the strength of the estimators' penalty.
+    """
+    scores, in_fold = np.zeros((len(labels), count)), np.zeros(len(labels), dtype=bool)
+    for others, held_out in task.folds(labels):
+        estimator = task.fit_baseline(terms[others], labels[others], c)
+        scores[held_out], in_fold[held_out] = task.baseline_scores(estimator, terms[held_out], count), True
+    return np.flatnonzero(in_fold), scores[in_fold]
 
 
 def predict_splits(predict: Callable[[pd.Series], np.ndarray], strip_markup: bool) -> dict[str, Predictions]:
@@ -182,12 +199,10 @@ def check_above_chance(task: Task, tables: list[Predictions]) -> None:
     160 sentences.
     """
     labels = np.concatenate([rows.labels for rows in tables])
-    reached = task.agreement(labels, np.concatenate([rows.predicted for rows in tables]))
-    rng, as_good = np.random.default_rng(0), 0
-    for _ in range(SHUFFLES):
-        as_good += (
-            task.agreement(labels, np.concatenate([rng.permutation(rows.predicted) for rows in tables])) >= reached
-        )
+    reached = task.score(labels, np.concatenate([rows.predicted for rows in tables]))
+    rng = np.random.default_rng(0)
+    shuffles = (np.concatenate([rng.permutation(rows.predicted) for rows in tables]) for _ in range(SHUFFLES))
+    as_good = sum(task.score(labels, predicted) >= reached for predicted in shuffles)
     if (1 + as_good) / (1 + SHUFFLES) >= 0.05:
         raise NothingLearnedError(
             f"its predictions for {len(labels):,} texts held out of its training do not fit their labels significantly "

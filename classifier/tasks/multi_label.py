@@ -5,14 +5,16 @@ numbers of the labels, such as "0 3"; label_sets.py reads them from files. Label
 describes the functions.
 """
 
+import warnings
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from classifier.tasks import label_sets
+from classifier.tasks.folds import equal_folds
 from classifier.tasks.probabilities import fit_with_prior, probability_array, probability_columns
-from classifier.tasks.single_label import FOLDS, UNCERTAIN
+from classifier.tasks.single_label import UNCERTAIN
 
 PROBLEM_TYPE = "multi_label_classification"
 NEEDS_BIAS = False
@@ -26,6 +28,7 @@ labels_fix = label_sets.labels_fix
 needed_labels = label_sets.needed_labels
 strata = label_sets.strata
 label_array = label_sets.label_array
+folds = equal_folds
 
 
 def describe(labels: np.ndarray, names: list[str]) -> dict[str, float]:
@@ -172,30 +175,19 @@ def logit_to_explain(scores, number: int):
     return scores[:, number]
 
 
-def baseline_model(c: float):
-    import warnings
-
+def fit_baseline(terms, labels: np.ndarray, c: float):
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
 
-    warnings.filterwarnings("ignore", "Label (not )?.* is present in all training examples", UserWarning)
-    return OneVsRestClassifier(LogisticRegression(C=c, max_iter=1000))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Label (not )?.* is present in all training examples", UserWarning)
+        return OneVsRestClassifier(LogisticRegression(C=c, max_iter=1000)).fit(terms, labels)
 
 
 def baseline_scores(estimator, terms, count: int) -> np.ndarray:
     from scipy.special import logit
 
     return logit(estimator.predict_proba(terms))
-
-
-def out_of_fold(estimator, terms, labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    from scipy.special import logit
-    from sklearn.model_selection import cross_val_predict
-
-    if len(labels) < FOLDS:
-        return np.arange(0), np.zeros((0, count))
-    probabilities = cross_val_predict(estimator, terms, labels, cv=FOLDS, method="predict_proba")
-    return np.arange(len(labels)), logit(probabilities)
 
 
 def guess(labels: np.ndarray) -> np.ndarray:
@@ -206,7 +198,6 @@ def guess(labels: np.ndarray) -> np.ndarray:
 
 
 score = micro_f1
-agreement = micro_f1
 
 
 def doubtful(labels: np.ndarray, columns: dict[str, np.ndarray], names: list[str]) -> pd.DataFrame:

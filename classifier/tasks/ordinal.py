@@ -30,12 +30,11 @@ fit_calibration = single_label.fit_calibration
 decide = single_label.decide
 unseen_columns = single_label.unseen_columns
 logit_to_explain = single_label.logit_to_explain
-baseline_model = single_label.baseline_model
+fit_baseline = single_label.fit_baseline
 baseline_scores = single_label.baseline_scores
-out_of_fold = single_label.out_of_fold
+folds = single_label.folds
 guess = single_label.guess
 score = single_label.score
-agreement = single_label.agreement
 doubtful = single_label.doubtful
 
 

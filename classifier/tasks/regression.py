@@ -11,8 +11,8 @@ import pandas as pd
 
 from classifier.errors import InputError
 from classifier.params.datasets import Dataset
+from classifier.tasks.folds import equal_folds
 from classifier.tasks.labels import KNOWN, UNKNOWN, merge_rare, spelled
-from classifier.tasks.single_label import FOLDS
 
 PROBLEM_TYPE = "regression"
 NEEDS_BIAS = True
@@ -23,6 +23,8 @@ COVERAGE = 0.9  # share of the texts whose number lies in the interval
 PARTS = 10  # strata of a sample, of equal size
 LARGEST = 1e30  # number; float32, in which the network computes, has numbers up to 3e38
 DOUBTFUL = 0.05  # share of the rows whose residuals count as doubtful
+
+folds = equal_folds
 
 
 def label_cells(table: pd.DataFrame, dataset: Dataset) -> pd.Series:
@@ -150,22 +152,14 @@ def logit_to_explain(scores, number: int):
     return scores[:, 0]
 
 
-def baseline_model(c: float):
+def fit_baseline(terms, labels: np.ndarray, c: float):
     from sklearn.linear_model import Ridge
 
-    return Ridge(alpha=RIDGE / c, solver="lsqr")
+    return Ridge(alpha=RIDGE / c, solver="lsqr").fit(terms, labels)
 
 
 def baseline_scores(estimator, terms, count: int) -> np.ndarray:
     return estimator.predict(terms)[:, None]
-
-
-def out_of_fold(estimator, terms, labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    from sklearn.model_selection import cross_val_predict
-
-    if len(labels) < FOLDS:
-        return np.arange(0), np.zeros((0, 1))
-    return np.arange(len(labels)), cross_val_predict(estimator, terms, labels, cv=FOLDS)[:, None]
 
 
 def guess(labels: np.ndarray) -> np.ndarray:
@@ -175,10 +169,6 @@ def guess(labels: np.ndarray) -> np.ndarray:
 def score(labels: np.ndarray, predicted: np.ndarray) -> float:
     """Return R²: 1 minus the squared error divided by that of the labels' mean."""
     return 1 - float(((labels - predicted) ** 2).mean() / (labels.var() or 1))
-
-
-def agreement(labels: np.ndarray, predicted: np.ndarray) -> float:
-    return -float(((labels - predicted) ** 2).sum())
 
 
 def doubtful(labels: np.ndarray, columns: dict[str, np.ndarray], names: list[str]) -> pd.DataFrame:

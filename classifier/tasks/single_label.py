@@ -8,6 +8,7 @@ import pandas as pd
 
 from classifier.params.datasets import Dataset
 from classifier.tasks import labels as names_and_numbers
+from classifier.tasks.folds import stratified_folds
 from classifier.tasks.labels import LEFT_OUT, UNKNOWN, label_numbers, spelled
 from classifier.tasks.probabilities import fit_with_prior, probability_array, probability_columns
 
@@ -15,10 +16,10 @@ PROBLEM_TYPE = "single_label_classification"
 NEEDS_BIAS = False
 SCORE = "accuracy"
 ANSWER = {"label": "string", "confidence": "float32"}
-FOLDS = 5  # of the baseline's held-out predictions
 UNCERTAIN = "uncertain"  # the label of an answer whose confidence is below the threshold
 
 labels_fix = names_and_numbers.labels_fix
+folds = stratified_folds
 
 
 def label_cells(table: pd.DataFrame, dataset: Dataset) -> pd.Series:
@@ -159,37 +160,19 @@ def logit_to_explain(scores, number: int):
     return scores[:, number] - scores[:, others].logsumexp(dim=1)
 
 
-def baseline_model(c: float):
+def fit_baseline(terms, labels: np.ndarray, c: float):
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=c, max_iter=1000)
+    return LogisticRegression(C=c, max_iter=1000).fit(terms, labels)
 
 
 def baseline_scores(estimator, terms, count: int) -> np.ndarray:
-    return log_probabilities(estimator.predict_proba(terms), estimator.classes_, count)
-
-
-def log_probabilities(probabilities: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
-    """Return the logarithms of the probabilities of all labels. A label that is not in `classes` has -inf."""
+    """Return the logarithms of the labels' probabilities. A label that the estimator does not know has -inf."""
+    probabilities = estimator.predict_proba(terms)
     scores = np.full((len(probabilities), count), -np.inf)
     with np.errstate(divide="ignore"):
-        scores[:, classes] = np.log(probabilities)
+        scores[:, estimator.classes_] = np.log(probabilities)
     return scores
-
-
-def out_of_fold(estimator, terms, labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (rows, scores). The rows of a label with fewer texts than folds are left out.
-
-    If a single label remains, there is no row.
-    """
-    from sklearn.model_selection import cross_val_predict
-
-    rows = np.flatnonzero(np.bincount(labels)[labels] >= FOLDS)
-    present = np.unique(labels[rows])
-    if len(present) < 2:
-        return rows[:0], np.zeros((0, count))
-    probabilities = cross_val_predict(estimator, terms[rows], labels[rows], cv=FOLDS, method="predict_proba")
-    return rows, log_probabilities(probabilities, present, count)
 
 
 def guess(labels: np.ndarray) -> np.ndarray:
@@ -198,10 +181,6 @@ def guess(labels: np.ndarray) -> np.ndarray:
 
 def score(labels: np.ndarray, predicted: np.ndarray) -> float:
     return float((predicted == labels).mean())
-
-
-def agreement(labels: np.ndarray, predicted: np.ndarray) -> float:
-    return float((labels == predicted).sum())
 
 
 def doubtful(labels: np.ndarray, columns: dict[str, np.ndarray], names: list[str]) -> pd.DataFrame:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from classifier.params.datasets import Dataset
 from classifier.tasks import multi_label, ordinal, regression, single_label
+from classifier.tasks.folds import Fold
 
 Decision = dict[str, Any]  # what turns scores into answers besides the scores, as config.json holds it
 
@@ -91,26 +92,20 @@ class Task(Protocol):
     def logit_to_explain(self, scores, number: int):
         """Return the logit (rows,) that says how strongly the label with this number is answered. Tensors."""
 
-    def baseline_model(self, c: float):
-        """Return the baseline's estimator of scikit-learn, for the strength 1 / c of its penalty."""
+    def fit_baseline(self, terms, labels: np.ndarray, c: float):
+        """Fit the baseline's estimator of scikit-learn to rows of terms. The strength of its penalty is 1 / c."""
 
     def baseline_scores(self, estimator, terms, count: int) -> np.ndarray:
         """Return the estimator's scores for rows of terms, as a network with `count` outputs would give them."""
 
-    def out_of_fold(self, estimator, terms, labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return (rows, scores): the rows that can be held out, and their `baseline_scores`.
-
-        The scores of a row are by an estimator that was fitted on the other folds.
-        """
+    def folds(self, labels: np.ndarray) -> list[Fold]:
+        """Return the folds of the train rows. A row that cannot be held out is in no fold."""
 
     def guess(self, labels: np.ndarray) -> np.ndarray:
         """Return the prediction for all texts that fits the labels best, without reading a text."""
 
     def score(self, labels: np.ndarray, predicted: np.ndarray) -> float:
-        """Return SCORE of predictions."""
-
-    def agreement(self, labels: np.ndarray, predicted: np.ndarray) -> float:
-        """Return how well predictions fit the labels: higher is better."""
+        """Return SCORE of predictions; higher is better."""
 
     def doubtful(self, labels: np.ndarray, columns: dict[str, np.ndarray], names: list[str]) -> pd.DataFrame:
         """Return the labels that `prediction_columns` by other folds contradict.
