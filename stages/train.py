@@ -26,7 +26,7 @@ from classifier.params.catalogue import Method, Model
 from classifier.params.settings import Param
 from classifier.runner.run import main
 from classifier.text.tokens import open_tokens
-from classifier.training.calibration import calibrate, cross_calibrate, unseen_columns
+from classifier.training.calibration import calibrate, cross_calibrate
 from classifier.training.progress import Progress
 from classifier.training.recipe import Recipe
 from classifier.training.training import Training
@@ -52,7 +52,9 @@ def train(
     # All validation texts, in fp32: the calibration is fitted on them, and the metrics are reported on them.
     logits, labels = training.validate()
     if processes.is_rank_0:
-        save_results(training, model.name, method.name, kept_step, logits, labels)
+        settings, quality = save_calibrated(training, model.name, method.name, logits, labels)
+        write_curves(training.progress)
+        write_metrics(training, kept_step, settings, *quality)
         training.checkpoint.finish()
 
 
@@ -81,25 +83,27 @@ def take_all_steps(training: Training) -> None:
     )
 
 
-def save_results(
-    training: Training, model: str, method: str, kept_step: int, logits: np.ndarray, labels: np.ndarray
-) -> None:
-    """Calibrate the network; write the classifier, the curves and the metrics.
+def save_calibrated(
+    training: Training, model: str, method: str, logits: np.ndarray, labels: np.ndarray
+) -> tuple[dict[str, Any], tuple[float, float]]:
+    """Calibrate the network and write models/adapter/.
 
     Args:
         training: The finished training.
         model: The name of the pretrained model in params.yaml.
         method: The name of the method in params.yaml.
-        kept_step: The step whose weights the network has.
-        logits: Its logits for the validation split, (rows, labels).
-        labels: The labels of the validation split, (rows,).
+        logits: The network's logits for the validation split, (rows, names).
+        labels: The labels of the validation split.
+
+    Returns:
+        The settings in the classifier's config.json, and (loss, score) of the validation split after the calibration.
     """
-    task, with_bias = training.task, last_layer(training.network).bias is not None
+    task, dataset = training.task, training.train_tokens.metadata
     temperature, bias = calibrate(training.network, logits, labels, task)
-    decision = task.decide(cross_calibrate(logits, labels, with_bias, task), labels)
-    calibrated = logits / temperature + bias
-    dataset, counts = training.train_tokens.metadata, parameter_counts(training.network)
+    with_bias = last_layer(training.network).bias is not None
     names, about_texts = dataset["labels"], ("task", "columns", "separator", "pair", "token_types_after", "tokenize")
+    scores, unseen = cross_calibrate(logits, labels, names, task, with_bias)
+    decision, calibrated = task.decide(scores, labels), logits / temperature + bias
     settings = {
         **{name: dataset[name] for name in about_texts if name in dataset},
         "calibration_temperature": np.asarray(temperature).tolist(),
@@ -110,22 +114,34 @@ def save_results(
             "model": model,
             "method": method,
             "texts": len(training.train_tokens),
-            "parameters": counts["parameters"],
-            "trainable_parameters": counts["trainable_parameters"],
+            **parameter_counts(training.network),
         },
     }
-    table = {"label": labels, **task.prediction_columns(calibrated, names, decision)}
-    table |= unseen_columns(logits, labels, names, with_bias, task)
-    save_classifier(training.network, settings, table_of(table))
-    write_curves(training.progress)
-    loss, score = task.quality(calibrated, labels)  # unweighted, as the classifier answers
+    columns = {"label": labels, **task.prediction_columns(calibrated, names, decision), **unseen}
+    save_classifier(training.network, settings, table_of(columns))
+    return settings, task.quality(calibrated, labels)  # without weights of the labels
+
+
+def write_metrics(training: Training, kept_step: int, settings: dict[str, Any], loss: float, score: float) -> None:
+    """Write metrics/training.json.
+
+    Args:
+        training: The finished training.
+        kept_step: The step whose weights the network has.
+        settings: The settings in the classifier's config.json.
+        loss: The loss of the validation split after the calibration.
+        score: Its score.
+    """
+    names, trained = training.train_tokens.metadata["labels"], settings["trained"]
+    counts = {name: trained[name] for name in ("parameters", "trainable_parameters")}
+    has_bias = last_layer(training.network).bias is not None
     metrics = {
-        f"validation_{task.SCORE}": round(score, 4),
+        f"validation_{training.task.SCORE}": round(score, 4),
         "validation_loss": round(loss, 4),
         "train_loss": round(final_training_loss(training.progress), 4),
-        "temperature": by_name(temperature, names),
-        "bias": by_name(bias, names) if with_bias else {},
-        **{name: by_name(value, names) for name, value in decision.items()},
+        "temperature": by_name(settings["calibration_temperature"], names),
+        "bias": by_name(settings["calibration_bias"], names) if has_bias else {},
+        **{name: by_name(value, names) for name, value in settings["decision"].items()},
         "learning_rate": training.learning_rate,
         **training.plan.epochs_after(training.progress.step),
         "steps": training.progress.step,
@@ -133,6 +149,7 @@ def save_results(
         "kept_step": kept_step,
         "texts_per_validation": training.texts_per_validation,
         **counts,
+        "trainable_share": round(counts["trainable_parameters"] / counts["parameters"], 6),
     }
     write_json(METRICS / "training.json", metrics)
 
@@ -157,18 +174,14 @@ def final_training_loss(progress: Progress) -> float:
     return float(np.average(losses[last], weights=np.diff(steps, prepend=0)[last]))
 
 
-def parameter_counts(network) -> dict[str, int | float]:
+def parameter_counts(network) -> dict[str, int]:
     """Return the numbers of all parameters and of those that train.
 
     Where a module trains in full, peft keeps an untrained copy of it. The copy is not counted.
     """
     parameters = sum(p.numel() for name, p in network.named_parameters() if ".original_module." not in name)
     trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    return {
-        "parameters": parameters,
-        "trainable_parameters": trainable,
-        "trainable_share": round(trainable / parameters, 6),
-    }
+    return {"parameters": parameters, "trainable_parameters": trainable}
 
 
 if __name__ == "__main__":

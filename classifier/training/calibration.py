@@ -5,25 +5,40 @@ from typing import Any
 import numpy as np
 
 from classifier.model.build import last_layer
-from classifier.tasks import single_label
 from classifier.tasks.task import Task
 
 FOLDS = 5
 
 
 def cross_calibrate(
-    logits: np.ndarray, labels: np.ndarray, with_bias: bool = True, task: Task = single_label
-) -> np.ndarray:
-    """Return the logits of each row under a calibration that was fitted on the other folds, (rows, names) float64.
+    logits: np.ndarray, labels: np.ndarray, names: list[str], task: Task, with_bias: bool
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Calibrate each row by the rows of the other folds.
 
     A calibration that was fitted on the row itself knows the row's label. With many labels and few rows of each, the
     biases overfit these rows, and the most confident rows would look more accurate than equally confident new texts.
+
+    Args:
+        logits: The logits of the validation rows, (rows, names).
+        labels: Their labels.
+        names: The names of the labels.
+        task: The task.
+        with_bias: Whether the calibration has biases.
+
+    Returns:
+        The calibrated logits, (rows, names) float64, and the task's `unseen_columns`. The decision behind these columns
+        is that of the other folds, too.
     """
-    calibrated = logits.astype(np.float64)
+    scores, unseen = np.empty(logits.shape), {}
     for held_out, others in folds(len(logits)):
         temperature, bias = task.fit_calibration(logits[others], labels[others], with_bias)
-        calibrated[held_out] = calibrated[held_out] / temperature + bias
-    return calibrated
+        calibrated = logits.astype(np.float64) / temperature + bias
+        scores[held_out] = calibrated[held_out]
+        decision = task.decide(calibrated[others], labels[others])
+        columns = task.prediction_columns(calibrated[held_out], names, decision)
+        for name, values in task.unseen_columns(columns, labels[held_out]).items():
+            unseen.setdefault(name, np.empty(len(logits), values.dtype))[held_out] = values
+    return scores, unseen
 
 
 def folds(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -32,23 +47,7 @@ def folds(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(number == fold, (number != fold) | (count == 1)) for fold in range(min(count, FOLDS))]
 
 
-def unseen_columns(
-    logits: np.ndarray, labels: np.ndarray, names: list[str], with_bias: bool, task: Task
-) -> dict[str, np.ndarray]:
-    """Return the task's columns of the rows as if they were new: calibration and decision are those of other folds."""
-    parts, order = [], []
-    for held_out, others in folds(len(logits)):
-        temperature, bias = task.fit_calibration(logits[others], labels[others], with_bias)
-        scores = logits.astype(np.float64) / temperature + bias
-        decision = task.decide(scores[others], labels[others])
-        columns = task.prediction_columns(scores[held_out], names, decision)
-        parts.append(task.unseen_columns(columns, labels[held_out]))
-        order.append(np.flatnonzero(held_out))
-    places = np.argsort(np.concatenate(order))
-    return {name: np.concatenate([part[name] for part in parts])[places] for name in parts[0]}
-
-
-def calibrate(model, logits: np.ndarray, labels: np.ndarray, task: Task = single_label) -> tuple[Any, np.ndarray]:
+def calibrate(model, logits: np.ndarray, labels: np.ndarray, task: Task) -> tuple[Any, np.ndarray]:
     """Fit the calibration, put it into the weights of the model's last layer and return it.
 
     Every program that loads the model then gets calibrated logits. A last layer without a bias has no place for biases,

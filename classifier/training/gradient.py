@@ -6,7 +6,6 @@ from functools import partial
 import numpy as np
 
 from classifier.model.forward import pad_batch, types_after
-from classifier.tasks import single_label
 from classifier.tasks.task import Task
 
 
@@ -20,12 +19,12 @@ class Gradient:
 
     Args:
         network: The classifier.
+        task: The task, which has the loss.
         micro_batch_size: Rows per forward and backward pass.
         bf16: Whether the forward pass runs under torch's autocast to bfloat16. The weights stay in float32.
         settings: What the loss needs of the train labels; see `loss_settings` of the task. None: nothing.
         max_length: The largest number of tokens that a row can have. No padding goes beyond it. None: no limit.
         use_cuda_graphs: Use CUDA graphs where the device and the network allow it.
-        task: The task, which has the loss.
 
     Attributes:
         uses_cuda_graphs: Whether CUDA graphs are used. The gradients must then be set to zero between two steps and
@@ -35,12 +34,12 @@ class Gradient:
     def __init__(
         self,
         network,
+        task: Task,
         micro_batch_size: int,
         bf16: bool = False,
         settings: np.ndarray | None = None,
         max_length: int | None = None,
         use_cuda_graphs: bool = False,
-        task: Task = single_label,
     ):
         import torch
 

@@ -66,12 +66,12 @@ class Training:
         self.targets = self.task.targets(train_tokens.labels, self.loss_settings)
         self.gradient = Gradient(
             self.network,
+            self.task,
             recipe.micro_batch_size,
             self.bf16,
             self.loss_settings,
             max_length=train_tokens.metadata["tokenize"]["max_length"],
             use_cuda_graphs=processes.count == 1,
-            task=self.task,
         )
         self.optimizer = make_optimizer(self.network, self.learning_rate, recipe.weight_decay, method.loraplus_lr_ratio)
         warmup = round(recipe.warmup * self.plan.steps)

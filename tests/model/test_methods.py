@@ -17,6 +17,7 @@ from classifier.model.loading import load_classifier
 from classifier.model.saving import save_classifier
 from classifier.params.catalogue import Method
 from classifier.runner.params import load_params
+from classifier.tasks import single_label
 from classifier.text.encoding import encode
 from classifier.training.calibration import calibrate
 from classifier.training.gradient import Gradient, orthogonality_penalty
@@ -61,7 +62,7 @@ def test_trains_saves_and_reloads(bert, name):
         assert not any(key in trained for key in start if "embeddings." in key and "prompt" not in key)
     optimizer = make_optimizer(model, 1e-2, 0.0, method.loraplus_lr_ratio)
     for step in range(STEPS):
-        Gradient(model.train(), 4)(bert, LABELS, len(bert))
+        Gradient(model.train(), single_label, 4)(bert, LABELS, len(bert))
         optimizer.step()
         if name == "adalora":
             model.base_model.update_and_allocate(step)
@@ -69,7 +70,7 @@ def test_trains_saves_and_reloads(bert, name):
     for key, parameter in model.named_parameters():
         assert torch.equal(parameter, start[key]) == (key not in trained), key
     scores = logits(model, bert)
-    temperature, bias = calibrate(model, scores, LABELS)
+    temperature, bias = calibrate(model, scores, LABELS, single_label)
     save_classifier(model, SAVED)
     np.testing.assert_allclose(logits(load_classifier()[0], bert), scores / temperature + bias, rtol=1e-5, atol=5e-5)
 
@@ -95,7 +96,7 @@ def test_adalora_ends_at_its_rank_and_keeps_its_penalty(bert):
     assert orthogonality_penalty(build(PARAMS.methods["lora"])) is None
     optimizer = make_optimizer(model, 1e-2, 0.0, None)
     for step in range(STEPS):
-        Gradient(model.train(), 6)(bert, LABELS, len(bert))
+        Gradient(model.train(), single_label, 6)(bert, LABELS, len(bert))
         optimizer.step()
         model.base_model.update_and_allocate(step)
         optimizer.zero_grad()

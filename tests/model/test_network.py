@@ -20,6 +20,7 @@ from classifier.model.loading import load_classifier
 from classifier.model.saving import save_classifier
 from classifier.params.catalogue import Method
 from classifier.runner.params import load_params
+from classifier.tasks import single_label
 from classifier.text.encoding import encode
 from classifier.training.calibration import calibrate
 from classifier.training.gradient import Gradient
@@ -109,12 +110,12 @@ def test_save_and_reload(family):
     before = logits(model, ids)
     optimizer = make_optimizer(model, 3e-2, 0.0, None)
     for _ in range(10):
-        Gradient(model.train(), 6)(ids, labels, len(ids))
+        Gradient(model.train(), single_label, 6)(ids, labels, len(ids))
         optimizer.step()
         optimizer.zero_grad()
     trained = logits(model, ids)
     assert np.abs(trained - before).max() > 0.05
-    temperature, bias = calibrate(model, 3 * trained, labels)
+    temperature, bias = calibrate(model, 3 * trained, labels, single_label)
     assert bias.any() == (family not in DECODERS)
     expected = trained / temperature + bias
     np.testing.assert_allclose(logits(model, ids), expected, rtol=1e-5, atol=1e-5)
@@ -181,7 +182,7 @@ def test_micro_batches_add_up_to_the_large_batch(family):
     assert all(grad.abs().max() > 0 for grad in expected.values())
     for micro in (6, 4, 1):
         model.zero_grad()
-        assert Gradient(model, micro)(ids, labels, len(ids)) == pytest.approx(loss.item(), rel=1e-5)
+        assert Gradient(model, single_label, micro)(ids, labels, len(ids)) == pytest.approx(loss.item(), rel=1e-5)
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
                 torch.testing.assert_close(parameter.grad, expected[name], atol=1e-6, rtol=1e-4)

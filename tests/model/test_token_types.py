@@ -11,6 +11,7 @@ from classifier.model.adapters import apply_method
 from classifier.model.build import build_classifier
 from classifier.model.forward import logits, pad_batch, silence_libraries
 from classifier.params.catalogue import Method
+from classifier.tasks import single_label
 from classifier.text.encoding import encode
 from classifier.training.gradient import Gradient
 from stages.tokenize import token_types_after
@@ -73,4 +74,4 @@ def test_training_and_scoring_read_pairs_as_transformers_does(family, method):
             without = model(input_ids=own["input_ids"], attention_mask=own["attention_mask"]).logits
         assert (abs(without - expected) > 1e-4).any()
     loss = torch.nn.functional.cross_entropy(expected, torch.from_numpy(LABELS)).item()
-    assert Gradient(model, 2)(ids, LABELS, 3) == pytest.approx(loss, rel=1e-4)
+    assert Gradient(model, single_label, 2)(ids, LABELS, 3) == pytest.approx(loss, rel=1e-4)

@@ -6,6 +6,7 @@ from scipy.special import softmax
 from scipy.stats import binomtest
 
 from classifier.predict.threshold import find_threshold, rows_needed
+from classifier.tasks import single_label
 from classifier.tasks.single_label import fit_calibration, prediction_columns
 from classifier.training.calibration import cross_calibrate
 
@@ -87,8 +88,8 @@ def test_the_guarantee_holds(labels, rows, target, level, draws):
     for _ in range(draws):
         scores = drawn(rows)
         answers = (scores + rng.gumbel(size=scores.shape)).argmax(axis=1)  # drawn by their probabilities
-        unseen = prediction_columns(cross_calibrate(overconfident(scores), answers), [""] * labels, {})
-        threshold = find_threshold(unseen["confidence"], unseen["predicted"] == answers, target, level)
+        _, unseen = cross_calibrate(overconfident(scores), answers, [""] * labels, single_label, True)
+        threshold = find_threshold(unseen["unseen_confidence"], unseen["unseen_right"], target, level)
         if threshold is None:
             continue
         temperature, bias = fit_calibration(overconfident(scores), answers)

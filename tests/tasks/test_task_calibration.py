@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from classifier.tasks import multi_label, regression
 from classifier.tasks.task import TASKS
-from classifier.training.calibration import calibrate, cross_calibrate, folds, unseen_columns
+from classifier.training.calibration import calibrate, cross_calibrate, folds
 
 
 def test_each_label_gets_the_temperature_and_the_bias_that_made_it():
@@ -80,7 +80,8 @@ def test_a_cross_fitted_interval_holds_nine_of_ten_new_numbers():
         labels = 3 * logits[:, 0] + rng.normal(size=rows + 40)
         fit, new = slice(0, rows), slice(rows, None)
         temperature, bias = regression.fit_calibration(logits[fit], labels[fit])
-        margin = regression.decide(cross_calibrate(logits[fit], labels[fit], task=regression), labels[fit])["margin"]
+        scores, _ = cross_calibrate(logits[fit], labels[fit], ["score"], regression, True)
+        margin = regression.decide(scores, labels[fit])["margin"]
         coverage.append((np.abs(labels[new] - (logits[new] / temperature + bias)[:, 0]) <= margin).mean())
     assert np.mean(coverage) >= 0.9 - 3 * np.std(coverage) / np.sqrt(draws)
 
@@ -147,8 +148,8 @@ def test_a_few_validation_rows_give_finite_numbers(name, count):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         temperature, bias = task.fit_calibration(logits, labels)
-        task.decide(cross_calibrate(logits, labels, task=task), labels)
-        unseen = unseen_columns(logits, labels, names, True, task)
+        scores, unseen = cross_calibrate(logits, labels, names, task, True)
+        task.decide(scores, labels)
     assert all(np.isfinite(values.astype(float)).all() and len(values) == count for values in unseen.values())
     assert np.isfinite(logits / temperature + bias).all()
     assert all(name.startswith("unseen_") for name in unseen)

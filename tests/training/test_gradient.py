@@ -9,6 +9,7 @@ import pytest
 import torch
 from encoders import sequences, small_bert
 
+from classifier.tasks import single_label
 from classifier.training.gradient import Gradient
 
 
@@ -31,7 +32,7 @@ def test_the_weighted_gradient_is_that_of_torch():
         ]
         sum(loss * weight for loss, weight in zip(losses, weights[labels].tolist(), strict=True)).div(20).backward()
 
-    weighted = gradients(lambda: Gradient(model, 4, settings=weights)(rows, labels, 20))
+    weighted = gradients(lambda: Gradient(model, single_label, 4, settings=weights)(rows, labels, 20))
     torch.testing.assert_close(weighted, gradients(reference), rtol=1e-4, atol=1e-6)
 
 
@@ -41,8 +42,9 @@ def test_bf16_has_few_shapes(monkeypatch):
     monkeypatch.setattr(model, "forward", lambda input_ids, **other: shapes.append(tuple(input_ids.shape)) or 1 / 0)
     for bf16 in (True, False):
         for length in (9, 16, 17, 39):
+            gradient = Gradient(model, single_label, 2, bf16, max_length=40)
             with pytest.raises(ZeroDivisionError):
-                Gradient(model, 2, bf16, max_length=40)([np.full(length, 5), np.full(3, 5)], np.array([0, 1]), 2)
+                gradient([np.full(length, 5), np.full(3, 5)], np.array([0, 1]), 2)
     assert shapes == [(2, tokens) for tokens in (16, 16, 32, 40, 9, 16, 17, 39)]
 
 
@@ -51,7 +53,7 @@ def test_bf16_gives_nearly_the_gradient_of_fp32():
 
     def gradients(bf16):
         model.zero_grad()
-        Gradient(model, 10, bf16)(rows, labels, 10)
+        Gradient(model, single_label, 10, bf16)(rows, labels, 10)
         return torch.cat([p.grad.flatten() for p in model.parameters()])
 
     fp32, bf16 = gradients(False), gradients(True)
@@ -65,7 +67,7 @@ def test_graphs_are_freed_with_their_gradient(monkeypatch):
     monkeypatch.setattr("classifier.training.graphs.GraphedBackward", backward)
     monkeypatch.setattr("classifier.training.graphs.can_capture", lambda network: True)
     network = SimpleNamespace(device=SimpleNamespace(type="cuda"), parameters=list)
-    gradient = Gradient(network, 4, use_cuda_graphs=True)
+    gradient = Gradient(network, single_label, 4, use_cuda_graphs=True)
     graphs = weakref.ref(gradient.backward)
     gc.disable()
     try:

@@ -22,6 +22,7 @@ from classifier.model.adapters import apply_method
 from classifier.model.build import build_classifier
 from classifier.model.forward import silence_libraries
 from classifier.runner.params import arguments, load_params
+from classifier.tasks import single_label
 from classifier.text.tokens import open_tokens
 from classifier.training.gradient import Gradient
 from classifier.training.graphs import GraphedBackward, can_capture
@@ -120,9 +121,9 @@ def compare(model, rows, labels, parts, count: int, rtol: float, **options) -> s
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     options["max_length"] = max(map(len, rows))
-    eager = Gradient(model, 4, **options, use_cuda_graphs=False)
+    eager = Gradient(model, single_label, 4, **options, use_cuda_graphs=False)
     with device_is_cuda(type(model)):
-        graphed = Gradient(model, 4, **options, use_cuda_graphs=True)
+        graphed = Gradient(model, single_label, 4, **options, use_cuda_graphs=True)
     for part in parts:
         results = []
         for gradient in (eager, graphed, graphed):
@@ -255,7 +256,7 @@ def test_when_graphs_are_used(monkeypatch, device, wanted, possible, bf16, uses_
     monkeypatch.setattr("classifier.training.graphs.GraphedBackward", lambda function, parameters: parameters)
     trained, frozen = (SimpleNamespace(requires_grad=trains) for trains in (True, False))
     network = SimpleNamespace(device=SimpleNamespace(type=device), parameters=lambda: [frozen, trained])
-    gradient = Gradient(network, 4, bf16, use_cuda_graphs=wanted)
+    gradient = Gradient(network, single_label, 4, bf16, use_cuda_graphs=wanted)
     assert (gradient.uses_cuda_graphs, gradient.padding_multiple) == (uses_graphs, multiple)
     assert (gradient.backward == [trained]) == uses_graphs
 
