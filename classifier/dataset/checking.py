@@ -17,7 +17,8 @@ import pandas as pd
 from classifier.dataset.faults import EMPTY, NO_GROUP, NO_TEXT, NOT_A_TEXT, ONE_TEXT, UNLABELLED, refuse_faults
 from classifier.dataset.named_numbers import has_named_numbers
 from classifier.errors import InputError
-from classifier.params.datasets import Dataset, Where, label_value
+from classifier.params.datasets import Dataset, label_value
+from classifier.params.sources import Where
 from classifier.tables.delimited import delimiter_of
 from classifier.tables.hints import delimiter_hint, header_hint
 from classifier.tables.quotes import refuse_swallowed_rows

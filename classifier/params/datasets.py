@@ -1,101 +1,15 @@
-"""The entries under `datasets:` in params.yaml."""
+"""The entries under `datasets:` in params.yaml. Their key `source` is in sources.py."""
 
 import re
-from pathlib import PurePath
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from classifier.params.format import Format
-from classifier.params.settings import Settings
-from classifier.params.values import Entry, FileName, Repository, Revision, Sha256, Wheel, best_match
-from classifier.params.values import check_compared_by_dvc as compared_by_dvc
+from classifier.params.sources import HubDataset, LocalFiles, WheelFile, Where, as_list, path_in_local
+from classifier.params.values import Entry, FileName, best_match
 
 MOST_RATINGS = 100
-
-# Column -> the value that a row must have there.
-Where = dict[Annotated[str, AfterValidator(compared_by_dvc)], str | int | bool]
-
-
-class Rows(Settings):
-    """The rows of one split in a table that has the rows of other splits as well."""
-
-    where: Where
-
-
-class Files(Settings):
-    """The files of one split and, if they have the rows of other splits as well, which rows to keep."""
-
-    files: list[str]
-    where: Where = Field({})
-
-
-def as_list(value: Any) -> Any:
-    """Return a single name as a list, and anything else unchanged."""
-    return [value] if isinstance(value, str) else value
-
-
-def as_files(value: Any) -> Any:
-    """Return the keys of `Files` for a file, a list of files, or these keys."""
-    if isinstance(value, Files | None):
-        return value
-    keys = value if isinstance(value, dict) else {"files": value}
-    names = as_list(keys.get("files"))
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name.strip() for name in names):
-        raise ValueError("should be a file name, a list of them, or `files` and `where`")
-    return keys | {"files": names}
-
-
-def path_in_local(path: str) -> str:
-    """Return a path below data/local/. Raises ValueError for a path that leaves this folder."""
-    path = path.removeprefix("./").removeprefix("data/local/")
-    if PurePath(path).is_absolute() or ".." in PurePath(path).parts:
-        raise ValueError("should be a path inside data/local/, where DVC notices changes")
-    return path
-
-
-def files_in_local(value: Any) -> Any:
-    """Return the keys of `Files`, whose paths are below data/local/."""
-    keys = as_files(value)
-    return {**keys, "files": [path_in_local(name) for name in keys["files"]]} if isinstance(keys, dict) else keys
-
-
-LocalPart = Annotated[Files, BeforeValidator(files_in_local)]
-HubPart = Annotated[Files, BeforeValidator(as_files)]
-
-
-class WheelFile(Settings):
-    """A table inside an installed wheel."""
-
-    wheel: Wheel
-    file: FileName  # path below site-packages
-    sha256: Sha256
-    where: Where = Field({})  # of all splits; train has all other rows if it has no `where` of its own
-    train: Rows | None = None
-    validation: Rows | None = None
-    test: Rows | None = None
-
-
-class HubDataset(Settings):
-    """Files of a data set on the Hub, by split."""
-
-    hub: Repository
-    revision: Revision
-    train: HubPart  # names of files in the repository, in which * stands for any characters but a slash
-    validation: HubPart | None = None
-    test: HubPart | None = None
-    where: Where = Field({})  # of all splits
-    # Digests of all files. If empty, the files are checked against the digests on the Hub.
-    sha256: dict[str, Sha256] = Field({})
-
-
-class LocalFiles(Settings):
-    """Files in data/local/, by split."""
-
-    train: LocalPart  # files, folders of files, or patterns of their names such as part-*
-    validation: LocalPart | None = None
-    test: LocalPart | None = None
-    where: Where = Field({})  # of all splits
 
 
 def parse_size(size: Any) -> Any:

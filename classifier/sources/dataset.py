@@ -6,7 +6,8 @@ from pathlib import Path
 
 from classifier.errors import InputError
 from classifier.files.places import LOCAL
-from classifier.params.datasets import Dataset, LocalFiles, WheelFile
+from classifier.params.datasets import Dataset
+from classifier.params.sources import LocalFiles, WheelFile
 from classifier.sources.hub import hub_files
 from classifier.sources.wheel import wheel_file
 

@@ -15,14 +15,14 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 from ruamel.yaml import YAML
 
-from classifier.params import catalogue, datasets, format
+from classifier.params import catalogue, datasets, format, sources
 from classifier.runner.params import STAGES, schema
 
 ROOT = Path(__file__).parents[2]
 CATALOGUES = {"datasets": datasets.Dataset, "models": catalogue.Model, "methods": catalogue.Method}
 # The types of values in an entry or in its source.
-MORE_TYPES = {"datasets": (datasets.Files, datasets.Rows, format.Format), "models": (), "methods": ()}
-TYPES = [name for module in (catalogue, datasets) for name in vars(module)]
+MORE_TYPES = {"datasets": (sources.Files, sources.Rows, format.Format), "models": (), "methods": ()}
+TYPES = [name for module in (catalogue, datasets, sources) for name in vars(module)]
 LIMITS = {"minimum": "of at least", "exclusiveMinimum": "above", "maximum": "up to", "exclusiveMaximum": "below"}
 WORDS = {"boolean": "`true` or `false`", "null": "`null`", "string": "text", "object": "mapping"}
 LINES = (ROOT / "params.yaml").read_text().splitlines()
