@@ -9,7 +9,7 @@ import pandas as pd
 from classifier.tasks.task import Decision, Task
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # hashed by identity, for lru_cache
 class Scored:
     """The scored test split, and the baseline's predictions for it.
 

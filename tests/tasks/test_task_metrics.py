@@ -97,6 +97,17 @@ def test_several_labels_as_in_scikit_learn():
         assert row["support"] == labels[:, number].sum()
 
 
+def test_the_average_precision_of_a_label_is_computed_once(monkeypatch):
+    calls, original = [], sklearn.average_precision_score
+    monkeypatch.setattr(sklearn, "average_precision_score", lambda *args: calls.append(args) or original(*args))
+    for seed in (1, 2):  # another split has other metrics
+        split = made_up("multi-label", seed)
+        shares = [multi_label_measures.metrics(split)["macro_f1"]]
+        shares.append(np.mean([row["f1"] for row in multi_label_measures.against_baseline(split)["labels"].values()]))
+        assert shares[0] == pytest.approx(shares[1])
+    assert len(calls) == 2 * 4
+
+
 def test_a_label_that_no_test_text_has_is_left_out_of_the_means():
     labels = np.array([[1, 0, 0], [0, 1, 0]] * 5, dtype=np.uint8)
     split = scored("multi-label", labels, np.where(labels, 2.0, -2.0), decision={"thresholds": [0.5] * 3})

@@ -1,5 +1,6 @@
 """Measure and show several labels a text. The functions are described in task.py."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from classifier.evaluation.tasks.single_label import verdict_on
 from classifier.files.formats import array_of
 from classifier.files.places import METRICS
 from classifier.tasks.multi_label import micro_f1
+from classifier.tasks.probabilities import probability_array
 
 HEADLINE = "micro_f1"
 LOSS = "sigmoid cross-entropy of each label"
@@ -117,6 +119,7 @@ def against_baseline(scored: Scored) -> dict:
     }
 
 
+@lru_cache(maxsize=1)  # average precision takes long; `metrics` and `against_baseline` both need it
 def metrics_by_label(scored: Scored) -> dict[str, dict[str, float]]:
     """Return precision, recall, F1, support, average precision and mean probability of each label, by its name.
 
@@ -206,7 +209,7 @@ def report_tables(evaluate: dict, data: dict, labels: list[str], learned: bool) 
 
 def draw_report(curves: dict[str, pd.DataFrame], predictions: pd.DataFrame, evaluate: dict) -> None:
     """Draw the reliability of all pairs of a text and a label, and the accuracy of sets of labels."""
-    probability = predictions.filter(regex="^probability_").to_numpy().ravel()
+    probability = probability_array(predictions, list(evaluate["labels"])).ravel()
     reliability_figure(curves["reliability"], pd.Series(np.maximum(probability, 1 - probability)), RELIABILITY)
     coverage_figure(curves["coverage"], COVERAGE, evaluate["above_threshold"])
 
@@ -229,6 +232,6 @@ def row_quality(table: pd.DataFrame) -> pd.Series:
 def paired_values(table: pd.DataFrame, names: list[str]) -> dict[str, pd.Series]:
     """Return whether each set of labels is right, and the mean log loss of its labels."""
     labels = array_of(table["label"])
-    probability = np.column_stack([table[f"probability_{name}"] for name in names])
+    probability = probability_array(table, names)
     losses = -np.log(np.maximum(np.where(labels, probability, 1 - probability), np.finfo(np.float64).eps))
     return {"subset accuracy, points": row_quality(table), "log loss": pd.Series(losses.mean(axis=1))}

@@ -14,6 +14,7 @@ from classifier.evaluation.intervals import mcnemar
 from classifier.evaluation.markdown import verbatim
 from classifier.evaluation.scored import Scored
 from classifier.files.places import METRICS
+from classifier.tasks.probabilities import probability_array
 from classifier.tasks.single_label import UNCERTAIN
 
 HEADLINE = "accuracy"
@@ -165,6 +166,6 @@ def row_quality(table: pd.DataFrame) -> pd.Series:
 
 def paired_values(table: pd.DataFrame, names: list[str]) -> dict[str, pd.Series]:
     """Return whether each answer is right, and its log loss, clipped as in scikit-learn's log_loss."""
-    probability = np.array([table[f"probability_{names[label]}"].iloc[row] for row, label in enumerate(table["label"])])
+    probability = probability_array(table, names)[np.arange(len(table)), table["label"]]
     losses = -np.log(np.maximum(probability, np.finfo(np.float64).eps))
     return {"accuracy, points": row_quality(table), "log loss": pd.Series(losses)}
