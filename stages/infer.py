@@ -25,7 +25,7 @@ from classifier.text.cleaning import is_blank
 from classifier.text.pairs import Text
 
 
-def not_blank(text: Any) -> Text:
+def as_text(text: Any) -> Text:
     """Return a text, or the list of the two texts of a pair as a tuple. Raises ValueError if a text is blank."""
     texts = [text] if isinstance(text, str) else text
     is_pair = isinstance(text, list) and len(text) == 2 and all(isinstance(part, str) for part in text)
@@ -47,14 +47,14 @@ def an_answer(label: Any) -> Any:
 class Sample(Settings):
     """A sample text or pair of texts. With `label`, the label that it should get, the report marks the answer."""
 
-    text: Annotated[Text, BeforeValidator(not_blank)]
+    text: Annotated[Text, BeforeValidator(as_text)]
     label: Annotated[str | int | float | list[str], BeforeValidator(an_answer)] | None = None
 
 
 def as_sample(entry: Any) -> Any:
     """Return an entry that is a text alone as a Sample, and any other entry unchanged."""
     if isinstance(entry, str):
-        return Sample.model_construct(text=not_blank(entry))
+        return Sample.model_construct(text=as_text(entry))
     if not isinstance(entry, dict | Sample):
         raise ValueError("should be a text, or `text:` and `label:` lines")
     return entry

@@ -41,10 +41,16 @@ class TokenizeSettings(Settings):
 
 def tokenize(*, settings: Annotated[TokenizeSettings, Param("tokenize")]) -> None:
     """Write data/tokens/. Raises InputError for a tokenizer, settings or a text that the pipeline cannot use."""
+    from pyarrow.parquet import read_schema
+
     tokenizer = load_tokenizer(settings.max_length)
+    stored = metadata_of(read_schema(RAW / "train.parquet"))  # as in validation and test
+    metadata = {name: stored[name] for name in KEPT} | {"tokenize": settings.model_dump()}
+    if stored.get("pair"):
+        metadata |= {"pair": True, "token_types_after": token_types_after(tokenizer)}
     with replace_folder(TOKENS) as folder:
         for split in ("train", "validation", "test"):
-            write_tokens(folder, split, tokenizer, settings.model_dump())
+            write_tokens(folder, split, tokenizer, metadata)
 
 
 def load_tokenizer(max_length: int):
@@ -87,14 +93,15 @@ def check_sentencepiece() -> None:
         raise InputError(f"{BASE / models[0]}: needs the package sentencepiece; install it with {install}")
 
 
-def write_tokens(folder: Path, split: str, tokenizer, settings: dict[str, Any]) -> None:
+def write_tokens(folder: Path, split: str, tokenizer, metadata: dict[str, Any]) -> None:
     """Write the token ids of one split, batch by batch; memory does not grow with the number of texts.
 
     Args:
         folder: The folder to write to.
         split: train, validation or test.
         tokenizer: The tokenizer.
-        settings: The section `tokenize` of params.yaml. Each text of train has one window, whatever `windows` says.
+        metadata: The metadata of the file. `tokenize` has the settings. A text of train has one window, whatever
+            `windows` says.
 
     Raises:
         InputError: The tokenizer leaves nothing of a text but special tokens. The network would label it all the same.
@@ -103,15 +110,11 @@ def write_tokens(folder: Path, split: str, tokenizer, settings: dict[str, Any]) 
     from pyarrow.parquet import ParquetFile
 
     texts = ParquetFile(RAW / f"{split}.parquet", pre_buffer=False)
-    stored = metadata_of(texts.schema_arrow)
-    metadata = {name: stored[name] for name in KEPT} | {"tokenize": settings}
-    if stored.get("pair"):
-        metadata |= {"pair": True, "token_types_after": token_types_after(tokenizer)}
     is_train = split == "train"
     types = {"input_ids": pa.list_(pa.int32()), "label": texts.schema_arrow.field("label").type}
     types |= {} if is_train else {"text": pa.int64()}
     schema = pa.schema(types, metadata_bytes(metadata))
-    options = settings | {"windows": 1} if is_train else settings
+    options = metadata["tokenize"] | ({"windows": 1} if is_train else {})
     text_columns, done = [name for name in ("text", "text_pair") if name in texts.schema_arrow.names], 0
     with (
         pa.ipc.new_stream(folder / f"{split}.arrow", schema) as out,

@@ -137,7 +137,7 @@ def score_missing_parts(job: Job, schema, row_count: int, parts: Parts, processe
             else:
                 with input_errors_of_arrow(job.path, table):
                     rows = arrow_table(table, schema)
-                scored = add_answers(rows, texts_of(table, job), classifier, job.added)
+                scored = add_answers(rows, texts_to_score(table, job), classifier, job.added)
                 write_parquet(parts.part(number), scored.schema, [scored])
             bar.update(len(table))
 
@@ -152,7 +152,7 @@ def add_answers(rows, texts: list[Text | None], classifier: Classifier, added: d
     return rows
 
 
-def texts_of(table: pd.DataFrame, job: Job) -> list[Text | None]:
+def texts_to_score(table: pd.DataFrame, job: Job) -> list[Text | None]:
     """Return the text or the pair of texts of each row of a table."""
     columns = {name: column_values(table, name) for name in job.columns}
     values = {name: None if column is None else column.astype(object) for name, column in columns.items()}
