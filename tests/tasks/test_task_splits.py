@@ -69,7 +69,7 @@ def test_the_texts_keep_their_labels_in_every_split(task):
         if task == "multi-label":
             assert [about[f"share_{topic}"] for topic in TOPICS] == pytest.approx(labels.mean(axis=0), abs=1e-4)
             assert about["labels_per_text"] == pytest.approx(labels.sum(axis=1).mean(), abs=1e-4)
-            assert about["share_without_labels"] == pytest.approx((labels.sum(axis=1) == 0).mean(), abs=1e-4)
+            assert about["without_labels"] == pytest.approx((labels.sum(axis=1) == 0).mean(), abs=1e-4)
         elif task == "regression":
             summary = [labels.mean(), labels.std(), labels.min(), labels.max()]
             assert [about[part] for part in ("mean", "sd", "lowest", "highest")] == pytest.approx(summary, rel=1e-5)
@@ -79,6 +79,17 @@ def test_the_texts_keep_their_labels_in_every_split(task):
     metadata = read_table(RAW / "train.parquet")[1]
     names = {"multi-label": TOPICS, "regression": ["label"], "ordinal": list("12345")}[task]
     assert (metadata["task"], metadata["labels"]) == (task, names)
+
+
+def test_a_label_may_have_the_name_of_the_share_without_labels():
+    names = ["without_labels", "labels_per_text"]
+    about = multi_label.describe(np.array([[1, 0], [1, 1], [0, 0], [0, 0], [1, 0]], dtype=np.uint8), names)
+    assert about == {
+        "share_without_labels": 0.6,
+        "share_labels_per_text": 0.2,
+        "without_labels": 0.4,
+        "labels_per_text": 0.8,
+    }
 
 
 def test_a_rare_label_is_in_each_part():

@@ -197,7 +197,7 @@ def in_words(labels: np.ndarray, names: list[str]) -> list[str]:
 
 
 def report_tables(evaluate: dict, data: dict, labels: list[str], learned: bool) -> dict:
-    none = [f"{data[f'{split}_share_without_labels']:.1%}" for split in ("train", "validation", "test")]
+    none = [f"{data[f'{split}_without_labels']:.1%}" for split in ("train", "validation", "test")]
     return {
         "by_label": rows.label_rows(evaluate, labels, learned),
         "shares": rows.share_rows(data, labels),
