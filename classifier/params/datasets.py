@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from classifier.params.format import Format
-from classifier.params.sources import HubDataset, LocalFiles, WheelFile, Where, as_list, path_in_local
-from classifier.params.values import Entry, FileName, best_match
+from classifier.params.sources import Source, WheelFile, Where, as_list, path_in_local
+from classifier.params.values import Entry, FileName
 
 MOST_RATINGS = 100
 
@@ -82,7 +82,7 @@ class Dataset(Entry):
     classifier/dataset/splitting.py).
     """
 
-    source: Annotated[LocalFiles | WheelFile | HubDataset, best_match(LocalFiles, WheelFile, HubDataset)]
+    source: Source
     format: Format = Format()
     # Column names, in which a dot leads into an object of JSON. The texts of several columns are joined.
     text: Annotated[list[str], Field(min_length=1), BeforeValidator(as_list)] = Field(["text"])

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from classifier.params.settings import Settings
-from classifier.params.values import FileName, Repository, Revision, Sha256, Wheel
+from classifier.params.values import FileName, Repository, Revision, Sha256, Wheel, best_match
 from classifier.params.values import check_compared_by_dvc as compared_by_dvc
 
 # Column -> the value that a row must have there.
@@ -92,3 +92,6 @@ class LocalFiles(Settings):
     validation: LocalPart | None = None
     test: LocalPart | None = None
     where: Where = Field({})  # of all splits
+
+
+Source = Annotated[LocalFiles | WheelFile | HubDataset, best_match(LocalFiles, WheelFile, HubDataset)]
