@@ -151,10 +151,10 @@ def without_punctuation(summary: str) -> str:
 
     A word of punctuation marks alone stays as it is, and so do signs that belong to a number or a name, such as "%".
 
-    >>> without_punctuation("wonderful +0.6, 'masterpiece'. +0.5, film, -0.5, !!! +0.4, 100%. +0.3")
-    'wonderful +0.6, masterpiece +0.5, film -0.5, !!! +0.4, 100% +0.3'
+    >>> without_punctuation("wonderful +0.6, 'masterpiece'. +0.5, film, -0.5, !!! +0.1, 100%. +0.036")
+    'wonderful +0.6, masterpiece +0.5, film -0.5, !!! +0.1, 100% +0.036'
     """
-    words = re.findall(r"(\S+) ([+-]\d+\.\d)(?:, |$)", summary)
+    words = re.findall(r"(\S+) ([+-]\d+\.\d+(?:e-\d+)?)(?:, |$)", summary)
     return ", ".join(f"{bare(word) or word} {attribution}" for word, attribution in words)
 
 

@@ -56,19 +56,30 @@ class Explanation:
 
     @property
     def summary(self) -> str:
-        """The marked words with their attributions, such as "wonderful +1.2, but -0.3"."""
-        return ", ".join(f"{self.words[place]} {self.attributions[place]:+.1f}" for place in self.marked)
+        """The marked words with their attributions in one decimal, such as "wonderful +1.2, but -0.3"."""
+        return ", ".join(f"{self.words[place]} {signed(self.attributions[place], 0.1)}" for place in self.marked)
 
     @property
     def pieces(self) -> list[tuple[str, str | None]]:
-        """All words, each with its attribution, such as "+1.2", if it is marked, and else with None."""
-        shown = {place: f"{self.attributions[place]:+.1f}" for place in self.marked}
+        """All words, each with its attribution, such as "+1.2" or "-0.35", if it is marked, and else with None."""
+        shown = {place: signed(self.attributions[place], 1) for place in self.marked}
         return [(word, shown.get(place)) for place, word in enumerate(self.words)]
 
     @property
     def text(self) -> str:
         """All words, the marked ones with their attributions, such as "a [wonderful +1.2] film"."""
         return " ".join(f"[{word} {attribution}]" if attribution else word for word, attribution in self.pieces)
+
+
+def signed(number: float, one_decimal_from: float) -> str:
+    """Return a number with its sign and one decimal; below a limit, with two significant digits.
+
+    >>> [signed(number, 1) for number in (12.34, 1.2, -0.346, 0.0346)]
+    ['+12.3', '+1.2', '-0.35', '+0.035']
+    >>> [signed(number, 0.1) for number in (12.34, 1.2, -0.346, 0.0346)]
+    ['+12.3', '+1.2', '-0.3', '+0.035']
+    """
+    return f"{number:+.1f}" if abs(number) >= one_decimal_from else f"{number:+#.2g}"
 
 
 def explain_label(model, tokenizer, text: Text, name: str | None = None) -> Explanation:

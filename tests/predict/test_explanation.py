@@ -1,5 +1,6 @@
 """The deciding words: compared with an integral computed by hand, and added up from tokens to words without loss."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tiny import SPECIAL, edit_params
 from transformers import AutoTokenizer
 
 from classifier.errors import InputError
+from classifier.evaluation.findings import without_punctuation
 from classifier.files.places import PREDICTIONS
 from classifier.model.adapters import apply_method
 from classifier.model.build import build_classifier
@@ -19,7 +21,7 @@ from classifier.model.forward import silence_libraries
 from classifier.model.loading import load_classifier
 from classifier.model.saving import save_classifier
 from classifier.params.catalogue import Method
-from classifier.predict.explanation import explain_label, step_counts
+from classifier.predict.explanation import Explanation, explain_label, step_counts
 from classifier.text.encoding import encode
 from classifier.text.word_encoding import encode_words
 
@@ -118,11 +120,21 @@ def test_marked_words_in_the_text(finished):
     assert row[1].split(maxsplit=2) == [explanation.label, f"{explanation.confidence:.1%}", explanation.text]
     assert row[1].count("[") == 5
     assert row[2].split() == ["-", "-"]
-    first = explanation.marked[0]
-    assert f"[{explanation.words[first]} {explanation.attributions[first]:+.1f}]" in explanation.text
-    assert explanation.summary.startswith(f"{explanation.words[first]} {explanation.attributions[first]:+.1f}, ")
+    marked = [explanation.attributions[place] for place in sorted(explanation.marked)]
+    shown = [float(number) for number in re.findall(r" ([+-][\d.]+)\]", explanation.text)]
+    assert shown == pytest.approx(marked, rel=0.05)
+    largest_first = [explanation.words[place] for place in explanation.marked]
+    assert [part.split()[0] for part in explanation.summary.split(", ")] == largest_first
     assert "--explain: give it with texts" in infer_command("--explain", "-", ok=False)
     assert "--explain: give it with texts" in infer_command("--explain", "--file", "a.csv", ok=False)
+
+
+def test_small_attributions_can_be_told_apart():
+    attributions = [12.34, 0.996, -0.346, 0.0, 0.0346, -0.0000123]
+    explanation = Explanation("good", 0.5, list("abcdef"), attributions, 0.0, 0.0)
+    assert explanation.text == "[a +12.3] [b +1.0] [c -0.35] d [e +0.035] [f -1.2e-05]"
+    assert explanation.summary == "a +12.3, b +1.0, c -0.3, e +0.035, f -1.2e-05"
+    assert without_punctuation(explanation.summary) == explanation.summary
 
 
 def test_evaluate_explains_the_most_confident_mistakes(finished):
