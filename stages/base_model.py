@@ -19,8 +19,8 @@ from classifier.runner.run import main
 from classifier.sources.hub import hub_files
 from classifier.sources.wheel import unzip_pieces, wheel_file
 
-# Files to fetch from the Hub if the entry names none: weights as safetensors alone, since a pickle can run code; and
-# what a tokenizer may need.
+# Files to fetch from the Hub if the entry names none: the config, weights as safetensors alone, since a pickle can run
+# code, and the files of tokenizers.
 HUB_FILES = [
     "config.json",
     "model.safetensors",
@@ -36,7 +36,7 @@ HUB_FILES = [
     "sentencepiece.bpe.model",
     "tokenizer.model",
 ]
-# A SentencePiece model needs the package sentencepiece, for which the stage tokenize asks.
+# A SentencePiece model needs the package sentencepiece; the stage tokenize checks that it is installed.
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 
 

@@ -8,8 +8,8 @@ Out: data/baseline.parquet (the predicted label of each test row), metrics/basel
      numbers, the texts with the largest errors).
 
 The n-grams are of words, or of characters if the texts are not written in words. If nothing can be learned from the
-texts, metrics/baseline.json says so (`learned`), every text gets the best prediction that reads no text, and the list
-of doubtful labels is empty.
+texts, metrics/baseline.json says so (`learned`), all texts get the same prediction, and the list of doubtful labels is
+empty.
 """
 
 import csv
@@ -102,13 +102,13 @@ def read_split(split: str, strip_markup: bool) -> Iterator[pd.DataFrame]:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Labels and what was predicted for them, both (rows,) or (rows, names).
+    """Labels and their predictions, both (rows,) or (rows, names).
 
     Attributes:
         labels: The labels.
         predicted: The predictions.
         rows: The number of each row in its split, (rows,).
-        columns: All columns of the task's predictions; empty if there is nothing but `predicted`.
+        columns: All columns of the task's predictions; empty if only `predicted` is needed.
     """
 
     labels: np.ndarray
@@ -132,9 +132,9 @@ class Baseline:
         self.decision: Decision = {}
 
     def fit(self, train: pd.DataFrame, terms_are: str) -> Predictions:
-        """Fit on train, and return the predictions of each train text by an estimator for the other four fifths.
+        """Fit on train, and return predictions for the train texts by estimators that were fitted on the other folds.
 
-        The weights of the terms are computed on all of train, which uses the texts of the held-out fifth, but not
+        The weights of the terms are computed on all of train: they depend on the texts of the held-out fold, but not on
         their labels. The decision, such as thresholds, is chosen on these predictions.
 
         Raises NothingLearnedError if all labels of train are equal or there is no term. terms_are: "words" or
@@ -164,7 +164,7 @@ class Baseline:
 
 
 def out_of_fold(task: Task, terms, labels: np.ndarray, count: int, c: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return (rows, scores): the rows that are in a fold, and their scores by estimators for the other folds.
+    """Return (rows, scores): the rows in folds, and their scores by estimators that were fitted on the other folds.
 
     Args:
         task: The task.
@@ -215,7 +215,7 @@ def named_doubtful(task: Task, held_out: Predictions, train: pd.DataFrame, names
 
     Args:
         task: The task.
-        held_out: The predictions for train by estimators that did not see the text.
+        held_out: The predictions for train by estimators that were fitted on other texts.
         train: Columns hash and text.
         names: The names of the labels.
     """

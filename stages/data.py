@@ -57,7 +57,7 @@ def data(
 
 
 def summarize(splits: dict[str, pd.DataFrame], counts: dict[str, int], dataset: Dataset) -> dict:
-    """Return the sizes of the splits, the counts of dropped rows, what the labels are like, and lengths in words."""
+    """Return the sizes of the splits, the counts of dropped rows, statistics of the labels, and lengths in words."""
     words = pd.concat([split["words"] for split in splits.values()])
     task, names = TASKS[dataset.task], dataset.label_names
     return {

@@ -2,7 +2,7 @@
 
 In:  models/base/ and models/adapter/.
 Out: metrics/samples.json, with the expected label of each sample that has one. The list is empty if the model reads
-     pairs of texts and a sample is no pair, or the other way round.
+     pairs of texts and a sample is a single text, or the model reads single texts and a sample is a pair.
 
 For other texts use `python -m apps.infer` on the command line, or classifier.predict in Python.
 """
@@ -45,7 +45,7 @@ def an_answer(label: Any) -> Any:
 
 
 class Sample(Settings):
-    """A sample text or pair of texts. With `label`, the label that it should get, the report marks the answer."""
+    """A sample text or pair of texts. If it has a `label`, the expected one, the report marks the answer."""
 
     text: Annotated[Text, BeforeValidator(as_text)]
     label: Annotated[str | int | float | list[str], BeforeValidator(an_answer)] | None = None

@@ -116,13 +116,13 @@ def draw_pictures(curves: dict[str, pd.DataFrame], lengths: pd.DataFrame, result
 
 
 def same_texts(results: dict) -> str:
-    """Return what the baseline was trained on, in words."""
+    """Return the train texts of the baseline in words."""
     rows = results["baseline"]["train"]
     return "the same texts" if rows == results["data"]["train"] else f"{rows:,} of the same texts"
 
 
 def about_labels(mistakes: pd.DataFrame, settings: ReportSettings) -> dict[str, Any]:
-    """Return what the report says about the mistakes and the doubtful labels.
+    """Return the template's values about the mistakes and the doubtful labels.
 
     mistakes: The table of the task's `mistakes`.
     """
@@ -141,7 +141,7 @@ def about_labels(mistakes: pd.DataFrame, settings: ReportSettings) -> dict[str, 
 
 
 def about_samples(samples: list[dict], measures, with_texts: bool) -> dict[str, Any]:
-    """Return what the report says about the sample texts: how many have the right answer, and the rows of a table.
+    """Return the template's values about the sample texts: the number of right answers, and the rows of a table.
 
     Args:
         samples: metrics/samples.json.

@@ -104,7 +104,7 @@ def write_tokens(folder: Path, split: str, tokenizer, metadata: dict[str, Any]) 
             `windows` says.
 
     Raises:
-        InputError: The tokenizer leaves nothing of a text but special tokens. The network would label it all the same.
+        InputError: The tokenizer finds only special tokens in a text. The network would label it nevertheless.
     """
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile

@@ -1,4 +1,4 @@
-"""Sets of labels: as files write them, and as values such as "0 3", the numbers of a text's labels."""
+"""Sets of labels: read from files, and written as values, such as "0 3" for the labels with these numbers."""
 
 import ast
 import json
@@ -25,8 +25,8 @@ from classifier.tasks.labels import (
 def label_cells(table: pd.DataFrame, dataset: Dataset) -> pd.Series:
     """Return the labels of each row as a list in JSON, "" if they are missing.
 
-    One column has a list, or names joined by `label_separator`, of which there may be none. Of several columns each has
-    1 or true in the rows that have its label, and 0 or false in others. As for single labels, - and -1 say that the
+    A single column has a list, which may be empty, or names joined by `label_separator`. Each of several columns has 1
+    or true in the rows with its label, and 0 or false in other rows. As for single labels, - and -1 mean that the
     labels are missing, unless a label has this name.
     """
     columns = dataset.label_columns
@@ -72,8 +72,8 @@ def listed(value: object, separator: str | None) -> str:
 def read_labels(spellings: list[str], dataset: Dataset, are_numbers: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Return (value, status) of each spelling. A label that the entry maps to null is left out of its rows.
 
-    A list is not taken for one that marks each label with 0 or 1: true and false are no numbers of labels here, and a
-    list that repeats a number is unknown.
+    A list of marks, with a 0 or 1 for each label, is refused: true and false are not numbers of labels here, and a list
+    that repeats a number is unknown.
     """
     sets = [json.loads(text) if text else [] for text in spellings]
     words = list(dict.fromkeys(word for labels in sets for word in labels))
@@ -87,17 +87,17 @@ def read_labels(spellings: list[str], dataset: Dataset, are_numbers: bool = Fals
 
 
 def repeats_number(labels: list[str]) -> bool:
-    """Return whether a list has a number twice, as one does that marks each label with 0 or 1."""
+    """Return whether a list has a number twice, as a list with a 0 or 1 for each label."""
     return len(set(labels)) < len(labels) and any(is_number(plain(word)) for word in labels if labels.count(word) > 1)
 
 
 def labels_fix(spellings: list[str], dataset: Dataset) -> str:
     if len(dataset.label_columns) > 1:
-        return "write 1 or true in the rows that have the column's label, and 0 or false in others"
+        return "write 1 or true in the rows with the column's label, and 0 or false in other rows"
     sets = [json.loads(text) for text in spellings if text]
     words = list(dict.fromkeys(word for labels in sets for word in labels))
     if any(map(repeats_number, sets)) or {*map(plain, words)} & {"true", "false"}:
-        return "list the labels that a text has; marks of 0 and 1 are read from a column for each label alone"
+        return "list the names of the text's labels; marks of 0 and 1 need a column for each label"
     fix = names_and_numbers.labels_fix(words, dataset)
     joined = any(mark in word for mark in ",;|" for word in words)
     return fix + "; if names are joined, set `label_separator`" * (joined and not dataset.label_separator)
@@ -112,7 +112,7 @@ def needed_labels(values: pd.Series) -> dict[int, int]:
 
 
 def strata(values: pd.Series, smallest: int) -> np.ndarray:
-    """Return the rarest label of each row, so that samples keep the shares of rare labels, which chance would lose."""
+    """Return the stratum of each row: its rarest label. A random sample would not keep the shares of rare labels."""
     counts = needed_labels(values)
     codes, sets = pd.factorize(values)
     rarest = [min(map(int, text.split()), key=counts.get, default=-1) for text in sets]

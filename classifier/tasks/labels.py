@@ -7,8 +7,8 @@ import pandas as pd
 
 from classifier.params.datasets import Dataset
 
-KNOWN, UNKNOWN, LEFT_OUT = 0, -1, -2  # status of a label; the last two also stand in place of its number
-NO_LABEL = ("", "-", "-1")  # with `drop: [unlabelled]`: no value, or what SNLI and the Hub write in its place
+KNOWN, UNKNOWN, LEFT_OUT = 0, -1, -2  # status of a label; the last two also take the place of its number
+NO_LABEL = ("", "-", "-1")  # values of a missing label: none, and the marks of SNLI and of data sets on the Hub
 
 
 def label_numbers(
@@ -16,13 +16,14 @@ def label_numbers(
 ) -> np.ndarray:
     """Return the number of each label of a file, UNKNOWN for an unknown label, LEFT_OUT for one to leave out.
 
-    If `labels` is a list, a file has names in all rows or numbers in all rows, whatever their type: 1, "1" or 1.0. If
-    it has only true and false, they may be names or stand for 1 and 0. If `labels` is a mapping, its keys are the only
-    values.
+    If `labels` is a list, a file has names in all rows or numbers in all rows. Numbers may have any type: 1, "1" or
+    1.0. In a file with true and false alone, these are names or stand for 1 and 0. If `labels` is a mapping, its keys
+    are the only values.
 
     Args:
         spellings: The different labels, as the file writes them.
-        labels: The names in the order of their numbers, or each value and the name of its label, None to leave it out.
+        labels: The names, in the order of their numbers; or a mapping of each value to the name of its label, or to
+            None to leave its rows out.
         are_numbers: Whether the labels of the file are numbers, even if they look like names.
 
     >>> files = ["good", "bad", "fine"], ["1", "0.0", "2"], ["TRUE", "False"]
@@ -78,10 +79,17 @@ def spelled(values: pd.Series) -> pd.Series:
 
 
 def merge_rare(strata: np.ndarray, smallest: int) -> np.ndarray:
-    """Return strata in which those too rare for a row in a sample of `smallest` rows are one, 0, and the others follow.
+    """Merge rare strata into one, so that a stratified sample of `smallest` rows has rows of each stratum.
 
-    If the rare ones together are too rare as well, the smallest of the others is with them. So a stratified sample of
-    `smallest` rows, and the rest, have rows of each stratum.
+    A stratum is rare if its share of the sample is less than one row. If all rare strata together are rare, too, the
+    smallest of the other strata joins them. The rows outside the sample then have rows of each stratum as well.
+
+    Args:
+        strata: The stratum of each row, (rows,).
+        smallest: The size of the sample, or of the remaining rows if these are fewer.
+
+    Returns:
+        The new stratum of each row, (rows,) int: 0 for the rare strata, and other numbers for the others.
     """
     _, codes, counts = np.unique(strata, return_inverse=True, return_counts=True)
     rare = counts * smallest < len(strata)

@@ -1,8 +1,8 @@
 """Any number of labels for each text. The network learns each label by itself, by sigmoid cross-entropy.
 
-An answer has the labels whose probability reaches their threshold, which may be none. A value is a string with the
-numbers of the labels, such as "0 3"; label_sets.py reads them from files. Labels are (rows, names) of 0 and 1. task.py
-describes the functions.
+An answer has all labels whose probability reaches their threshold, or no label. A value is a string with the numbers of
+the labels, such as "0 3", which label_sets.py reads from files. Labels are (rows, names) of 0 and 1. task.py describes
+the functions.
 """
 
 import warnings
@@ -40,9 +40,9 @@ def describe(labels: np.ndarray, names: list[str]) -> dict[str, float]:
 def loss_settings(
     class_weights: str | dict[str, float] | None, labels: np.ndarray, names: list[str]
 ) -> np.ndarray | None:
-    """Return the weight of each label's texts, beside texts without the label, (names,) float32, or None.
+    """Return the weight of the texts with each label, (names,) float32, or None. Texts without it have the weight 1.
 
-    "balanced" gives the texts with a label and those without it the same total weight.
+    With "balanced", the texts with a label and the texts without it have the same total weight.
     """
     if class_weights is None:
         return None
@@ -77,7 +77,7 @@ def quality(logits: np.ndarray, labels: np.ndarray, settings: np.ndarray | None 
 
 
 def micro_f1(labels: np.ndarray, predicted: np.ndarray) -> float:
-    """Return the F1 of all pairs of a text and a label; 1 if there is nothing to find and nothing is found."""
+    """Return the F1 of all pairs of a text and a label; 1 if no text has a label and none is predicted."""
     found, answered, actual = (labels & predicted).sum(), predicted.sum(), labels.sum()
     return float(2 * found / (answered + actual)) if answered + actual else 1.0
 
@@ -136,7 +136,7 @@ def prediction_columns(scores: np.ndarray, names: list[str], decision: dict) -> 
 
     Returns:
         predicted: whether each label is answered, (rows, labels) uint8.
-        confidence: probability of the least certain of these answers, (rows,) float64.
+        confidence: probability of the least certain of the row's predictions, (rows,) float64.
         probability_NAME: probability of each label, (rows,) float64.
     """
     from scipy.special import expit
@@ -201,7 +201,7 @@ score = micro_f1
 
 
 def doubtful(labels: np.ndarray, columns: dict[str, np.ndarray], names: list[str]) -> pd.DataFrame:
-    """Return the pairs of a text and a label that are predicted otherwise. "not NAME" is a text without the label."""
+    """Return the pairs of a text and a label whose prediction is wrong. "not NAME" stands for a text without NAME."""
     rows, numbers = np.nonzero(columns["predicted"] != labels)
     has = labels[rows, numbers].astype(bool)
     probability = probability_array(columns, names)[rows, numbers]

@@ -1,12 +1,12 @@
 """A rating for each text: whole numbers in a range, whose order counts.
 
-The head has an output for each rating, and the softmax of the outputs gives their probabilities, so transformers'
-pipeline and ONNX answer as for single labels. The loss, alone, knows the order: it is cross-entropy with soft labels
-that spread a rating over its neighbours (Díaz and Marathe 2019, "Soft Labels for Ordinal Regression"). So a network
-that takes 5 for 4 loses less than one that takes 5 for 1. The calibration is that of single labels, by the log loss of
-the ratings themselves. It removes the doubt that soft labels teach.
+The head has an output for each rating, and the softmax of the outputs gives the probabilities. So transformers'
+pipeline and ONNX Runtime answer as for single labels. Only the loss depends on the order: it is cross-entropy with soft
+labels that spread a rating over its neighbours (Díaz and Marathe 2019, "Soft Labels for Ordinal Regression"). A network
+that predicts 4 for a 5 has a lower loss than one that predicts 1. The calibration is that of single labels, fitted to
+the ratings themselves. It corrects the low confidence that a network learns from soft labels.
 
-A value is the number of the rating, counted from 0; labels are (rows,) int64. The functions are described in task.py.
+A value is the number of the rating, from 0; labels are (rows,) int64. task.py describes the functions.
 """
 
 import numpy as np
@@ -50,7 +50,7 @@ def labels_fix(spellings: list[str], dataset: Dataset) -> str:
 
 
 def needed_labels(values: pd.Series) -> None:
-    """Return None: a rating that no text has is no fault."""
+    """Return None: a split may lack a rating."""
     return None
 
 
@@ -59,7 +59,7 @@ def strata(values: pd.Series, smallest: int) -> np.ndarray:
 
 
 def soft_labels(count: int) -> np.ndarray:
-    """Return the share of each rating in the target of each rating, (ratings, ratings): softmax(-distance²)."""
+    """Return the target of each rating, a row of (ratings, ratings): softmax(-distance²)."""
     distance = np.subtract.outer(np.arange(count), np.arange(count))
     shares = np.exp(-(distance.astype(np.float64) ** 2))
     return shares / shares.sum(axis=1, keepdims=True)
@@ -83,14 +83,14 @@ def quality(logits: np.ndarray, labels: np.ndarray, settings: np.ndarray | None 
 
 
 def prediction_columns(scores: np.ndarray, names: list[str], decision: dict) -> dict[str, np.ndarray]:
-    """Return the columns of single labels, and expected: the mean of the ratings by their probabilities, float64."""
+    """Return the columns of single labels, and expected: the mean rating, weighted by the probabilities."""
     columns = single_label.prediction_columns(scores, names, decision)
     expected = sum(int(name) * columns[f"probability_{name}"] for name in names)
     return {"predicted": columns["predicted"], "confidence": columns["confidence"], "expected": expected} | columns
 
 
 def answers(scores: np.ndarray, names: list[str], decision: dict, min_confidence: float) -> dict[str, list]:
-    """Return ratings, None for those below the confidence, their confidences and the expected ratings."""
+    """Return the ratings (None if the confidence is too low), their confidences and the expected values."""
     columns = prediction_columns(scores, names, decision)
     confidence = columns["confidence"].tolist()
     ratings = [

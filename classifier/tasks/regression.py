@@ -1,7 +1,7 @@
 """A number for each text. The network learns it by squared error, and answers with a value and its 90% interval.
 
-A value is the number; labels are (rows,) float64. The network's output is the standardised number until the
-calibration, which restores the scale, is in the last layer. The functions are described in task.py.
+A value is the number; labels are (rows,) float64. The network learns the standardised number. The calibration, which
+the last layer contains, restores the scale. task.py describes the functions.
 """
 
 import math
@@ -21,7 +21,7 @@ ANSWER = {"value": "float64", "low": "float64", "high": "float64"}
 RIDGE = 5.0  # alpha of the ridge regression at c = 1
 COVERAGE = 0.9  # share of the texts whose number lies in the interval
 PARTS = 10  # strata of a sample, of equal size
-LARGEST = 1e30  # number; float32, in which the network computes, has numbers up to 3e38
+LARGEST = 1e30  # absolute value of a label; the network computes in float32, whose largest number is 3e38
 DOUBTFUL = 0.05  # share of the rows whose residuals count as doubtful
 
 folds = equal_folds
@@ -37,7 +37,7 @@ def read_labels(spellings: list[str], dataset: Dataset, are_numbers: bool = Fals
 
 
 def number_in(text: str) -> float:
-    """Return the number that a text is; NaN if it is none. Unlike Python, a number has no _ and ASCII digits alone."""
+    """Parse a number; return NaN for any other text. Unlike in Python, _ and digits beyond ASCII are refused."""
     try:
         return float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
@@ -55,7 +55,7 @@ def needed_labels(values: pd.Series) -> None:
 
 
 def strata(values: pd.Series, smallest: int) -> np.ndarray:
-    """Return the tenth of the values to which each value belongs."""
+    """Return the decile of each value."""
     return merge_rare(pd.qcut(values, PARTS, labels=False, duplicates="drop").fillna(0).to_numpy(), smallest)
 
 
@@ -69,7 +69,7 @@ def describe(labels: np.ndarray, names: list[str]) -> dict[str, float]:
 
 
 def loss_settings(class_weights: str | dict[str, float] | None, labels: np.ndarray, names: list[str]) -> np.ndarray:
-    """Return the mean and the standard deviation of the train labels, by which labels are standardised."""
+    """Return the mean and the standard deviation of the train labels, which standardise the labels."""
     if class_weights:
         raise InputError("params.yaml: train.class_weights: a number has no labels to weigh; set it to null")
     if not labels.std():
@@ -97,7 +97,7 @@ def quality(logits: np.ndarray, labels: np.ndarray, settings: np.ndarray | None 
 def fit_calibration(logits: np.ndarray, labels: np.ndarray, with_bias: bool = True) -> tuple[float, np.ndarray]:
     """Fit a temperature and a bias by least squares, so that logits / temperature + bias is the number.
 
-    The slope is not negative: where the logits say nothing, the result is nearly the mean.
+    The slope, 1 / temperature, is at least 1e-6. So logits without information give nearly the mean.
 
     Returns:
         (temperature, bias), the bias as (1,).
@@ -110,11 +110,11 @@ def fit_calibration(logits: np.ndarray, labels: np.ndarray, with_bias: bool = Tr
 
 
 def decide(scores: np.ndarray, labels: np.ndarray) -> dict:
-    """Return {"margin": half the width of the interval}, None if the rows are too few for it.
+    """Return {"margin": half the width of the interval}. The margin is None if the rows are too few.
 
     This is split-conformal prediction with the absolute residual (Lei et al. 2018, "Distribution-Free Predictive
     Inference for Regression"): of new texts like these, a share of at least COVERAGE lies in the interval on average.
-    The residuals are by calibrations that were fitted on other rows.
+    The residual of a row comes from a calibration that was fitted on other rows.
     """
     residuals = np.sort(np.abs(labels - scores[:, 0]))
     place = math.ceil((len(residuals) + 1) * COVERAGE)

@@ -1,6 +1,6 @@
 """One label for each text. The network learns it by cross-entropy and answers with the most probable label.
 
-A value is the label's number; labels are (rows,) int64. The functions are described in task.py.
+A value is the label's number; labels are (rows,) int64. task.py describes the functions.
 """
 
 import numpy as np
@@ -50,10 +50,10 @@ def describe(labels: np.ndarray, names: list[str]) -> dict[str, float]:
 def loss_settings(
     class_weights: str | dict[str, float] | None, labels: np.ndarray, names: list[str]
 ) -> np.ndarray | None:
-    """Return the weight of each label in the loss, (names,) float32, or None if all weigh the same.
+    """Return the weight of each label in the loss, (names,) float32, or None if all weights are equal.
 
-    "balanced" gives all labels the same total weight. A mapping gives the weight of a row by its label's name, 1 for
-    labels that it does not name. Only the ratios matter: the weights are scaled to a mean of 1 over `labels`.
+    With "balanced", all labels have the same total weight. A mapping has the weights by the labels' names; a label that
+    it lacks has the weight 1. Only the ratios matter: the weights are scaled to a mean of 1 over `labels`.
     """
     if class_weights is None:
         return None

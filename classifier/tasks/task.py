@@ -1,8 +1,8 @@
-"""The tasks, and what a task is: what a label says, how a network learns it, and how a classifier answers.
+"""The tasks: the labels, the loss, the calibration, the answers and the baseline of each.
 
-A task is a module of this package. It has the values and functions of `Task`, and the module of the same name in
-classifier/evaluation/tasks/ measures and shows its results. The stages call a task and do not ask which one it is. A
-further task is a file in each of the two packages and a few lines; CONTRIBUTING.md lists them.
+A task is a module of this package. It has the values and functions of `Task`. The module of the same name in
+classifier/evaluation/tasks/ has the metrics and the report. The stages call a task and do not ask which task it is.
+CONTRIBUTING.md says how to add a task.
 
 Shapes: `values` are the labels in a table of the stage `data`, one value for each row. `labels` are the same labels as
 data/raw and data/tokens store them: (rows,), or (rows, names) if a text can have several labels. `logits` and `scores`
@@ -19,11 +19,11 @@ from classifier.params.datasets import Dataset
 from classifier.tasks import multi_label, ordinal, regression, single_label
 from classifier.tasks.folds import Fold
 
-Decision = dict[str, Any]  # what turns scores into answers besides the scores, as config.json holds it
+Decision = dict[str, Any]  # values such as thresholds, by which scores become answers; config.json has them
 
 
 class Task(Protocol):
-    """What a task's module has."""
+    """The values and functions of a task's module."""
 
     PROBLEM_TYPE: str  # transformers' name for the kind of the head's outputs
     NEEDS_BIAS: bool  # whether the head must have a bias
@@ -45,21 +45,21 @@ class Task(Protocol):
         """Return how many rows have each label, by the label's number; None if a split may lack labels."""
 
     def strata(self, values: pd.Series, smallest: int) -> np.ndarray:
-        """Return a number for each row. A sample of `smallest` rows keeps the share of each number."""
+        """Return the stratum of each row, (rows,) int. A sample of `smallest` rows keeps the share of each stratum."""
 
     def label_array(self, values: pd.Series, names: list[str]) -> np.ndarray:
         """Return values as they are stored: the array `labels`."""
 
     def describe(self, labels: np.ndarray, names: list[str]) -> dict[str, float]:
-        """Return what metrics/data.json says about the labels of a split."""
+        """Return statistics of the labels of a split, for metrics/data.json."""
 
     def loss_settings(
         self, class_weights: str | dict[str, float] | None, labels: np.ndarray, names: list[str]
     ) -> np.ndarray | None:
-        """Return what `targets`, `loss` and `quality` need of the train labels: weights, or mean and deviation."""
+        """Return the `settings` of the loss: weights of the labels, or mean and deviation of the train labels."""
 
     def targets(self, labels: np.ndarray, settings: np.ndarray | None) -> np.ndarray:
-        """Return what `loss` compares the logits of the train rows with."""
+        """Return the targets of the train rows, which `loss` compares with the logits."""
 
     def loss(self, logits, targets, settings):
         """Return the sum of the rows' losses, a scalar tensor. All arguments are tensors; settings may be None."""
@@ -70,16 +70,19 @@ class Task(Protocol):
         """Return (mean loss, SCORE)."""
 
     def fit_calibration(self, logits: np.ndarray, labels: np.ndarray, with_bias: bool = True) -> tuple[Any, np.ndarray]:
-        """Return (temperature, bias), so that logits / temperature + bias are the scores. Without bias it is 0."""
+        """Return (temperature, bias). The scores are logits / temperature + bias. with_bias=False: the bias is 0."""
 
     def decide(self, scores: np.ndarray, labels: np.ndarray) -> Decision:
-        """Return the decision, chosen on rows whose scores come from calibrations that were fitted on other rows."""
+        """Return the decision, fitted to these rows. Their scores come from calibrations that are fitted to others."""
 
     def prediction_columns(self, scores: np.ndarray, names: list[str], decision: Decision) -> dict[str, np.ndarray]:
         """Return the columns of a table of predictions: `predicted` like `labels`, and others."""
 
     def unseen_columns(self, unseen: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, np.ndarray]:
-        """Return what validation.parquet has of `prediction_columns` by calibrations that were fitted on other rows."""
+        """Return the columns of validation.parquet that treat the rows as new texts.
+
+        unseen: The `prediction_columns` of the rows by a calibration and a decision that come from other rows.
+        """
 
     def answers(
         self, scores: np.ndarray, names: list[str], decision: Decision, min_confidence: float
@@ -87,10 +90,10 @@ class Task(Protocol):
         """Return the parts of ANSWER, each a list with a value for each row."""
 
     def expected_answer(self, label: Any, names: list[str]) -> Any:
-        """Return the first part of an answer that has this label, as params.yaml writes it; None if no answer can."""
+        """Return the first part of the answer with a label of params.yaml; None if no answer can have the label."""
 
     def logit_to_explain(self, scores, number: int):
-        """Return the logit (rows,) that says how strongly the label with this number is answered. Tensors."""
+        """Return the logit that an explanation of the label with this number explains, (rows,). Tensors."""
 
     def fit_baseline(self, terms, labels: np.ndarray, c: float):
         """Fit the baseline's estimator of scikit-learn to rows of terms. The strength of its penalty is 1 / c."""
@@ -102,15 +105,21 @@ class Task(Protocol):
         """Return the folds of the train rows. A row that cannot be held out is in no fold."""
 
     def guess(self, labels: np.ndarray) -> np.ndarray:
-        """Return the prediction for all texts that fits the labels best, without reading a text."""
+        """Return the best prediction that is the same for all texts."""
 
     def score(self, labels: np.ndarray, predicted: np.ndarray) -> float:
         """Return SCORE of predictions; higher is better."""
 
     def doubtful(self, labels: np.ndarray, columns: dict[str, np.ndarray], names: list[str]) -> pd.DataFrame:
-        """Return the labels that `prediction_columns` by other folds contradict.
+        """Return the labels that differ from predictions by the other folds.
 
-        The columns are row (the number of the text), label, predicted and probability (of the label).
+        Args:
+            labels: The labels of the held-out rows.
+            columns: Their `prediction_columns`.
+            names: The names of the labels.
+
+        Returns:
+            Columns row (the number of the text), label, predicted and probability (of the label).
         """
 
 

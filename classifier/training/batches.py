@@ -19,7 +19,7 @@ class Plan:
 
     Attributes:
         short_epochs: 1, or 0 if the recipe has no short epoch or no row is longer than its `short_epoch`. Pairs of
-            texts have none: it leaves out the middle of a row, and with it the boundary of the two texts.
+            texts have no short epoch: it leaves out the middle of a row, where the second text begins.
         epochs: The number of whole epochs.
         steps: The number of optimizer steps in all epochs.
         validation_steps: The steps after which the validation loss is measured. They are evenly spaced, and the last

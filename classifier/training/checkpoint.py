@@ -32,9 +32,8 @@ from classifier.params.catalogue import Method, Model
 from classifier.training.recipe import Recipe
 
 FOLDER = Path(".checkpoints")
-CODE = [
-    Path("classifier", name) for name in ("distributed", "model", "tasks", "text", "training")
-]  # shapes the weights
+# The code that the weights depend on.
+CODE = [Path("classifier", name) for name in ("distributed", "model", "tasks", "text", "training")]
 
 
 def run_key(recipe: Recipe, model: Model, method: Method) -> str:

@@ -22,7 +22,7 @@ class Gradient:
         task: The task, which has the loss.
         micro_batch_size: Rows per forward and backward pass.
         bf16: Whether the forward pass runs under torch's autocast to bfloat16. The weights stay in float32.
-        settings: What the loss needs of the train labels; see `loss_settings` of the task. None: nothing.
+        settings: The `loss_settings` of the task.
         max_length: The largest number of tokens that a row can have. No padding goes beyond it. None: no limit.
         use_cuda_graphs: Use CUDA graphs where the device and the network allow it.
 
@@ -104,7 +104,7 @@ def scaled_loss(network, task: Task, bf16: bool, settings, inputs: dict, labels,
         network: The classifier. All tensors are on its device.
         task: The task, which has the loss.
         bf16: Whether to run it under autocast to bfloat16.
-        settings: What the loss needs of the train labels, or None.
+        settings: The `loss_settings` of the task, a tensor or None.
         inputs: The tensors of `pad_batch`, (rows, tokens).
         labels: The label of each row, (rows,) or (rows, names).
         count: The divisor.

@@ -1,4 +1,4 @@
-"""How far a training has come."""
+"""The progress of a training."""
 
 from dataclasses import dataclass, field
 
@@ -23,7 +23,7 @@ class Progress:
 
     @property
     def validations_since_best(self) -> int:
-        """How many validations came after the lowest loss. Of several equal losses the first counts."""
+        """The number of validations after the lowest loss. Of several equal losses the first counts."""
         losses = [loss for _, loss, _ in self.validation]
         return len(losses) - 1 - losses.index(min(losses)) if losses else 0
 

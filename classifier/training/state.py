@@ -46,8 +46,8 @@ def trained_parameters(network) -> dict[str, Any]:
 def pack_tensors(network, optimizer, best_weights: dict[str, Any]) -> dict[str, Any]:
     """Return the tensors of a training by name.
 
-    They are the trained weights, AdamW's moments, the random state, AdaLoRA's importances and ranks, and the weights
-    at the lowest validation loss so far (`best_weights`, which is empty if the recipe does not keep them).
+    The tensors are the trained weights, AdamW's moments, the random state, AdaLoRA's importances and ranks, and the
+    weights at the lowest validation loss so far (`best_weights`, which is empty if the recipe does not keep them).
     """
     import torch
 

@@ -66,7 +66,7 @@ def test_several_columns_of_labels(place):
     assert entry()["task"] == "multi-label"
     assert "labels" not in entry()
     write(FRAME[["text"]].assign(**marks | {"plot": 7}), "elsewhere/wrong.csv")
-    assert "write 1 or true in the rows that have the column's label" in refused("elsewhere/wrong.csv", *options)
+    assert "write 1 or true in the rows with the column's label" in refused("elsewhere/wrong.csv", *options)
     assert "label: `task: single-label` needs one column of labels" in refused(
         "elsewhere/wrong.csv", *options, "--task", "single-label"
     )

@@ -116,9 +116,9 @@ def test_numbers_and_ratings():
 
 
 NAMES = "use the names a, b, c, or in all rows their numbers 0 to 2, or change `labels` in params.yaml"
-MARKS = "write 1 or true in the rows that have the column's label, and 0 or false in others"
+MARKS = "write 1 or true in the rows with the column's label, and 0 or false in other rows"
 MISSING = "missing label; fill it in or remove the row, or leave such rows out with `drop: [unlabelled]`"
-LISTED = "list the labels that a text has; marks of 0 and 1 are read from a column for each label alone"
+LISTED = "list the names of the text's labels; marks of 0 and 1 need a column for each label"
 IN_RANGE = "write a whole number from 1 to 5, or change `range` in params.yaml"
 
 

@@ -1,4 +1,4 @@
-"""Measure and show several labels a text. The functions are described in task.py."""
+"""Measure and show several labels for each text. task.py describes the functions."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -42,7 +42,7 @@ def probabilities(scored: Scored) -> tuple[np.ndarray, np.ndarray]:
 
 
 def f1_of(counts: np.ndarray) -> float:
-    """Return the F1 of counts of each row, (rows, 3): labels found, labels answered, actual labels."""
+    """Return the F1 from the counts of each row, (rows, 3): labels found, labels predicted, actual labels."""
     found, answered, actual = counts.sum(axis=0)
     return float(2 * found / (answered + actual)) if answered + actual else 1.0
 
@@ -123,7 +123,7 @@ def against_baseline(scored: Scored) -> dict:
 def metrics_by_label(scored: Scored) -> dict[str, dict[str, float]]:
     """Return precision, recall, F1, support, average precision and mean probability of each label, by its name.
 
-    A label that no test text has, has its support, 0, and its mean probability alone.
+    A label without test texts has only its support, 0, and its mean probability.
     """
     from sklearn.metrics import average_precision_score, precision_recall_fscore_support
 
@@ -143,7 +143,7 @@ def metrics_by_label(scored: Scored) -> dict[str, dict[str, float]]:
 
 
 def tables(scored: Scored) -> dict[str, pd.DataFrame]:
-    """Return the plots' data. The confusion table counts labels that are answered for texts with each label."""
+    """Return the plots' data. The confusion table counts the predicted labels of the texts with each label."""
     calibrated, uncalibrated = probabilities(scored)
     labels = scored.labels
     right = (labels == scored.predicted).all(axis=1)
@@ -161,10 +161,10 @@ def tables(scored: Scored) -> dict[str, pd.DataFrame]:
 
 
 def together(scored: Scored) -> np.ndarray:
-    """Return how many texts have the label of the row and are answered with the label of the column.
+    """Return how many texts have the label of the row and the predicted label of the column, (labels, labels) int64.
 
-    With more than LABELS_IN_MATRIX labels, table and picture have the largest confusions alone. A pair of labels that a
-    text has is none then, so a right answer counts for its own label only.
+    With more than LABELS_IN_MATRIX labels, table and picture have only the largest confusions. A right label then
+    counts on the diagonal only, because it is no confusion with the text's other labels.
     """
     labels, predicted = scored.labels.astype(np.int64), scored.predicted.astype(np.int64)
     counts = labels.T @ predicted

@@ -1,4 +1,4 @@
-"""Measure and show ratings. The functions are described in task.py."""
+"""Measure and show ratings. task.py describes the functions."""
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ row_quality = single_label.row_quality
 def quadratic_kappa(labels: np.ndarray, predicted: np.ndarray, count: int) -> float:
     """Return Cohen's kappa with quadratic weights; 1 if all ratings and predictions are equal.
 
-    It is that of scikit-learn's cohen_kappa_score, which is too slow for a bootstrap.
+    scikit-learn's cohen_kappa_score, which returns the same number, is too slow for a bootstrap.
     """
     matrix = np.bincount(labels * count + predicted, minlength=count**2).reshape(count, count)
     weights = np.subtract.outer(np.arange(count), np.arange(count)) ** 2
@@ -40,9 +40,9 @@ def quadratic_kappa(labels: np.ndarray, predicted: np.ndarray, count: int) -> fl
 
 
 def metrics(scored: Scored) -> dict:
-    """Return the metrics of single labels after kappa with its interval, and MAE.
+    """Return kappa with its interval, the mean absolute errors, and the metrics of single labels.
 
-    mae is that of the ratings, and mae_expected that of the expected values.
+    mae is the error of the predicted ratings, and mae_expected the error of the expected values.
     """
     labels, predicted, count = scored.labels, scored.predicted, len(scored.names)
     low, high = bootstrap_interval(lambda rows: quadratic_kappa(labels[rows], predicted[rows], count), len(labels))

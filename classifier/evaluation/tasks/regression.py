@@ -1,4 +1,4 @@
-"""Measure and show numbers. The functions are described in task.py."""
+"""Measure and show numbers. task.py describes the functions."""
 
 import math
 from pathlib import Path
@@ -30,7 +30,7 @@ POINTS = 2000  # in the picture
 
 
 def rmse(errors: np.ndarray) -> float:
-    """Return the root of the mean square."""
+    """Return the root mean square of errors."""
     return float(np.sqrt((errors**2).mean()))
 
 

@@ -1,4 +1,4 @@
-"""Measure and show single labels. The functions are described in task.py."""
+"""Measure and show single labels. task.py describes the functions."""
 
 from pathlib import Path
 
@@ -82,9 +82,9 @@ def against_baseline(scored: Scored) -> dict:
 
 
 def metrics_by_label(scored: Scored) -> dict[str, dict[str, float]]:
-    """Return the metrics of each label: the classifier's, its mean probability and, if it has learned, the baseline's.
+    """Return the metrics of each label, its mean probability and, if the baseline has learned, the baseline's metrics.
 
-    A label without rows has its support, 0, and its mean probability alone.
+    A label without rows has only its support, 0, and its mean probability.
     """
     by_label = of_labels.metrics_by_label(scored.labels, scored.predicted, scored.names)
     baseline = of_labels.metrics_by_label(scored.labels, scored.baseline, scored.names) if scored.learned else {}

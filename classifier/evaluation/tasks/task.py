@@ -1,8 +1,8 @@
-"""How the results of each task are measured and shown.
+"""The metrics, the plots and the report of each task.
 
-A task's module here has the functions of `Measures`. The module of the same name in classifier/tasks/ says what a label
-is and how it is learned. They are two files because an edit of a metric must not train a model again. Each task
-also has a template of the report, beside its module here, and one of the model card, in apps/cards/.
+A task is a module of this package and has the functions of `Measures`. The module of the same name in classifier/tasks/
+has the labels and the training. They are two modules so that an edit of a metric does not train a model again. Each
+task also has a template of the report, beside its module here, and one of the model card, in apps/cards/.
 """
 
 from types import ModuleType
@@ -15,12 +15,12 @@ from classifier.evaluation.tasks import multi_label, ordinal, regression, single
 
 
 class Measures(Protocol):
-    """What a task's module has."""
+    """The values and functions of a task's module."""
 
-    HEADLINE: str  # the metric that the report's title has, in evaluate.json
+    HEADLINE: str  # the key in evaluate.json of the metric in the report's title
     LOSS: str  # the loss of the training in words
-    QUALITY: str  # what the mean of `row_quality` is called
-    CARD: dict[str, str]  # the metrics on the model card: in words, and in evaluate.json
+    QUALITY: str  # the name of the mean of `row_quality`
+    CARD: dict[str, str]  # the metrics on the model card: each name, and its key in evaluate.json
 
     def metrics(self, scored: Scored) -> dict:
         """Return the metrics of the classifier alone."""
@@ -75,10 +75,10 @@ class Measures(Protocol):
         """
 
     def row_quality(self, table: pd.DataFrame) -> pd.Series:
-        """Return a number for each row of data/predictions.parquet, whose mean is shown by length."""
+        """Return the quality of each row of data/predictions.parquet. The report shows its mean by length of text."""
 
     def paired_values(self, table: pd.DataFrame, names: list[str]) -> dict[str, pd.Series]:
-        """Return the values of each row whose means `make compare` compares, by the metric's name."""
+        """Return metrics of each row, by the metric's name. `make compare` compares their means."""
 
 
 MEASURES: dict[str, ModuleType] = {
