@@ -26,6 +26,7 @@ from classifier.files.formats import array_of, metadata_of, table_of, write_csv,
 from classifier.files.places import BASELINE, DOUBTFUL, METRICS, RAW
 from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
+from classifier.tasks.folds import out_of_fold
 from classifier.tasks.task import TASKS, Decision, Task
 from classifier.text.cleaning import clean_texts
 from classifier.text.duplicates import text_hash
@@ -161,23 +162,6 @@ class Baseline:
         """Return the predictions for texts."""
         scores = self.task.baseline_scores(self.estimator, self.tfidf.transform(texts), len(self.names))
         return self.task.prediction_columns(scores, self.names, self.decision)["predicted"]
-
-
-def out_of_fold(task: Task, terms, labels: np.ndarray, count: int, c: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return (rows, scores): the rows in folds, and their scores by estimators that were fitted on the other folds.
-
-    Args:
-        task: The task.
-        terms: The terms of the train texts, (texts, terms).
-        labels: The labels of the train texts.
-        count: The number of names of labels.
-        c: The inverse of the strength of the estimators' penalty.
-    """
-    scores, in_fold = np.zeros((len(labels), count)), np.zeros(len(labels), dtype=bool)
-    for others, held_out in task.folds(labels):
-        estimator = task.fit_baseline(terms[others], labels[others], c)
-        scores[held_out], in_fold[held_out] = task.baseline_scores(estimator, terms[held_out], count), True
-    return np.flatnonzero(in_fold), scores[in_fold]
 
 
 def predict_splits(predict: Callable[[pd.Series], np.ndarray], strip_markup: bool) -> dict[str, Predictions]:

@@ -57,3 +57,9 @@ def bootstrap_interval(statistic: Callable[[np.ndarray], float], count: int) -> 
     values = [statistic(rng.integers(count, size=count)) for _ in range(DRAWS)]
     low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)
+
+
+def with_interval(name: str, statistic: Callable[[np.ndarray], float], count: int) -> dict[str, float]:
+    """Return a statistic of all rows and the bounds of its `bootstrap_interval`, as NAME, NAME_low and NAME_high."""
+    low, high = bootstrap_interval(statistic, count)
+    return {name: statistic(np.arange(count)), f"{name}_low": low, f"{name}_high": high}

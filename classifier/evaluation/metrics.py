@@ -92,10 +92,13 @@ def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def before_and_after(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """Return the tables of `reliability` before and after the calibration as one, with intervals."""
-    both = pd.concat([before.assign(calibration="before"), after.assign(calibration="after")])
-    return with_intervals(both).round(4)
+def before_and_after(labels: np.ndarray, before: np.ndarray, after: np.ndarray, bins: int) -> pd.DataFrame:
+    """Return the tables of `reliability` by the probabilities before and after the calibration as one table.
+
+    The column calibration says "before" or "after". The columns low and high are the interval of the accuracy.
+    """
+    both = {"before": reliability(before, labels, bins), "after": reliability(after, labels, bins)}
+    return with_intervals(pd.concat([table.assign(calibration=name) for name, table in both.items()])).round(4)
 
 
 def expected_calibration_error(table: pd.DataFrame) -> float:
@@ -104,6 +107,15 @@ def expected_calibration_error(table: pd.DataFrame) -> float:
     It is the mean difference between a bin's confidence and its accuracy, weighted by the number of rows.
     """
     return float(np.average((table["confidence"] - table["accuracy"]).abs(), weights=table["count"]))
+
+
+def calibration_errors(labels: np.ndarray, before: np.ndarray, after: np.ndarray, bins: int) -> dict[str, float]:
+    """Return the errors of the probabilities after and before the calibration, and the error by chance after it."""
+    return {
+        "ece": expected_calibration_error(reliability(after, labels, bins)),
+        "ece_by_chance": calibration_error_by_chance(after, bins),
+        "ece_uncalibrated": expected_calibration_error(reliability(before, labels, bins)),
+    }
 
 
 def calibration_error_by_chance(probabilities: np.ndarray, bins: int, draws: int = 1000) -> float:

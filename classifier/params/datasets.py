@@ -16,12 +16,8 @@ def parse_size(size: Any) -> Any:
     """Return the number of rows as an int, and a share such as 20% as a float below 1."""
     if isinstance(size, str) and re.fullmatch(r"[0-9]*\.?[0-9]+ ?%", size):
         size = float(size.removesuffix("%")) / 100
-    if (
-        isinstance(size, bool)
-        or not isinstance(size, int | float)
-        or size <= 0
-        or (isinstance(size, float) and size >= 1)
-    ):
+    is_number = isinstance(size, int | float) and not isinstance(size, bool)
+    if not is_number or size <= 0 or (isinstance(size, float) and size >= 1):
         raise ValueError("should be a number of rows, such as 500, a share, such as 20%, or null")
     return size
 

@@ -24,3 +24,20 @@ def stratified_folds(labels: np.ndarray) -> list[Fold]:
     if len(np.unique(labels[rows])) < 2:
         return []
     return [(rows[others], rows[held_out]) for others, held_out in StratifiedKFold(FOLDS).split(rows, labels[rows])]
+
+
+def out_of_fold(task, terms, labels: np.ndarray, count: int, c: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return (rows, scores): the rows in folds, and their scores by estimators that were fitted on the other folds.
+
+    Args:
+        task: The task, with the folds and the baseline.
+        terms: The terms of the train texts, (texts, terms).
+        labels: The labels of the train texts.
+        count: The number of names of labels.
+        c: The inverse of the strength of the estimators' penalty.
+    """
+    scores, in_fold = np.zeros((len(labels), count)), np.zeros(len(labels), dtype=bool)
+    for others, held_out in task.folds(labels):
+        estimator = task.fit_baseline(terms[others], labels[others], c)
+        scores[held_out], in_fold[held_out] = task.baseline_scores(estimator, terms[held_out], count), True
+    return np.flatnonzero(in_fold), scores[in_fold]

@@ -9,8 +9,8 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import KFold, cross_val_predict
 
+from classifier.tasks.folds import out_of_fold
 from classifier.tasks.task import TASKS
-from stages.baseline import out_of_fold
 
 TERMS = random_terms(60, 20, 0.3, format="csr", random_state=0)
 RNG = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from classifier.evaluation import tables as rows
 from classifier.evaluation.confusion import LABELS_IN_MATRIX, confusion_figure, confusion_table
 from classifier.evaluation.curves import curves
 from classifier.evaluation.figures import coverage_figure, reliability_figure
-from classifier.evaluation.intervals import bootstrap_interval, wilson_interval
+from classifier.evaluation.intervals import wilson_interval, with_interval
 from classifier.evaluation.scored import Scored
 from classifier.evaluation.tasks.single_label import verdict_on
 from classifier.files.formats import array_of
@@ -61,25 +61,17 @@ def metrics(scored: Scored) -> dict:
     labels, predicted = scored.labels, scored.predicted
     calibrated, uncalibrated = probabilities(scored)
     counts, right = counts_by_row(labels, predicted), (labels == predicted).all(axis=1)
-    f1_low, f1_high = bootstrap_interval(lambda drawn: f1_of(counts[drawn]), len(labels))
     low, high = wilson_interval(right.sum(), len(labels))
     by_label = [row for row in metrics_by_label(scored).values() if row["support"]]
-    pairs, before = as_pairs(calibrated), as_pairs(uncalibrated)
     return {
-        "micro_f1": f1_of(counts),
-        "micro_f1_low": f1_low,
-        "micro_f1_high": f1_high,
+        **with_interval("micro_f1", lambda drawn: f1_of(counts[drawn]), len(labels)),
         "macro_f1": mean_of(by_label, "f1"),
         "mean_average_precision": mean_of(by_label, "average_precision"),
         "subset_accuracy": float(right.mean()),
         "subset_accuracy_low": low,
         "subset_accuracy_high": high,
         "log_loss": log_loss(labels, calibrated),
-        "ece": of_labels.expected_calibration_error(of_labels.reliability(pairs, labels.ravel(), scored.bins)),
-        "ece_by_chance": of_labels.calibration_error_by_chance(pairs, scored.bins),
-        "ece_uncalibrated": of_labels.expected_calibration_error(
-            of_labels.reliability(before, labels.ravel(), scored.bins)
-        ),
+        **of_labels.calibration_errors(labels.ravel(), as_pairs(uncalibrated), as_pairs(calibrated), scored.bins),
         "micro_f1_uncalibrated": micro_f1(labels, (uncalibrated >= 0.5).astype(np.uint8)),
         "log_loss_uncalibrated": log_loss(labels, uncalibrated),
     }
@@ -108,13 +100,10 @@ def against_baseline(scored: Scored) -> dict:
     mine, other = counts_by_row(labels, predicted), counts_by_row(labels, scored.baseline)
     if not scored.learned:
         return {"guessing_micro_f1": f1_of(other), "labels": by_label}
-    low, high = bootstrap_interval(lambda drawn: f1_of(mine[drawn]) - f1_of(other[drawn]), len(labels))
     return {
         "baseline_micro_f1": f1_of(other),
         "baseline_macro_f1": mean_of([row for row in by_label.values() if row["support"]], "baseline_f1"),
-        "difference": f1_of(mine) - f1_of(other),
-        "difference_low": low,
-        "difference_high": high,
+        **with_interval("difference", lambda drawn: f1_of(mine[drawn]) - f1_of(other[drawn]), len(labels)),
         "labels": by_label,
     }
 
@@ -148,14 +137,12 @@ def tables(scored: Scored) -> dict[str, pd.DataFrame]:
     labels = scored.labels
     right = (labels == scored.predicted).all(axis=1)
     roc, precision_recall = curves(labels.astype(bool), calibrated, scored.names)
-    both = [
-        of_labels.reliability(as_pairs(shares), labels.ravel(), scored.bins) for shares in (uncalibrated, calibrated)
-    ]
+    both = as_pairs(uncalibrated), as_pairs(calibrated)
     return {
         "confusion": confusion_table(together(scored), scored.names, support_of(scored)),
         "roc": roc,
         "precision_recall": precision_recall,
-        "reliability": of_labels.before_and_after(*both),
+        "reliability": of_labels.before_and_after(labels.ravel(), *both, scored.bins),
         "coverage": of_labels.coverage_curve(scored.columns["confidence"], right).round(4),
     }
 

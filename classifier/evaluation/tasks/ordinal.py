@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from classifier.evaluation.intervals import bootstrap_interval
+from classifier.evaluation.intervals import with_interval
 from classifier.evaluation.scored import Scored
 from classifier.evaluation.tasks import single_label
 
@@ -45,12 +45,13 @@ def metrics(scored: Scored) -> dict:
     mae is the error of the predicted ratings, and mae_expected the error of the expected values.
     """
     labels, predicted, count = scored.labels, scored.predicted, len(scored.names)
-    low, high = bootstrap_interval(lambda rows: quadratic_kappa(labels[rows], predicted[rows], count), len(labels))
     ratings = np.array([int(name) for name in scored.names])
+
+    def kappa(rows: np.ndarray) -> float:
+        return quadratic_kappa(labels[rows], predicted[rows], count)
+
     return {
-        "quadratic_kappa": quadratic_kappa(labels, predicted, count),
-        "quadratic_kappa_low": low,
-        "quadratic_kappa_high": high,
+        **with_interval("quadratic_kappa", kappa, len(labels)),
         "mae": float(np.abs(labels - predicted).mean()),
         "mae_expected": float(np.abs(ratings[labels] - scored.columns["expected"]).mean()),
         **single_label.metrics(scored),
@@ -69,14 +70,11 @@ def against_baseline(scored: Scored) -> dict:
         mine, other = (quadratic_kappa(labels[rows], p[rows], count) for p in (scored.predicted, scored.baseline))
         return mine - other
 
-    low, high = bootstrap_interval(difference, len(labels))
     return {
         "baseline_quadratic_kappa": quadratic_kappa(labels, scored.baseline, count),
         "baseline_accuracy": accuracy,
         "baseline_mae": float(np.abs(labels - scored.baseline).mean()),
-        "difference": difference(np.arange(len(labels))),
-        "difference_low": low,
-        "difference_high": high,
+        **with_interval("difference", difference, len(labels)),
         "labels": by_label,
     }
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from classifier.evaluation.canvas import BLUE, GREY, new_figure, save_figure
 from classifier.evaluation.figures import error_figure, interval_figure
-from classifier.evaluation.intervals import bootstrap_interval, wilson_interval
+from classifier.evaluation.intervals import wilson_interval, with_interval
 from classifier.evaluation.scored import Scored
 from classifier.files.places import METRICS
 
@@ -43,9 +43,8 @@ def metrics(scored: Scored) -> dict:
 
     labels, predicted = scored.labels, scored.predicted
     errors = predicted - labels
-    low, high = bootstrap_interval(lambda rows: rmse(errors[rows]), len(errors))
-    result = {"rmse": rmse(errors), "rmse_low": low, "rmse_high": high, "mae": float(np.abs(errors).mean())}
-    result["r2"] = scored.task.score(labels, predicted)
+    result = with_interval("rmse", lambda rows: rmse(errors[rows]), len(errors))
+    result |= {"mae": float(np.abs(errors).mean()), "r2": scored.task.score(labels, predicted)}
     if labels.std() and predicted.std():
         result |= {"pearson": float(pearsonr(labels, predicted)[0]), "spearman": float(spearmanr(labels, predicted)[0])}
     if scored.decision["margin"] is not None:
@@ -61,14 +60,11 @@ def against_baseline(scored: Scored) -> dict:
     mine, other = scored.predicted - scored.labels, scored.baseline - scored.labels
     if not scored.learned:
         return {"guessing_rmse": rmse(other)}
-    low, high = bootstrap_interval(lambda rows: rmse(mine[rows]) - rmse(other[rows]), len(mine))
     return {
         "baseline_rmse": rmse(other),
         "baseline_mae": float(np.abs(other).mean()),
         "baseline_r2": scored.task.score(scored.labels, scored.baseline),
-        "difference": rmse(mine) - rmse(other),
-        "difference_low": low,
-        "difference_high": high,
+        **with_interval("difference", lambda rows: rmse(mine[rows]) - rmse(other[rows]), len(mine)),
     }
 
 

@@ -38,25 +38,11 @@ def probabilities(scored: Scored) -> tuple[np.ndarray, np.ndarray]:
 
 def metrics(scored: Scored) -> dict:
     calibrated, uncalibrated = probabilities(scored)
-    result = of_labels.classification_metrics(scored.labels, calibrated)
-    return result | calibration_metrics(scored.labels, calibrated, uncalibrated, scored.bins)
-
-
-def calibration_metrics(labels: np.ndarray, calibrated: np.ndarray, uncalibrated: np.ndarray, bins: int) -> dict:
-    """Return the calibration error, its 95% quantile by chance, and error, accuracy and log loss before calibration.
-
-    Args:
-        labels: (rows,) int.
-        calibrated: (rows, labels), the probabilities after the calibration.
-        uncalibrated: (rows, labels), those before it.
-        bins: The number of bins of confidence.
-    """
     return {
-        "ece": of_labels.expected_calibration_error(of_labels.reliability(calibrated, labels, bins)),
-        "ece_by_chance": of_labels.calibration_error_by_chance(calibrated, bins),
-        "ece_uncalibrated": of_labels.expected_calibration_error(of_labels.reliability(uncalibrated, labels, bins)),
-        "accuracy_uncalibrated": float((uncalibrated.argmax(axis=1) == labels).mean()),
-        "log_loss_uncalibrated": of_labels.log_loss(labels, uncalibrated),
+        **of_labels.classification_metrics(scored.labels, calibrated),
+        **of_labels.calibration_errors(scored.labels, uncalibrated, calibrated, scored.bins),
+        "accuracy_uncalibrated": float((uncalibrated.argmax(axis=1) == scored.labels).mean()),
+        "log_loss_uncalibrated": of_labels.log_loss(scored.labels, uncalibrated),
     }
 
 
@@ -98,12 +84,11 @@ def tables(scored: Scored) -> dict[str, pd.DataFrame]:
     calibrated, uncalibrated = probabilities(scored)
     right = scored.predicted == scored.labels
     roc, precision_recall = curves(one_against_rest(scored.labels, scored.names), calibrated, scored.names)
-    both = [of_labels.reliability(shares, scored.labels, scored.bins) for shares in (uncalibrated, calibrated)]
     return {
         "confusion": confusion_table(confusion(scored), scored.names),
         "roc": roc,
         "precision_recall": precision_recall,
-        "reliability": of_labels.before_and_after(*both),
+        "reliability": of_labels.before_and_after(scored.labels, uncalibrated, calibrated, scored.bins),
         "coverage": of_labels.coverage_curve(scored.columns["confidence"], right).round(4),
     }
 
