@@ -93,17 +93,18 @@ def trainer(settings: TrainerSettings, texts: list[str], labels: list[int], fold
     ).train
 
 
-def pipeline(folder: str, length: int, batch: int) -> Callable[[list[str]], list[str]]:
+def pipeline(folder: str, length: int, batch: int, **options: Any) -> Callable[[list[str]], list[str]]:
     """Return a function from texts to labels, by transformers' pipeline on a model in transformers' format.
 
     Args:
         folder: of the model.
         length: tokens of a text at most.
         batch: texts of a batch.
+        options: further arguments of transformers' pipeline, such as dtype.
     """
     from transformers import pipeline
 
-    classify = pipeline("text-classification", folder, device=device())
+    classify = pipeline("text-classification", folder, device=device(), **options)
     return lambda texts: [
         answer["label"] for answer in classify(texts, batch_size=batch, truncation=True, max_length=length)
     ]

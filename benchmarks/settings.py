@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from benchmarks.record import current_commit, table
 from benchmarks.settings_results import VALIDATION, draw_settings, results
-from classifier.distributed.devices import device, trains_in_bf16
+from classifier.distributed.devices import device, uses_bf16
 from classifier.files.digests import digest_of
 from classifier.files.formats import write_csv, write_json
 from classifier.runner.command import no_arguments
@@ -47,7 +47,7 @@ def every_override(overrides: list[str]) -> list[str]:
 
 def precision(params: BaseModel) -> str:
     """Return the precision in which this machine trains: bf16 or fp32."""
-    return "bf16" if trains_in_bf16(params.train.precision, device()) else "fp32"
+    return "bf16" if uses_bf16(params.train.precision, device()) else "fp32"
 
 
 def training_digest(overrides: list[str]) -> str:

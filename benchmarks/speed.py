@@ -9,8 +9,9 @@ params.yaml, and at twice that length or the encoder's limit. Trainer that pads 
 `train`, because Trainer's own grouping by length makes worse batches of so few texts. The preparation before the first
 step is not timed.
 
-Scoring: the trained classifier in fp32, by infer and by transformers' pipeline, on one window of each text. The
-pipeline cuts the end of a long text and infer its middle, so a few labels differ.
+Scoring: the trained classifier, by infer and by transformers' pipeline, on one window of each text, in fp32 and, if the
+machine multiplies in bf16, in bf16 on both sides. The pipeline cuts the end of a long text and infer its middle, so a
+few labels differ.
 
 Both sides are timed in turn, and each starts every second pair. Ratios are those of the medians.
 """
@@ -32,6 +33,7 @@ from transformers import AutoConfig
 from benchmarks import peers
 from benchmarks.record import Record, in_turn, matrix_rate, ratios, seconds_of
 from benchmarks.speed_training import encoder_sizes, our_epoch, their_epoch, tokenized, write_distilbert
+from classifier.distributed.devices import device, uses_bf16
 from classifier.files.formats import read_table
 from classifier.files.places import BASE, RAW
 from classifier.model.forward import silence_libraries
@@ -137,23 +139,32 @@ def compare_training(case: Case, steps: int, pairs: int, precision: str) -> dict
         return time_both(row, [sizes.training(tokens) for tokens in lengths], pairs, ours, theirs, precision)
 
 
-def compare_scoring(texts: int, pairs: int, folder: Path) -> list[dict[str, str | float]]:
-    """Compare infer with transformers' pipeline, in batches of 1 and 32. folder: a new folder for the merged model."""
+def compare_scoring(texts: int, pairs: int, folder: Path, precision: str) -> list[dict[str, str | float]]:
+    """Compare infer with transformers' pipeline, in batches of 1 and 32.
+
+    Args:
+        texts: number of texts.
+        pairs: number of measurements.
+        folder: a folder for the merged model in fp32.
+        precision: of both sides.
+    """
     reviews = without_markup(read_table(RAW / "test.parquet")[0]["text"].head(texts))
-    classifier, table = Classifier(), []
+    classifier, table = Classifier(precision=precision), []
     settings = classifier.model.config.tokenize
     settings["windows"] = 1  # the pipeline reads one window of a text
     for part in load_classifier():
         part.save_pretrained(folder)
+    dtype, suffix = {"fp32": ("float32", ""), "bf16": ("bfloat16", " in bf16")}[precision]
     labels = [label for label, _ in classifier(reviews)]
     windows = encode(reviews, classifier.tokenizer, **settings)
     operations = [encoder_sizes(BASE).forward(len(window)) for (window,) in windows]
     for batch in (1, 32):
-        pipeline = peers.pipeline(str(folder), settings["max_length"], batch)
+        pipeline = peers.pipeline(str(folder), settings["max_length"], batch, dtype=dtype)
         equal = sum(map(eq, labels, pipeline(reviews))) / len(reviews)
-        row = {"what": f"scoring, {settings['max_length']} tokens", "compared with": f"pipeline, batches of {batch}"}
+        row = {"what": f"scoring{suffix}, {settings['max_length']} tokens"}
+        row["compared with"] = f"pipeline{suffix}, batches of {batch}"
         ours, theirs = (partial(seconds_of, partial(score, reviews)) for score in (classifier, pipeline))
-        table.append(time_both(row, operations, pairs, ours, theirs) | {"equal labels": equal})
+        table.append(time_both(row, operations, pairs, ours, theirs, precision) | {"equal labels": equal})
     return table
 
 
@@ -176,7 +187,9 @@ def main(
         large = Path(folder) / "distilbert"
         write_distilbert(large)
         table = [compare_training(case, steps, pairs, precision) for case in training_cases(large)]
-        table += compare_scoring(texts, pairs, Path(folder) / "merged")
+        # The pages read rows by their numbers, so new rows come last.
+        for scoring_precision in ("fp32", "bf16") if uses_bf16("auto", device()) else ("fp32",):
+            table += compare_scoring(texts, pairs, Path(folder) / "merged", scoring_precision)
     record.write(pd.DataFrame(table), FORMATS)
 
 

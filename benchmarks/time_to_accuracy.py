@@ -27,7 +27,7 @@ from benchmarks import peers
 from benchmarks.default_training import default_training
 from benchmarks.record import Record, matrix_rate
 from benchmarks.windows import unused_texts
-from classifier.distributed.devices import device, trains_in_bf16
+from classifier.distributed.devices import device, uses_bf16
 from classifier.files.formats import read_table
 from classifier.files.places import BASE, RAW
 from classifier.model.forward import logits, silence_libraries
@@ -160,7 +160,7 @@ def main(
     rows, metadata = read_table(RAW / "train.parquet")
     texts, labels = rows["text"].tolist(), rows["label"].tolist()
     unused, cut, recipe = unused_texts(held_out), open_tokens("train").metadata["tokenize"], load_params().train
-    bf16 = trains_in_bf16(recipe.precision, device())
+    bf16 = uses_bf16(recipe.precision, device())
     settings = peers.TrainerSettings(BASE, len(metadata["labels"]), cut["max_length"], frugal, EPOCHS, bf16=bf16)
     watches = [Watch("default", every, target, float("inf"), accuracy_on(unused, cut, target))]
     train_default(watches[0], texts)

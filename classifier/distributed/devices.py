@@ -1,4 +1,4 @@
-"""The device that a network runs on, the precision in which it trains there, and deterministic CUDA kernels."""
+"""The device that a network runs on, the precision in which it computes there, and deterministic CUDA kernels."""
 
 import os
 
@@ -48,7 +48,7 @@ def training_device(deterministic: bool):
 
     chosen = device()
     if chosen.type == "cuda":
-        torch.cuda.set_device(chosen)  # CUDA graphs are captured on the current device, and `trains_in_bf16` asks it
+        torch.cuda.set_device(chosen)  # CUDA graphs are captured on the current device
         if deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by cuBLAS for determinism
             torch.use_deterministic_algorithms(True)
@@ -57,18 +57,29 @@ def training_device(deterministic: bool):
     return chosen
 
 
-def trains_in_bf16(precision: str, device) -> bool:
-    """Return whether a network trains in bfloat16 on a device.
+def uses_bf16(precision: str, device) -> bool:
+    """Return whether a network computes in bfloat16 on a device.
 
     Args:
-        precision: The recipe's setting: fp32, bf16 or auto. auto takes bf16 only where the hardware multiplies matrices
-            in bf16, because emulated bf16 is slower than fp32.
-        device: A torch device. A GPU must be torch's current device.
+        precision: fp32, bf16 or auto. auto takes bf16 only where the hardware multiplies matrices in bf16, because
+            emulated bf16 is slower than fp32.
+        device: A torch device.
+
+    Raises:
+        InputError: The precision is another one.
     """
     import torch
 
+    if precision not in ("fp32", "bf16", "auto"):
+        raise InputError(f"precision: {precision!r}: should be fp32, bf16 or auto")
     if precision != "auto":
         return precision == "bf16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        with torch.cuda.device(device):
+            return torch.cuda.is_bf16_supported(including_emulation=False)
     return any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def scoring_metadata(precision: str) -> dict[str, str]:
+    """Return the metadata of results that were scored in a precision, fp32 or bf16: nothing for fp32, the default."""
+    return {} if precision == "fp32" else {"scoring_precision": precision}

@@ -3,24 +3,27 @@
 import contextlib
 from typing import Any
 
-from classifier.distributed.devices import device
+from classifier.distributed.devices import device, uses_bf16
 from classifier.errors import InputError
 from classifier.files.digests import digest_of
 from classifier.files.formats import read_json
 from classifier.files.places import ADAPTER, BASE
-from classifier.model.build import read_tied_weights
+from classifier.model.build import last_layer, read_tied_weights
 from classifier.model.forward import silence_libraries
 from classifier.model.integrity import check_folder_intact, check_models_exist
 
 
-def load_classifier():
+def load_classifier(precision: str = "fp32"):
     """Return the model of models/adapter on models/base, in evaluation mode on `device()`, and its tokenizer.
 
-    An adapter is merged into the weights of models/base if peft can merge adapters of its method.
+    An adapter is merged into the weights of models/base, in fp32, if peft can merge adapters of its method.
+
+    Args:
+        precision: fp32, bf16 or auto, as in `uses_bf16`. In bf16 the weights are rounded, see `round_to_bf16`.
 
     Raises:
-        InputError: A folder is missing, a file is damaged, the weights are not safetensors, an older version of the
-            code made the adapter, or it was trained on another base.
+        InputError: The precision is another one, a folder is missing, a file is damaged, the weights are not
+            safetensors, an older version of the code made the adapter, or it was trained on another base.
     """
     from peft import PeftModel
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
@@ -28,6 +31,8 @@ def load_classifier():
     from classifier.model.fast.modules import use_fast_modules
 
     silence_libraries()
+    scoring_device = device()
+    in_bf16 = uses_bf16(precision, scoring_device)
     check_models_exist()
     has_adapter = (ADAPTER / "adapter_config.json").is_file()  # else models/adapter has all weights
     check_folder_intact(BASE)
@@ -50,11 +55,13 @@ def load_classifier():
     )
     if has_adapter:
         read_tied_weights(model, loading["missing_keys"])
-    use_fast_modules(model)
+    use_fast_modules(model, bf16_on_cpu=in_bf16 and scoring_device.type == "cpu")
     if has_adapter:
         model = merge_adapter(PeftModel.from_pretrained(model, ADAPTER))
+    if in_bf16:
+        round_to_bf16(model)
     tokenizer = AutoTokenizer.from_pretrained(ADAPTER, local_files_only=True)
-    return model.to(device()).eval(), tokenizer
+    return model.to(scoring_device).eval(), tokenizer
 
 
 def merge_adapter(model):
@@ -75,6 +82,21 @@ def merge_adapter(model):
     with contextlib.suppress(NotImplementedError):
         model = model.merge_and_unload()
     return model
+
+
+def round_to_bf16(model) -> None:
+    """Round the weights of a classifier to bf16, except those of its last layer, which then computes in fp32.
+
+    The last layer contains the calibration, and its outputs can be numbers. A number of bf16 has 8 bits: 1,003 would
+    become 1,004. Buffers stay in fp32, because 8 bits of the frequencies of rotary embeddings would shift positions.
+    """
+    import torch
+
+    last = last_layer(model)
+    for parameter in model.parameters():
+        if parameter is not last.weight and parameter is not last.bias:
+            parameter.data = parameter.data.to(torch.bfloat16)
+    last.register_forward_pre_hook(lambda layer, inputs: (inputs[0].float(),))
 
 
 def trained_settings() -> dict[str, Any]:

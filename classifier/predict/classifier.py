@@ -33,6 +33,9 @@ class Classifier:
         min_accuracy: Choose `min_confidence` so that at least this share, between 0 and 1, of the answers that keep
             their label is right. The validation rows decide, with a probability of error of at most 5%; see
             classifier/predict/threshold.py. Give either `min_accuracy` or `min_confidence`.
+        precision: Score in fp32, in bf16, or in bf16 where the device multiplies in it (auto). There bf16 is faster.
+            It changes the second or third decimal of a confidence. `min_accuracy` chooses the threshold by confidences
+            in fp32.
 
     Attributes:
         model: The network, a transformers model in evaluation mode.
@@ -43,9 +46,9 @@ class Classifier:
         min_confidence: The threshold in use.
 
     Raises:
-        InputError: The model is missing; a share is out of range; both shares are given; the validation rows show no
-            threshold that reaches `min_accuracy`; or a threshold is set although the answers have no confidence, or a
-            label of the data set is called "uncertain".
+        InputError: The model is missing; a share is out of range; both shares are given; the precision is another one;
+            the validation rows show no threshold that reaches `min_accuracy`; or a threshold is set although the
+            answers have no confidence, or a label of the data set is called "uncertain".
 
     Example:
         >>> from classifier.predict import Classifier
@@ -58,13 +61,13 @@ class Classifier:
         ['negative', None, None]
     """
 
-    def __init__(self, min_confidence: float = 0.0, min_accuracy: float | None = None):
+    def __init__(self, min_confidence: float = 0.0, min_accuracy: float | None = None, precision: str = "fp32"):
         import numpy as np
 
         from classifier.model.loading import load_classifier
 
         min_confidence = required_confidence(min_confidence, min_accuracy)
-        self.model, self.tokenizer = load_classifier()
+        self.model, self.tokenizer = load_classifier(precision)
         self.task, self.min_confidence = TASKS[self.model.config.task], min_confidence
         self.names = list(self.model.config.id2label.values())
         self.reads_pairs = getattr(self.model.config, "pair", False)

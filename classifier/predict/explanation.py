@@ -89,7 +89,8 @@ def explain_label(model, tokenizer, text: Text, name: str | None = None) -> Expl
     of the windows' log-odds is the log-odds of the answer itself.
 
     Args:
-        model: The network, as `load_classifier` returns it. Its weights are set to need no gradient.
+        model: The network, as `load_classifier` returns it in fp32. In bf16 the attributions are inexact. Its weights
+            are set to need no gradient.
         tokenizer: The tokenizer, as `load_classifier` returns it.
         text: The text, or the pair of texts, which must not be blank.
         name: The name of the label; None for the most probable one.

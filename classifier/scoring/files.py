@@ -13,8 +13,10 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
+from classifier.distributed.devices import scoring_metadata
 from classifier.distributed.processes import ALONE, Processes
 from classifier.errors import InputError
+from classifier.files.formats import metadata_bytes
 from classifier.files.places import ADAPTER
 from classifier.model.integrity import check_models_exist
 from classifier.predict.classifier import Classifier
@@ -128,7 +130,8 @@ def score_missing_parts(job: Job, schema, row_count: int, parts: Parts, processe
         parts: The folder of the parts, which `Parts.begin` has made ready.
         processes: This process among those that share the parts.
     """
-    classifier, skipped = Classifier(job.min_confidence), 0
+    classifier, skipped = Classifier(job.min_confidence, precision=job.precision), 0
+    metadata = metadata_bytes(scoring_metadata(job.precision)) or None
     with tqdm(total=row_count, desc="infer", unit="text", unit_scale=True, disable=None) as bar:
         for number, table in enumerate(filter(len, read_rows(job.path, job.form))):
             if number % processes.count != processes.rank or parts.is_finished(number):
@@ -138,6 +141,7 @@ def score_missing_parts(job: Job, schema, row_count: int, parts: Parts, processe
                 with input_errors_of_arrow(job.path, table):
                     rows = arrow_table(table, schema)
                 scored = add_answers(rows, texts_to_score(table, job), classifier, job.added)
+                scored = scored.replace_schema_metadata(metadata)
                 write_parquet(parts.part(number), scored.schema, [scored])
             bar.update(len(table))
 

@@ -29,6 +29,7 @@ class Job:
         form: How the input is written, where its suffix does not say it.
         keep: The columns of the input that the output has; all of them if empty.
         pair: Whether the model reads pairs of texts.
+        precision: fp32 or bf16, in which the texts are scored.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Job:
     form: Format = field(default_factory=Format)
     keep: tuple[str, ...] = ()
     pair: bool = False
+    precision: str = "fp32"
 
     @classmethod
     def like_training(cls, path: Path, out: Path, columns: Sequence[str] = (), separator: str | None = None, **more):
@@ -64,6 +66,7 @@ class Job:
         """The arguments of apps.infer for this job."""
         columns = [f"--column={name}" for name in self.columns] + [f"--keep={name}" for name in self.keep]
         options = [f"--out={self.out}", f"--separator={self.separator}", f"--min-confidence={self.min_confidence}"]
+        options.append(f"--precision={self.precision}")
         forms = [f"--format={option}" for option in format_options(self.form)]
         return [f"--file={self.path}", *columns, *options, *forms]
 

@@ -1,12 +1,15 @@
-"""The options --format of apps.infer, KEY=VALUE for each key of `Format`, and --pair."""
+"""The options of apps.infer: --format, which is KEY=VALUE for each key of `Format`, --pair and --precision."""
 
 import csv
 import io
+import sys
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
 from pydantic import ValidationError
 
+from classifier.distributed.devices import device, uses_bf16
+from classifier.distributed.rank import rank_and_count
 from classifier.errors import InputError
 from classifier.model.loading import trained_settings
 from classifier.params.format import Format
@@ -64,3 +67,22 @@ def text_pairs(texts: list[str], pair: bool) -> list[Text]:
     if pair and len(texts) % 2:
         raise InputError(f"--pair: {len(texts)} texts, but two are needed for each pair; add one or leave one out")
     return list(zip(texts[::2], texts[1::2], strict=True)) if pair else texts
+
+
+def chosen_precision(option: str, command: str = "infer") -> str:
+    """Return the precision in which to score, fp32 or bf16, for a value of --precision.
+
+    Print it to stderr after the name of the command, unless the option is the default fp32 or a launcher has started
+    this process.
+
+    Raises InputError if the option has another value than fp32, bf16 and auto.
+    """
+    if option == "fp32":
+        return option
+    here = device()
+    precision = "bf16" if uses_bf16(option, here) else "fp32"
+    if not rank_and_count():
+        slower = ", so bf16 is slower than fp32" if precision == "bf16" else ""
+        reason = "" if uses_bf16("auto", here) else f": {here.type} does not multiply in bf16{slower}"
+        print(f"{command}: scoring in {precision}{reason}", file=sys.stderr)
+    return precision

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from classifier.model.forward import pad_batch, types_after
+from classifier.model.forward import pad_batch, padding_multiple, types_after
 from classifier.tasks.task import Task
 
 
@@ -56,8 +56,7 @@ class Gradient:
             self.padding_multiple = 32  # few shapes: each shape needs a graph
         else:
             self.backward = partial(eager_backward, loss_function, network.device)
-            # oneDNN, torch's library for bf16 on a CPU, generates code for each shape and keeps it.
-            self.padding_multiple = 16 if bf16 and network.device.type == "cpu" else 1
+            self.padding_multiple = padding_multiple(bf16, network.device)
 
     def __call__(self, sequences: list[np.ndarray], labels: np.ndarray, count: int) -> float:
         import torch

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from classifier.distributed.devices import training_device, trains_in_bf16
+from classifier.distributed.devices import training_device, uses_bf16
 from classifier.distributed.processes import ALONE, Processes
 from classifier.errors import InputError
 from classifier.model.forward import logits
@@ -58,7 +58,7 @@ class Training:
         self.learning_rate = recipe.learning_rate or method.learning_rate or model.learning_rate
         set_seed(recipe.seed)
         device = training_device(recipe.deterministic)
-        self.bf16 = trains_in_bf16(recipe.precision, device)
+        self.bf16 = uses_bf16(recipe.precision, device)
         self.network = build_network(self.plan, model, method, self.bf16, device)
         self.trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         names = train_tokens.metadata["labels"]

@@ -9,6 +9,7 @@ import os
 import subprocess
 import threading
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -211,6 +212,7 @@ def test_a_launched_process_reads_the_same(finished, monkeypatch):
 
     form = Format(delimiter=";", header=["label", "text, long"], encoding="cp1252")
     job = Job(Path("a.txt"), Path("b.csv"), ("text, long",), "-", 0.5, form, ("label", "text, long"))
+    job = replace(job, precision="bf16")
     jobs = []
     monkeypatch.setattr(infer, "run_job", lambda job, overwrite: jobs.append(job))
     infer.main(file=job.path, form=[])
@@ -224,5 +226,6 @@ def test_a_launched_process_reads_the_same(finished, monkeypatch):
         form=options["format"],
         separator=options["separator"][0],
         min_confidence=options["min-confidence"][0],
+        precision=options["precision"][0],
     )
     assert jobs[1] == job

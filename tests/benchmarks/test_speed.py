@@ -54,6 +54,7 @@ def test_speed_beside_the_peers(finished, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(speed, "write_distilbert", write_tiny_distilbert)
     monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
     monkeypatch.setenv("MACHINE", "mine")
+    monkeypatch.setattr(speed, "uses_bf16", lambda *args: True)
     speed.main(steps=2, texts=20, pairs=1)
     assert [len(batch) for batch in batches] == [16] * 8  # the share of two steps of each case
     assert [sorted(np.concatenate(batches[:2])), sorted(np.concatenate(batches[3:5]))] == [list(range(32))] * 2
@@ -63,7 +64,7 @@ def test_speed_beside_the_peers(finished, tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().out.count("'train_samples_per_second'") == 6  # lines that Trainer prints
     rows = read(tmp_path / "results/mine/speed.json")["rows"]
     assert all(0 < row["ours, of the matrix rate"] < 10 for row in rows)  # shares of the fixture's matrix rate
-    assert [row["equal labels"] is None for row in rows] == [True] * 6 + [False] * 2
+    assert [row["equal labels"] is None for row in rows] == [True] * 6 + [False] * 4
     assert all(0 <= row["equal labels"] <= 1 for row in rows[6:])
     padded, whole = "Trainer, padded to the batch, no dropout", "Trainer, padded to the full length, dropout"
     assert [[row["what"], row["compared with"]] for row in rows] == [
@@ -75,6 +76,8 @@ def test_speed_beside_the_peers(finished, tmp_path, capsys, monkeypatch):
         ["training, DistilBERT's size, 48 tokens", whole],
         ["scoring, 24 tokens", "pipeline, batches of 1"],
         ["scoring, 24 tokens", "pipeline, batches of 32"],
+        ["scoring in bf16, 24 tokens", "pipeline in bf16, batches of 1"],
+        ["scoring in bf16, 24 tokens", "pipeline in bf16, batches of 32"],
     ]
 
 

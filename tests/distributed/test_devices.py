@@ -4,13 +4,14 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from classifier.distributed.devices import device, trains_in_bf16
+from classifier.distributed.devices import device, uses_bf16
 from classifier.errors import InputError
 from classifier.runner import environment
 from classifier.runner.environment import let_idle_threads_sleep
@@ -97,7 +98,8 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
 )
 def test_bf16_is_chosen_where_the_hardware_has_it(monkeypatch, gpu, cpu, expected):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: gpu or including_emulation)
+    monkeypatch.setattr(torch.cuda, "device", nullcontext)  # which makes a GPU the current one, that torch asks
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: cpu)
     device = torch.device("cpu" if gpu is None else "cuda")
-    assert trains_in_bf16("auto", device) is expected
-    assert [trains_in_bf16(precision, device) for precision in ("fp32", "bf16")] == [False, True]
+    assert uses_bf16("auto", device) is expected
+    assert [uses_bf16(precision, device) for precision in ("fp32", "bf16")] == [False, True]

@@ -167,14 +167,16 @@ def test_any_process_is_killed_and_the_run_resumes_with_another_number(finished,
         np.testing.assert_allclose(tensor, weights[name], atol=1e-3, err_msg=name)
 
 
-def test_a_file_is_scored_to_the_same_bytes(finished, monkeypatch):
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_file_is_scored_to_the_same_bytes(finished, monkeypatch, precision):
     rows = Path("rows.jsonl")
     rows.write_text(
         "".join(json.dumps({"text": f"a good film, number {n}" if n % 3 else None}) + "\n" for n in range(3000))
     )
-    alone = infer_command("--file", str(rows), "--out", "alone.parquet")
+    arguments = ("--file", str(rows), "--precision", precision)
+    alone = infer_command(*arguments, "--out", "alone.parquet")
     monkeypatch.setenv("LAUNCH", torchrun(2))
-    assert infer_command("--file", str(rows), "--out", "together.parquet") == alone.replace("alone", "together")
+    assert infer_command(*arguments, "--out", "together.parquet") == alone.replace("alone", "together")
     assert Path("alone.parquet").read_bytes() == Path("together.parquet").read_bytes()
     assert {path.name for path in Path().glob(".*parquet*")} == set()
     monkeypatch.setenv("LAUNCH", "mpirun")

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from commands import infer_command
 from forking import Command, start
 from imports import imported, package
 
+from apps import infer
 from classifier.distributed.processes import Processes
 from classifier.errors import InputError
 from classifier.predict import Classifier
@@ -161,6 +163,35 @@ def test_parts_of_another_file_are_removed(finished, monkeypatch, capsys):
     assert sorted(Path().glob(".out*")) == sorted(other_outputs)
     score_file(Job(Path("few.csv"), Path("out.parquet")), overwrite=True)
     assert capsys.readouterr().err == ""
+
+
+def test_parts_of_another_precision_are_not_used(finished, monkeypatch):
+    """`auto` stands for what it chose: a run that goes on elsewhere must not mix precisions."""
+    pd.DataFrame({"text": ["a good film"] * 3 * ROWS}).to_csv("many.csv", index=False)
+    monkeypatch.setenv("DEVICE", "cpu")
+    batch, scored = Classifier.__call__, []
+
+    def score(precision: str, has_bf16: bool, most: int) -> list[torch.dtype]:
+        """Score at most so many parts of the file; return the precision of each of them."""
+
+        def call(classifier, texts):
+            if len(scored) == most:
+                raise KeyboardInterrupt
+            scored.append(classifier.model.dtype)
+            return batch(classifier, texts)
+
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has_bf16})
+        monkeypatch.setattr(Classifier, "__call__", call)
+        scored.clear()
+        with contextlib.suppress(SystemExit):
+            infer.main(file=Path("many.csv"), out=Path("out.parquet"), precision=precision)
+        return [*scored]
+
+    assert score("auto", True, 1) == [torch.bfloat16]
+    assert score("auto", False, 1) == [torch.float32]
+    assert score("bf16", True, 2) == [torch.bfloat16] * 2
+    assert score("auto", True, 3) == [torch.bfloat16]
+    assert len(pd.read_parquet("out.parquet")) == 3 * ROWS
 
 
 def test_a_rank_refuses_parts_of_another_model(finished):
