@@ -8,12 +8,13 @@ Out: metrics/evaluate.json, data/predictions.parquet (each text with its predict
 With LAUNCH in the environment, several processes share the batches. The bytes of the outputs stay the same.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from classifier.distributed.devices import device, scoring_metadata, uses_bf16
 from classifier.distributed.processes import Processes
 from classifier.evaluation import metrics
 from classifier.evaluation.scored import Scored
@@ -41,13 +42,15 @@ class EvaluateSettings(Settings):
     target_accuracy: Share
     target_level: Share
     explained: Annotated[int, Field(ge=0)]
+    precision: Literal["fp32", "bf16", "auto"]
 
 
 def evaluate(*, settings: Annotated[EvaluateSettings, Param("evaluate")]) -> None:
     """Score the test texts, measure, explain the most confident mistakes, and write all results."""
     processes = Processes.connect()
-    check_same_inputs(processes)
-    model, tokenizer = load_classifier()
+    precision = "bf16" if uses_bf16(settings.precision, device()) else "fp32"
+    check_same_inputs(processes, precision)
+    model, tokenizer = load_classifier(precision)
     scores = logits(model, open_tokens("test"), "evaluate", processes).astype(np.float64)
     if not processes.is_rank_0:
         return
@@ -61,11 +64,14 @@ def evaluate(*, settings: Annotated[EvaluateSettings, Param("evaluate")]) -> Non
         right = measures.row_quality(table).to_numpy()
         result["above_threshold"] = above_threshold(scored, right, settings.target_accuracy, settings.target_level)
     unrounded = {name: result[name] for name in ("mcnemar_p",) if name in result}  # a small p would become 0
-    write_json(METRICS / "evaluate.json", metrics.rounded(result) | unrounded | {"n": len(table)})
+    result = metrics.rounded(result) | unrounded | {"n": len(table)} | scoring_metadata(precision)
+    write_json(METRICS / "evaluate.json", result)
 
     mistakes = measures.mistakes(table, scored.names).index[: settings.explained]
+    if precision == "bf16":
+        model, _ = load_classifier()  # in bf16 the sums of attributions are inexact, so more steps are taken
     explained = with_deciding_words(table, mistakes, model, tokenizer)
-    write_table(PREDICTIONS, explained, task=metadata["task"], labels=scored.names)
+    write_table(PREDICTIONS, explained, task=metadata["task"], labels=scored.names, **scoring_metadata(precision))
     for name, content in measures.tables(scored).items():
         write_csv(METRICS / f"{name}.csv", content)
     measures.draw(scored, METRICS / "confusion.png")
@@ -96,9 +102,16 @@ def scored_split(raw: pd.DataFrame, metadata: dict, scores: np.ndarray, config, 
     )
 
 
-def check_same_inputs(processes: Processes) -> None:
-    """Raise InputError in every process if their models or token ids differ, as on hosts without a shared folder."""
+def check_same_inputs(processes: Processes, precision: str) -> None:
+    """Raise InputError in every process if their models, token ids or precisions differ.
+
+    Models and token ids can differ on hosts without a shared folder. The precision that `auto` chooses can differ on
+    hosts with other processors.
+    """
     if processes.count > 1:
+        processes.check_equal(
+            precision, "scores in another precision than rank 0; set evaluate.precision to fp32 or bf16 in params.yaml"
+        )
         processes.check_equal(
             repr(sha256s(BASE, ADAPTER, TOKENS / "test.arrow")),
             "has another model or token ids than rank 0; a folder on a shared disk is needed",

@@ -30,7 +30,7 @@ from classifier.tasks.task import TASKS
 
 TEMPLATE = Path(__file__).with_name("report.md.j2")  # what all tasks have; each has a template of its own, too
 TASK_TEMPLATES = Path(by_task.__file__).parent
-RESULTS = ("data", "baseline", "training", "evaluate", "samples")  # .json
+RESULTS = ("data", "baseline", "training", "evaluate", "samples", "export")  # .json
 CURVES = ("training", "validation", "reliability", "coverage")  # .csv
 PICTURES = ("training", "confusion", "reliability", "coverage", "length")  # .png
 EXCERPT = 160  # characters of a text, or of both texts of a pair
@@ -81,6 +81,7 @@ def report(
         settings=tables.settings_table(model, method, adapter, results["training"], train, measures.LOSS),
         widths={name: page_width(METRICS / f"{name}.png") for name in PICTURES},
         left_out=findings.rows_left_out(results["data"]),
+        forms_table=tables.forms_table(results["export"]) if results["export"] else [],
         lengths=lengths.to_dict("records"),
         of_texts=findings.shown_as(lengths),
         worst_length=findings.worst_length(lengths, measures.QUALITY),

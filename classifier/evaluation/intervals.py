@@ -44,6 +44,29 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
     return float(binomtest(only_first, disagreements).pvalue) if disagreements else 1.0
 
 
+def paired_share_interval(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """Return the 95% confidence interval (low, high) of the difference of two shares on the same rows.
+
+    Half a row is added to each of the four cells of the table of pairs (Agresti and Min 2005, "Simple improved
+    confidence intervals for comparing matched proportions"). So the interval has a width even if no row differs.
+
+    Args:
+        first: (rows,) bool, such as whether the first classifier is right.
+        second: (rows,) bool. The difference is the share of `first` minus that of `second`.
+
+    >>> same = np.ones(100, dtype=bool)
+    >>> [round(bound, 4) for bound in paired_share_interval(same, same)]
+    [-0.0192, 0.0192]
+    """
+    from scipy.stats import norm
+
+    rows, only_first, only_second = len(first) + 2, (first & ~second).sum() + 0.5, (second & ~first).sum() + 0.5
+    difference = (only_first - only_second) / rows
+    variance = (only_first + only_second - rows * difference**2) / rows**2
+    width = norm.ppf(0.975) * np.sqrt(variance)
+    return float(difference - width), float(difference + width)
+
+
 def bootstrap_interval(statistic: Callable[[np.ndarray], float], count: int) -> tuple[float, float]:
     """Return the 95% confidence interval (low, high) of a statistic by the bootstrap's percentiles (Efron 1979).
 

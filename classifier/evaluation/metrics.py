@@ -4,6 +4,8 @@ Shapes: probabilities are (rows, labels) and sum to 1 in each row; labels, predi
 (rows,). A label is a number from 0; its name stands at that place in `names`.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -65,12 +67,11 @@ def metrics_by_label(labels: np.ndarray, predicted: np.ndarray, names: list[str]
     }
 
 
-def rounded(result: dict) -> dict:
-    """Return a dictionary, nested or not, with its floats rounded to four decimals."""
-    return {
-        name: rounded(value) if isinstance(value, dict) else round(value, 4) if isinstance(value, float) else value
-        for name, value in result.items()
-    }
+def rounded(result: Any) -> Any:
+    """Return a value or a dictionary, nested or not, with its floats rounded to four decimals, and 0.0 for -0.0."""
+    if isinstance(result, dict):
+        return {name: rounded(value) for name, value in result.items()}
+    return (round(result, 4) or 0.0) if isinstance(result, float) else result
 
 
 def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from classifier.files.places import METRICS
 LABELS_IN_TABLE = 20  # of more labels, a table shows the worst or the rarest ones
 LABELS_IN_MATRIX = 10  # a confusion matrix of more labels is a picture only
 ANSWER_HEADS = dict.fromkeys(["label", "labels", "value", "rating"], "predicted")  # heads of columns of answers
+ENDS = ("", "_low", "_high")  # of the names of a difference and of the bounds of its interval
 NONE = "none there"  # instead of a metric of a label that no test text has
 
 
@@ -132,6 +133,28 @@ def share_rows(data: dict, labels: list[str]) -> list[list[str]]:
         labels = sorted(labels, key=lambda label: data[f"train_share_{label}"])[:LABELS_IN_TABLE]
     splits = ("train", "validation", "test")
     return [[label, *(f"{data[f'{split}_share_{label}']:.1%}" for split in splits)] for label in labels]
+
+
+def forms_table(forms: dict[str, dict]) -> list[Markdown]:
+    """Return the lines of the table of the exported forms: size, and differences to fp32 with their 95% intervals.
+
+    Args:
+        forms: metrics/export.json. It is not empty.
+    """
+    compared = next(iter(forms.values()))["validation"]
+    values = [key.removesuffix("_difference") for key in compared if key.endswith("_difference")]
+    counts = ["answers changed"] if "answers_changed" in compared else []
+    names = ["form", "split", "MB", "texts", *counts, *(value.replace("_", " ") for value in values), "kept"]
+    lines = [head(names, 2, 1)]
+    for name, form in forms.items():
+        for split in ("validation", "test"):
+            if found := form.get(split):
+                cells = [name, split, form["megabytes"], f"{found['texts']:,}"]
+                cells += [found["answers_changed"]] * bool(counts)
+                for key in (f"{value}_difference" for value in values):
+                    cells.append("{:+.4f} ({:+.4f} to {:+.4f})".format(*(found[f"{key}{end}"] for end in ENDS)))
+                lines.append(row([*cells, "yes" if form["kept"] else "no"]))
+    return lines
 
 
 def settings_table(model: str, method, adapter: dict | None, training: dict, train, loss: str) -> list[tuple[str, Any]]:

@@ -51,3 +51,18 @@ def digest_of(settings: dict[str, Any], inputs: list[Path]) -> str:
         *(f"{file} {digest}" for file, digest in sha256s(*inputs).items()),
     ]
     return hashlib.sha256("\n".join(content).encode()).hexdigest()[:32]
+
+
+def dvc_hash(path: Path) -> str:
+    """Return the hash that dvc.lock has for an output: the MD5 of a file, or that of a folder's list with ".dir"."""
+    if path.is_file():
+        return md5(path)
+    names = sorted(file.relative_to(path).as_posix() for file in files_below(path))
+    listed = [{"md5": md5(path / name), "relpath": name} for name in names]
+    return hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def md5(path: Path) -> str:
+    """Return the MD5 of a file, by which DVC names it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

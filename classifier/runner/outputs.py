@@ -1,10 +1,10 @@
-"""A stage's outputs as dvc.lock has them: put back after a failed run, and compared with the files on disk.
+"""Put back a stage's outputs as dvc.lock has them, after a failed run.
 
-DVC's public API offers neither, so this module, alone in classifier/, uses DVC's internals. pyproject.toml pins the
-minor version of DVC for it. The internals are:
+DVC's public API has no such function, so this module, alone in classifier/, uses DVC's internals. pyproject.toml pins
+the minor version of DVC for it. The internals are:
 
-- `Repo.stage.load_one`: a stage with its deps and outs. `hash_info` of a dep or an out is its hash in dvc.lock.
-- `workspace_status()` of a dep or an out: empty if the file on disk has that hash.
+- `Repo.stage.load_one`: a stage with its outs. `hash_info` of an out is its hash in dvc.lock.
+- `workspace_status()` of an out: empty if the file on disk has that hash.
 - `checkout`, `unprotect` and `remove` of an out: restore it from the cache, turn links into copies, delete it.
 - `use_cache` of an out: False for `cache: false` in dvc.yaml, and then `checkout` and `unprotect` do nothing.
 - `check` of a cache: hash an object, and delete a damaged one. By `state` and `CACHE_MODE` the cache knows the objects
@@ -17,10 +17,7 @@ import stat
 import subprocess
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
-
-from classifier.errors import InputError
 
 
 def restore_outputs(stage: str) -> None:
@@ -78,30 +75,3 @@ def check_out_copy(out: Any) -> None:
 def check_out_from_git(out: Any) -> None:
     """Check out an output as it is in Git's index."""
     subprocess.run(["git", "checkout", "--quiet", "--", out.fs_path], stderr=subprocess.DEVNULL, check=True)
-
-
-def last_run(stage: str, *unchanged: Path) -> dict[Path, str]:
-    """Return path -> digest of each dependency and output of a stage's last run, from dvc.lock.
-
-    Args:
-        stage: its name in dvc.yaml.
-        unchanged: paths that must have the same digest on disk.
-
-    Raises:
-        InputError: if one of these paths has changed, or if dvc.lock has no run of the stage.
-    """
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
-    try:
-        with Repo() as repo:
-            loaded = repo.stage.load_one(name=stage)
-            files = {Path(file.def_path): file for file in (*loaded.deps, *loaded.outs) if file.hash_info}
-            for path in unchanged:
-                if path not in files:
-                    raise InputError(f"dvc.lock has no {path} of the stage {stage}; `dvc repro {stage}`")
-                if files[path].workspace_status():
-                    raise InputError(f"{path} does not match the run of {stage} in dvc.lock; `dvc repro {stage}`")
-    except DvcException as error:
-        raise InputError(" ".join(str(error).split())) from None
-    return {path: str(file.hash_info) for path, file in files.items()}

@@ -24,7 +24,7 @@ from classifier.params.values import must_match
 from classifier.text.cleaning import is_encodable
 
 PARAMS = Path("params.yaml")
-STAGES = ("data", "base_model", "tokenize", "baseline", "train", "evaluate", "infer", "report")
+STAGES = ("data", "base_model", "tokenize", "baseline", "train", "evaluate", "infer", "export", "report")
 
 
 def stage_function(name: str) -> Callable:

@@ -11,11 +11,13 @@ from pathlib import Path
 import filelock
 import pytest
 from commands import dvc
+from killing import locked
+from ruamel.yaml import YAML
 from tiny import edit_params
 
 from classifier.errors import InputError
 from classifier.files import digests
-from classifier.files.digests import sha256s
+from classifier.files.digests import dvc_hash, sha256s
 from classifier.files.formats import write_json
 from classifier.files.writing import replace_file, replace_folder
 from classifier.runner.locks import hold_lock, single_run
@@ -24,6 +26,7 @@ from stages.base_model import base_model
 from stages.baseline import baseline
 from stages.data import data
 from stages.evaluate import evaluate
+from stages.export import export
 from stages.infer import infer
 from stages.report import report
 from stages.tokenize import tokenize
@@ -150,6 +153,20 @@ def test_what_python_and_editors_write_for_a_moment_is_no_code(tmp_path, monkeyp
     assert sha256s(tmp_path) == expected
 
 
+def test_hashes_are_those_of_dvc(finished):
+    """dvc.lock has them for the outputs of the stages, a .dvc file for a folder with subfolders."""
+    outs = [out for stage in locked(finished)["stages"].values() for out in stage["outs"]]
+    assert len(outs) > 10
+    assert {out["path"]: dvc_hash(Path(out["path"])) for out in outs} == {out["path"]: out["md5"] for out in outs}
+    for name in ("a/b.txt", "a/c/d.txt", "a b.txt", "a-b/c.txt", "ä/d.txt", "B.txt"):  # "/" sorts after " " and "-"
+        path = Path("data/local/parts", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    dvc("add", "data/local/parts")
+    (added,) = YAML(typ="safe").load(Path("data/local/parts.dvc"))["outs"]
+    assert dvc_hash(Path("data/local/parts")) == added["md5"]
+
+
 @pytest.mark.parametrize("kind", ["hardlink", "symlink"])
 def test_no_stage_run_by_hand_writes_through_a_link_into_the_cache(finished, kind):
     dvc("config", "cache.type", kind)
@@ -170,7 +187,7 @@ def test_no_stage_run_by_hand_writes_through_a_link_into_the_cache(finished, kin
     before = cache()
     changes = {"data.seed": 14, "tokenize.max_length": 20, "baseline.c": 1.0, "train.seed": 14, "train.epochs": 1}
     edit_params(finished, **changes)
-    for stage in (data, base_model, tokenize, baseline, train, evaluate, infer, report):
+    for stage in (data, base_model, tokenize, baseline, train, evaluate, infer, export, report):
         run(stage)
     assert cache() == before
     assert not any(is_linked(path) for path in (linked, *Path("metrics").iterdir()))

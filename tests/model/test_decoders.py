@@ -11,10 +11,10 @@ from encoders import DECODERS, SAVED, peft_defaults, write_encoder
 from tiny import ROOT, edit_params, reviews
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, GemmaConfig
 
-from apps import export
 from classifier.errors import InputError
+from classifier.export.forms import FORMS
 from classifier.files.digests import digest_of
-from classifier.files.places import ADAPTER, BASE
+from classifier.files.places import ADAPTER, BASE, EXPORT
 from classifier.model.adapters import apply_method
 from classifier.model.build import build_classifier, check_length
 from classifier.model.fast import attention
@@ -193,18 +193,22 @@ def test_a_whole_run(finished, family):
 
 
 def check_export(texts: list[str], answers) -> None:
-    """Export the model; compare pipeline() and the ONNX graph, on a batch with padding, with the pipeline's answers."""
+    """Export all forms; compare pipeline() and the ONNX graph, on a batch with padding, with the pipeline's answers."""
     import onnxruntime
     from scipy.special import softmax
     from transformers import pipeline
 
-    export.export()
+    edit_params(Path(), **{"export.formats": list(FORMS), "export.tolerance": 1.0})
+    run_stages("export")
+    results = read("metrics/export.json")
+    assert {name: result["kept"] for name, result in results.items()} == dict.fromkeys(FORMS, True)
+    assert results["transformers"]["validation"] == results["onnx"]["validation"]
     confidences = pytest.approx([confidence for _, confidence in answers], abs=1e-4)
-    scored = pipeline("text-classification", model=str(export.EXPORT), device="cpu")(texts, batch_size=3)
+    scored = pipeline("text-classification", model=str(EXPORT), device="cpu")(texts, batch_size=3)
     assert [score["label"] for score in scored] == [label for label, _ in answers]
     assert [score["score"] for score in scored] == confidences
-    batch = AutoTokenizer.from_pretrained(export.EXPORT)(texts, padding=True, return_tensors="np")
-    session = onnxruntime.InferenceSession(export.EXPORT / "model.onnx")
+    batch = AutoTokenizer.from_pretrained(EXPORT)(texts, padding=True, return_tensors="np")
+    session = onnxruntime.InferenceSession(EXPORT / "onnx/model.onnx")
     assert softmax(session.run(["logits"], dict(batch))[0], axis=1).max(axis=1).tolist() == confidences
-    card = (export.EXPORT / "README.md").read_text()
+    card = (EXPORT / "README.md").read_text()
     assert "which was fitted on the validation split. The head has no bias, so the calibration is a temperature" in card

@@ -19,7 +19,7 @@ PAGES = [*(ROOT / name for name in NAMES), *sorted((ROOT / "docs").rglob("*.md")
 PARAMS = YAML(typ="safe").load(ROOT / "params.yaml")
 MAKEFILE = (ROOT / "Makefile").read_text()
 # What stands behind a dot in the name of a file, and not of a setting: data.json, train.py.
-SUFFIXES = {"arrow", "csv", "json", "jsonl", "lock", "md", "parquet", "part", "png", "py", "yaml"}
+SUFFIXES = {"arrow", "csv", "json", "jsonl", "lock", "md", "parquet", "part", "png", "py", "safetensors", "yaml"}
 
 
 @cache

@@ -12,10 +12,10 @@ from forking import run_module
 from scipy.special import softmax
 from tiny import edit_params, reviews
 
-from apps import export
 from classifier.errors import InputError
+from classifier.export.forms import FORMS
 from classifier.files.formats import read_table
-from classifier.files.places import ADAPTER, BASE, DOUBTFUL, LOCAL, PREDICTIONS, RAW
+from classifier.files.places import ADAPTER, BASE, DOUBTFUL, EXPORT, LOCAL, PREDICTIONS, RAW
 from classifier.model.loading import load_classifier, trained_settings
 from classifier.predict.classifier import Classifier
 from classifier.predict.explanation import explain_label
@@ -63,8 +63,8 @@ def trained_once(finished_once, tmp_path_factory) -> Path:
         monkeypatch.chdir(project)
         write_pairs(pairs(240))
         select(project)
-        run_stages("data", "tokenize", "baseline", "train", "evaluate", "infer", "report")
-        export.export()
+        edit_params(project, **{"export.formats": list(FORMS), "export.tolerance": 1.0})
+        run_stages("data", "tokenize", "baseline", "train", "evaluate", "infer", "export", "report")
     return project
 
 
@@ -81,8 +81,8 @@ def scores_of_transformers(texts: list[tuple[str, str]]) -> np.ndarray:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(export.EXPORT)
-    model = AutoModelForSequenceClassification.from_pretrained(export.EXPORT).eval()
+    tokenizer = AutoTokenizer.from_pretrained(EXPORT)
+    model = AutoModelForSequenceClassification.from_pretrained(EXPORT).eval()
     inputs = [tokenizer(*text, truncation="longest_first", max_length=24, return_tensors="pt") for text in texts]
     assert all(1 in row["token_type_ids"] for row in inputs)
     with torch.inference_mode():
@@ -141,21 +141,31 @@ def test_export_has_token_types(trained):
 
     texts = [PAIRS[0], ("a movie", "i loved it"), ("boring plot and bad actor", "the film was great")]
     answers = predict(texts)
-    classify = pipeline("text-classification", model=str(export.EXPORT))
+    classify = pipeline("text-classification", model=str(EXPORT))
     results = classify([{"text": first, "text_pair": second} for first, second in texts], truncation=True)
     assert [result["label"] for result in results] == [label for label, _ in answers]
     assert [result["score"] for result in results] == pytest.approx([share for _, share in answers], abs=1e-4)
-    session = onnxruntime.InferenceSession(export.EXPORT / "model.onnx")
+    session = onnxruntime.InferenceSession(EXPORT / "onnx/model.onnx")
     assert [entry.name for entry in session.get_inputs()] == ["input_ids", "attention_mask", "token_type_ids"]
-    tokenizer = AutoTokenizer.from_pretrained(export.EXPORT)
+    tokenizer = AutoTokenizer.from_pretrained(EXPORT)
     inputs = tokenizer(*map(list, zip(*texts, strict=True)), padding=True, return_tensors="np")
     (scores,) = session.run(None, {name: values.astype(np.int64) for name, values in inputs.items()})
     shares = softmax(scores.astype(np.float64), axis=1).max(axis=1)
     assert shares.tolist() == pytest.approx([share for _, share in answers], abs=1e-4)
-    card = (export.EXPORT / "README.md").read_text()
+    card = (EXPORT / "README.md").read_text()
     assert '"text_pair": ' in card
     assert "`text` is the column premise, `text_pair` the column hypothesis" in card
     assert "`input_ids`, `attention_mask` and `token_type_ids`" in card
+
+
+def test_the_gate_reads_token_types(trained):
+    """Without them, the forms would not answer as the pipeline does."""
+    results = read("metrics/export.json")
+    assert list(results) == [*FORMS]
+    for name in ("transformers", "onnx"):
+        validation = results[name]["validation"]
+        assert (validation["texts"], validation["answers_changed"], validation["log_loss_difference"]) == (40, 0, 0)
+    assert 0 < abs(results["int8"]["test"]["log_loss_difference"]) < 0.1
 
 
 def test_missing_texts_and_wrong_kinds_in_python(trained):

@@ -27,7 +27,7 @@ from docs.tools import reference
 from stages.evaluate import EvaluateSettings, evaluate
 
 PAGES = {path.stem: path.read_text() for path in (ROOT / "docs/reference").glob("*.md")}
-JSON_FILES = ["data", "baseline", "training", "evaluate", "samples"]
+JSON_FILES = ["data", "baseline", "training", "evaluate", "samples"]  # and export.json
 CSV_FILES = sorted(path.name for path in (ROOT / METRICS).glob("*.csv"))
 LABEL = re.compile(r"(?<=[._])(negative|positive)(?=[.]|$)")
 
@@ -106,11 +106,26 @@ def test_keys_of_other_metrics_in_other_situations(finished):
     write_table(RAW / "test.parquet", raw.assign(in_train=np.arange(len(raw)) < 30), **metadata)
     edit_params(finished, **{"baseline.min_count": 1000, "report.texts": False})
     run_stages("baseline", "infer")
-    evaluate(settings=EvaluateSettings(bins=15, target_accuracy=0.99, target_level=0.05, explained=0))
+    settings = EvaluateSettings(bins=15, target_accuracy=0.99, target_level=0.05, explained=0, precision="bf16")
+    evaluate(settings=settings)
     for name in ("baseline", "samples", "evaluate"):
         expected = {key for key, present in listed(f"metrics/{name}.json").items() if not present.startswith("unless")}
         assert keys_of(METRICS / f"{name}.json") == expected
     assert columns_of(PREDICTIONS) == [name for name in listed("data/predictions.parquet") if name != "text_pair"]
+
+
+def test_keys_of_the_export(finished):
+    """Of a form with rounded weights that is kept, of one that is not kept, and of a form in fp32."""
+    keys = listed("metrics/export.json")
+    assert {present.split(" FORM")[0] for present in keys.values()} == {"if `export.formats` names", "if"}
+    without_test = {key for key in keys if not key.startswith("FORM.test.")}
+    cases = [(1.0, ["bf16", "onnx"], [{*keys}, without_test]), (0.0, ["bf16"], [without_test])]
+    for tolerance, formats, expected in cases:
+        edit_params(finished, **{"export.formats": formats, "export.tolerance": tolerance})
+        run_stages("export")
+        results = json.loads((METRICS / "export.json").read_text())
+        found = [{f"FORM.{key}" for key in pd.json_normalize(result).columns} for result in results.values()]
+        assert (list(results), found) == (formats, expected)
 
 
 def columns_of(path: Path) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import stores
-from commands import contents, dvc, git, stages_run
+from commands import contents, dvc, git, predict, stages_run
 from conftest import enter, made_once
 from killing import locked
 from tiny import ROOT, edit_params
@@ -165,3 +165,23 @@ def test_the_model_by_name_and_version(finished, tmp_path, monkeypatch):
         assert {path.name: path.read_bytes() for path in Path(folder).iterdir()} == expected
     dvc("get", forge, "models/base", "--rev", "adapter@v1.0.0", "-o", "models/base")
     load_classifier()
+
+
+def test_the_exported_classifier_by_name_and_version(finished, tmp_path, monkeypatch):
+    """The folder of the artifact `classifier` loads alone, with the answers of the project."""
+    from transformers import pipeline
+
+    share(stores.Store(str(tmp_path / "remote"), tmp_path / "remote", {}))
+    edit_params(finished, **{"export.formats": ["transformers"]})
+    assert stages_run(dvc("repro")) == ["export", "report"]
+    dvc("push")
+    git("commit", "-qam", "The exported classifier")
+    git("tag", "-am", "first", "classifier@v1.0.0")
+    git("clone", "-q", "--bare", str(finished), str(tmp_path / "forge"))
+    texts = ["a good film", "boring and bad"]
+    expected = [label for label, _ in predict(texts)]
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    dvc("artifacts", "get", str(tmp_path / "forge"), "classifier", "--rev", "v1.0.0", "-o", "models/export")
+    assert [path.name for path in Path("models").iterdir()] == ["export"]
+    assert [answer["label"] for answer in pipeline("text-classification", model="models/export")(texts)] == expected

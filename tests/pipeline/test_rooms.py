@@ -20,6 +20,7 @@ ROOMS = [
     "training",
     "predict",
     "evaluation",
+    "export",
     "runner",
     "scoring",
 ]

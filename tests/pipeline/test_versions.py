@@ -43,15 +43,18 @@ NOT_CALLED = {
     "baseline": {"torch"},
     "train": {"scikit-learn"},
     "infer": {"datasets", "pandas", "pyarrow", "scikit-learn"},
+    "export": {"matplotlib", "pillow", "scikit-learn"},
     "report": {"pyarrow", "scikit-learn", "torch"},
 }
-# Not imported here: what does the work inside scikit-learn and transformers' tokenizers.
+# Not imported here: what does the work inside scikit-learn, transformers' tokenizers and torch's export of ONNX graphs;
+# and huggingface_hub, which writes a part of the model card.
 INSIDE = {
     "tokenize": {"tokenizers"},
     "baseline": {"numpy", "scipy"},
     "train": {"tokenizers"},
     "evaluate": {"pillow", "tokenizers"},
     "infer": {"tokenizers"},
+    "export": {"huggingface-hub", "onnxscript", "tokenizers"},
     "report": {"pillow"},
 }
 

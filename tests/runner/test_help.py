@@ -11,7 +11,13 @@ from classifier.runner.params import STAGES
 
 @pytest.mark.parametrize(
     "module",
-    [*(f"stages.{stage}" for stage in STAGES), "apps.infer", "apps.export", "apps.demo", "benchmarks.settings"],
+    [
+        *(f"stages.{stage}" for stage in STAGES),
+        "apps.infer",
+        "apps.demo",
+        "apps.serve",
+        "benchmarks.settings",
+    ],
 )
 @pytest.mark.filterwarnings("ignore:.* found in sys.modules after import of package:RuntimeWarning")
 def test_help(project, monkeypatch, capfd, module):
@@ -26,7 +32,7 @@ def test_help(project, monkeypatch, capfd, module):
     status, answer = run_command("--help")
     assert status == 0
     examples = {"apps.infer": "python -m apps.infer --file"}
-    examples |= {"apps.export": "make export", "apps.demo": "make demo"}
+    examples |= {"apps.demo": "make demo", "apps.serve": "make serve"}
     assert examples.get(module, "make settings" if "bench" in module else f"dvc repro {module[7:]}") in answer
     refusal = "infer: '--no-such-option': no such option; see --help, or put -- before texts that begin with a dash"
     assert run_command("--no-such-option")[0] == (refusal if module == "apps.infer" else 2)

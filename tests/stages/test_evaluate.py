@@ -3,9 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from commands import read
+from exports import card_of
+from report_page import report_again
 from sklearn import metrics
+from transformers import AutoConfig
 
+from classifier.distributed.processes import Processes
+from classifier.errors import InputError
 from classifier.evaluation.intervals import wilson_interval
 from classifier.evaluation.metrics import (
     calibration_error_by_chance,
@@ -19,9 +25,11 @@ from classifier.evaluation.metrics import (
     with_intervals,
 )
 from classifier.files.formats import read_table, write_table
-from classifier.files.places import BASELINE, METRICS, PREDICTIONS, RAW, VALIDATION
+from classifier.files.places import ADAPTER, BASELINE, METRICS, PREDICTIONS, RAW, VALIDATION
 from classifier.predict.threshold import find_threshold
-from stages.evaluate import EvaluateSettings, evaluate
+from classifier.runner.params import arguments, load_params
+from stages import evaluate as stage
+from stages.evaluate import EvaluateSettings, check_same_inputs, evaluate
 
 
 def test_reliability_by_hand():
@@ -163,7 +171,7 @@ def test_metrics_of_rows_that_have_one_label(k, only):
 
 
 def test_accuracy_without_the_texts_that_stand_in_train(finished):
-    settings = EvaluateSettings(bins=15, target_accuracy=0.95, target_level=0.05, explained=0)
+    settings = EvaluateSettings(bins=15, target_accuracy=0.95, target_level=0.05, explained=0, precision="fp32")
     raw, metadata = read_table(RAW / "test.parquet")
     for in_train in (np.arange(len(raw)) < 30, np.full(len(raw), True)):
         write_table(RAW / "test.parquet", raw.assign(in_train=in_train), **metadata)
@@ -175,3 +183,41 @@ def test_accuracy_without_the_texts_that_stand_in_train(finished):
             unseen = predictions[~predictions["in_train"]]
             expected = metrics.accuracy_score(unseen["label"], unseen["predicted"])
             assert result["accuracy_without_overlap"] == pytest.approx(expected, abs=5e-5)
+
+
+def test_scoring_in_bf16(finished, monkeypatch):
+    """The results and the report name bf16, and never fp32. The explanations are computed in fp32."""
+    settings, paths = arguments(evaluate, load_params())["settings"], (METRICS / "evaluate.json", PREDICTIONS)
+    before = [path.read_bytes() for path in paths]
+    evaluate(settings=settings)
+    assert [path.read_bytes() for path in paths] == before
+    (fp32, metadata), explained = read_table(PREDICTIONS), []
+    explain_label = stage.explain_label
+    monkeypatch.setattr(stage, "explain_label", lambda *args: explained.append(args[0].dtype) or explain_label(*args))
+    evaluate(settings=settings.model_copy(update={"precision": "bf16"}))
+    assert set(explained) == {torch.float32}
+    bf16, metadata_of_bf16 = read_table(PREDICTIONS)
+    assert metadata_of_bf16 == metadata | {"scoring_precision": "bf16"}
+    gaps = (bf16["probability_positive"] - fp32["probability_positive"]).abs()
+    assert 0 < gaps.max() < 0.02  # an error of about 1% of the logit
+    assert (bf16["predicted"] == fp32["predicted"])[(fp32["probability_positive"] - 0.5).abs() > 0.02].all()
+    result = read(METRICS / "evaluate.json")
+    assert result["scoring_precision"] == "bf16"
+    probabilities = np.stack([1 - bf16["probability_positive"], bf16["probability_positive"]], axis=1)
+    assert result["log_loss"] == pytest.approx(log_loss(bf16["label"].to_numpy(), probabilities), abs=1e-4)
+    said = "The test texts were scored in bf16"
+    assert f"<p>{said}, the validation texts in fp32.</p>" in report_again()
+    assert f" {said}.\n" in card_of(AutoConfig.from_pretrained(ADAPTER), result, read("metrics/data.json"))
+
+
+def test_ranks_of_another_precision_are_refused(monkeypatch):
+    """As `auto` chooses on hosts with other processors."""
+
+    def gather(values: list, value: str) -> None:
+        values[:] = [value, "fp32"]
+
+    monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
+    with pytest.raises(
+        InputError, match=r"^rank 1 of 2 scores in another precision than rank 0; set evaluate.precision"
+    ):
+        check_same_inputs(Processes(0, 2), "bf16")

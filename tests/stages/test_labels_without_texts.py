@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from commands import dvc, read, run_stages
+from exports import card_of
 from report_page import MARKDOWN, check_markdown, rows
 from transformers import AutoConfig
 
-from apps.export import model_card
 from classifier.files.formats import read_table, write_table
 from classifier.files.places import ADAPTER, PREDICTIONS, RAW
 
@@ -62,10 +62,10 @@ def test_dvc_shows_metrics_and_plots(only):
         assert table.notna().all(axis=None)
 
 
-def test_the_model_card(only):
-    card = model_card(AutoConfig.from_pretrained(ADAPTER), read("metrics/evaluate.json"), None)
+def test_the_card_of(only):
+    card = card_of(AutoConfig.from_pretrained(ADAPTER), read("metrics/evaluate.json"), read("metrics/data.json"))
     sentence = f"The test split has no text with the label '{NAMES[1 - only]}', so nothing is known of it."
-    assert f"\n80 test texts. {sentence}\n" in card
+    assert f" {sentence}\n" in card
     shown = [row[0] for row in rows(MARKDOWN.render(card)) if row]
     assert [name in shown for name in ("accuracy", "F1", "ROC AUC", "log loss")] == [True, bool(only), False, True]
     assert "type: roc_auc" not in card

@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from commands import read, run_stages
+from exports import card_of
 from local_data import run_baseline, write_splits
 from tiny import NEGATIVE, NEUTRAL, POSITIVE, edit_params, reviews
 from transformers import AutoConfig
 from unspaced import UNSPACED
 
-from apps.export import model_card
 from classifier.files.formats import read_table
 from classifier.files.places import ADAPTER, BASELINE, DOUBTFUL, RAW
 
@@ -101,5 +101,5 @@ def test_a_run_without_a_baseline(finished):
         assert sentence in text.replace("\\", "")
     assert not re.search(r"McNemar|points (above|below)|probability of the label|baseline's|\bnan\b", text)
     assert "\n\n\n" not in text
-    card = model_card(AutoConfig.from_pretrained(ADAPTER), evaluation, read("metrics/data.json"))
+    card = card_of(AutoConfig.from_pretrained(ADAPTER), evaluation, read("metrics/data.json"))
     assert "| accuracy of guessing train's commonest label on the same texts | 0.5000 |\n" in card

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from commands import read
+from exports import card_of
 from report_page import check_markdown, report_again, rows
 from tiny import ROOT
 from transformers import AutoConfig
 
-from apps.export import model_card
 from classifier.files.formats import write_json
 from classifier.files.places import ADAPTER
 from classifier.runner.params import load_params
@@ -28,7 +28,7 @@ def test_the_origin_of_the_test_texts(finished):
     ):  # fmt: skip
         write_json(Path("metrics/data.json"), data | changes)
         report_again()
-        card = model_card(AutoConfig.from_pretrained(ADAPTER), evaluation, data | changes)
+        card = card_of(AutoConfig.from_pretrained(ADAPTER), evaluation, data | changes)
         for text, expected in ((Path("metrics/report.md").read_text(), in_report), (card, in_card)):
             assert expected in text
             assert ("results on new sources can be worse" in text) == (not changes)
@@ -134,7 +134,7 @@ def test_the_report_names_rows_that_the_entry_left_out(finished):
     report_again()
     text = Path("metrics/report.md").read_text()
     check_markdown(text)
-    card = model_card(AutoConfig.from_pretrained(ADAPTER), read("metrics/evaluate.json"), read("metrics/data.json"))
+    card = card_of(AutoConfig.from_pretrained(ADAPTER), read("metrics/evaluate.json"), read("metrics/data.json"))
     assert "No group of the train texts is among them" in card
     assert "reviews of" not in card + text
     sentences = "Rows of the source that were left out: 4 without a text. The rows form 250 groups,"

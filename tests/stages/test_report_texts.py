@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 from commands import read, run_stages
+from exports import card_of
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it.common.utils import escapeHtml
@@ -12,7 +13,6 @@ from report_page import MARKDOWN, report_again, rows
 from tiny import edit_params
 from transformers import AutoConfig
 
-from apps.export import model_card
 from classifier.evaluation.markdown import Markdown, verbatim
 from classifier.files.formats import read_table, write_csv, write_json, write_table
 from classifier.files.places import ADAPTER, DOUBTFUL, PREDICTIONS
@@ -96,5 +96,5 @@ def test_labels_and_texts_are_shown_verbatim(finished):
     assert any(row[0] == mistake[0] and row[-1] == "10.0%" and set(row[1:3]) == set(shown) for row in table)  # doubtful
     assert [row[0] for row in table if len(row) == 10][1:] == shown  # metrics by label
     config = AutoConfig.from_pretrained(ADAPTER, id2label=dict(enumerate(labels)))
-    card = MARKDOWN.render(model_card(config, read("metrics/evaluate.json"), read("metrics/data.json")))
+    card = MARKDOWN.render(card_of(config, read("metrics/evaluate.json"), read("metrics/data.json")))
     assert f"A classifier of texts as {shown[0]} or {shown[1]}: " in card

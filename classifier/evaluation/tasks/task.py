@@ -2,7 +2,8 @@
 
 A task is a module of this package and has the functions of `Measures`. The module of the same name in classifier/tasks/
 has the labels and the training. They are two modules so that an edit of a metric does not train a model again. Each
-task also has a template of the report, beside its module here, and one of the model card, in apps/cards/.
+task also has a template of the report, beside its module here, and one of the model card, in
+classifier/export/cards/.
 """
 
 from types import ModuleType
