@@ -43,14 +43,22 @@ def locked_versions() -> str:
     stages = YAML(typ="safe", pure=True).load(Path("dvc.yaml"))["stages"].values()
     entries = [entry for stage in stages for entry in stage["params"] if isinstance(entry, dict)]
     named = {name for entry in entries for name in entry[VERSIONS.name]}
-    dependencies = "\n".join(tomllib.loads(Path("pyproject.toml").read_text())["project"]["dependencies"])
-    pinned = f"{dependencies}\n{Path('requirements.txt').read_text()}"
-    pins = re.findall(r"^([\w.-]+)==([\w.]+)(?=$| )", pinned, re.MULTILINE)
+    pins = pinned_packages()
     lines = ["# Written by `make lock`. A stage whose params name a package here reruns when its version changes."]
     for name in sorted(named):
         versions = list(dict.fromkeys(version for package, version in pins if package == name))
         lines += [f'{name}: "{versions[0]}"'] if len(versions) == 1 else [f"{name}:", *(f'  - "{v}"' for v in versions)]
     return "\n".join(lines)
+
+
+def pinned_packages() -> list[tuple[str, str]]:
+    """Return (name, version) of the packages that pyproject.toml and requirements.txt pin, in the order of these files.
+
+    A package can have several versions, each for some versions of Python.
+    """
+    dependencies = "\n".join(tomllib.loads(Path("pyproject.toml").read_text())["project"]["dependencies"])
+    pinned = f"{dependencies}\n{Path('requirements.txt').read_text()}"
+    return re.findall(r"^([\w.-]+)==([\w.]+)(?=$| )", pinned, re.MULTILINE)
 
 
 if __name__ == "__main__":
