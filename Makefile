@@ -3,7 +3,10 @@
 # make env        set up .venv only
 # make new        look at a file or folder of your own, and add it as a data set: make new FILE=reviews.csv
 # make demo       serve a page to try the model: http://127.0.0.1:7860, or another port: GRADIO_SERVER_PORT=8000 make demo
-# make export     write the trained model to models/export/ for transformers and ONNX
+# make serve      serve the model over HTTP: http://127.0.0.1:8000, or with options: make serve OPTIONS="--port 9000"
+# make export     write the trained model to models/export/ for other programs: FORMATS=transformers,bf16,onnx,int8
+# make seal       sign models/export/, dvc.lock and the list of locked packages: make seal KEY=private.pem
+# make verify     check that these files are the signed ones: make verify KEY=public.pem
 # make plots      draw metrics/ as a page that needs no network, dvc_plots/index.html
 # make push       push everything that a colleague would otherwise compute again to the team's remote
 # make help       show these lines
@@ -37,6 +40,8 @@
 # make deletion   test whether the words that --explain marks matter (15 minutes)
 # make windows    measure what several windows gain on long texts (5 minutes)
 # make tasks      measure several labels, numbers, ratings and pairs of texts, each by a whole run (20 minutes)
+# make forms      measure size, speed and answers of the exported forms beside pipeline() (20 minutes)
+# make serving    load the server with 1, 8 and 64 clients, beside pipeline, and with faulty requests (10 minutes)
 # make planted    test whether data/doubtful_labels.csv finds flipped labels (2 minutes)
 # make scale      measure the memory of the stages for 10,000 to 5,000,000 texts (hours, 20 GB): make scale ROWS=100000
 
@@ -44,6 +49,7 @@ PYTHON ?= python3
 ROWS ?= 10000 100000 1000000 5000000
 DRAWS ?= 3
 THAN ?= 4108176
+FORMATS ?= transformers,bf16,onnx,int8
 TORCH ?= $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 ENV := .venv/.ready
 # macOS has make 3.81, which uses the PATH below only for commands that it runs through a shell. It runs all commands
@@ -52,7 +58,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run env new test test-scale lint export demo table compare spread push plots pages docs soak settings learning-curve bench speed profile reruns busy growth cold time-to-accuracy windows deletion tasks planted scale audit lock
+.PHONY: help run env new test test-scale lint export seal verify demo serve table compare spread push plots pages docs soak settings learning-curve bench speed profile reruns busy growth cold time-to-accuracy windows deletion tasks serving forms planted scale audit lock
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -91,13 +97,25 @@ lint: $(ENV)
 	ruff format --check
 
 export: $(ENV)
-	dvc repro
-	python -m apps.export
+	dvc exp run --set-param 'export.formats=[$(FORMATS)]'
+
+# The first command needs the network if the group is not installed yet. The second one never does.
+seal: $(ENV)
+	@uv pip install --quiet --group seal --constraints requirements.txt
+	@python -m apps.seal sign '$(KEY)'
+
+verify: $(ENV)
+	@uv pip install --quiet --group seal --constraints requirements.txt
+	@python -m apps.seal verify '$(KEY)'
 
 demo: $(ENV)
 	uv pip install --quiet --group demo --constraints requirements.txt
 	dvc repro
 	python -m apps.demo
+
+serve: $(ENV)
+	dvc repro
+	python -m apps.serve $(OPTIONS)
 
 table: $(ENV)
 	@python -m apps.table $(SHOW)
@@ -174,6 +192,15 @@ deletion: $(ENV)
 
 tasks: $(ENV)
 	python -m benchmarks.tasks
+
+forms: export
+	python -m benchmarks.forms
+
+serving: $(ENV)
+	uv pip install --quiet --group serving --constraints requirements.txt
+	dvc repro
+	python -m benchmarks.serving
+	python -m benchmarks.serving_faults
 
 planted: $(ENV)
 	python -m benchmarks.planted_errors

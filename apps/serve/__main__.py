@@ -1,0 +1,5 @@
+"""`python -m apps.serve`."""
+
+from apps.serve.command import run
+
+run()
