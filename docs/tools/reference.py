@@ -24,12 +24,13 @@ COMMANDS = {
     "apps.infer": "main",
     "apps.revisions": "app",
     "apps.table": None,
-    "apps.export": None,
+    "apps.seal": "app",
     "apps.demo": None,
+    "apps.serve": "main",
     "apps.push": None,
     "benchmarks.learning_curve": "app",
 }
-PACKAGES = ("apps.new", "benchmarks.learning_curve")  # whose module `command` has the command
+PACKAGES = ("apps.new", "apps.serve", "benchmarks.learning_curve")  # whose module `command` has the command
 
 
 def params_page() -> str:
