@@ -15,6 +15,7 @@ from markdown_tables import rows_of
 from tiny import edit_params, reviews
 
 from benchmarks import busy, cold, growth, profile, reruns
+from classifier.runner.params import STAGES
 
 pytestmark = pytest.mark.usefixtures("matrix_rate")
 
@@ -62,9 +63,9 @@ def test_reruns_beside_the_smallest_pipeline(finished, capsys, monkeypatch):
 
     monkeypatch.setattr(reruns, "run_command", run_command)
     reruns.main(pairs=1)
-    eight, infer = 8, ["infer"]
+    infer = ["infer"]
     assert printed[0] == []  # the project is finished
-    assert len(printed[1]) == eight
+    assert len(printed[1]) == len(STAGES)
     assert printed[2:] == [[], [], [], [], infer, infer]
     rows = rows_of(capsys.readouterr().out)
     assert [(row[0], row[2]) for row in rows] == [
