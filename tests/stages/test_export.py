@@ -308,7 +308,7 @@ class Reversed:
     """A classifier of two labels that always gives the other label, as confidently."""
 
     def __init__(self, model):
-        self.model, self.config, self.device = model, model.config, model.device
+        self.model, self.config, self.device, self.dtype = model, model.config, model.device, model.dtype
 
     def eval(self):
         return self
