@@ -237,7 +237,7 @@ def test_real_runs(finished):
 
     # Scoring in another precision changes the results, and so the report.
     edit_params(finished, **{"evaluate.precision": "bf16"})
-    assert stages_run(dvc("repro")) == ["evaluate", "report"]
+    assert stages_run(dvc("repro")) == ["evaluate", "export", "report"]
     edit_params(finished, **{"evaluate.precision": "fp32"})
     assert stages_run(dvc("repro")) == ["report"]
     assert contents(finished) == good
