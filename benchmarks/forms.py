@@ -60,7 +60,7 @@ def by_graph(file: str, batch: int) -> Score:
 
 
 def by_classifier(precision: str, batch: int) -> Score:
-    """Return a function that scores texts as apps.infer does, one window each; a batch of 1 has one text a call."""
+    """Return a function that scores one window of each text as apps.infer does, with one text a call if batch is 1."""
     classifier = Classifier(precision=precision)
     classifier.model.config.tokenize["windows"] = 1
 

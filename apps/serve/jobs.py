@@ -105,7 +105,7 @@ class JobQueue:
     def do(self, jobs: list[Job]) -> list[list[Any] | Exception]:
         """Return the answers to the texts of each job, or the error that it caused, by one call.
 
-        If the call fails, each job gets a call of its own, so that a text fails no request but its own.
+        If the call fails, call the function once for each job. So a faulty text fails only the request that has it.
         """
         try:
             answers = iter(jobs[0].function([text for job in jobs for text in job.texts]))
