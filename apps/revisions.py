@@ -96,7 +96,8 @@ def compare(first: str, second: str) -> None:
             print(f"{split}: the two revisions have different texts or labels, so their results cannot be paired\n")
             continue
         for name, row in differences(*values).items():
-            rows.append({"split": split, "texts": len(tables[0]), "metric": name, **row})
+            words = name.replace("_", " ") + ", points" * (values[0][name].dtype == bool)
+            rows.append({"split": split, "texts": len(tables[0]), "metric": words, **row})
     if not rows:
         raise SystemExit(1)
     table = pd.DataFrame(rows).rename(columns={"first": first, "second": second, "low": "95% from", "high": "to"})
@@ -119,7 +120,8 @@ def spread(revisions: Annotated[list[str], typer.Argument(help="Two revisions or
     for revision in revisions:
         with dvc_revision(revision) as rev:
             columns[revision] = pd.json_normalize(metrics_show(*files, rev=rev)).iloc[0]
-    table = pd.DataFrame(columns).dropna()  # a metric that one revision lacks, such as the difference to a baseline
+    # Words are no metric. A revision can lack a metric, such as the difference to a baseline.
+    table = pd.DataFrame(columns).apply(pd.to_numeric, errors="coerce").dropna()
     table = table[table.nunique(axis=1) > 1].astype(float)
     table = table.assign(mean=table.mean(axis=1), sd=table.std(axis=1), min=table.min(axis=1), max=table.max(axis=1))
     print(table[["mean", "sd", "min", "max", *revisions]].rename_axis("metric").to_markdown(floatfmt=".4f"))

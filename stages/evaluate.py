@@ -18,6 +18,7 @@ from classifier.distributed.devices import device, scoring_metadata, uses_bf16
 from classifier.distributed.processes import Processes
 from classifier.evaluation import metrics
 from classifier.evaluation.scored import Scored
+from classifier.evaluation.slices import groups_of, measure_slices
 from classifier.evaluation.tasks.task import MEASURES
 from classifier.files.digests import sha256s
 from classifier.files.formats import array_of, read_table, table_of, write_csv, write_json, write_table
@@ -65,6 +66,8 @@ def evaluate(*, settings: Annotated[EvaluateSettings, Param("evaluate")]) -> Non
         result["above_threshold"] = above_threshold(scored, right, settings.target_accuracy, settings.target_level)
     unrounded = {name: result[name] for name in ("mcnemar_p",) if name in result}  # a small p would become 0
     result = metrics.rounded(result) | unrounded | {"n": len(table)} | scoring_metadata(precision)
+    per_row, groups = measures.paired_values(table, scored.names), groups_of(table, metadata.get("slices", []))
+    result |= measure_slices(per_row, groups, measures.calibrated(scored), settings.bins)
     write_json(METRICS / "evaluate.json", result)
 
     mistakes = measures.mistakes(table, scored.names).index[: settings.explained]

@@ -165,7 +165,7 @@ def compared(name: str, model, split: str, fp32: pd.DataFrame) -> tuple[dict[str
     if predicted.dtype.kind != "f":  # numbers nearly always change in some digit
         result["answers_changed"] = int((predicted != before).reshape(len(form), -1).any(axis=1).sum())
     for value, difference in found.items():
-        key = f"{value.replace(' ', '_')}_difference"
+        key = f"{value}_difference"
         result |= {key: difference.mean, f"{key}_low": difference.low, f"{key}_high": difference.high}
     return result, found
 

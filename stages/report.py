@@ -58,8 +58,8 @@ def report(
     curves = {name: tables.read_csv_table(METRICS / f"{name}.csv") for name in CURVES}
     predictions, metadata = read_table(PREDICTIONS)
     labels, learned, measures = metadata["labels"], results["baseline"]["learned"], MEASURES[metadata["task"]]
-    lengths = findings.quality_by_length(predictions, measures.row_quality(predictions))
-    draw_pictures(curves, lengths, results, train, metadata["task"])
+    overall = measures.row_quality(predictions).mean()
+    draw_pictures(curves, overall, results, train, metadata["task"])
     measures.draw_report(curves, predictions, results["evaluate"])
     adapter = ADAPTER / "adapter_config.json"
     adapter = read_json(adapter) if adapter.is_file() else None
@@ -82,9 +82,8 @@ def report(
         widths={name: page_width(METRICS / f"{name}.png") for name in PICTURES},
         left_out=findings.rows_left_out(results["data"]),
         forms_table=tables.forms_table(results["export"]) if results["export"] else [],
-        lengths=lengths.to_dict("records"),
-        of_texts=findings.shown_as(lengths),
-        worst_length=findings.worst_length(lengths, measures.QUALITY),
+        slices=findings.slice_tables(results["evaluate"], measures),
+        worst_slice=findings.worst_slice(results["evaluate"], measures, overall),
         **measures.report_tables(results["evaluate"], results["data"], labels, learned),
         **about_labels(measures.mistakes(predictions, labels), settings),
         **about_samples(results["samples"], measures, settings.texts),
@@ -94,12 +93,12 @@ def report(
         part.write_text(text, encoding="utf-8")
 
 
-def draw_pictures(curves: dict[str, pd.DataFrame], lengths: pd.DataFrame, results: dict, train, task: str) -> None:
+def draw_pictures(curves: dict[str, pd.DataFrame], overall: float, results: dict, train, task: str) -> None:
     """Draw the pictures of the report that all tasks have.
 
     Args:
         curves: The tables in metrics/ by the names CURVES.
-        lengths: The table of `quality_by_length`.
+        overall: The mean quality of all test texts.
         results: The contents of the files in metrics/ by the names RESULTS.
         train: The section `train` of params.yaml.
         task: The name of the task.
@@ -113,7 +112,8 @@ def draw_pictures(curves: dict[str, pd.DataFrame], lengths: pd.DataFrame, result
         validation = validation.assign(low=[low for low, _ in bounds], high=[high for _, high in bounds])
     words = {"score": metric_name(score), "loss": MEASURES[task].LOSS}
     training_figure(curves["training"], validation, METRICS / "training.png", short_steps, train.short_epoch, **words)
-    length_figure(lengths, METRICS / "length.png", MEASURES[task].QUALITY)
+    lengths, measures = results["evaluate"]["slices"]["length"], MEASURES[task]
+    length_figure(lengths, METRICS / "length.png", overall, measures.ROW_QUALITY, measures.QUALITY)
 
 
 def same_texts(results: dict) -> str:

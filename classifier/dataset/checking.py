@@ -105,6 +105,9 @@ def leave_out(rows: pd.DataFrame, spellings: list[str], dataset: Dataset) -> tup
 def read_selected_rows(path: Path, dataset: Dataset, split: str = "train") -> Iterator[pd.DataFrame]:
     """Yield the columns text, label and perhaps group of one file in tables, without the rows that `where` leaves out.
 
+    In the split with the test rows, there is also a column for each slice, `slice_column(NAME)`. Its values are texts,
+    "" for a missing one.
+
     Raises:
         InputError: A stray quote swallows rows; or, at the end of the file, a column is missing.
     """
@@ -112,6 +115,8 @@ def read_selected_rows(path: Path, dataset: Dataset, split: str = "train") -> It
     settings = dict.fromkeys([column for values in (where, *others) for column in values], "where")
     settings |= dict.fromkeys(dataset.text, "text") | dict.fromkeys(dataset.label_columns, "label")
     settings |= {dataset.group: "group"} if dataset.group else {}
+    slices = dataset.slices_in(split)
+    settings |= {column: "slices" for column in slices if column not in settings}
     check_quotes = kind_of(path, dataset.format) == "csv" and dataset.format.quoting != "none"
     columns, found = {}, set()
     for table in read_rows(path, dataset.format):
@@ -129,10 +134,16 @@ def read_selected_rows(path: Path, dataset: Dataset, split: str = "train") -> It
             "text": join_columns(table, dataset.text, dataset.separator, dataset.pair),
             "label": task.label_cells(table, dataset),
         }
-        yield pd.DataFrame(chosen | ({"group": table[dataset.group]} if dataset.group else {}))
+        chosen |= {"group": table[dataset.group]} if dataset.group else {}
+        yield pd.DataFrame(chosen | {slice_column(name): spelled(table[name]).map(plain) for name in slices})
     for column, setting in settings.items():
         if columns and column not in found:
             raise InputError(f"{path}: no column {column!r}; {column_fix(path, dataset, setting, list(columns))}")
+
+
+def slice_column(name: str) -> str:
+    """Return the name of a slice's column in the tables of `read_selected_rows`, where it is like no other column's."""
+    return f"slice {name}"
 
 
 def is_label_beside(cells: list[str], dataset: Dataset, cell: str) -> bool:

@@ -10,14 +10,13 @@ from typing import BinaryIO
 import numpy as np
 import pandas as pd
 
-from classifier.dataset.checking import read_selected_rows
+from classifier.dataset.checking import read_selected_rows, slice_column
 from classifier.dataset.selection import Source
 from classifier.files.formats import metadata_bytes
 from classifier.files.places import RAW
 from classifier.files.writing import replace_folder
 from classifier.params.datasets import Dataset
 from classifier.tasks.task import TASKS
-from classifier.text.pairs import Text, parts
 
 # The largest row group of a split's file. A row group is in memory while it is written.
 ROWS_PER_GROUP = 10_000
@@ -27,7 +26,7 @@ BYTES_PER_GROUP = 2**26  # of texts, if they have the split's mean length
 class TextSpool:
     """Texts in a file, fetched by number. Memory grows by 8 bytes a text, for its end in the file.
 
-    The two texts of a pair follow each other.
+    The two texts of a pair and the values of the slices, which are texts as well, follow each other.
     """
 
     def __init__(self, file: BinaryIO):
@@ -46,7 +45,8 @@ class TextSpool:
 def write_splits(source: Source, splits: dict[str, pd.DataFrame], dataset: Dataset) -> None:
     """Write data/raw/{train,validation,test}.parquet with the columns text, label and, if the split has it, in_train.
 
-    The second text of a pair is in the column text_pair, which stands after text.
+    The second text of a pair is in the column text_pair, which stands after text. test also has the columns of the
+    slices, which stand last.
 
     Before they are written, the texts are in a temporary file without a name, which vanishes with this process, even if
     the process is killed.
@@ -68,57 +68,68 @@ def write_splits(source: Source, splits: dict[str, pd.DataFrame], dataset: Datas
                 spool = TextSpool(file)
                 try:
                     for text in read_chosen_texts(paths, dataset, origin, chosen):
-                        for part in parts(text):
-                            spool.append(part)
+                        spool.append(text)
                 finally:  # a changed file may be the cause of an error above
                     source.check_unchanged()
+                per_row = (len(spool.ends) - 1) // len(chosen)
                 for name, rows in taken.items():
-                    numbers = np.searchsorted(chosen, rows.index)
-                    write_split(folder / f"{name}.parquet", rows, numbers, spool, dataset)
+                    places = per_row * np.searchsorted(chosen, rows.index)[:, None] + np.arange(per_row)
+                    slices = dataset.slices if name == "test" else []
+                    write_split(folder / f"{name}.parquet", rows, places, spool, dataset, slices)
         source.check_unchanged()
 
 
-def read_chosen_texts(paths: list[Path], dataset: Dataset, split: str, chosen: np.ndarray) -> Iterator[Text]:
-    """Yield the texts of the chosen rows of a split's files. `chosen` has their numbers, in ascending order."""
-    start = 0
+def read_chosen_texts(paths: list[Path], dataset: Dataset, split: str, chosen: np.ndarray) -> Iterator[str]:
+    """Yield what the spool holds of each chosen row of a split's files: its text or both texts, and its slices' values.
+
+    `chosen` has the numbers of the rows, in ascending order.
+    """
+    start, columns = 0, ["text", *map(slice_column, dataset.slices_in(split))]
     for table in (table for path in paths for table in read_selected_rows(path, dataset, split)):
         first, last = np.searchsorted(chosen, (start, start + len(table)))
-        texts = table["text"].iloc[chosen[first:last] - start]
-        yield from (text if isinstance(text, tuple) else str(text) for text in texts)
+        rows = table[columns].iloc[chosen[first:last] - start]
+        for text, *values in zip(*(rows[column] for column in columns), strict=True):
+            yield from (*(text if isinstance(text, tuple) else (str(text),)), *values)
         start += len(table)
 
 
-def write_split(path: Path, rows: pd.DataFrame, numbers: np.ndarray, spool: TextSpool, dataset: Dataset) -> None:
+def write_split(
+    path: Path, rows: pd.DataFrame, places: np.ndarray, spool: TextSpool, dataset: Dataset, slices: list[str]
+) -> None:
     """Write one split as Parquet, with the data set's name, labels, text columns and separator as metadata.
 
     Args:
         path: The file to write.
         rows: The label of each row and, in test, whether the text is in train as well (in_train).
-        numbers: The number of each row's text, or of its pair of texts, in the spool.
+        places: The numbers of each row's texts in the spool: its text or both texts, then the values of its slices.
         spool: The texts.
         dataset: The data set's entry.
+        slices: The columns of slices to write. The metadata names them, too.
     """
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 
     labels = TASKS[dataset.task].label_array(rows["label"], dataset.label_names)
     text_columns = ["text", "text_pair"] if dataset.pair else ["text"]
-    types = dict.fromkeys(text_columns, pa.large_string()) | {"label": label_type(labels), "in_train": pa.bool_()}
-    columns = [name for name in types if name in text_columns or name in rows]
+    in_train = [name for name in rows if name == "in_train"]
+    columns = [*text_columns, "label", *in_train, *slices]
+    types = dict.fromkeys(columns, pa.large_string()) | {"label": label_type(labels), "in_train": pa.bool_()}
     entry = {"name": dataset.name, "task": dataset.task, "labels": dataset.label_names, "separator": dataset.separator}
     entry |= {"columns": dataset.text} | ({"pair": True} if dataset.pair else {})
+    entry |= {"slices": slices} if slices else {}
     names = huggingface_metadata(columns, types["label"], dataset.label_names)
     metadata = metadata_bytes(entry | {"huggingface": names})
     schema = pa.schema({name: types[name] for name in columns}, metadata)
-    places = numbers[:, None] * len(text_columns) + np.arange(len(text_columns))  # in the spool, (rows, text columns)
+    places = places[:, : len(text_columns) + len(slices)]
     mean_bytes = int(np.diff(spool.ends)[places].sum(axis=1).mean())
     group_rows = min(ROWS_PER_GROUP, 1 + BYTES_PER_GROUP // mean_bytes)
     with ParquetWriter(path, schema) as writer:
         for start in range(0, len(rows), group_rows):
             group = slice(start, start + group_rows)
-            texts = [pa.array(map(spool.get, column), types["text"]) for column in places[group].T]
-            others = [rows[name].iloc[group] for name in columns[len(text_columns) + 1 :]]
-            writer.write_table(pa.table([*texts, label_column(labels[group]), *others], schema=schema))
+            strings = [pa.array(map(spool.get, column), pa.large_string()) for column in places[group].T]
+            others = [label_column(labels[group]), *(rows[name].iloc[group] for name in in_train)]
+            strings[len(text_columns) : len(text_columns)] = others
+            writer.write_table(pa.table(strings, schema=schema))
 
 
 def label_type(labels: np.ndarray):
@@ -147,6 +158,6 @@ def huggingface_metadata(columns: list[str], kind, labels: list[str]) -> dict:
 
     label = ClassLabel(names=labels) if pa.types.is_int64(kind) else Value("float64")
     label = List(Value("uint8"), length=len(labels)) if pa.types.is_fixed_size_list(kind) else label
-    types = dict.fromkeys(["text", "text_pair"], Value("string")) | {"label": label, "in_train": Value("bool")}
+    types = dict.fromkeys(columns, Value("string")) | {"label": label, "in_train": Value("bool")}
     schema = Features({name: types[name] for name in columns}).arrow_schema
     return json.loads(schema.metadata[b"huggingface"])

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from classifier.evaluation.canvas import BLACK, BLUE, GREY, LIGHT, WIDTH, new_figure, save_figure, show_percent
-from classifier.evaluation.findings import shown_as
+from classifier.evaluation.findings import NO_SHARES, shown
+from classifier.evaluation.tables import ENDS
 
 SHADE = "#eef1f4"  # behind the steps of the short epoch
 RED = "#bc4c00"
@@ -134,29 +135,33 @@ def coverage_figure(table: pd.DataFrame, path: Path, above: dict | None = None) 
     save_figure(fig, path)
 
 
-def length_figure(table: pd.DataFrame, path: Path, quality: str = "accuracy") -> None:
+def length_figure(
+    lengths: dict[str, dict], path: Path, overall: float, metric: str = "accuracy", quality: str = "accuracy"
+) -> None:
     """Draw the mean quality with its 95% interval for each group of text lengths.
 
     Args:
-        table: The table of `quality_by_length`.
+        lengths: slices.length of metrics/evaluate.json.
         path: The PNG file.
+        overall: The mean quality of all texts.
+        metric: The key of the quality.
         quality: What the mean is called.
     """
     fig, axes = new_figure(6.4, 3.8)
-    overall = np.average(table["mean"], weights=table["count"])
-    errors = [table["mean"] - table["low"], table["high"] - table["mean"]]
-    axes.axhline(overall, ls=":", color=GREY, linewidth=1.2, label=f"all texts: {shown_as(table)(overall)}")
-    axes.errorbar(range(len(table)), table["mean"], yerr=errors, fmt="o", capsize=4, color=BLUE, markersize=6)
+    means, low, high = (np.array([group[f"{metric}{end}"] for group in lengths.values()]) for end in ENDS)
+    axes.axhline(overall, ls=":", color=GREY, linewidth=1.2, label=f"all texts: {shown(metric, overall)}")
+    errors = [means - low, high - means]
+    axes.errorbar(range(len(means)), means, yerr=errors, fmt="o", capsize=4, color=BLUE, markersize=6)
     axes.legend(loc="upper right")
-    ticks = [f"{words}\n{count:,} texts" for words, count in zip(table["words"], table["count"], strict=True)]
-    axes.set_xticks(range(len(table)), ticks)
+    ticks = [f"{words}\n{group['n']:,} texts" for words, group in lengths.items()]
+    axes.set_xticks(range(len(ticks)), ticks)
     axes.set(
-        xlabel="words in the text",
+        xlabel="length of the text",
         ylabel=f"{quality}, with its 95% interval",
         title=f"{quality[0].upper()}{quality[1:]} by length, test split",
-        xlim=(-0.5, len(table) - 0.5),
+        xlim=(-0.5, max(len(ticks), 1) - 0.5),
     )
-    if table["is_share"].all():
+    if metric not in NO_SHARES:
         show_percent(axes.yaxis)
     axes.grid(axis="x", visible=False)
     save_figure(fig, path)

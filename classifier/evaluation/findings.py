@@ -1,18 +1,19 @@
-"""What the report says about mistakes, doubtful labels and lengths: numbers of the data, and sentences with them."""
+"""What the report says about mistakes, doubtful labels and slices: numbers of the data, and sentences with them."""
 
-import itertools
 import re
 import unicodedata
-from collections.abc import Callable
+from types import ModuleType
 
 import pandas as pd
 
-from classifier.evaluation.intervals import mean_interval, wilson_interval
+from classifier.evaluation import tables
 from classifier.evaluation.markdown import Markdown, verbatim
 
-LENGTHS = [0, 100, 200, 300, 500]  # the lowest number of words of each group
 FIRST = 10  # the first mistakes or doubtful labels, whose pairs of labels are counted
 PAIRS_NAMED = 3
+LEVEL = 0.05  # a p-value below it is hardly chance
+# How metrics of slices that are no shares are written. A higher value is worse.
+NO_SHARES = {"absolute_error": "{:.4g}", "squared_error": "{:.4g}", "log_loss": "{:.4f}", "ece": "{:.4f}"}
 # Counts of metrics/data.json that are there if the data set's entry asks for them, with their words.
 LEFT_OUT = {
     "unlabelled_rows_dropped": "without a label",
@@ -77,51 +78,69 @@ def leading_pair(table: pd.DataFrame) -> tuple[str, str] | None:
     return pairs[0]["label"], pairs[0]["predicted"]
 
 
-def quality_by_length(predictions: pd.DataFrame, quality: pd.Series) -> pd.DataFrame:
-    """Return the mean quality and its 95% interval for each group of text lengths that has texts.
+def shown(metric: str, value: float) -> str:
+    """Return the value of a metric of slices as the report shows it: a share as a percentage.
+
+    >>> shown("accuracy", 0.907), shown("log_loss", 0.2325)
+    ('90.7%', '0.2325')
+    """
+    return NO_SHARES.get(metric, "{:.1%}").format(value)
+
+
+def metric_cell(values: dict[str, float], metric: str) -> str:
+    """Return a metric of a slice's value with its interval, or an ECE with the one by chance, as a cell of a table."""
+    if metric == "ece":
+        return f"{shown('ece', values['ece'])} (chance {shown('ece', values['ece_by_chance'])})"
+    mean, low, high = (shown(metric, values[f"{metric}{end}"]) for end in tables.ENDS)
+    return f"{mean} ({low} to {high})"
+
+
+def slice_tables(evaluate: dict, measures: ModuleType) -> list[dict]:
+    """Return the tables of the metrics by slice: its name, head, rows and left_out, the entry of slices_left_out.
 
     Args:
-        predictions: The table with the column text, and text_pair if the texts are pairs.
-        quality: Whether each answer is right, or its error. The interval of a share is Wilson's, and that of a mean
-            error is by the t distribution; that of a single error is the error.
-
-    Returns:
-        Columns words (the name of the group, such as "0-99"), mean, count, low, high and is_share.
+        evaluate: metrics/evaluate.json.
+        measures: The module of the task in classifier/evaluation/tasks/.
     """
-    words = sum(predictions[name].str.split().str.len() for name in ("text", "text_pair") if name in predictions)
-    names = [f"{low}-{high - 1}" for low, high in itertools.pairwise(LENGTHS)] + [f"{LENGTHS[-1]}+"]
-    group = pd.cut(words, [*LENGTHS, float("inf")], right=False, labels=names)
-    is_share = quality.dtype == bool
-    table = quality.groupby(group, observed=True).agg(["mean", "count"]).reset_index(names="words")
-    by_group = [rows for _, rows in quality.groupby(group, observed=True)]
-    bounds = [wilson_interval(rows.sum(), len(rows)) if is_share else mean_interval(rows) for rows in by_group]
-    table[["low", "high"]] = bounds
-    return table.assign(is_share=is_share)
+    found, words = [], {measures.ROW_QUALITY: measures.QUALITY, "ece": "ECE"}
+    for name, by_value in evaluate["slices"].items():
+        first = next(iter(by_value.values()), {})
+        keys = [key for key in first if key == "ece" or f"{key}_low" in first]
+        head = tables.head([name, "texts", *(words.get(key, key.replace("_", " ")) for key in keys)])
+        rows = [[value, f"{row['n']:,}", *(metric_cell(row, key) for key in keys)] for value, row in by_value.items()]
+        left_out = evaluate.get("slices_left_out", {}).get(name)
+        found.append({"name": name, "head": head, "rows": rows, "left_out": left_out})
+    return found
 
 
-def shown_as(lengths: pd.DataFrame) -> Callable[[float], str]:
-    """Return the function that writes the numbers of a table of `quality_by_length`: shares as percentages."""
-    return "{:.1%}".format if lengths["is_share"].all() else "{:.4g}".format
+def slice_rows(evaluate: dict, metric: str) -> list[list[str]]:
+    """Return one table of all slices: slice, value, number of texts, and a metric with its interval.
 
-
-def worst_length(lengths: pd.DataFrame, quality: str = "accuracy") -> Markdown | None:
-    """Return what the table of `quality_by_length` shows about its worst group; None for one group.
-
-    quality: what the mean is called. The worst share is the lowest, and the worst error the highest.
+    Of more than LABELS_IN_TABLE rows, the worst ones by the metric are returned.
     """
-    if len(lengths) < 2:
+    found = [(name, *item) for name, by_value in evaluate["slices"].items() for item in by_value.items()]
+    if len(found) > tables.LABELS_IN_TABLE:
+        found = sorted(found, key=lambda row: row[2][metric], reverse=metric in NO_SHARES)[: tables.LABELS_IN_TABLE]
+    return [[name, value, f"{row['n']:,}", metric_cell(row, metric)] for name, value, row in found]
+
+
+def worst_slice(evaluate: dict, measures: ModuleType, overall: float) -> Markdown | None:
+    """Return what metrics/evaluate.json has about the worst slice, in sentences; None if nothing was tested.
+
+    overall: the mean quality of all test texts.
+    """
+    if "worst_slice" not in evaluate:
         return None
-    shown, is_share = shown_as(lengths), lengths["is_share"].all()
-    worst = lengths.loc[lengths["mean"].idxmin() if is_share else lengths["mean"].idxmax()]
-    overall = (lengths["mean"] * lengths["count"]).sum() / lengths["count"].sum()
-    extreme, of_all = "lowest" if is_share else "highest", f"{quality} of all texts, {shown(overall)}."
-    start = f"The {quality} is {extreme} for texts of {worst['words']} words, {shown(worst['mean'])}."
-    if worst["low"] <= overall <= worst["high"]:
-        return Markdown(f"{start} The 95% interval includes the {of_all}")
-    by_chance = 1 - 0.95 ** len(lengths)
+    worst, metric = evaluate["worst_slice"], measures.ROW_QUALITY
+    name, value, count = worst["slice"], worst["value"], worst["looked_at"]
+    values = evaluate["slices"][name][value]
+    test = "Welch's t-test" if metric in NO_SHARES else "Fisher's exact test"
+    verdict = "Chance alone can" if worst["p"] >= LEVEL else "Chance alone can hardly"
     return Markdown(
-        f"{start} The 95% interval excludes the {of_all} Of {len(lengths)} such intervals, at least one does so by "
-        f"chance with a probability of up to {by_chance:.0%}."
+        f"Beside all other texts, the {measures.QUALITY} is worst where {verbatim(name)} is {verbatim(value)}: "
+        f"{shown(metric, values[metric])} (95% interval {shown(metric, values[f'{metric}_low'])} to "
+        f"{shown(metric, values[f'{metric}_high'])}), against {shown(metric, overall)} of all texts. {verdict} explain "
+        f"this: p = {worst['p']} by a one-sided {test}, multiplied by the {count} groups that were looked at."
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from classifier.evaluation import tables
+from classifier.evaluation import findings, tables
 from classifier.evaluation.limits import labels_without_texts
 from classifier.evaluation.markdown import verbatim
 from classifier.evaluation.tasks.task import MEASURES
@@ -77,6 +77,8 @@ def model_card(
         left_out=[name for name, form in forms.items() if not form["kept"]],
         forms_table=tables.forms_table(forms),
         by_label=tables.label_rows(evaluate, labels, learned=False) if "labels" in evaluate else [],
+        quality=MEASURES[config.task].QUALITY,
+        by_slice=findings.slice_rows(evaluate, MEASURES[config.task].ROW_QUALITY),
         about_data=about_data,
         about_model=about_model,
         hashes=hashes,

@@ -15,7 +15,7 @@ from classifier.evaluation.comparison import paired_difference
 from classifier.evaluation.intervals import paired_share_interval
 
 COMPARED = 2  # the first values of a task's `paired_values`
-LOG_LOSS = "log loss"  # the loss that is compared as it is; errors have the unit of the numbers
+LOG_LOSS = "log_loss"  # the loss that is compared as it is; errors have the unit of the numbers
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ def differences(fp32: dict[str, pd.Series], form: dict[str, pd.Series]) -> dict[
 
     Raises InputError if there is a single text, whose interval would have no bounds.
 
-    >>> values = {"accuracy, points": pd.Series([True] * 1000), "log loss": pd.Series([0.5] * 1000)}
+    >>> values = {"accuracy": pd.Series([True] * 1000), "log_loss": pd.Series([0.5] * 1000)}
     >>> {name: (found.mean, round(found.low, 4)) for name, found in differences(values, values).items()}
-    {'accuracy': (0.0, -0.002), 'log loss': (0.0, 0.0)}
+    {'accuracy': (0.0, -0.002), 'log_loss': (0.0, 0.0)}
     """
     found = {}
     for name in list(fp32)[:COMPARED]:
@@ -61,7 +61,7 @@ def differences(fp32: dict[str, pd.Series], form: dict[str, pd.Series]) -> dict[
                 "take more texts, or set export.formats to []"
             )
         if before.dtype == bool:
-            found[name.removesuffix(", points")] = difference_of_shares(before, after)
+            found[name] = difference_of_shares(before, after)
         else:
             scale = 1.0 if name == LOG_LOSS else before.mean() or 1.0
             found[name] = difference_of_losses(before / scale, after / scale)
@@ -87,6 +87,7 @@ def passes(found: dict[str, Difference], tolerance: float) -> bool:
 
 def in_words(found: dict[str, Difference], texts: int, tolerance: float) -> str:
     """Return the differences in words, and which of them can be a loss above the tolerance."""
+    found = {name.replace("_", " "): difference for name, difference in found.items()}
     parts = [f"{name} {d.mean:+z.4f} ({d.low:+z.4f} to {d.high:+z.4f})" for name, d in found.items()]
     words = f"beside fp32 on {texts:,} validation texts: {', '.join(parts)}"
     failed = [name for name, difference in found.items() if difference.possible_loss > tolerance]

@@ -10,6 +10,10 @@ from classifier.params.sources import Source, WheelFile, Where, as_list, path_in
 from classifier.params.values import Entry, FileName
 
 MOST_RATINGS = 100
+LENGTH = "length"  # the slice that every data set has
+# Columns of the tables that the stages write. A column `probability_LABEL` of each label comes to them.
+OWN_COLUMNS = {"text", "text_pair", "label", "in_train", "hash", "decided_by"}
+OWN_COLUMNS |= {"predicted", "confidence", "expected", "low", "high"}
 
 
 def parse_size(size: Any) -> Any:
@@ -28,6 +32,15 @@ Size = Annotated[int | float, BeforeValidator(parse_size)]
 def single_name(value: Any) -> Any:
     """Return the name in a list of one name, and anything else unchanged."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def check_slice(column: str) -> str:
+    """Return the name of a slice's column unchanged. Raises ValueError for a name that the pipeline uses itself."""
+    if column == LENGTH:
+        raise ValueError("`length` is always measured; rename the column")
+    if column in OWN_COLUMNS or column.startswith("probability_"):
+        raise ValueError("the pipeline writes a column of this name itself; rename the column")
+    return column
 
 
 def label_value(value: Any) -> str:
@@ -96,6 +109,8 @@ class Dataset(Entry):
     range: Annotated[list[int], Field(min_length=2, max_length=2)] | None = None  # the lowest and the highest rating
     drop: list[Literal["unlabelled", "empty"]] = Field([])  # rows to leave out: without a label, without a text
     group: str | None = None  # column name; rows with the same value there are held out together
+    # Column names. The results on the test texts with each value of these columns are measured.
+    slices: Annotated[list[Annotated[str, AfterValidator(check_slice)]], BeforeValidator(as_list)] = Field([])
     corrections: Annotated[FileName, AfterValidator(path_in_local)] | None = None  # a table of corrected labels
     # For a text with several labels in the source: keep the first row, or drop its rows from train and validation.
     conflicts: Literal["first", "drop"] = "first"
@@ -116,6 +131,10 @@ class Dataset(Entry):
         names = self.labels.values() if isinstance(self.labels, dict) else self.labels or self.label_columns
         return [name for name in dict.fromkeys(names) if name is not None]
 
+    def slices_in(self, split: str) -> list[str]:
+        """Return the columns of slices that a split of the source must have: all, if the test rows come from it."""
+        return self.slices if split == ("test" if self.source.test else "train") else []
+
     def where(self, split: str) -> Where:
         """Return the values that the rows of a split of the source must have."""
         rows = getattr(self.source, split)
@@ -135,6 +154,8 @@ class Dataset(Entry):
             raise ValueError("pair needs exactly two columns in `text`, such as [premise, hypothesis]")
         if self.pair and "separator" in self.model_fields_set:
             raise ValueError("separator joins columns, but with `pair` they are not joined; leave it out")
+        if len(set(self.slices)) < len(self.slices):
+            raise ValueError("slices: the columns must differ from each other")
         if self.test is None and self.source.test is None:
             raise ValueError("test must be a number of rows or a share, since the source has no test split; try 20%")
         return self

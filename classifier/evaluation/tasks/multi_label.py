@@ -22,6 +22,7 @@ from classifier.tasks.probabilities import probability_array
 HEADLINE = "micro_f1"
 LOSS = "sigmoid cross-entropy of each label"
 QUALITY = "share of texts whose labels are all right"
+ROW_QUALITY = "subset_accuracy"
 CARD = {
     "micro F1": "micro_f1",
     "macro F1": "macro_f1",
@@ -221,4 +222,9 @@ def paired_values(table: pd.DataFrame, names: list[str]) -> dict[str, pd.Series]
     labels = array_of(table["label"])
     probability = probability_array(table, names)
     losses = -np.log(np.maximum(np.where(labels, probability, 1 - probability), np.finfo(np.float64).eps))
-    return {"subset accuracy, points": row_quality(table), "log loss": pd.Series(losses.mean(axis=1))}
+    return {"subset_accuracy": row_quality(table), "log_loss": pd.Series(losses.mean(axis=1))}
+
+
+def calibrated(scored: Scored) -> tuple[np.ndarray, np.ndarray]:
+    probability, _ = probabilities(scored)
+    return as_pairs(probability).reshape(*probability.shape, 2), scored.labels

@@ -9,7 +9,7 @@ from classifier.evaluation.tasks import single_label
 
 HEADLINE = "quadratic_kappa"
 LOSS = "cross-entropy with soft labels"
-QUALITY = single_label.QUALITY
+QUALITY = ROW_QUALITY = single_label.QUALITY
 CARD = {
     "quadratic kappa": "quadratic_kappa",
     "accuracy": "accuracy",
@@ -25,6 +25,7 @@ mistakes = single_label.mistakes
 report_tables = single_label.report_tables
 draw_report = single_label.draw_report
 row_quality = single_label.row_quality
+calibrated = single_label.calibrated
 
 
 def quadratic_kappa(labels: np.ndarray, predicted: np.ndarray, count: int) -> float:
@@ -90,4 +91,4 @@ def verdict(row: dict, names: list[str], threshold: float) -> str:
 def paired_values(table: pd.DataFrame, names: list[str]) -> dict[str, pd.Series]:
     """Return the values of single labels, and the absolute error of each rating."""
     error = (table["label"] - table["predicted"]).abs()
-    return single_label.paired_values(table, names) | {"absolute error": error}
+    return single_label.paired_values(table, names) | {"absolute_error": error}

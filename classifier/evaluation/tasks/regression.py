@@ -15,6 +15,7 @@ from classifier.files.places import METRICS
 HEADLINE = "rmse"
 LOSS = "squared error of the standardised numbers"
 QUALITY = "mean absolute error"
+ROW_QUALITY = "absolute_error"
 CARD = {
     "RMSE": "rmse",
     "mean absolute error": "mae",
@@ -164,4 +165,8 @@ def row_quality(table: pd.DataFrame) -> pd.Series:
 def paired_values(table: pd.DataFrame, names: list[str]) -> dict[str, pd.Series]:
     """Return the absolute and the squared error of each text."""
     error = row_quality(table)
-    return {"absolute error": error, "squared error": error**2}
+    return {"absolute_error": error, "squared_error": error**2}
+
+
+def calibrated(scored: Scored) -> None:
+    return None

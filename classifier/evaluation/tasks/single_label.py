@@ -19,7 +19,7 @@ from classifier.tasks.single_label import UNCERTAIN
 
 HEADLINE = "accuracy"
 LOSS = "cross-entropy"
-QUALITY = "accuracy"
+QUALITY = ROW_QUALITY = "accuracy"
 CARD = {
     "accuracy": "accuracy",
     "F1": "f1",
@@ -153,4 +153,8 @@ def paired_values(table: pd.DataFrame, names: list[str]) -> dict[str, pd.Series]
     """Return whether each answer is right, and its log loss, clipped as in scikit-learn's log_loss."""
     probability = probability_array(table, names)[np.arange(len(table)), table["label"]]
     losses = -np.log(np.maximum(probability, np.finfo(np.float64).eps))
-    return {"accuracy, points": row_quality(table), "log loss": pd.Series(losses)}
+    return {"accuracy": row_quality(table), "log_loss": pd.Series(losses)}
+
+
+def calibrated(scored: Scored) -> tuple[np.ndarray, np.ndarray]:
+    return probabilities(scored)[0], scored.labels

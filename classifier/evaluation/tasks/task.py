@@ -9,6 +9,7 @@ classifier/export/cards/.
 from types import ModuleType
 from typing import Protocol
 
+import numpy as np
 import pandas as pd
 
 from classifier.evaluation.scored import Scored
@@ -21,6 +22,7 @@ class Measures(Protocol):
     HEADLINE: str  # the key in evaluate.json of the metric in the report's title
     LOSS: str  # the loss of the training in words
     QUALITY: str  # the name of the mean of `row_quality`
+    ROW_QUALITY: str  # its key in `paired_values`, which has it first
     CARD: dict[str, str]  # the metrics on the model card: each name, and its key in evaluate.json
 
     def metrics(self, scored: Scored) -> dict:
@@ -76,10 +78,20 @@ class Measures(Protocol):
         """
 
     def row_quality(self, table: pd.DataFrame) -> pd.Series:
-        """Return the quality of each row of data/predictions.parquet. The report shows its mean by length of text."""
+        """Return the quality of each row of data/predictions.parquet: whether the answer is right, or its error."""
 
     def paired_values(self, table: pd.DataFrame, names: list[str]) -> dict[str, pd.Series]:
-        """Return metrics of each row, by the metric's name. `make compare` compares their means."""
+        """Return metrics of each row, by the metric's key: bool for a share, float for an error.
+
+        `make compare` and the gate of the export compare their means. The slices have the means of some rows.
+        """
+
+    def calibrated(self, scored: Scored) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return (probabilities, labels) whose calibration is measured; None if the task has no probabilities.
+
+        Their shapes are (rows, labels) and (rows,), or, if a text can have several labels, (rows, names, 2) and
+        (rows, names).
+        """
 
 
 MEASURES: dict[str, ModuleType] = {
