@@ -39,9 +39,7 @@ ABOVE = {
     "accuracy_low": 0.85,
     "accuracy_high": 0.92,
 }
-LENGTHS = pd.DataFrame(
-    {"words": ["0-99"], "mean": [0.5], "low": [0.1], "high": [0.9], "count": [2], "is_share": [True]}
-)
+LENGTHS = {"0-99 words": {"n": 2, "accuracy": 0.5, "accuracy_low": 0.1, "accuracy_high": 0.9}}
 
 
 def test_labels_are_drawn_verbatim():
@@ -49,7 +47,7 @@ def test_labels_are_drawn_verbatim():
     names = ["$5_or_$6", "$a$"]
     for fig in (
         drawn(confusion_figure, np.eye(2, dtype=int), names),
-        drawn(length_figure, LENGTHS.assign(words=names[:1])),
+        drawn(length_figure, {names[0]: LENGTHS["0-99 words"]}, overall=0.5),
     ):
         shown = [text for text in fig.findobj(Text) if any(name in text.get_text() for name in names)]
         assert shown
@@ -115,7 +113,7 @@ def test_shares_are_percentages():
         drawn(training_figure, TRAINING, VALIDATION).axes,
         drawn(reliability_figure, RELIABILITY, CONFIDENCE).axes,
         drawn(coverage_figure, COVERAGE, above=ABOVE).axes,
-        drawn(length_figure, LENGTHS).axes,
+        drawn(length_figure, LENGTHS, overall=0.5).axes,
     )
     for axis in (training[1].yaxis, reliability[0].xaxis, reliability[0].yaxis, coverage[0].xaxis, length[0].yaxis):
         assert all(label.get_text().endswith("%") for label in axis.get_ticklabels())
@@ -125,7 +123,7 @@ def draw_all(folder, k: int) -> None:
     confusion_figure(matrix(k), [f"label number {i}" for i in range(k)], folder / "confusion.png")
     training_figure(TRAINING, VALIDATION, folder / "training.png", 20, 64)
     reliability_figure(RELIABILITY, CONFIDENCE, folder / "reliability.png")
-    length_figure(LENGTHS, folder / "length.png")
+    length_figure(LENGTHS, folder / "length.png", overall=0.5)
     coverage_figure(COVERAGE, folder / "coverage.png", ABOVE)
 
 

@@ -7,13 +7,10 @@ from classifier.evaluation.findings import (
     division,
     leading_pair,
     pairs_of_labels,
-    quality_by_length,
     rows_left_out,
     without_punctuation,
-    worst_length,
 )
-from classifier.evaluation.intervals import wilson_interval
-from classifier.evaluation.tasks.single_label import mistakes, row_quality
+from classifier.evaluation.tasks.single_label import mistakes
 
 
 def table_of(*pairs: tuple[str, str, int]) -> pd.DataFrame:
@@ -65,35 +62,6 @@ def test_pairs_of_many_labels():
     assert "labelled g" not in sentence
     assert "1 is labelled a and predicted b (1 of all 1)" in division(table_of(("a", "b", 1)), "mistakes")
     assert "all are labelled a and predicted b (12 of all 12)" in division(table_of(("a", "b", 12)), "mistakes")
-
-
-def test_quality_by_length():
-    """Two reviews are short, and one of them is right; a third one has 300 words and is right."""
-    table = pd.DataFrame({"text": ["a b", "a", "a " * 300], "label": [0, 1, 1], "predicted": [0, 0, 1]})
-    short, long = quality_by_length(table, row_quality(table)).to_dict("records")
-    assert (short["words"], short["count"], short["mean"]) == ("0-99", 2, 0.5)
-    assert (long["words"], long["count"], long["mean"]) == ("300-499", 1, 1.0)
-    assert (short["low"], short["high"]) == wilson_interval(1, 2)
-    assert (long["low"], long["high"]) == wilson_interval(1, 1)
-
-
-def lengths(*groups: tuple[str, int, int]) -> pd.DataFrame:
-    """A table of `quality_by_length` from (words, right answers, texts) of each group."""
-    table = pd.DataFrame(groups, columns=["words", "sum", "count"])
-    bounds = [wilson_interval(*group[1:]) for group in groups]
-    low, high = zip(*bounds, strict=True)
-    return table.assign(mean=table["sum"] / table["count"], low=low, high=high, is_share=True)
-
-
-@pytest.mark.parametrize(("right", "word"), [(170, "excludes"), (179, "includes")])
-def test_the_worst_length(right, word):
-    """Of 200 texts of 300 words, 170 are right, an interval that ends at 89.3%, or 179, one that ends at 93.0%."""
-    sentence = worst_length(lengths(("0-99", 900, 1000), ("300-499", right, 200), ("500+", 96, 100)))
-    overall = (900 + right + 96) / 1300
-    assert f"300-499 words, {right / 200:.1%}" in sentence
-    assert f"{word} the accuracy of all texts, {overall:.1%}" in sentence
-    assert ("14%" in sentence) == (word == "excludes")  # 1 - 0.95 ** 3
-    assert worst_length(lengths(("0-99", 900, 1000))) is None
 
 
 @pytest.mark.parametrize(

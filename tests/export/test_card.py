@@ -18,7 +18,7 @@ from classifier.files.places import EXPORT
 from classifier.runner.params import load_params
 from stages.export import about
 
-EVALUATE = {"n": 60, "accuracy": 0.9, "f1": 0.9, "baseline_accuracy": 0.8}
+EVALUATE = {"n": 60, "accuracy": 0.9, "f1": 0.9, "baseline_accuracy": 0.8, "slices": {}}
 
 
 def config(**changes) -> BertConfig:

@@ -12,7 +12,7 @@ from classifier.export.gate import Difference, differences, in_words, passes
 
 def values(right: list[bool], losses: list[float]) -> dict[str, pd.Series]:
     """Return the values of texts as `paired_values` of single labels does."""
-    return {"accuracy, points": pd.Series(right), "log loss": pd.Series(losses)}
+    return {"accuracy": pd.Series(right), "log_loss": pd.Series(losses)}
 
 
 def equal(texts: int) -> dict[str, pd.Series]:
@@ -38,7 +38,7 @@ def test_the_difference_in_accuracy_by_hand():
 
 def test_the_difference_in_log_loss_by_hand():
     """The losses rise by 1, 2 and 3: mean 2, standard deviation 1, and Student's t with two degrees of freedom."""
-    found = differences(values([True] * 3, [1.0, 1.0, 1.0]), values([True] * 3, [2.0, 3.0, 4.0]))["log loss"]
+    found = differences(values([True] * 3, [1.0, 1.0, 1.0]), values([True] * 3, [2.0, 3.0, 4.0]))["log_loss"]
     half = 4.302653 / 3**0.5
     assert (found.mean, found.low, found.high) == pytest.approx((2, 2 - half, 2 + half), abs=1e-5)
     assert found.possible_loss == found.high
@@ -49,7 +49,7 @@ def test_equal_answers_pass_if_there_are_enough_texts():
     for texts, passed in ((20, False), (193, False), (194, True), (1000, True)):
         found = differences(equal(texts), equal(texts))
         assert found["accuracy"].possible_loss == pytest.approx(1.959964 / (texts + 2), abs=1e-6)
-        assert found["log loss"] == Difference(0.0, 0.0, 0.0, higher_is_better=False)
+        assert found["log_loss"] == Difference(0.0, 0.0, 0.0, higher_is_better=False)
         assert passes(found, 0.01) == passed
         assert passes(found, 1.0)
 
@@ -66,8 +66,8 @@ def test_labels_that_flip_are_refused(task):
         for table in (fp32, form)
     )
     found = differences(first, second)
-    assert [*found] == ["accuracy", "log loss"]
-    assert found["log loss"].possible_loss < 0.01 < 0.03 < found["accuracy"].possible_loss
+    assert [*found] == ["accuracy", "log_loss"]
+    assert found["log_loss"].possible_loss < 0.01 < 0.03 < found["accuracy"].possible_loss
     assert not passes(found, 0.01)
     words = in_words(found, 1000, 0.01)
     assert words.startswith("beside fp32 on 1,000 validation texts: accuracy -0.0300 (-0.0407 to -0.0192), log loss +0")
@@ -81,7 +81,7 @@ def test_the_log_loss_alone_can_refuse():
     form = values([True] * 1000, [0.11, 0.13] * 500)
     found = differences(fp32, form)
     assert passes({"accuracy": found["accuracy"]}, 0.01)
-    assert found["log loss"].mean == pytest.approx(0.02)
+    assert found["log_loss"].mean == pytest.approx(0.02)
     assert not passes(found, 0.01)
     assert passes(found, 0.03)
     assert in_words(found, 1000, 0.01).endswith("; log loss may be worse by more than export.tolerance, 0.01")
@@ -103,8 +103,8 @@ def test_errors_of_numbers_are_relative():
         )
         results.append(differences(fp32, form))
     cheap, dear = results
-    assert [*cheap] == ["absolute error", "squared error"]
-    assert cheap["absolute error"].mean == pytest.approx(0.01)
+    assert [*cheap] == ["absolute_error", "squared_error"]
+    assert cheap["absolute_error"].mean == pytest.approx(0.01)
     assert cheap["squared error"].mean == pytest.approx(1.01**2 - 1)
     for name in cheap:
         assert vars(cheap[name]) == pytest.approx(vars(dear[name]))
@@ -114,8 +114,8 @@ def test_errors_of_numbers_are_relative():
 
 def test_errors_of_a_perfect_model():
     """The mean error in fp32 is 0, by which no error can be divided: the errors are compared as they are."""
-    found = differences({"absolute error": pd.Series([0.0] * 8)}, {"absolute error": pd.Series([0.4, 0.6] * 4)})
-    assert found["absolute error"].mean == pytest.approx(0.5)
+    found = differences({"absolute_error": pd.Series([0.0] * 8)}, {"absolute_error": pd.Series([0.4, 0.6] * 4)})
+    assert found["absolute_error"].mean == pytest.approx(0.5)
 
 
 def test_several_labels_a_text():
@@ -127,12 +127,12 @@ def test_several_labels_a_text():
     form = pd.DataFrame({"label": label, "predicted": [[1, 0, 1], [0, 1, 1]] * 100, **columns})
     form["probability_b"] = [0.1, 0.5] * 100
     found = differences(*(MEASURES["multi-label"].paired_values(table, ["a", "b", "c"]) for table in (fp32, form)))
-    assert [*found] == ["subset accuracy", "log loss"]
-    assert found["subset accuracy"].mean == -0.5
+    assert [*found] == ["subset_accuracy", "log_loss"]
+    assert found["subset_accuracy"].mean == -0.5
     change = np.log(0.8 / 0.5) / 3  # of every second text
-    assert found["log loss"].mean == pytest.approx(change / 2)
+    assert found["log_loss"].mean == pytest.approx(change / 2)
     half = t.ppf(0.975, 199) * change / 2 * (200 / 199) ** 0.5 / 200**0.5
-    assert found["log loss"].high == pytest.approx(change / 2 + half)
+    assert found["log_loss"].high == pytest.approx(change / 2 + half)
 
 
 def test_one_text_tells_nothing():
