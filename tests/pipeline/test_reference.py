@@ -30,6 +30,8 @@ PAGES = {path.stem: path.read_text() for path in (ROOT / "docs/reference").glob(
 JSON_FILES = ["data", "baseline", "training", "evaluate", "samples"]  # and export.json
 CSV_FILES = sorted(path.name for path in (ROOT / METRICS).glob("*.csv"))
 LABEL = re.compile(r"(?<=[._])(negative|positive)(?=[.]|$)")
+SLICE = re.compile(r"^(slices|slices_left_out)[.](length|site)(?=[.])")
+VALUE = re.compile(r"^(slices[.]SLICE)[.](.*)(?=[.])")
 
 
 @pytest.mark.parametrize("name", ["params", "commands"])
@@ -76,8 +78,9 @@ def listed(heading: str) -> dict[str, str]:
 
 
 def keys_of(path: Path) -> set[str]:
-    """Return the dotted keys of a JSON file, with LABEL in place of the names of the labels."""
-    return {LABEL.sub("LABEL", key) for key in pd.json_normalize(json.loads(path.read_text())).columns}
+    """Return the dotted keys of a JSON file, with LABEL, SLICE and VALUE in place of names."""
+    keys = {SLICE.sub(r"\1.SLICE", key) for key in pd.json_normalize(json.loads(path.read_text())).columns}
+    return {VALUE.sub(r"\1.VALUE", LABEL.sub("LABEL", key)) for key in keys}
 
 
 @pytest.mark.parametrize("name", JSON_FILES)
@@ -101,9 +104,10 @@ def test_keys_of_data_in_other_situations():
 
 
 def test_keys_of_other_metrics_in_other_situations(finished):
-    """The source has a test split, the baseline learns nothing, no threshold is found, and texts are left out."""
+    """A source with a test split and slices, the baseline learns nothing, no threshold is found, texts are hidden."""
     raw, metadata = read_table(RAW / "test.parquet")
-    write_table(RAW / "test.parquet", raw.assign(in_train=np.arange(len(raw)) < 30), **metadata)
+    raw = raw.assign(in_train=np.arange(len(raw)) < 30, site=["web"] * 35 + ["book"] * 35 + ["rare"] * 10)
+    write_table(RAW / "test.parquet", raw, **metadata | {"slices": ["site"]})
     edit_params(finished, **{"baseline.min_count": 1000, "report.texts": False})
     run_stages("baseline", "infer")
     settings = EvaluateSettings(bins=15, target_accuracy=0.99, target_level=0.05, explained=0, precision="bf16")
@@ -111,7 +115,8 @@ def test_keys_of_other_metrics_in_other_situations(finished):
     for name in ("baseline", "samples", "evaluate"):
         expected = {key for key, present in listed(f"metrics/{name}.json").items() if not present.startswith("unless")}
         assert keys_of(METRICS / f"{name}.json") == expected
-    assert columns_of(PREDICTIONS) == [name for name in listed("data/predictions.parquet") if name != "text_pair"]
+    columns = ["SLICE" if name == "site" else name for name in columns_of(PREDICTIONS)]
+    assert columns == [name for name in listed("data/predictions.parquet") if name != "text_pair"]
 
 
 def test_keys_of_the_export(finished):
