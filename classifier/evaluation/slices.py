@@ -22,6 +22,9 @@ MOST_CHARACTERS = 60  # of a key
 MISSING = {"": "missing", "missing": '"missing"'}  # keys of the empty value, and of the value that is called like it
 
 
+Calibrated = tuple[np.ndarray, np.ndarray] | None  # probabilities and labels; see `calibrated` of a task's measures
+
+
 def groups_of(table: pd.DataFrame, columns: list[str]) -> dict[str, pd.Series]:
     """Return the value of each row, by slice.
 
@@ -44,10 +47,8 @@ def in_ranges(values: pd.Series) -> pd.Series:
     if numbers.nunique() <= MOST_VALUES or not np.isfinite(numbers).all():
         return values
     part = pd.qcut(numbers, RANGES, labels=False, duplicates="drop")
-    names = []
-    for _, rows in numbers.groupby(part):
-        low, high = values[rows.idxmin()], values[rows.idxmax()]
-        names.append(low if low == high else f"{low} to {high}")
+    ends = [(values[rows.idxmin()], values[rows.idxmax()]) for _, rows in numbers.groupby(part)]
+    names = [low if low == high else f"{low} to {high}" for low, high in ends]
     codes = part.reindex(values.index).fillna(len(names)).astype(int)
     return pd.Series(pd.Categorical.from_codes(codes, [*names, ""], ordered=True), values.index)
 
@@ -68,10 +69,7 @@ def key_of(value: str) -> str:
 
 
 def measure_slices(
-    per_row: dict[str, pd.Series],
-    groups: dict[str, pd.Series],
-    calibrated: tuple[np.ndarray, np.ndarray] | None,
-    bins: int,
+    per_row: dict[str, pd.Series], groups: dict[str, pd.Series], calibrated: Calibrated, bins: int
 ) -> dict[str, dict]:
     """Return the metrics of each value of each slice, and the worst value, as metrics/evaluate.json has them.
 
@@ -83,22 +81,21 @@ def measure_slices(
         per_row: (rows,) of each metric, whose mean is measured: bool for a share, float for an error. The first one is
             the quality that is tested.
         groups: The value of each row, by slice; see `groups_of`. The values of a categorical column keep its order.
-        calibrated: Probabilities and labels, as `calibrated` of a task's measures returns them.
+        calibrated: The probabilities and labels of the rows; None measures no calibration.
         bins: The number of bins of confidence.
     """
-    values_of, slices, left_out, tests = {name: series.to_numpy() for name, series in per_row.items()}, {}, {}, []
-    quality = next(iter(per_row))
+    quality, arrays = next(iter(per_row)), {name: series.to_numpy() for name, series in per_row.items()}
+    slices, left_out, tests = {}, {}, []
     for name, values in groups.items():
-        slice_key = key_of(name)
         kept, others = chosen_values(values)
-        slices[slice_key] = {}
+        by_value = slices[key_of(name)] = {}
         if len(others):
-            left_out[slice_key] = {"values": len(others), "n": int(others.sum())}
+            left_out[key_of(name)] = {"values": len(others), "n": int(others.sum())}
         for value in kept:
             rows, key = (values == value).to_numpy(), key_of(value)
-            slices[slice_key][key] = measured(values_of, rows, calibrated, bins)
+            by_value[key] = measured(arrays, rows, calibrated, bins)
             if not rows.all():
-                tests.append((p_of_worse(values_of[quality], rows), slice_key, key))
+                tests.append((p_of_worse(arrays[quality], rows), key_of(name), key))
     result = {"slices": metrics.rounded(slices)} | ({"slices_left_out": left_out} if left_out else {})
     if tests:
         p, name, key = min(tests)
@@ -117,9 +114,7 @@ def chosen_values(values: pd.Series) -> tuple[pd.Index, pd.Series]:
     return counts.index[counts.index.isin(kept)] if values.dtype == "category" else kept, counts.drop(kept)
 
 
-def measured(
-    per_row: dict[str, np.ndarray], rows: np.ndarray, calibrated: tuple[np.ndarray, np.ndarray] | None, bins: int
-) -> dict[str, float]:
+def measured(per_row: dict[str, np.ndarray], rows: np.ndarray, calibrated: Calibrated, bins: int) -> dict[str, float]:
     """Return the metrics of some rows, (rows,) bool, with 95% intervals. Other arguments: see `measure_slices`."""
     result = {"n": int(rows.sum())}
     for name, values in per_row.items():

@@ -105,7 +105,7 @@ def test_errors_of_numbers_are_relative():
     cheap, dear = results
     assert [*cheap] == ["absolute_error", "squared_error"]
     assert cheap["absolute_error"].mean == pytest.approx(0.01)
-    assert cheap["squared error"].mean == pytest.approx(1.01**2 - 1)
+    assert cheap["squared_error"].mean == pytest.approx(1.01**2 - 1)
     for name in cheap:
         assert vars(cheap[name]) == pytest.approx(vars(dear[name]))
     assert passes(cheap, 0.03)
