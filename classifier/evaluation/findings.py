@@ -137,7 +137,7 @@ def worst_slice(evaluate: dict, measures: ModuleType, overall: float) -> Markdow
     test = "Welch's t-test" if metric in NO_SHARES else "Fisher's exact test"
     verdict = "Chance alone can" if worst["p"] >= LEVEL else "Chance alone can hardly"
     return Markdown(
-        f"Beside all other texts, the {measures.QUALITY} is worst where {verbatim(name)} is {verbatim(value)}: "
+        f"Compared with all other texts, the {measures.QUALITY} is worst where {verbatim(name)} is {verbatim(value)}: "
         f"{shown(metric, values[metric])} (95% interval {shown(metric, values[f'{metric}_low'])} to "
         f"{shown(metric, values[f'{metric}_high'])}), against {shown(metric, overall)} of all texts. {verdict} explain "
         f"this: p = {worst['p']} by a one-sided {test}, multiplied by the {count} groups that were looked at."
