@@ -14,9 +14,11 @@ from classifier.evaluation.tasks.task import MEASURES
 from classifier.model.loading import trained_settings
 from classifier.predict.classifier import UNCERTAIN, Classifier
 from classifier.predict.explanation import Explanation, explain_label
+from classifier.predict.sets import required_bounds
 from classifier.predict.threshold import threshold_for
 from classifier.scoring.files import score_file
 from classifier.scoring.job import Job
+from classifier.scoring.options import check_sets
 from classifier.tables.opening import COMPRESSED
 from classifier.tables.reading import KINDS
 from classifier.text.cleaning import is_blank
@@ -57,6 +59,7 @@ class Actions:
         self.classifier = classifier
         self.measures = MEASURES[classifier.model.config.task]
         self.has_confidence = any(name.startswith("confidence") for name in classifier.task.ANSWER)
+        self.has_sets = bool(classifier.task.SET)
 
     def readable_windows(self, text: Text) -> list[list[list[int]]]:
         """Return the token ids of a text's windows, in a list of one text. Refuse a text with nothing to read."""
@@ -66,16 +69,25 @@ class Actions:
         return windows
 
     def classify(
-        self, text: str, threshold: float, text_pair: str | None = None
+        self, text: str, threshold: float, share: float, text_pair: str | None = None
     ) -> tuple[str, dict[str, float] | None]:
         """Return (verdict, probability by label) of a text, or of a pair if there is a second text.
 
-        A task without probabilities has None in their place.
+        A task without probabilities has None in their place. share: that of the prediction sets; 0 for none.
         """
-        columns = self.classifier.prediction_columns(self.readable_windows(text_of(text, text_pair)))
-        row, names = {name: column[0] for name, column in columns.items()}, self.classifier.names
+        task, names, decision = self.classifier.task, self.classifier.names, self.classifier.decision
+        scores = self.classifier.scores(self.readable_windows(text_of(text, text_pair)))
+        row = {name: column[0] for name, column in task.prediction_columns(scores, names, decision).items()}
         probabilities = {name: float(row[f"probability_{name}"]) for name in names} if self.has_confidence else None
-        return self.measures.verdict(row, names, threshold), probabilities
+        verdict = self.measures.verdict(row, names, threshold)
+        if share:
+            try:
+                decision = task.with_bounds(decision, required_bounds(share))
+            except InputError as error:
+                refuse(str(error))
+            (labels,) = task.answers(scores, names, decision, 0.0)["set"]
+            verdict += f" The set for {share:.0%}: {verbatim(answer_cell(labels))}."
+        return verdict, probabilities
 
     def explain(self, text: str, text_pair: str | None = None):
         """Return a gradio.HighlightedText of a text, or of both texts of a pair, with the deciding words marked."""
@@ -88,13 +100,14 @@ class Actions:
         share = f"{WORDS}, with their share of the {'log-odds' if self.has_confidence else 'number'}"
         return gr.HighlightedText(pieces, color_map=colors, label=f"{share}: {explained.label}")
 
-    def score(self, path: str | None, columns: str, threshold: float):
+    def score(self, path: str | None, columns: str, threshold: float, share: float):
         """Score an uploaded file.
 
         Args:
             path: the uploaded file; None if the visitor has not chosen one.
             columns: names of the text columns, separated by commas.
             threshold: confidence below which the answer is "uncertain".
+            share: that of the prediction sets; 0 for none.
 
         Returns:
             (path of the scored file, its first rows as a DataFrame with the answers in the first columns).
@@ -106,7 +119,8 @@ class Actions:
         out = Path(tempfile.mkdtemp(dir=Path(path).parent)) / f"{Path(path).stem}.scored.parquet"
         names = [name.strip() for name in columns.split(",")]
         try:
-            job = Job.like_training(Path(path), out, names, min_confidence=threshold)
+            job = Job.like_training(Path(path), out, names, min_confidence=threshold, sets=share or None)
+            check_sets(job.sets)
             score_file(job)
         except InputError as error:  # a visitor knows neither the path of the upload nor the command line
             message = str(error).replace(f"{path}: ", "").removeprefix("--column: ")
@@ -145,10 +159,12 @@ def build_page(actions: Actions, samples: list[Text], target: float, level: floa
     with gr.Blocks(title="Text classifier", analytics_enabled=False) as blocks:
         gr.Markdown(f"# {verbatim(title)}?")
         threshold = threshold_slider(target, level) if actions.has_confidence else gr.Number(0, visible=False)
+        label = "Add a set of labels with the right one for this share of the texts; 0 adds none"
+        share = gr.Slider(0, 0.99, 0, step=0.01, label=label, visible=actions.has_sets)
         with gr.Tab("A text"), gr.Row():
-            fill_text_tab(actions, samples, threshold)
+            fill_text_tab(actions, samples, threshold, share)
         with gr.Tab("A file"):
-            fill_file_tab(actions, threshold)
+            fill_file_tab(actions, threshold, share)
     return blocks
 
 
@@ -164,8 +180,11 @@ def threshold_slider(target: float, level: float):
     return gr.Slider(0, 1, chosen or 0, step=0.0001, label=label, info=about)
 
 
-def fill_text_tab(actions: Actions, samples: list[Text], threshold) -> None:
-    """Add the box for a text, or two boxes for a pair, its answer and its deciding words. threshold: the slider."""
+def fill_text_tab(actions: Actions, samples: list[Text], threshold, share) -> None:
+    """Add the box for a text, or two boxes for a pair, its answer and its deciding words.
+
+    threshold, share: the sliders.
+    """
     import gradio as gr
 
     with gr.Column():
@@ -180,14 +199,14 @@ def fill_text_tab(actions: Actions, samples: list[Text], threshold) -> None:
         bars = gr.Label(label="Calibrated confidence", show_heading=False, visible=actions.has_confidence)
         words = gr.HighlightedText(label=WORDS)
     events = [button.click, *(box.submit for box in boxes)]
-    inputs = [boxes[0], threshold, *boxes[1:]]
+    inputs = [boxes[0], threshold, share, *boxes[1:]]
     classified = gr.on(events, actions.classify, inputs, [answer, bars], **ONE_AT_A_TIME)
     # The explanation takes longer than the label, so it starts once the label is shown.
     classified.success(actions.explain, boxes, words, **ONE_AT_A_TIME)
 
 
-def fill_file_tab(actions: Actions, threshold) -> None:
-    """Add the boxes for a file, the scored file and its first rows. threshold: the slider."""
+def fill_file_tab(actions: Actions, threshold, share) -> None:
+    """Add the boxes for a file, the scored file and its first rows. threshold, share: the sliders."""
     import gradio as gr
 
     with gr.Row():
@@ -196,4 +215,4 @@ def fill_file_tab(actions: Actions, threshold) -> None:
     columns = gr.Textbox(", ".join(trained_settings()["columns"]), label=COLUMNS_LABEL)
     button = gr.Button("Score", variant="primary")
     rows = gr.Dataframe(label=f"The first {ROWS_SHOWN} rows", wrap=True)
-    button.click(actions.score, [file, columns, threshold], [scored, rows], **ONE_AT_A_TIME)
+    button.click(actions.score, [file, columns, threshold, share], [scored, rows], **ONE_AT_A_TIME)

@@ -14,7 +14,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 # is named NAME or, if several files have a metric of that name, PATH:NAME.
 HIDDEN_COLUMNS = (
     "Created|State|Executor",
-    r"(temperature|bias|thresholds|labels|above_threshold|slices|slices_left_out|worst_slice)[.].*",
+    r"(temperature|bias|thresholds|labels|above_threshold|sets|slices|slices_left_out|worst_slice)[.].*",
     r".*/(?!training.json:validation)",  # every PATH:NAME except training.json:validation_...
     r"(?!validation_|dataset|model|method)[a-z0-9_]+$",  # every NAME except validation_... and the three selections
 )

@@ -108,7 +108,7 @@ def main(count: Annotated[int, typer.Option(min=20, help="Requests.")] = 10_000)
     record, classifier = Record("serving_faults", WHAT), Classifier()
     texts = [" ".join(text.split()[:20]) for text in read_table(RAW / "test.parquet")[0]["text"].head(200)]
     answers = {
-        text: named_parts(classifier.task, answer) for text, answer in zip(texts, classifier(texts), strict=True)
+        text: named_parts(classifier.parts, answer) for text, answer in zip(texts, classifier(texts), strict=True)
     }
     with running("apps.serve", "--port") as (url, number):
         rows = asyncio.run(ask_all(url, psutil.Process(number), count, answers))

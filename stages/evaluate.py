@@ -3,12 +3,12 @@
 In:  models/base/, models/adapter/, data/tokens/test.arrow, data/raw/test.parquet and data/baseline.parquet.
 Out: metrics/evaluate.json, data/predictions.parquet (each text with its prediction and probabilities or interval, and
      the deciding words of the most confident mistakes), metrics/confusion.png, and the data of the plots:
-     metrics/{confusion,roc,precision_recall,reliability,coverage}.csv.
+     metrics/{confusion,roc,precision_recall,reliability,coverage,sets}.csv.
 
 With LAUNCH in the environment, several processes share the batches. The bytes of the outputs stay the same.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from classifier.distributed.devices import device, scoring_metadata, uses_bf16
 from classifier.distributed.processes import Processes
 from classifier.evaluation import metrics
 from classifier.evaluation.scored import Scored
+from classifier.evaluation.sets import decision_with_sets, set_curve, with_set_metrics
 from classifier.evaluation.slices import groups_of, measure_slices
 from classifier.evaluation.tasks.task import MEASURES
 from classifier.files.digests import sha256s
@@ -42,6 +43,7 @@ class EvaluateSettings(Settings):
     bins: Annotated[int, Field(ge=2, le=100)]
     target_accuracy: Share
     target_level: Share
+    set_target: Share
     explained: Annotated[int, Field(ge=0)]
     precision: Literal["fp32", "bf16", "auto"]
 
@@ -60,22 +62,16 @@ def evaluate(*, settings: Annotated[EvaluateSettings, Param("evaluate")]) -> Non
     scored = scored_split(raw, metadata, scores, model.config, settings.bins)
     table = pd.concat([raw, table_of(scored.columns)], axis=1)  # adding hundreds of columns one by one is slow
 
-    result = measures.metrics(scored) | without_overlap(raw, scored) | measures.against_baseline(scored)
-    if "confidence" in scored.columns:
-        right = measures.row_quality(table).to_numpy()
-        result["above_threshold"] = above_threshold(scored, right, settings.target_accuracy, settings.target_level)
-    unrounded = {name: result[name] for name in ("mcnemar_p",) if name in result}  # a small p would become 0
-    result = metrics.rounded(result) | unrounded | {"n": len(table)} | scoring_metadata(precision)
-    per_row, groups = measures.paired_values(table, scored.names), groups_of(table, metadata.get("slices", []))
-    result |= measure_slices(per_row, groups, measures.calibrated(scored), settings.bins)
-    write_json(METRICS / "evaluate.json", result)
+    result = test_metrics(table, scored, measures, metadata.get("slices", []), settings)
+    write_json(METRICS / "evaluate.json", result | {"n": len(table)} | scoring_metadata(precision))
 
     mistakes = measures.mistakes(table, scored.names).index[: settings.explained]
     if precision == "bf16":
         model, _ = load_classifier()  # in bf16 the sums of attributions are inexact, so more steps are taken
     explained = with_deciding_words(table, mistakes, model, tokenizer)
     write_table(PREDICTIONS, explained, task=metadata["task"], labels=scored.names, **scoring_metadata(precision))
-    for name, content in measures.tables(scored).items():
+    plots = measures.tables(scored) | {"sets": set_curve(scored, measures, settings.target_level)}
+    for name, content in plots.items():
         write_csv(METRICS / f"{name}.csv", content)
     measures.draw(scored, METRICS / "confusion.png")
 
@@ -121,11 +117,37 @@ def check_same_inputs(processes: Processes, precision: str) -> None:
         )
 
 
-def without_overlap(raw: pd.DataFrame, scored: Scored) -> dict[str, float]:
+def test_metrics(
+    table: pd.DataFrame, scored: Scored, measures, slices: list[str], settings: EvaluateSettings
+) -> dict[str, Any]:
+    """Return the metrics of the test split, rounded.
+
+    Args:
+        table: The test split with the columns of predictions.
+        scored: The scored test split.
+        measures: The module of the task in classifier/evaluation/tasks/.
+        slices: The columns whose values are measured apart.
+        settings: The section `evaluate` of params.yaml.
+    """
+    level = settings.target_level
+    per_row = measures.paired_values(table, scored.names)
+    result = measures.metrics(scored) | without_overlap(table, scored) | measures.against_baseline(scored)
+    if "confidence" in scored.columns:
+        right = measures.row_quality(table).to_numpy()
+        result["above_threshold"] = above_threshold(scored, right, settings.target_accuracy, level)
+    result = with_set_metrics(result, scored, measures, settings.set_target, level)
+    if decision := decision_with_sets(scored, settings.set_target, level):
+        per_row["set_coverage"] = pd.Series(measures.covered(scored, decision))
+    unrounded = {name: result[name] for name in ("mcnemar_p",) if name in result}  # a small p would become 0
+    by_slice = measure_slices(per_row, groups_of(table, slices), measures.calibrated(scored), settings.bins)
+    return metrics.rounded(result) | unrounded | by_slice
+
+
+def without_overlap(table: pd.DataFrame, scored: Scored) -> dict[str, float]:
     """Return the score on the texts of an official test split that the source's train split does not hold."""
-    if "in_train" not in raw or raw["in_train"].all():
+    if "in_train" not in table or table["in_train"].all():
         return {}
-    new = ~raw["in_train"].to_numpy()
+    new = ~table["in_train"].to_numpy()
     return {f"{scored.task.SCORE}_without_overlap": scored.task.score(scored.labels[new], scored.predicted[new])}
 
 

@@ -86,7 +86,7 @@ def infer(
                 f"params.yaml: infer.texts: the tokenizer finds nothing to read in {sample.text!r:.40}; change the text"
             )
         result = {"text": sample.text} if with_texts else {}
-        result |= named_parts(classifier.task, answer)
+        result |= named_parts(classifier.parts, answer)
         results.append(result if answer_expected is None else result | {"expected": answer_expected})
     write_json(METRICS / "samples.json", results)
 

@@ -65,6 +65,7 @@ class Service:
             "labels": classifier.names,
             "pairs": classifier.reads_pairs,
             "min_confidence": classifier.min_confidence,
+            "sets": classifier.sets,
             "precision": "bf16" if classifier.model.dtype.itemsize == 2 else "fp32",
         }
 
@@ -103,7 +104,7 @@ class Service:
         async with self.admitted():
             texts = (await read_form(request, self.texts_form, self.limits.max_bytes)).texts
             answers = await self.done(request, self.score, texts, len(texts))
-        return {"answers": [named_parts(self.classifier.task, answer) for answer in answers]}
+        return {"answers": [named_parts(self.classifier.parts, answer) for answer in answers]}
 
     def score(self, texts: list[Text]) -> list[Answer]:
         """Return the answers to the texts of several requests.

@@ -29,12 +29,12 @@ from typing import Annotated
 
 from typer import Option, Typer
 
-from apps.infer import MIN_ACCURACY, MIN_CONFIDENCE, PRECISION, parse_required_confidence
+from apps.infer import MIN_ACCURACY, MIN_CONFIDENCE, PRECISION, SETS, parse_required_confidence
 from classifier.errors import InputError
 from classifier.predict.classifier import Classifier
 from classifier.runner.command import exit_on_user_error
 from classifier.runner.environment import let_idle_threads_sleep
-from classifier.scoring.options import chosen_precision
+from classifier.scoring.options import check_sets, chosen_precision
 
 HOST = "Address to listen on; 0.0.0.0 for all of this machine's."
 BATCH = "Texts of several requests that are scored together at most."
@@ -48,6 +48,7 @@ def main(
     port: Annotated[int, Option(metavar="PORT", min=0, max=65535, help="Port; 0 for a free one.")] = 8000,
     min_confidence: Annotated[str | None, Option(metavar="SHARE", help=MIN_CONFIDENCE)] = None,
     min_accuracy: Annotated[float | None, Option(metavar="SHARE", help=MIN_ACCURACY)] = None,
+    sets: Annotated[float | None, Option(metavar="SHARE", help=SETS)] = None,
     precision: Annotated[str, Option(metavar="NAME", help=PRECISION, show_default=False)] = "fp32",
     batch_size: Annotated[int, Option(metavar="NUMBER", min=1, help=BATCH)] = 32,
     max_texts: Annotated[int, Option(metavar="NUMBER", min=1, help=TEXTS)] = 128,
@@ -65,9 +66,10 @@ def main(
             raise InputError(f"--max-texts {max_texts}: is above --max-queue {max_queue}; lower it or raise the other")
         app = imported_app()
         confidence = parse_required_confidence(min_confidence, min_accuracy)
+        check_sets(sets, "serve")
         with listening(host, port) as listener:
             precision = chosen_precision(precision, "serve")
-            classifier = Classifier(confidence, precision=precision)
+            classifier = Classifier(confidence, precision=precision, sets=sets)
             explaining = classifier if precision == "fp32" else Classifier()
             limits = app.Limits(batch_size, max_texts, max_bytes, max_queue, time_limit)
             service = app.Service(classifier, explaining, limits)

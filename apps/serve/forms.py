@@ -24,6 +24,7 @@ class Health(BaseModel):
     labels: list[str]
     pairs: bool = Field(description="whether the model reads pairs of texts")
     min_confidence: float = Field(description='the confidence below which an answer is "uncertain"')
+    sets: float | None = Field(description="the share of the texts whose set has the right label; null without sets")
     precision: str = Field(description="in which texts are scored: fp32 or bf16; explanations are in fp32")
 
 
@@ -56,8 +57,8 @@ def listed(texts: Any) -> Any:
 
 
 def response_forms(classifier: Classifier) -> tuple[type[BaseModel], type[BaseModel]]:
-    """Return the forms of the answers of /predict and /explain: the parts of the task's answers, and an explanation."""
-    named = {name: (python_type(kind) | None, ...) for name, kind in classifier.task.ANSWER.items()}
+    """Return the forms of the answers of /predict and /explain: the parts of the answers, and an explanation."""
+    named = {name: (python_type(kind) | None, ...) for name, kind in classifier.parts.items()}
     answer = create_model("Answer", __doc__="The answer to a text. All parts are null for a blank text.", **named)
     number = "value" if "value" in named else "confidence"
     words = {"words": list[str], "attributions": list[float], "difference": float, "gap": float, "marked": str}

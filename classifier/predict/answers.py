@@ -1,13 +1,12 @@
 """The parts of an answer, rounded for people."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from classifier.tasks.task import Task
 
-
-def named_parts(task: Task, answer: tuple) -> dict[str, Any]:
-    """Return the parts of an answer by their names, with rounded numbers."""
-    return {name: rounded(value, name) for name, value in zip(task.ANSWER, answer, strict=True)}
+def named_parts(names: Iterable[str], answer: tuple) -> dict[str, Any]:
+    """Return the parts of an answer by their names, such as those of `Classifier.parts`, with rounded numbers."""
+    return {name: rounded(value, name) for name, value in zip(names, answer, strict=True)}
 
 
 def rounded(value: Any, name: str) -> Any:

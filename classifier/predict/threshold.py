@@ -32,6 +32,7 @@ from collections.abc import Sequence
 from numbers import Real
 
 import numpy as np
+import pandas as pd
 
 from classifier.errors import InputError
 from classifier.files.formats import read_table
@@ -53,6 +54,14 @@ def threshold_for(target: float, level: float) -> float | None:
     Raises:
         InputError: models/adapter/validation.parquet is missing or broken.
     """
+    rows = validation_rows()
+    if "unseen_confidence" not in rows:
+        raise InputError("a number has an interval in place of a confidence; leave the threshold out")
+    return find_threshold(rows["unseen_confidence"].to_numpy(), rows["unseen_right"].to_numpy(), target, level)
+
+
+def validation_rows() -> pd.DataFrame:
+    """Return the rows of models/adapter/validation.parquet. Raises InputError if it is missing or broken."""
     from pyarrow import ArrowInvalid
 
     if not VALIDATION.is_file():
@@ -60,14 +69,11 @@ def threshold_for(target: float, level: float) -> float | None:
             f"{VALIDATION}: not found; make it with `dvc repro train` or `dvc checkout {VALIDATION.parent}`"
         )
     try:
-        rows = read_table(VALIDATION)[0]
+        return read_table(VALIDATION)[0]
     except ArrowInvalid as error:
         raise InputError(
             f"{VALIDATION}: {error}; bring it back with `dvc checkout --force {VALIDATION.parent}`"
         ) from None
-    if "unseen_confidence" not in rows:
-        raise InputError("a number has an interval in place of a confidence; leave the threshold out")
-    return find_threshold(rows["unseen_confidence"].to_numpy(), rows["unseen_right"].to_numpy(), target, level)
 
 
 def rows_needed(target: float, level: float) -> int:

@@ -11,15 +11,17 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from classifier.files.formats import array_of
 from classifier.tasks import label_sets
 from classifier.tasks.folds import equal_folds
-from classifier.tasks.probabilities import fit_with_prior, probability_array, probability_columns
+from classifier.tasks.probabilities import fit_with_prior, probability_array, probability_columns, ranked_names
 from classifier.tasks.single_label import UNCERTAIN
 
 PROBLEM_TYPE = "multi_label_classification"
 NEEDS_BIAS = False
 SCORE = "micro_f1"
 ANSWER = {"labels": "list<string>", "confidences": "list<float32>"}
+SET = {"set": "list<string>"}
 ENOUGH = 20  # validation texts that a label must have, so that its threshold is chosen
 
 label_cells = label_sets.label_cells
@@ -148,10 +150,30 @@ def prediction_columns(scores: np.ndarray, names: list[str], decision: dict) -> 
     return columns | probability_columns(probabilities, names)
 
 
-def unseen_columns(unseen: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the confidence of each row's set of labels, and whether all of the set is right."""
+def unseen_columns(unseen: dict[str, np.ndarray], labels: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
+    """Return the confidence of each row's answer, whether all of the answer is right, and the labels' probabilities."""
     right = (unseen["predicted"] == labels).all(axis=1)
-    return {"unseen_confidence": unseen["confidence"], "unseen_right": right}
+    probabilities = probability_array(unseen, names)
+    return {"unseen_confidence": unseen["confidence"], "unseen_right": right, "unseen_probability": probabilities}
+
+
+def set_scores(rows: pd.DataFrame) -> list[np.ndarray]:
+    """Return the probabilities of each label in the rows that have the label."""
+    columns = zip(array_of(rows["unseen_probability"]).T, array_of(rows["label"]).T, strict=True)
+    return [probability[label == 1] for probability, label in columns]
+
+
+def with_bounds(decision: dict, bounds: np.ndarray) -> dict:
+    return decision | {"bounds": bounds}
+
+
+def in_sets(probabilities: np.ndarray, decision: dict) -> np.ndarray:
+    """Return whether each label is in the set of each row, (rows, names) bool: its probability reaches its bound.
+
+    For a label without a bound, the threshold that `decide` chose takes its place.
+    """
+    bounds = decision["bounds"]
+    return probabilities >= np.where(np.isnan(bounds), decision["thresholds"], bounds)
 
 
 def answers(scores: np.ndarray, names: list[str], decision: dict, min_confidence: float) -> dict[str, list]:
@@ -163,7 +185,10 @@ def answers(scores: np.ndarray, names: list[str], decision: dict, min_confidence
         is_sure = sure >= min_confidence
         labels.append([names[number] for number in numbers] if is_sure else [UNCERTAIN])
         confidences.append([float(row[number]) for number in numbers] if is_sure else [float(sure)])
-    return {"labels": labels, "confidences": confidences}
+    parts = {"labels": labels, "confidences": confidences}
+    if "bounds" in decision:
+        parts["set"] = ranked_names(in_sets(probabilities, decision), probabilities, names)
+    return parts
 
 
 def expected_answer(label: object, names: list[str]) -> list[str] | None:

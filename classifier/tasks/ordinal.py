@@ -20,6 +20,7 @@ PROBLEM_TYPE = single_label.PROBLEM_TYPE
 NEEDS_BIAS = False
 SCORE = "accuracy"
 ANSWER = {"rating": "int64", "confidence": "float32", "expected_value": "float64"}
+SET = {"set": "list<int64>"}
 
 label_cells = single_label.label_cells
 label_array = single_label.label_array
@@ -29,6 +30,9 @@ targets = single_label.targets
 fit_calibration = single_label.fit_calibration
 decide = single_label.decide
 unseen_columns = single_label.unseen_columns
+set_scores = single_label.set_scores
+with_bounds = single_label.with_bounds
+in_sets = single_label.in_sets
 logit_to_explain = single_label.logit_to_explain
 fit_baseline = single_label.fit_baseline
 baseline_scores = single_label.baseline_scores
@@ -97,7 +101,9 @@ def answers(scores: np.ndarray, names: list[str], decision: dict, min_confidence
         int(names[number]) if sure >= min_confidence else None
         for number, sure in zip(columns["predicted"], confidence, strict=True)
     ]
-    return {"rating": ratings, "confidence": confidence, "expected_value": columns["expected"].tolist()}
+    parts = {"rating": ratings, "confidence": confidence, "expected_value": columns["expected"].tolist()}
+    named_sets = single_label.set_part(columns, names, decision)
+    return parts | {part: [[int(name) for name in row] for row in rows] for part, rows in named_sets.items()}
 
 
 def expected_answer(label: object, names: list[str]) -> int | None:

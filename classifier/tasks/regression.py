@@ -18,6 +18,7 @@ PROBLEM_TYPE = "regression"
 NEEDS_BIAS = True
 SCORE = "r2"
 ANSWER = {"value": "float64", "low": "float64", "high": "float64"}
+SET = {}
 RIDGE = 5.0  # alpha of the ridge regression at c = 1
 COVERAGE = 0.9  # share of the texts whose number lies in the interval
 PARTS = 10  # strata of a sample, of equal size
@@ -131,8 +132,18 @@ def prediction_columns(scores: np.ndarray, names: list[str], decision: dict) -> 
     return {"predicted": predicted, "low": predicted - margin, "high": predicted + margin}
 
 
-def unseen_columns(unseen: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, np.ndarray]:
+def unseen_columns(unseen: dict[str, np.ndarray], labels: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
     return {"unseen_predicted": unseen["predicted"]}
+
+
+def set_scores(rows: pd.DataFrame) -> list[np.ndarray]:
+    """Return the negative absolute residuals."""
+    return [-np.abs(rows["label"] - rows["unseen_predicted"]).to_numpy()]
+
+
+def with_bounds(decision: dict, bounds: np.ndarray) -> dict:
+    """Return {"margin": half the width of the interval}. The interval is the set."""
+    return {"margin": float(-bounds[0])}
 
 
 def answers(scores: np.ndarray, names: list[str], decision: dict, min_confidence: float) -> dict[str, list]:

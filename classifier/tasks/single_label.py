@@ -10,12 +10,13 @@ from classifier.params.datasets import Dataset
 from classifier.tasks import labels as names_and_numbers
 from classifier.tasks.folds import stratified_folds
 from classifier.tasks.labels import LEFT_OUT, UNKNOWN, label_numbers, spelled
-from classifier.tasks.probabilities import fit_with_prior, probability_array, probability_columns
+from classifier.tasks.probabilities import fit_with_prior, probability_array, probability_columns, ranked_names
 
 PROBLEM_TYPE = "single_label_classification"
 NEEDS_BIAS = False
 SCORE = "accuracy"
 ANSWER = {"label": "string", "confidence": "float32"}
+SET = {"set": "list<string>"}
 UNCERTAIN = "uncertain"  # the label of an answer whose confidence is below the threshold
 
 labels_fix = names_and_numbers.labels_fix
@@ -134,8 +135,38 @@ def prediction_columns(scores: np.ndarray, names: list[str], decision: dict) -> 
     return columns | probability_columns(probabilities, names)
 
 
-def unseen_columns(unseen: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, np.ndarray]:
-    return {"unseen_confidence": unseen["confidence"], "unseen_right": unseen["predicted"] == labels}
+def unseen_columns(unseen: dict[str, np.ndarray], labels: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
+    return {
+        "unseen_confidence": unseen["confidence"],
+        "unseen_right": unseen["predicted"] == labels,
+        "unseen_probability": probability_array(unseen, names)[np.arange(len(labels)), labels],
+    }
+
+
+def set_scores(rows: pd.DataFrame) -> list[np.ndarray]:
+    """Return the probability of each row's right label."""
+    return [rows["unseen_probability"].to_numpy()]
+
+
+def with_bounds(decision: dict, bounds: np.ndarray) -> dict:
+    return decision | {"bound": float(bounds[0])}
+
+
+def in_sets(probabilities: np.ndarray, decision: dict) -> np.ndarray:
+    """Return whether each label is in the set of each row, (rows, names) bool.
+
+    A set has all labels whose probability is at least the bound (Sadinle et al. 2019, "Least Ambiguous Set-Valued
+    Classifiers with Bounded Error Levels"), and always the most probable label.
+    """
+    return (probabilities >= decision["bound"]) | (probabilities == probabilities.max(axis=1, keepdims=True))
+
+
+def set_part(columns: dict[str, np.ndarray], names: list[str], decision: dict) -> dict[str, list]:
+    """Return the part of the answers that SET names, the most probable label first; no part without a bound."""
+    if "bound" not in decision:
+        return {}
+    probabilities = probability_array(columns, names)
+    return {"set": ranked_names(in_sets(probabilities, decision), probabilities, names)}
 
 
 def answers(scores: np.ndarray, names: list[str], decision: dict, min_confidence: float) -> dict[str, list]:
@@ -145,7 +176,7 @@ def answers(scores: np.ndarray, names: list[str], decision: dict, min_confidence
         names[number] if sure >= min_confidence else UNCERTAIN
         for number, sure in zip(columns["predicted"], confidence, strict=True)
     ]
-    return {"label": labels, "confidence": confidence}
+    return {"label": labels, "confidence": confidence} | set_part(columns, names, decision)
 
 
 def expected_answer(label: object, names: list[str]) -> str | None:

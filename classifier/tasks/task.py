@@ -29,6 +29,7 @@ class Task(Protocol):
     NEEDS_BIAS: bool  # whether the head must have a bias
     SCORE: str  # the name of `score` in metrics/
     ANSWER: dict[str, str]  # name and pyarrow type of each part of an answer
+    SET: dict[str, str]  # the same of the part that prediction sets add; none where the interval is the set
 
     def label_cells(self, table: pd.DataFrame, dataset: Dataset) -> pd.Series:
         """Return the label of each row of a file as one text, "" if it is missing."""
@@ -78,16 +79,32 @@ class Task(Protocol):
     def prediction_columns(self, scores: np.ndarray, names: list[str], decision: Decision) -> dict[str, np.ndarray]:
         """Return the columns of a table of predictions: `predicted` like `labels`, and others."""
 
-    def unseen_columns(self, unseen: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, np.ndarray]:
+    def unseen_columns(
+        self, unseen: dict[str, np.ndarray], labels: np.ndarray, names: list[str]
+    ) -> dict[str, np.ndarray]:
         """Return the columns of validation.parquet that treat the rows as new texts.
 
         unseen: The `prediction_columns` of the rows by a calibration and a decision that come from other rows.
         """
 
+    def set_scores(self, rows: pd.DataFrame) -> list[np.ndarray]:
+        """Return the scores by which the bounds of prediction sets are chosen, an array of rows for each bound.
+
+        The set of a text holds the right label if the label's score is at least the bound.
+
+        rows: The rows of validation.parquet.
+        """
+
+    def with_bounds(self, decision: Decision, bounds: np.ndarray) -> Decision:
+        """Return the decision with the bounds of prediction sets, by which `answers` gives sets as well.
+
+        bounds: A bound for each array of `set_scores`; NaN where its rows are too few.
+        """
+
     def answers(
         self, scores: np.ndarray, names: list[str], decision: Decision, min_confidence: float
     ) -> dict[str, list]:
-        """Return the parts of ANSWER, each a list with a value for each row."""
+        """Return the parts of ANSWER, and of SET if the decision has bounds, each a list with a value for each row."""
 
     def expected_answer(self, label: Any, names: list[str]) -> Any:
         """Return the first part of the answer with a label of params.yaml; None if no answer can have the label."""

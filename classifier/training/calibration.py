@@ -36,8 +36,8 @@ def cross_calibrate(
         scores[held_out] = calibrated[held_out]
         decision = task.decide(calibrated[others], labels[others])
         columns = task.prediction_columns(calibrated[held_out], names, decision)
-        for name, values in task.unseen_columns(columns, labels[held_out]).items():
-            unseen.setdefault(name, np.empty(len(logits), values.dtype))[held_out] = values
+        for name, values in task.unseen_columns(columns, labels[held_out], names).items():
+            unseen.setdefault(name, np.empty((len(logits), *values.shape[1:]), values.dtype))[held_out] = values
     return scores, unseen
 
 

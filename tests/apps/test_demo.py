@@ -125,12 +125,15 @@ def called(address: str, name: str, *data) -> list:
 @pytest.mark.scale
 def test_http_api(address):
     ((label, confidence),) = predict([TEXT])
-    answer, bars = called(address, "classify", TEXT, 0.0)
+    answer, bars = called(address, "classify", TEXT, 0.0, 0)
     assert answer == f"**{label}** with a confidence of {confidence:.2%}."
     assert bars["label"] == label
     assert bars["confidences"][0]["confidence"] == pytest.approx(confidence)
-    assert called(address, "classify", TEXT, 1.0)[0].startswith("**uncertain**")
-    assert called(address, "classify", " ", 0.0)["error"] == "the text has nothing to read, so no label; type a text"
+    assert called(address, "classify", TEXT, 1.0, 0)[0].startswith("**uncertain**")
+    ((*_, labels),) = predict([TEXT], sets=0.9)
+    assert called(address, "classify", TEXT, 0.0, 0.9)[0] == f"{answer} The set for 90%: {', '.join(labels)}."
+    assert "sets: too few validation rows for 0.99" in called(address, "classify", TEXT, 0.0, 0.99)["error"]
+    assert called(address, "classify", " ", 0.0, 0)["error"] == "the text has nothing to read, so no label; type a text"
     (words,) = called(address, "explain", TEXT)
     assert " ".join(piece["token"] for piece in words["value"]) == TEXT
 
@@ -160,7 +163,8 @@ def test_a_file_in_a_browser(address, browser, tmp_path):
     page = browser.new_page()
     page.goto(address)
     page.get_by_role("tab", name="A file").click()
-    page.get_by_role("slider").fill("0")
+    page.get_by_role("slider").first.fill("0")
+    page.get_by_role("slider").last.fill("0.9")
     page.locator("input[type=file]").first.set_input_files(tmp_path / "texts.csv")
     page.get_by_label(COLUMNS_LABEL).fill("body")
     score = page.get_by_role("button", name="Score")
@@ -173,4 +177,5 @@ def test_a_file_in_a_browser(address, browser, tmp_path):
     scored = pd.read_parquet(download.value.path())
     labels = ["negative", "positive"]
     assert scored["predicted"].tolist() == [labels[number] for number in texts["predicted"]]
+    assert [[*names] for names in scored["set"]] == [answer[2] for answer in predict(texts["text"], sets=0.9)]
     page.get_by_role("gridcell", name=scored["predicted"][0]).first.wait_for()

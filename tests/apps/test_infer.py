@@ -13,6 +13,8 @@ import pytest
 from commands import INFER, infer_command, predict, read
 
 from apps.infer import show_table
+from classifier.files.formats import read_table, write_table
+from classifier.files.places import VALIDATION
 from classifier.predict.threshold import threshold_for
 from classifier.scoring.lines import arriving_lines
 from classifier.tasks import single_label
@@ -46,7 +48,7 @@ def test_pipe_is_utf_8_whatever_the_terminal_is(finished):
 class AlwaysPositive:
     """A classifier with one answer."""
 
-    task = single_label
+    parts = single_label.ANSWER
 
     def __call__(self, texts: list[str]) -> list[tuple[str, float]]:
         return [("positive", 0.5)] * len(texts)
@@ -113,8 +115,8 @@ def test_lines_however_they_arrive():
 
 
 def test_below_a_confidence_the_answer_is_uncertain(finished):
-    """This holds for texts, standard input and files. `target` is the threshold that evaluate chose; it needs
-    neither data/ nor metrics/.
+    """This holds for texts, standard input and files. `target` is the threshold for params.yaml's target; it needs
+    neither data/ nor metrics/. All answers are made wrong whose confidence is below the middle.
     """
     table = pd.read_parquet("data/predictions.parquet")
     texts = [table["text"][table["confidence"].idxmax()], table["text"][table["confidence"].idxmin()]]
@@ -125,7 +127,10 @@ def test_below_a_confidence_the_answer_is_uncertain(finished):
     assert [row.split()[:2] for row in rows] == [[sure, f"{high:.1%}"], ["uncertain", f"{low:.1%}"]]
     piped = infer_command("--min-confidence", middle, "-", stdin="\n".join(texts).encode()).splitlines()
     assert [json.loads(line)["label"] for line in piped] == [sure, "uncertain"]
-    threshold = read("metrics/evaluate.json")["above_threshold"]["threshold"]
+    assert read("metrics/evaluate.json")["above_threshold"]["threshold"] == threshold_for(0.7, 0.05)
+    validation, metadata = read_table(VALIDATION)
+    write_table(VALIDATION, validation.assign(unseen_right=validation["unseen_confidence"] > float(middle)), **metadata)
+    threshold = threshold_for(0.7, 0.05)
     shutil.rmtree("metrics")
     shutil.rmtree("data")
     table[["text"]].to_csv("a.csv", index=False)

@@ -23,7 +23,8 @@ from apps.serve import command
 from apps.serve.app import Limits, Service
 from classifier.errors import InputError
 from classifier.files.digests import digest_of
-from classifier.files.places import ADAPTER
+from classifier.files.formats import table_of, write_table
+from classifier.files.places import ADAPTER, VALIDATION
 from classifier.predict.answers import named_parts, rounded
 from classifier.predict.classifier import Classifier
 from classifier.predict.explanation import explain_label
@@ -117,7 +118,7 @@ def near(value):
 
 def expected(classifier: Classifier, texts: list) -> list[dict]:
     """Return the answers that the server should give."""
-    named = [named_parts(classifier.task, answer) for answer in Classifier.__call__(classifier, texts)]
+    named = [named_parts(classifier.parts, answer) for answer in Classifier.__call__(classifier, texts)]
     return [{name: near(value) for name, value in answer.items()} for answer in named]
 
 
@@ -142,9 +143,26 @@ def test_answers_of_each_task(task, folders, monkeypatch):
 
 def test_a_threshold(model):
     with served(Classifier(min_confidence=1.0)) as client:
+        assert client.get("/health").json()["sets"] is None
         answers = client.post("/predict", json={"texts": TEXTS[:3]}).json()["answers"]
         assert [answer["label"] for answer in answers] == ["uncertain"] * 3
         assert client.get("/health").json()["min_confidence"] == 1.0
+
+
+def test_prediction_sets(model):
+    """Each answer has one, and OpenAPI describes it. The validation rows are those that the model was calibrated to."""
+    plain = Classifier()
+    columns = plain.prediction_columns(plain.token_windows(TEXTS))
+    unseen = plain.task.unseen_columns(columns, LABELS["single-label"][1], plain.names)
+    write_table(VALIDATION, table_of(unseen))
+    classifier = Classifier(sets=0.9)
+    with served(classifier) as client:
+        assert client.get("/health").json()["sets"] == 0.9
+        answers = client.post("/predict", json={"texts": [*TEXTS, " "]}).json()["answers"]
+        assert answers == expected(classifier, [*TEXTS, " "])
+        assert ["bad", "good"] in [sorted(answer["set"]) for answer in answers[:-1]]
+        form = client.get("/openapi.json").json()["components"]["schemas"]["Answer"]["properties"]["set"]
+        assert form["anyOf"][0] == {"items": {"type": "string"}, "type": "array"}
 
 
 def test_bf16(model):

@@ -25,6 +25,10 @@ EXPECTED = {
     "metrics/roc.csv": ("ROC, test split", "false positive rate", "true positive rate"),
     "metrics/precision_recall.csv": ("Precision and recall, test split", "recall", "precision"),
     "metrics/coverage.csv": ("Accuracy of the most confident texts, test split", "accuracy", "lowest confidence"),
+    "metrics/sets.csv": (
+        *("Coverage of prediction sets, test split", "target (share of the texts that the sets should cover)"),
+        "coverage (share that they cover)",
+    ),
     "metrics/reliability.csv": ("Reliability, test split", "confidence", "before", "after", "texts"),
 }
 
@@ -62,7 +66,7 @@ def check(plots: dict[str, str]) -> None:
     }
     assert len(lines(plots["Loss"])) == 3  # training, raw and smoothed, and validation
     assert len(lines(plots["metrics/coverage.csv"])) == 2
-    for name in ("validation", "roc", "precision_recall", "coverage", "reliability"):
+    for name in ("validation", "roc", "precision_recall", "coverage", "sets", "reliability"):
         assert re.search(r">\d+%</text>", plots[f"metrics/{name}.csv"]), name
     intervals = plots["metrics/reliability.csv"].count('aria-roledescription="rule mark"')
     assert intervals == (pd.read_csv("metrics/reliability.csv")["calibration"] == "after").sum()

@@ -224,6 +224,30 @@ def test_answers_of_low_confidence(finished):
     infer_command(GOOD, "--min-accuracy=0.2")
 
 
+def test_prediction_sets(finished):
+    """evaluate measures them, and an answer has them. The intervals of numbers are wider for a larger share."""
+    task, _ = finished
+    sets, curve = read("metrics/evaluate.json")["sets"], pd.read_csv("metrics/sets.csv")
+    assert sets["coverage_low"] <= sets["coverage"] <= sets["coverage_high"]
+    assert sets["coverage_high"] > sets["target"]
+    size = "width" if task == "regression" else "mean_size"
+    assert [*curve] == ["target", "coverage", size, *["single"] * (task != "regression")]
+    assert curve["target"].iloc[-1] == (0.9 if task == "multi-label" else 0.95)  # by the rows with the label
+    assert curve[size].is_monotonic_increasing
+    assert curve.set_index("target")[size][sets["target"]] == pytest.approx(sets[size], abs=1e-4)
+    Path("new.jsonl").write_text(json.dumps({"text": GOOD}) + "\n")
+    infer_command("--file", "new.jsonl", "--sets=0.9")
+    (scored,) = pq.read_table("scored.parquet").to_pylist()
+    if task == "regression":
+        widths = [high - low for _, low, high in (predict(GOOD, sets=share) for share in (0.5, 0.9, 0.95))]
+        assert widths == sorted(widths)
+        assert scored["high"] - scored["low"] == pytest.approx(widths[1])
+    else:
+        assert scored["set"] == predict(GOOD, sets=0.9)[-1]
+        assert ("good" if task == "multi-label" else 5) in scored["set"]
+    assert ("### Prediction sets" in Path("metrics/report.md").read_text()) == (task != "regression")
+
+
 def test_a_long_text_has_the_mean_scores_of_its_windows(finished):
     from classifier.predict import Classifier
 

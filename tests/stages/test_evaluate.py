@@ -171,7 +171,9 @@ def test_metrics_of_rows_that_have_one_label(k, only):
 
 
 def test_accuracy_without_the_texts_that_stand_in_train(finished):
-    settings = EvaluateSettings(bins=15, target_accuracy=0.95, target_level=0.05, explained=0, precision="fp32")
+    settings = EvaluateSettings(
+        bins=15, target_accuracy=0.95, target_level=0.05, set_target=0.95, explained=0, precision="fp32"
+    )
     raw, metadata = read_table(RAW / "test.parquet")
     for in_train in (np.arange(len(raw)) < 30, np.full(len(raw), True)):
         write_table(RAW / "test.parquet", raw.assign(in_train=in_train), **metadata)

@@ -91,7 +91,7 @@ def test_a_run_without_a_baseline(finished):
     assert evaluation["guessing_accuracy"] == (labels == 0).mean()
     assert not [name for name in evaluation if "baseline" in name or name in ("difference", "mcnemar_p")]
     for row in evaluation["labels"].values():
-        assert set(row) == {"precision", "recall", "f1", "support", "mean_probability"}
+        assert set(row) == {"precision", "recall", "f1", "support", "mean_probability", "set_coverage"}
     for sentence in (
         "Always guessing the most frequent label of train reaches 50.0%. There is no baseline: TF-IDF of words and "
         "logistic regression learned nothing from the same texts, since no n-gram of words occurs in 1000 train texts ",

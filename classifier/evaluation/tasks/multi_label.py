@@ -13,6 +13,7 @@ from classifier.evaluation.curves import curves
 from classifier.evaluation.figures import coverage_figure, reliability_figure
 from classifier.evaluation.intervals import wilson_interval, with_interval
 from classifier.evaluation.scored import Scored
+from classifier.evaluation.sets import label_set_metrics
 from classifier.evaluation.tasks.single_label import verdict_on
 from classifier.files.formats import array_of
 from classifier.files.places import METRICS
@@ -130,6 +131,19 @@ def metrics_by_label(scored: Scored) -> dict[str, dict[str, float]]:
                 row |= {f"{start}{key}": float(shares_of_labels[place][number]) for place, key in enumerate(KEYS)}
         result[name] = row
     return result
+
+
+def covered(scored: Scored, decision: dict) -> np.ndarray:
+    return (scored.task.in_sets(probabilities(scored)[0], decision) | (scored.labels == 0)).all(axis=1)
+
+
+def set_metrics(scored: Scored, decision: dict) -> dict:
+    """Return the bounds, the coverage of the right labels that have a bound, and the size of the sets."""
+    sets, bounds = scored.task.in_sets(probabilities(scored)[0], decision), decision["bounds"]
+    bounded = {scored.names[number]: float(bounds[number]) for number in np.flatnonzero(~np.isnan(bounds))}
+    has = (scored.labels == 1) & ~np.isnan(bounds)
+    few = {"probability": bounded, "labels_without_bound": len(bounds) - len(bounded)}
+    return few | label_set_metrics(sets, has, scored.names)
 
 
 def tables(scored: Scored) -> dict[str, pd.DataFrame]:

@@ -19,6 +19,8 @@ CARD = {
     "expected calibration error": "ece",
 }
 
+covered = single_label.covered
+set_metrics = single_label.set_metrics
 tables = single_label.tables
 draw = single_label.draw
 mistakes = single_label.mistakes

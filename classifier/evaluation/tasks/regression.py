@@ -10,6 +10,7 @@ from classifier.evaluation.canvas import BLUE, GREY, new_figure, save_figure
 from classifier.evaluation.figures import error_figure, interval_figure
 from classifier.evaluation.intervals import wilson_interval, with_interval
 from classifier.evaluation.scored import Scored
+from classifier.evaluation.sets import share_with_interval
 from classifier.files.places import METRICS
 
 HEADLINE = "rmse"
@@ -49,10 +50,9 @@ def metrics(scored: Scored) -> dict:
     if labels.std() and predicted.std():
         result |= {"pearson": float(pearsonr(labels, predicted)[0]), "spearman": float(spearmanr(labels, predicted)[0])}
     if scored.decision["margin"] is not None:
-        inside = int(((scored.columns["low"] <= labels) & (labels <= scored.columns["high"])).sum())
-        low, high = wilson_interval(inside, len(labels))
-        result |= {"interval_coverage": inside / len(labels), "interval_coverage_low": low}
-        result |= {"interval_coverage_high": high, "interval_width": 2 * scored.decision["margin"]}
+        inside = share_with_interval(int(covered(scored, scored.decision).sum()), len(labels))
+        result |= {f"interval_{name}": value for name, value in inside.items()}
+        result["interval_width"] = 2 * scored.decision["margin"]
     return result
 
 
@@ -67,6 +67,16 @@ def against_baseline(scored: Scored) -> dict:
         "baseline_r2": scored.task.score(scored.labels, scored.baseline),
         **with_interval("difference", lambda rows: rmse(mine[rows]) - rmse(other[rows]), len(mine)),
     }
+
+
+def covered(scored: Scored, decision: dict) -> np.ndarray:
+    columns = scored.task.prediction_columns(scored.scores, scored.names, decision)
+    return (columns["low"] <= scored.labels) & (scored.labels <= columns["high"])
+
+
+def set_metrics(scored: Scored, decision: dict) -> dict:
+    right, margin = int(covered(scored, decision).sum()), decision["margin"]
+    return {"margin": margin, **share_with_interval(right, len(scored.labels)), "width": 2 * margin}
 
 
 def tables(scored: Scored) -> dict[str, pd.DataFrame]:

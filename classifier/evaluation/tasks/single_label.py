@@ -13,6 +13,7 @@ from classifier.evaluation.figures import coverage_figure, reliability_figure
 from classifier.evaluation.intervals import mcnemar
 from classifier.evaluation.markdown import verbatim
 from classifier.evaluation.scored import Scored
+from classifier.evaluation.sets import label_set_metrics
 from classifier.files.places import METRICS
 from classifier.tasks.probabilities import probability_array
 from classifier.tasks.single_label import UNCERTAIN
@@ -78,6 +79,16 @@ def metrics_by_label(scored: Scored) -> dict[str, dict[str, float]]:
         row["mean_probability"] = float(scored.columns[f"probability_{name}"].mean())
         row |= {f"baseline_{key}": value for key, value in baseline.get(name, {}).items() if key != "support"}
     return by_label
+
+
+def covered(scored: Scored, decision: dict) -> np.ndarray:
+    return scored.task.in_sets(probabilities(scored)[0], decision)[np.arange(len(scored.labels)), scored.labels]
+
+
+def set_metrics(scored: Scored, decision: dict) -> dict:
+    sets = scored.task.in_sets(probabilities(scored)[0], decision)
+    has = scored.labels[:, None] == np.arange(len(scored.names))
+    return {"probability": decision["bound"]} | label_set_metrics(sets, has, scored.names)
 
 
 def tables(scored: Scored) -> dict[str, pd.DataFrame]:

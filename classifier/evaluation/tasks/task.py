@@ -14,6 +14,7 @@ import pandas as pd
 
 from classifier.evaluation.scored import Scored
 from classifier.evaluation.tasks import multi_label, ordinal, regression, single_label
+from classifier.tasks.task import Decision
 
 
 class Measures(Protocol):
@@ -30,6 +31,15 @@ class Measures(Protocol):
 
     def against_baseline(self, scored: Scored) -> dict:
         """Return the baseline's metrics, the paired difference with its interval or p-value, and metrics by label."""
+
+    def covered(self, scored: Scored, decision: Decision) -> np.ndarray:
+        """Return whether the set of each row has all right labels, or the interval has the number, (rows,) bool.
+
+        decision: With bounds, as `decision_with_sets` of sets.py returns it.
+        """
+
+    def set_metrics(self, scored: Scored, decision: Decision) -> dict:
+        """Return the bounds of the sets, their coverage with its interval, and their size. decision: with bounds."""
 
     def tables(self, scored: Scored) -> dict[str, pd.DataFrame]:
         """Return the data of the plots: confusion, roc, precision_recall, reliability and coverage.
