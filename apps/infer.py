@@ -37,6 +37,10 @@ no label. Answers of low confidence can become "uncertain":
   --min-confidence target  as --min-accuracy, for evaluate.target_accuracy and
                            evaluate.target_level of params.yaml
 
+--sets 0.9 adds a prediction set to each answer: labels that include the right
+one for at least 90% of the texts, as shown by the validation rows. Of numbers,
+the interval holds the right one for at least 90%.
+
 Environment variables:
   DEVICE  cpu, cuda:1 or mps; default: the best device that is found
   LAUNCH  a launcher that shares a --file among processes, for example
@@ -58,6 +62,7 @@ from classifier.distributed.processes import Processes
 from classifier.distributed.rank import rank_and_count
 from classifier.errors import InputError
 from classifier.evaluation.tables import answer_cell
+from classifier.files.formats import read_json
 from classifier.predict.classifier import Classifier
 from classifier.predict.threshold import is_share, required_confidence
 from classifier.runner.command import exit_on_user_error
@@ -68,7 +73,8 @@ from classifier.runner.terminal import escape_controls
 from classifier.scoring.files import score_file, score_share
 from classifier.scoring.job import Job
 from classifier.scoring.lines import answer_lines
-from classifier.scoring.options import chosen_precision, parse_format, text_pairs
+from classifier.scoring.options import check_sets, chosen_precision, parse_format, text_pairs
+from classifier.scoring.summary import summary_lines
 from classifier.text.cleaning import is_encodable
 from classifier.text.pairs import Text, joined
 
@@ -76,6 +82,7 @@ EXPLAIN_LABEL = "As --explain, for this label in place of the most probable one.
 PAIR = "Read the TEXTs two by two, for a model that was trained on pairs."
 MIN_CONFIDENCE = 'Answer "uncertain" below this confidence, from 0 to 1, or target.'
 MIN_ACCURACY = 'Answer "uncertain" so that this share of the other answers is right.'
+SETS = "Add sets of labels with the right one for this share of the texts."
 COLUMN = "Column of texts; may be repeated. [default: as in training]"
 SEPARATOR = "Text between those of several columns. [default: as in training]"
 FORMAT = "How the file is written, such as header=label,text; may be repeated."
@@ -91,6 +98,7 @@ def main(
     pair: Annotated[bool, Option("--pair", help=PAIR)] = False,
     min_confidence: Annotated[str | None, Option(metavar="SHARE", help=MIN_CONFIDENCE)] = None,
     min_accuracy: Annotated[float | None, Option(metavar="SHARE", help=MIN_ACCURACY)] = None,
+    sets: Annotated[float | None, Option(metavar="SHARE", help=SETS)] = None,
     precision: Annotated[str, Option(metavar="NAME", help=PRECISION, show_default=False)] = "fp32",
     file: Annotated[Path | None, Option(metavar="PATH", help="Table to label, or a pipe.")] = None,
     column: Annotated[list[str] | None, Option(metavar="NAME", help=COLUMN)] = None,
@@ -112,15 +120,17 @@ def main(
         explains = explain or explain_label is not None
         if explains and precision != "fp32":
             raise InputError("--explain: explains in fp32 only; leave --precision out")
-        confidence, precision = parse_required_confidence(min_confidence, min_accuracy), chosen_precision(precision)
+        confidence = parse_required_confidence(min_confidence, min_accuracy)
+        check_sets(sets)
+        precision = chosen_precision(precision)
         if texts == ["-"]:
-            answer_lines(Classifier(confidence, precision=precision))
+            answer_lines(Classifier(confidence, precision=precision, sets=sets))
         elif texts:
             texts = text_pairs(texts, pair)
-            show_table(texts, Classifier(confidence, precision=precision), explains, explain_label)
+            show_table(texts, Classifier(confidence, precision=precision, sets=sets), explains, explain_label)
         else:
             options = {"min_confidence": confidence, "form": parse_format(form or ()), "keep": tuple(keep or ())}
-            options["precision"] = precision
+            options |= {"precision": precision, "sets": sets}
             job = Job.like_training(file, out or Path("scored.parquet"), column or (), separator, **options)
             run_job(job, overwrite)
 
@@ -180,7 +190,7 @@ def show_table(texts: list[Text], classifier: Classifier, explain: bool, explain
     from classifier.predict.explanation import explain_label
 
     sys.stdout.reconfigure(errors="backslashreplace")  # for a terminal that lacks a text's characters
-    answers, names = classifier(texts), list(classifier.task.ANSWER)
+    answers, names = classifier(texts), list(classifier.parts)
     rows = [[answer_cell(part, name, "-") for name, part in zip(names, answer, strict=True)] for answer in answers]
     heads = [name.replace("_", " ") for name in names]
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
@@ -207,6 +217,10 @@ def run_job(job: Job, overwrite: bool) -> None:
         return
     try:
         print(escape_controls(f"infer: {score_file(job, overwrite):,} rows in {job.out}"))
+        lines, warning = summary_lines(read_json(job.summary))
+        print(escape_controls(f"infer: {', '.join([*lines, f'summary in {job.summary}'])}"))
+        if warning:
+            print(f"infer: {warning}", file=sys.stderr)
     except InputError as error:  # about a table, whose readers name the keys of params.yaml
         message = re.sub(r"`format\.(\w+)`", r"`--format \1=`", str(error))
         raise InputError(message) from None

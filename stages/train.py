@@ -50,9 +50,9 @@ def train(
     take_all_steps(training)
     kept_step = training.load_kept_weights()
     # All validation texts, in fp32: the calibration is fitted on them, and the metrics are reported on them.
-    logits, labels = training.validate()
+    logits, features, labels = training.validate()
     if processes.is_rank_0:
-        settings, quality = save_calibrated(training, model.name, method.name, logits, labels)
+        settings, quality = save_calibrated(training, model.name, method.name, logits, features, labels)
         write_curves(training.progress)
         write_metrics(training, kept_step, settings, *quality)
         training.checkpoint.finish()
@@ -84,7 +84,7 @@ def take_all_steps(training: Training) -> None:
 
 
 def save_calibrated(
-    training: Training, model: str, method: str, logits: np.ndarray, labels: np.ndarray
+    training: Training, model: str, method: str, logits: np.ndarray, features: np.ndarray, labels: np.ndarray
 ) -> tuple[dict[str, Any], tuple[float, float]]:
     """Calibrate the network and write models/adapter/.
 
@@ -93,6 +93,7 @@ def save_calibrated(
         model: The name of the pretrained model in params.yaml.
         method: The name of the method in params.yaml.
         logits: The network's logits for the validation split, (rows, names).
+        features: The inputs of the network's last layer for it, (rows, width).
         labels: The labels of the validation split.
 
     Returns:
@@ -118,7 +119,7 @@ def save_calibrated(
         },
     }
     columns = {"label": labels, **task.prediction_columns(calibrated, names, decision), **unseen}
-    save_classifier(training.network, settings, table_of(columns))
+    save_classifier(training.network, settings, table_of(columns), features)
     return settings, task.quality(calibrated, labels)  # without weights of the labels
 
 

@@ -12,5 +12,6 @@ PREDICTIONS = Path("data/predictions.parquet")  # the classifier's prediction fo
 BASE = Path("models/base")  # the encoder as published
 ADAPTER = Path("models/adapter")  # the trained weights, the tokenizer and the settings; needs BASE
 VALIDATION = ADAPTER / "validation.parquet"  # the classifier's prediction for each validation row
+FEATURES = ADAPTER / "features.safetensors"  # the inputs of the network's last layer for a sample of validation texts
 EXPORT = Path("models/export")  # the classifier in forms that other programs load
 METRICS = Path("metrics")

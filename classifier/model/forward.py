@@ -1,11 +1,13 @@
 """The classifier's forward pass over many rows, shared by train, evaluate and infer."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from tqdm import tqdm
 
 from classifier.distributed.processes import ALONE, Processes
+from classifier.model.build import last_layer
 from classifier.text.tokens import Tokens
 
 # Tokens of a batch, padding included. On a CPU, larger batches are no faster and need more memory. On a GPU, smaller
@@ -120,9 +122,6 @@ def logits(
 ) -> np.ndarray:
     """Return the logits of each text, (texts, labels) float32, in the order of the texts.
 
-    The model is left in evaluation mode. Several processes share the batches, and each process receives all logits.
-    Neither the batches nor the bytes of the result depend on the number of processes.
-
     Args:
         model: A sequence classifier of transformers, wrapped by peft or not.
         sequences: The token ids of each row. In Tokens, a text may have several rows, its windows. The logits of such a
@@ -130,28 +129,85 @@ def logits(
         desc: Label of the progress bar. None: no bar.
         processes: The processes that share the batches; all of them have to call this function.
     """
+    return logits_and_features(model, sequences, desc, processes, with_features=False)[0]
+
+
+def logits_and_features(
+    model,
+    sequences: Tokens | list[np.ndarray],
+    desc: str | None = None,
+    processes: Processes = ALONE,
+    with_features: bool = True,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the logits and the features of each text: the inputs of the last layer, from which the logits come.
+
+    Args:
+        model, sequences, desc, processes: As in `logits`. The features of a text are the mean of its windows' features.
+        with_features: Whether to keep the features.
+
+    Returns:
+        (logits, features): (texts, labels) float32 and (texts, width) float32; a width of 0 without features.
+    """
     import torch
 
     model.eval()
     is_split = isinstance(sequences, Tokens)
     lengths = sequences.lengths if is_split else np.array([len(ids) for ids in sequences])
+    layer = last_layer(model) if with_features else None
     scores = np.zeros((len(sequences), model.config.num_labels), dtype=np.float32)
+    features = np.zeros((len(sequences), layer.in_features if layer else 0), dtype=np.float32)
     max_tokens = TOKENS_PER_GPU_BATCH if model.device.type == "cuda" else TOKENS_PER_BATCH
     multiple = padding_multiple(model.dtype == torch.bfloat16, model.device)
     longest = max(lengths.max(initial=0), getattr(model.config, "tokenize", {}).get("max_length", 0))
     batches = processes.shard([*batches_by_length(lengths, max_tokens)])
     with (
         torch.inference_mode(),
+        calls_of(layer) as calls,
         tqdm(total=sum(map(len, batches)), desc=desc, unit="row", disable=None if desc else True, leave=False) as bar,
     ):
         for rows in batches:
             ids = sequences[rows] if is_split else [sequences[row] for row in rows]
             inputs = pad_batch(ids, model.config.pad_token_id, multiple, longest, types_after(model))
             inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
-            scores[rows] = model(**inputs).logits.float().cpu().numpy()
+            outputs = model(**inputs).logits
+            scores[rows] = outputs.float().cpu().numpy()
+            if layer:
+                features[rows] = taken_vectors(*calls.pop(), outputs).float().cpu().numpy()
             bar.update(len(rows))
     scores = processes.all_reduce(torch.from_numpy(scores)).numpy()
-    return mean_by_text(scores, sequences.texts) if is_split and sequences.texts is not None else scores
+    if layer:
+        features = processes.all_reduce(torch.from_numpy(features)).numpy()
+    if is_split and sequences.texts is not None:
+        return mean_by_text(scores, sequences.texts), mean_by_text(features, sequences.texts)
+    return scores, features
+
+
+@contextmanager
+def calls_of(layer) -> Iterator[list]:
+    """Yield a list to which each call of a layer adds its (input, output) tensors. None: the list stays empty."""
+    calls = []
+    handle = layer and layer.register_forward_hook(lambda _, inputs, output: calls.append((inputs[0], output)))
+    try:
+        yield calls
+    finally:
+        if handle:
+            handle.remove()
+
+
+def taken_vectors(vectors, outputs, logits):
+    """Return the vector of each row that the network's logits come from, (rows, width).
+
+    A decoder's last layer computes logits at all positions of a row, and transformers takes those of one position.
+
+    Args:
+        vectors: The inputs of the last layer, (rows, width) or (rows, positions, width).
+        outputs: Its outputs, (rows, labels) or (rows, positions, labels).
+        logits: The logits of the network, (rows, labels).
+    """
+    if vectors.ndim == 2:
+        return vectors
+    position = (outputs == logits[:, None]).all(dim=2).int().argmax(dim=1)
+    return vectors[range(len(vectors)), position]
 
 
 def mean_by_text(scores: np.ndarray, texts: np.ndarray) -> np.ndarray:

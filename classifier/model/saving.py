@@ -5,6 +5,8 @@ The folder holds
 - the adapter and the modules that trained in full, the head at least; without an adapter, all weights;
 - the tokenizer;
 - validation.parquet, the prediction for each validation text;
+- features.safetensors, the inputs of the last layer for at most 2,000 validation texts (see features.py). They are no
+  texts, but can reveal something about them, such as the topic;
 - config.json, with the label names and these values of this project:
   - `base`: a digest of models/base;
   - `task`: the data set's task;
@@ -24,15 +26,17 @@ from classifier.files.digests import digest_of
 from classifier.files.formats import read_json, write_json, write_table
 from classifier.files.places import ADAPTER, BASE, VALIDATION
 from classifier.files.writing import replace_folder
+from classifier.model.features import write_features
 
 
-def save_classifier(network, settings: dict[str, Any], validation=None) -> None:
+def save_classifier(network, settings: dict[str, Any], validation=None, features=None) -> None:
     """Write models/adapter: the trained weights, the tokenizer of models/base and config.json.
 
     Args:
         network: The trained classifier, wrapped by peft or not.
         settings: The values of this project in config.json, except `base`, which this function adds.
         validation: A DataFrame of the validation rows (see stages/train.py) for validation.parquet. None: no file.
+        features: The features of the validation texts, (texts, width), for features.safetensors. None: no file.
     """
     from transformers import AutoTokenizer
 
@@ -47,6 +51,8 @@ def save_classifier(network, settings: dict[str, Any], validation=None) -> None:
         (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
         if validation is not None:
             write_table(folder / VALIDATION.name, validation, labels=list(network.config.id2label.values()))
+        if features is not None:
+            write_features(folder, features)
         if (path := folder / "adapter_config.json").is_file():
             sort_adapter_config(path, network.active_peft_config)
 

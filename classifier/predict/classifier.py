@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from classifier.errors import InputError
+from classifier.predict.sets import required_bounds
 from classifier.predict.threshold import required_confidence
 from classifier.tasks.single_label import UNCERTAIN
 from classifier.tasks.task import TASKS
@@ -12,7 +13,7 @@ from classifier.text.cleaning import is_blank, is_encodable
 from classifier.text.encoding import encode
 from classifier.text.pairs import Text, parts
 
-Answer = tuple  # its parts are those of ANSWER in classifier/tasks/, such as (label, confidence); None for no text
+Answer = tuple  # its parts are those of `Classifier.parts`, such as (label, confidence); None for no text
 
 
 class Classifier:
@@ -25,7 +26,7 @@ class Classifier:
 
     An answer has the parts that the task's ANSWER in classifier/tasks/ names: (label, confidence) for single labels,
     (labels, confidences) for several labels, (value, low, high) for numbers, and (rating, confidence, expected_value)
-    for ratings.
+    for ratings. With `sets`, an answer of labels or ratings has one part more, the list of the labels in its set.
 
     Args:
         min_confidence: Give the label "uncertain", or the rating None, to answers whose confidence is below this share,
@@ -36,6 +37,10 @@ class Classifier:
         precision: Score in fp32, in bf16, or in bf16 where the device multiplies in it (auto). There bf16 is faster.
             It changes the second or third decimal of a confidence. `min_accuracy` chooses the threshold by confidences
             in fp32.
+        sets: Add a prediction set to each answer, which has the right label for at least this share, between 0 and 1,
+            of the texts. Of several labels, each is in the sets of this share of the texts that have the label. The
+            interval of a number is made for this share. The validation rows decide, with a probability of error of at
+            most 5%; see classifier/predict/sets.py. None adds no set.
 
     Attributes:
         model: The network, a transformers model in evaluation mode.
@@ -44,11 +49,14 @@ class Classifier:
         task: The task, a module of classifier/tasks/.
         names: The names of the labels.
         min_confidence: The threshold in use.
+        sets: The share for which sets are made, or None.
+        parts: The name and the pyarrow type of each part of an answer.
+        decision: What turns scores into answers besides the scores, such as thresholds and the bounds of the sets.
 
     Raises:
         InputError: The model is missing; a share is out of range; both shares are given; the precision is another one;
-            the validation rows show no threshold that reaches `min_accuracy`; or a threshold is set although the
-            answers have no confidence, or a label of the data set is called "uncertain".
+            the validation rows show no threshold that reaches `min_accuracy`, or are too few for `sets`; or a threshold
+            is set although the answers have no confidence, or a label of the data set is called "uncertain".
 
     Example:
         >>> from classifier.predict import Classifier
@@ -61,20 +69,30 @@ class Classifier:
         ['negative', None, None]
     """
 
-    def __init__(self, min_confidence: float = 0.0, min_accuracy: float | None = None, precision: str = "fp32"):
+    def __init__(
+        self,
+        min_confidence: float = 0.0,
+        min_accuracy: float | None = None,
+        precision: str = "fp32",
+        sets: float | None = None,
+    ):
         import numpy as np
 
         from classifier.model.loading import load_classifier
 
         min_confidence = required_confidence(min_confidence, min_accuracy)
+        bounds = None if sets is None else required_bounds(sets)
         self.model, self.tokenizer = load_classifier(precision)
-        self.task, self.min_confidence = TASKS[self.model.config.task], min_confidence
+        self.task, self.min_confidence, self.sets = TASKS[self.model.config.task], min_confidence, sets
         self.names = list(self.model.config.id2label.values())
         self.reads_pairs = getattr(self.model.config, "pair", False)
         if min_confidence and UNCERTAIN in self.model.config.label2id:
             raise InputError(f"the data set has a label {UNCERTAIN!r} of its own; leave the threshold out")
+        self.parts, self.decision = self.task.ANSWER, self.model.config.decision
+        if bounds is not None:
+            self.parts, self.decision = self.parts | self.task.SET, self.task.with_bounds(self.decision, bounds)
         no_scores = np.zeros((0, len(self.names)))  # a task without confidences refuses a threshold
-        self.task.answers(no_scores, self.names, self.model.config.decision, min_confidence)
+        self.task.answers(no_scores, self.names, self.decision, min_confidence)
 
     def __call__(self, texts: Text | Iterable[Text | None]) -> Answer | list[Answer]:
         """Return the answer to one text, or a list of answers to several texts.
@@ -94,15 +112,26 @@ class Classifier:
         """
         if is_one_pair(texts) if self.reads_pairs else isinstance(texts, str):
             return self([texts])[0]
+        return self.answers_and_features(texts, with_features=False)[0]
+
+    def answers_and_features(
+        self, texts: Iterable[Text | None], with_features: bool = True
+    ) -> tuple[list[Answer], list[Any]]:
+        """Return the answers to several texts as a call does, and the features of each text.
+
+        The features are the inputs of the network's last layer, an array of (width,); None for a text without an
+        answer. with_features: whether to keep them.
+        """
         texts = list_of_pairs(texts) if self.reads_pairs else [text or "" for text in list_of_texts(texts)]
         windows = self.token_windows(texts)
         readable = [bool(ids) and not any(map(is_blank, parts(text))) for text, ids in zip(texts, windows, strict=True)]
-        nothing = (None,) * len(self.task.ANSWER)
+        nothing = (None,) * len(self.parts)
         if not any(readable):
-            return [nothing] * len(texts)
-        parts_of_answers = self.answers(list(itertools.compress(windows, readable)))
-        rows = zip(*parts_of_answers.values(), strict=True)
-        return [next(rows) if is_readable else nothing for is_readable in readable]
+            return [nothing] * len(texts), [None] * len(texts)
+        scores, features = self.scores_and_features(list(itertools.compress(windows, readable)), with_features)
+        rows, vectors = zip(*self.answers(scores).values(), strict=True), iter(features)
+        answers = [next(rows) if is_readable else nothing for is_readable in readable]
+        return answers, [next(vectors) if is_readable else None for is_readable in readable]
 
     def token_windows(self, texts: list[Text]) -> list[list[list[int]]]:
         """Return the token ids of each text's windows.
@@ -127,21 +156,26 @@ class Classifier:
 
     def prediction_columns(self, windows: list[list[list[int]]]) -> dict:
         """Return the task's columns of predictions (see classifier/tasks/) from each text's windows, at least one."""
-        return self.task.prediction_columns(self.scores(windows), self.names, self.model.config.decision)
+        return self.task.prediction_columns(self.scores(windows), self.names, self.decision)
 
-    def answers(self, windows: list[list[list[int]]]) -> dict[str, list]:
-        """Return the parts of the answers, by the names of ANSWER, from each text's windows, at least one."""
-        return self.task.answers(self.scores(windows), self.names, self.model.config.decision, self.min_confidence)
+    def answers(self, scores) -> dict[str, list]:
+        """Return the parts of the answers, by the names of `parts`, from the calibrated logits."""
+        return self.task.answers(scores, self.names, self.decision, self.min_confidence)
 
     def scores(self, windows: list[list[list[int]]]):
         """Return the calibrated logits, (texts, names) float64, from each text's windows, at least one."""
+        return self.scores_and_features(windows, with_features=False)[0]
+
+    def scores_and_features(self, windows: list[list[list[int]]], with_features: bool = True) -> tuple:
+        """Return the calibrated logits of `scores`, and the features, (texts, width) float32; a width of 0 without."""
         import numpy as np
 
-        from classifier.model.forward import logits, mean_by_text
+        from classifier.model.forward import logits_and_features, mean_by_text
 
         text_numbers = np.repeat(np.arange(len(windows)), [len(text_windows) for text_windows in windows])
-        scores = logits(self.model, [np.array(ids) for text_windows in windows for ids in text_windows])
-        return mean_by_text(scores, text_numbers).astype(np.float64)
+        rows = [np.array(ids) for text_windows in windows for ids in text_windows]
+        scores, features = logits_and_features(self.model, rows, with_features=with_features)
+        return mean_by_text(scores, text_numbers).astype(np.float64), mean_by_text(features, text_numbers)
 
 
 def list_of_texts(values: Iterable) -> list[str | None]:

@@ -1,23 +1,25 @@
 """Score a file of any size with the trained classifier of models/base and models/adapter.
 
 `score_file` works in three steps: it examines the whole file, it scores the parts that an earlier run has not finished,
-and it joins all parts into the output file.
+and it joins all parts into the output file. A summary of the answers goes into a JSON file beside the output.
 """
 
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from classifier.distributed.devices import scoring_metadata
 from classifier.distributed.processes import ALONE, Processes
 from classifier.errors import InputError
-from classifier.files.formats import metadata_bytes
-from classifier.files.places import ADAPTER
+from classifier.files.formats import metadata_bytes, write_json
+from classifier.model.features import sampled_rows, to_bytes
 from classifier.model.integrity import check_models_exist
 from classifier.predict.classifier import Classifier
 from classifier.runner.launch import launch
@@ -25,7 +27,9 @@ from classifier.runner.locks import single_run
 from classifier.scoring.columns import JSON, arrow_table, arrow_type, input_errors_of_arrow
 from classifier.scoring.examining import examine
 from classifier.scoring.job import Job, readable_twice
-from classifier.scoring.parts import Parts, remove_other_parts
+from classifier.scoring.options import model_labels
+from classifier.scoring.parts import FEATURES, Parts, remove_other_parts
+from classifier.scoring.summary import Summary
 from classifier.scoring.writing import WRITERS, write_parquet
 from classifier.tables.reading import column_values, join_columns, read_rows
 from classifier.text.pairs import Text
@@ -42,7 +46,7 @@ def score_file(job: Job, overwrite: bool = False) -> int:
 
     Args:
         job: The input, the output and the settings.
-        overwrite: Replace the output if it exists.
+        overwrite: Replace the output and the summary if they exist.
 
     Raises:
         InputError: Before any row is scored: the model is missing, a row cannot be read, the output exists and must
@@ -58,7 +62,8 @@ def score_file(job: Job, overwrite: bool = False) -> int:
     launches = bool(os.environ.get("LAUNCH"))
     with only_writer(job.out, launches):
         check_models_exist()
-        check_output(job.out, overwrite)
+        for path in (job.out, job.summary):
+            check_output(path, overwrite)
         with readable_twice(job) as job:
             return score_checked(job, launches)
 
@@ -66,9 +71,10 @@ def score_file(job: Job, overwrite: bool = False) -> int:
 def score_checked(job: Job, launches: bool) -> int:
     """Score a file as `score_file` does, once the model and the output are checked."""
     changed = job.path.stat().st_mtime_ns
-    schema, row_count = examine(job, model_labels())
+    labels = model_labels()
+    schema, row_count = examine(job, labels)
     report_json(schema)
-    parts = job.parts()
+    parts, summary = job.parts(), Summary(job, labels)
     parts.begin()
     if launches:
         launch("apps.infer", *job.arguments)  # each process calls score_share
@@ -76,7 +82,10 @@ def score_checked(job: Job, launches: bool) -> int:
         score_missing_parts(job, schema, row_count, parts)
     if job.path.stat().st_mtime_ns != changed:
         raise InputError(f"{job.path}: changed during the run; start the command again")
-    join_parts(parts, row_count, job.out)
+    join_parts(parts, row_count, job.out, summary)
+    write_json(job.summary, summary.content())
+    shutil.rmtree(parts.folder)
+    remove_other_parts(job.out)
     return row_count
 
 
@@ -113,25 +122,19 @@ def check_output(out: Path, overwrite: bool) -> None:
         raise InputError(f"{out}: exists already; give another --out, or --overwrite to replace it")
 
 
-def model_labels() -> list[str]:
-    """Return the names of the model's labels without loading the model."""
-    from transformers import AutoConfig
-
-    return list(AutoConfig.from_pretrained(ADAPTER, local_files_only=True).id2label.values())
-
-
 def score_missing_parts(job: Job, schema, row_count: int, parts: Parts, processes: Processes = ALONE) -> None:
     """Score and write the parts that are not finished, or this process's share of them.
 
     Args:
         job: The input and the settings.
         schema: The pyarrow schema of all rows of the input.
-        row_count: The number of rows, for the progress bar.
+        row_count: The number of rows.
         parts: The folder of the parts, which `Parts.begin` has made ready.
         processes: This process among those that share the parts.
     """
-    classifier, skipped = Classifier(job.min_confidence, precision=job.precision), 0
-    metadata = metadata_bytes(scoring_metadata(job.precision)) or None
+    classifier, skipped = Classifier(job.min_confidence, precision=job.precision, sets=job.sets), 0
+    metadata, start = metadata_bytes(scoring_metadata(job.precision)) or None, 0
+    sampled = sampled_rows(row_count)
     with tqdm(total=row_count, desc="infer", unit="text", unit_scale=True, disable=None) as bar:
         for number, table in enumerate(filter(len, read_rows(job.path, job.form))):
             if number % processes.count != processes.rank or parts.is_finished(number):
@@ -140,20 +143,34 @@ def score_missing_parts(job: Job, schema, row_count: int, parts: Parts, processe
             else:
                 with input_errors_of_arrow(job.path, table):
                     rows = arrow_table(table, schema)
-                scored = add_answers(rows, texts_to_score(table, job), classifier, job.added)
+                kept = np.isin(np.arange(start, start + len(table)), sampled)
+                scored = add_answers(rows, texts_to_score(table, job), classifier, job.added, kept)
                 scored = scored.replace_schema_metadata(metadata)
                 write_parquet(parts.part(number), scored.schema, [scored])
             bar.update(len(table))
+            start += len(table)
 
 
-def add_answers(rows, texts: list[Text | None], classifier: Classifier, added: dict[str, str]):
-    """Return a pyarrow Table with the answers to the texts in columns at its end. added: as `Job.added`."""
+def add_answers(rows, texts: list[Text | None], classifier: Classifier, added: dict[str, str], is_sampled: np.ndarray):
+    """Return a pyarrow Table with the answers to the texts, and with FEATURES, in columns at its end.
+
+    Args:
+        rows: The pyarrow Table.
+        texts: The text of each row.
+        classifier: The classifier.
+        added: The columns of the answers: `Job.added`.
+        is_sampled: Whether to keep the features of each row, (rows,) bool.
+    """
     import pyarrow as pa
 
-    answers = zip(*classifier(texts), strict=True)
-    for (name, kind), values in zip(added.items(), answers, strict=True):
+    answers, features = classifier.answers_and_features(texts)
+    for (name, kind), values in zip(added.items(), zip(*answers, strict=True), strict=True):
         rows = rows.append_column(name, pa.array(values, arrow_type(kind)))
-    return rows
+    kept = [
+        to_bytes(text, vector) if is_kept and vector is not None else None
+        for text, vector, is_kept in zip(texts, features, is_sampled, strict=True)
+    ]
+    return rows.append_column(FEATURES, pa.array(kept, pa.binary()))
 
 
 def texts_to_score(table: pd.DataFrame, job: Job) -> list[Text | None]:
@@ -163,8 +180,8 @@ def texts_to_score(table: pd.DataFrame, job: Job) -> list[Text | None]:
     return join_columns(pd.DataFrame(values, table.index, dtype=object), job.columns, job.separator, job.pair).tolist()
 
 
-def join_parts(parts: Parts, row_count: int, out: Path) -> None:
-    """Write all parts to one file. Then remove them, and the parts that other runs have left for this output.
+def join_parts(parts: Parts, row_count: int, out: Path, summary: Summary) -> None:
+    """Write all parts to one file, without their features, and add them to the summary.
 
     Raises:
         InputError: The parts do not hold as many rows as the input.
@@ -173,6 +190,11 @@ def join_parts(parts: Parts, row_count: int, out: Path) -> None:
 
     if (finished := parts.row_count()) != row_count:
         raise InputError(f"{parts.folder}: holds {finished:,} of {row_count:,} rows; start the command again")
-    WRITERS[out.suffix](out, read_schema(parts.part(0)), parts.row_groups())
-    shutil.rmtree(parts.folder)
-    remove_other_parts(out)
+
+    def tables() -> Iterator:
+        for table in parts.row_groups():
+            summary.add(table)
+            yield table.drop_columns(FEATURES)
+
+    schema = read_schema(parts.part(0))
+    WRITERS[out.suffix](out, schema.remove(schema.get_field_index(FEATURES)), tables())

@@ -30,6 +30,7 @@ class Job:
         keep: The columns of the input that the output has; all of them if empty.
         pair: Whether the model reads pairs of texts.
         precision: fp32 or bf16, in which the texts are scored.
+        sets: The share of the texts whose prediction set has the right label; None for no sets.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class Job:
     keep: tuple[str, ...] = ()
     pair: bool = False
     precision: str = "fp32"
+    sets: float | None = None
 
     @classmethod
     def like_training(cls, path: Path, out: Path, columns: Sequence[str] = (), separator: str | None = None, **more):
@@ -58,15 +60,21 @@ class Job:
     @property
     def added(self) -> dict[str, str]:
         """The columns that scoring adds and their pyarrow types: the parts of an answer, the first as "predicted"."""
-        first, *others = TASKS[trained_settings()["task"]].ANSWER.items()
-        return dict([("predicted", first[1]), *others])
+        task = TASKS[trained_settings()["task"]]
+        first, *others = task.ANSWER.items()
+        return dict([("predicted", first[1]), *others]) | ({} if self.sets is None else task.SET)
+
+    @property
+    def summary(self) -> Path:
+        """The file of the summary, beside the output."""
+        return self.out.with_name(f"{self.out.name}.summary.json")
 
     @property
     def arguments(self) -> list[str]:
         """The arguments of apps.infer for this job."""
         columns = [f"--column={name}" for name in self.columns] + [f"--keep={name}" for name in self.keep]
         options = [f"--out={self.out}", f"--separator={self.separator}", f"--min-confidence={self.min_confidence}"]
-        options.append(f"--precision={self.precision}")
+        options += [f"--precision={self.precision}"] + [f"--sets={self.sets}"] * (self.sets is not None)
         forms = [f"--format={option}" for option in format_options(self.form)]
         return [f"--file={self.path}", *columns, *options, *forms]
 

@@ -24,7 +24,7 @@ def answer_lines(classifier: Classifier) -> None:
     for batch in arriving_lines(sys.stdin.buffer, classifier.reads_pairs):
         for text, answer in zip(batch, classifier(batch), strict=True):
             texts = dict(zip(("text", "text_pair"), parts(text), strict=False))
-            print(json_line(named_parts(classifier.task, answer) | texts))
+            print(json_line(named_parts(classifier.parts, answer) | texts))
         sys.stdout.flush()
 
 

@@ -1,18 +1,22 @@
-"""The options of apps.infer: --format, which is KEY=VALUE for each key of `Format`, --pair and --precision."""
+"""The options of apps.infer: --format, which is KEY=VALUE for each key of `Format`, --pair, --precision and --sets."""
 
 import csv
 import io
+import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
+import numpy as np
 from pydantic import ValidationError
 
 from classifier.distributed.devices import device, uses_bf16
 from classifier.distributed.rank import rank_and_count
 from classifier.errors import InputError
+from classifier.files.places import ADAPTER
 from classifier.model.loading import trained_settings
 from classifier.params.format import Format
+from classifier.predict.sets import required_bounds
 from classifier.runner.params import problem_of
 from classifier.text.pairs import Text
 
@@ -86,3 +90,25 @@ def chosen_precision(option: str, command: str = "infer") -> str:
         reason = "" if uses_bf16("auto", here) else f": {here.type} does not multiply in bf16{slower}"
         print(f"{command}: scoring in {precision}{reason}", file=sys.stderr)
     return precision
+
+
+def check_sets(share: float | None, command: str = "infer") -> None:
+    """Check the value of --sets, and print the labels without a bound to stderr after the name of the command.
+
+    No line is printed if all labels have a bound, or if a launcher has started this process.
+
+    Raises InputError if the share is out of range or the validation rows are too few for it.
+    """
+    if share is None or rank_and_count():
+        return
+    without = list(itertools.compress(model_labels(), np.isnan(required_bounds(share))))
+    if without:
+        few = f"{len(without)} labels have too few validation rows for --sets {share}: {', '.join(without[:10])}"
+        print(f"{command}: {few}{', ...' * (len(without) > 10)}; their usual thresholds decide", file=sys.stderr)
+
+
+def model_labels() -> list[str]:
+    """Return the names of the model's labels without loading the model."""
+    from transformers import AutoConfig
+
+    return list(AutoConfig.from_pretrained(ADAPTER, local_files_only=True).id2label.values())

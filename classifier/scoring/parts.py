@@ -20,6 +20,9 @@ from classifier.runner.terminal import escape_controls
 PACKAGES = ("distributed", "model", "predict", "scoring", "tables", "tasks", "text")
 CODE = [Path("classifier", name) for name in PACKAGES]
 LIBRARIES = ("numpy", "pandas", "peft", "pyarrow", "scipy", "tokenizers", "torch", "transformers")
+# The last column of a part: for some rows the digest and the features of the text, as bytes (see model/features.py). A
+# column of a user's file cannot have the name.
+FEATURES = "\0features"
 # Approximate limits of a row group of the result. Small groups would make the file's footer large.
 GROUP_ROWS, GROUP_BYTES = 2**16, 2**24
 
@@ -28,9 +31,10 @@ GROUP_ROWS, GROUP_BYTES = 2**16, 2**24
 class Parts:
     """The folder of finished parts of one input and one output file.
 
-    A part is a Parquet file with the scored rows of one table of `read_rows`; its name is the number of the table. The
-    folder lies beside the output. It also holds the key, an empty file whose name is a digest of all that shapes the
-    parts: the input, the settings, the model, the libraries and the code. A folder without this key is out of date.
+    A part is a Parquet file with the scored rows of one table of `read_rows`; its name is the number of the table. Its
+    last column is FEATURES. The folder lies beside the output. It also holds the key, an empty file whose name is a
+    digest of all that shapes the parts: the input, the settings, the model, the libraries and the code. A folder
+    without this key is out of date.
 
     Attributes:
         folder: The folder, which need not exist.

@@ -8,7 +8,7 @@ import numpy as np
 from classifier.distributed.devices import training_device, uses_bf16
 from classifier.distributed.processes import ALONE, Processes
 from classifier.errors import InputError
-from classifier.model.forward import logits
+from classifier.model.forward import logits_and_features
 from classifier.params.catalogue import Method, Model
 from classifier.tasks.task import TASKS
 from classifier.text.tokens import Tokens
@@ -166,17 +166,21 @@ class Training:
         import torch
 
         with torch.autocast(self.network.device.type, torch.bfloat16, enabled=self.bf16):
-            scores, labels = self.validate(self.texts_per_validation)
+            scores, _, labels = self.validate(self.texts_per_validation)
         self.progress.validation.append([step, *self.task.quality(scores, labels, self.loss_settings)])
         if self.recipe.keep == "best" and self.progress.validations_since_best == 0:
             self.best_weights = {name: weights.clone() for name, weights in trained_parameters(self.network).items()}
 
-    def validate(self, texts: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return the logits, (texts, names), and the labels of the first `texts` validation texts, or of all."""
+    def validate(self, texts: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Score the first `texts` validation texts, or all.
+
+        Returns:
+            (logits, features, labels): (texts, names), (texts, width) as in `logits_and_features`, and the labels.
+        """
         tokens = self.validation_tokens.first_texts(texts)
-        scores = logits(self.network, tokens, "validation", self.processes)
+        scores, features = logits_and_features(self.network, tokens, "validation", self.processes)
         self.check_finite(scores, self.progress.step)
-        return scores, tokens.labels
+        return scores, features, tokens.labels
 
     def check_finite(self, numbers: float | np.ndarray, step: int) -> None:
         """Raise InputError if a loss or a logit is not finite."""

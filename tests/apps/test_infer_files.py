@@ -212,7 +212,7 @@ def test_a_launched_process_reads_the_same(finished, monkeypatch):
 
     form = Format(delimiter=";", header=["label", "text, long"], encoding="cp1252")
     job = Job(Path("a.txt"), Path("b.csv"), ("text, long",), "-", 0.5, form, ("label", "text, long"))
-    job = replace(job, precision="bf16")
+    job = replace(job, precision="bf16", sets=0.9)
     jobs = []
     monkeypatch.setattr(infer, "run_job", lambda job, overwrite: jobs.append(job))
     infer.main(file=job.path, form=[])
@@ -227,5 +227,6 @@ def test_a_launched_process_reads_the_same(finished, monkeypatch):
         separator=options["separator"][0],
         min_confidence=options["min-confidence"][0],
         precision=options["precision"][0],
+        sets=float(options["sets"][0]),
     )
     assert jobs[1] == job

@@ -70,7 +70,7 @@ def test_a_file_says_its_precision(finished, has_bf16, capsys, has, option, prin
     """A file in fp32 has no metadata, however fp32 was chosen. A .csv has none either; stderr names the precision."""
     has_bf16(has)
     pd.DataFrame({"text": TEXTS}).to_parquet("a.parquet")
-    for out in (Path("out.parquet"), Path("out.csv")):
+    for out in (Path("out.parquet"), Path("table.csv")):
         infer.main(file=Path("a.parquet"), out=out, precision=option)
         assert capsys.readouterr().err == ("" if printed is None else f"infer: scoring in {printed}\n")
     table = pq.read_table("out.parquet")
@@ -78,7 +78,7 @@ def test_a_file_says_its_precision(finished, has_bf16, capsys, has, option, prin
     answers = predict(TEXTS, precision=used)
     assert table["predicted"].to_pylist() == [label for label, _ in answers]
     assert table["confidence"].to_pylist() == [np.float32(confidence) for _, confidence in answers]
-    columns = pd.read_csv("out.csv")
+    columns = pd.read_csv("table.csv")
     assert columns["confidence"].tolist() == pytest.approx(table["confidence"].to_pylist(), abs=1e-7)
 
 

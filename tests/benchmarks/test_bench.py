@@ -14,7 +14,7 @@ from forking import run_module
 from markdown_tables import rows_of
 from tiny import edit_params, reviews
 
-from benchmarks import busy, cold, growth, profile, reruns
+from benchmarks import busy, cold, growth, profile, reruns, set_scores, sets
 from classifier.runner.params import STAGES
 
 pytestmark = pytest.mark.usefixtures("matrix_rate")
@@ -154,3 +154,19 @@ def test_beside_a_busy_program(finished, capfd, monkeypatch):
     sleeping = {"GOMP_SPINCOUNT": busy.SPINS}
     assert environments == [sleeping, {}, {}, sleeping]
     assert rows_of(capfd.readouterr().out) == [[], ["a step", "4.00", "3.00", "0.75", "0.75", "0.75"]][1:]
+
+
+def test_prediction_sets(finished, capsys, monkeypatch):
+    """Each task has rows in the simulation, and both scores have the coverage and the size of the pipeline's sets."""
+    monkeypatch.setattr(sys, "argv", ["sets"])
+    sets.main(draws=3, sizes=(60,))
+    rows = rows_of(capsys.readouterr().out)
+    assert {(row[0], row[1]) for row in rows} >= {("single-label", "2"), ("single-label", "10"), ("regression", "1")}
+    assert all(float(row[-2].rstrip("%")) <= float(row[-3].rstrip("%")) <= float(row[-1].rstrip("%")) for row in rows)
+    monkeypatch.setattr(set_scores, "LABELS", 4)
+    set_scores.main(draws=1)
+    rows = rows_of(capsys.readouterr().out)
+    assert len(rows) == 12
+    curve = pd.read_csv("metrics/sets.csv").set_index("target").loc[0.9]
+    plain = next(row for row in rows if row[:3] == ["the default", "plain", "90%"])
+    assert plain[3:6] == [f"{curve['coverage']:.1%}", f"{curve['mean_size']:.2f}", f"{curve['single']:.1%}"]

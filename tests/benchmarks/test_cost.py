@@ -21,8 +21,9 @@ def recorded() -> list[dict]:
 
 
 @pytest.mark.parametrize("adapted", [6, 4])
-def test_operations_are_those_that_torch_counts(adapted):
+def test_operations_are_those_that_torch_counts(monkeypatch, adapted):
     """LoRA of rank 1 adds a little. The input of the lowest layer with LoRA needs no gradient."""
+    monkeypatch.setattr("classifier.model.fast.linear.HAS_ONEDNN", False)  # torch counts no operations of oneDNN
     encoder, tokens = Encoder(layers=6, hidden=64, intermediate=256, adapted=adapted, trained=0), 50
     config = BertConfig(
         vocab_size=10, hidden_size=64, num_hidden_layers=6, num_attention_heads=2, intermediate_size=256,

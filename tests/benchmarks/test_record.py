@@ -75,6 +75,7 @@ def test_each_result_file_says_how_it_was_made(path):
 
 def test_matrix_rate_counts_the_operations(monkeypatch):
     monkeypatch.undo()
+    monkeypatch.setattr("classifier.model.fast.linear.HAS_ONEDNN", False)  # torch counts no operations of oneDNN
     counted = FlopCounterMode(display=False)
 
     def blocked_autorange(timer, **options):

@@ -178,6 +178,8 @@ def test_a_file_is_scored_to_the_same_bytes(finished, monkeypatch, precision):
     monkeypatch.setenv("LAUNCH", torchrun(2))
     assert infer_command(*arguments, "--out", "together.parquet") == alone.replace("alone", "together")
     assert Path("alone.parquet").read_bytes() == Path("together.parquet").read_bytes()
+    assert read("alone.parquet.summary.json") == read("together.parquet.summary.json")
+    assert read("alone.parquet.summary.json")["distance"]["texts"] == 1000  # of 2,000 rows, each second one is blank
     assert {path.name for path in Path().glob(".*parquet*")} == set()
     monkeypatch.setenv("LAUNCH", "mpirun")
     # LAUNCH is read here too.

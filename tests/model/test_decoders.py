@@ -20,7 +20,7 @@ from classifier.model.build import build_classifier, check_length
 from classifier.model.fast import attention
 from classifier.model.fast.first_token import first_token_classes
 from classifier.model.fast.modules import use_fast_modules
-from classifier.model.forward import logits, pad_batch, silence_libraries
+from classifier.model.forward import logits, logits_and_features, pad_batch, silence_libraries
 from classifier.model.loading import load_classifier
 from classifier.model.saving import save_classifier
 from classifier.params.catalogue import Method
@@ -88,6 +88,17 @@ def test_padding_changes_no_logits(family):
     for ids in last:
         ids[-1] = 5
     assert np.abs(logits(model, last) - alone).max() > 0.01  # the last token is read
+
+
+def test_the_features_are_those_of_the_last_token(family):
+    """In a batch the rows have different lengths. Alone, a row has no padding, and its last position counts."""
+    model, _ = build_classifier(["a", "b", "c"], dropout=None)
+    strong(model)
+    with torch.inference_mode():
+        states = [model.model(torch.from_numpy(ids)[None]).last_hidden_state[0] for ids in rows()]
+    _, features = logits_and_features(model, rows())
+    np.testing.assert_allclose(features, [state[-1] for state in states], atol=1e-4)
+    assert np.abs(features - [state[0] for state in states]).max() > 0.1
 
 
 def test_a_tokenizer_without_special_tokens(family):

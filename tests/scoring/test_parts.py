@@ -1,6 +1,7 @@
 """Runs of a scoring that are killed, interrupted or started twice, and the finished parts that they leave."""
 
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -39,8 +40,10 @@ def test_killed_run_goes_on(finished, monkeypatch):
     pd.DataFrame({"text": rows}).to_csv("many.csv", index=False)
     shutil.copy("many.csv", "same.csv")
     scored = []
-    batch = Classifier.__call__
-    monkeypatch.setattr(Classifier, "__call__", lambda self, texts: scored.extend(texts) or batch(self, texts))
+    batch = Classifier.answers_and_features
+    monkeypatch.setattr(
+        Classifier, "answers_and_features", lambda self, texts: scored.extend(texts) or batch(self, texts)
+    )
 
     process = start_scoring()
     glob = ".out.parquet.*.parts/*.parquet"
@@ -59,6 +62,9 @@ def test_killed_run_goes_on(finished, monkeypatch):
     score_file(Job(Path("same.csv"), Path("uninterrupted.parquet")))
     assert scored == rows
     assert Path("out.parquet").read_bytes() == Path("uninterrupted.parquet").read_bytes()
+    summary = Path("out.parquet.summary.json").read_bytes()
+    assert summary == Path("uninterrupted.parquet.summary.json").read_bytes()
+    assert 30 <= json.loads(summary)["distance"]["texts"] <= 2000
 
 
 def test_a_lost_part_is_noticed(finished, monkeypatch):
@@ -100,7 +106,7 @@ def test_interrupted_run_goes_on(finished):
 
 def test_parts_of_another_input_model_or_library_are_not_used(finished, monkeypatch):
     path, out, scored = Path("few.csv"), Path("out.parquet"), []
-    batch = Classifier.__call__
+    batch = Classifier.answers_and_features
 
     def rows(self, texts):
         scored.append(len(texts))
@@ -108,7 +114,7 @@ def test_parts_of_another_input_model_or_library_are_not_used(finished, monkeypa
             raise RuntimeError("a fault in the second part")
         return batch(self, texts)
 
-    monkeypatch.setattr(Classifier, "__call__", rows)
+    monkeypatch.setattr(Classifier, "answers_and_features", rows)
 
     def score(text: str) -> list[int]:
         """Return the sizes of the parts that are scored of a file with ROWS times "good film" and then the text."""
@@ -169,7 +175,7 @@ def test_parts_of_another_precision_are_not_used(finished, monkeypatch):
     """`auto` stands for what it chose: a run that goes on elsewhere must not mix precisions."""
     pd.DataFrame({"text": ["a good film"] * 3 * ROWS}).to_csv("many.csv", index=False)
     monkeypatch.setenv("DEVICE", "cpu")
-    batch, scored = Classifier.__call__, []
+    batch, scored = Classifier.answers_and_features, []
 
     def score(precision: str, has_bf16: bool, most: int) -> list[torch.dtype]:
         """Score at most so many parts of the file; return the precision of each of them."""
@@ -181,7 +187,7 @@ def test_parts_of_another_precision_are_not_used(finished, monkeypatch):
             return batch(classifier, texts)
 
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has_bf16})
-        monkeypatch.setattr(Classifier, "__call__", call)
+        monkeypatch.setattr(Classifier, "answers_and_features", call)
         scored.clear()
         with contextlib.suppress(SystemExit):
             infer.main(file=Path("many.csv"), out=Path("out.parquet"), precision=precision)

@@ -160,7 +160,7 @@ def test_memory_does_not_grow_with_the_file(finished, suffix):
         peaks.append(peak_memory([sys.executable, "-c", code, str(path)], stderr=subprocess.DEVNULL))
         assert pq.read_metadata("out.parquet").num_rows == rows
     assert path.stat().st_size > 120e6
-    assert peaks[1] - peaks[0] < 40e6
+    assert peaks[1] - peaks[0] < 50e6
 
 
 def test_disk_full(finished):

