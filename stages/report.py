@@ -18,6 +18,7 @@ from classifier.evaluation.figures import length_figure, training_figure
 from classifier.evaluation.intervals import wilson_interval
 from classifier.evaluation.limits import limits, metric_name
 from classifier.evaluation.markdown import verbatim
+from classifier.evaluation.promises import promises
 from classifier.evaluation.tasks import task as by_task
 from classifier.evaluation.tasks.task import MEASURES
 from classifier.files.formats import read_json, read_table
@@ -31,7 +32,7 @@ from classifier.tasks.task import TASKS
 TEMPLATE = Path(__file__).with_name("report.md.j2")  # what all tasks have; each has a template of its own, too
 TASK_TEMPLATES = Path(by_task.__file__).parent
 RESULTS = ("data", "baseline", "training", "evaluate", "samples", "export")  # .json
-CURVES = ("training", "validation", "reliability", "coverage")  # .csv
+CURVES = ("training", "validation", "reliability", "coverage", "sets")  # .csv
 PICTURES = ("training", "confusion", "reliability", "coverage", "length")  # .png
 EXCERPT = 160  # characters of a text, or of both texts of a pair
 
@@ -76,14 +77,17 @@ def report(
         reads_pairs="text_pair" in predictions,
         train_texts=same_texts(results),
         above=results["evaluate"].get("above_threshold"),
+        sets=results["evaluate"]["sets"],
+        curve_of_sets=curves["sets"].to_dict("records"),
         quality=measures.QUALITY,
         limits=limits(results, curves["validation"], train, labels, measures.HEADLINE),
         settings=tables.settings_table(model, method, adapter, results["training"], train, measures.LOSS),
         widths={name: page_width(METRICS / f"{name}.png") for name in PICTURES},
         left_out=findings.rows_left_out(results["data"]),
         forms_table=tables.forms_table(results["export"]) if results["export"] else [],
+        promises=promises(results["evaluate"], measures),
         slices=findings.slice_tables(results["evaluate"], measures),
-        worst_slice=findings.worst_slice(results["evaluate"], measures, overall),
+        worst_slice=findings.worst_slice(results["evaluate"], measures),
         **measures.report_tables(results["evaluate"], results["data"], labels, learned),
         **about_labels(measures.mistakes(predictions, labels), settings),
         **about_samples(results["samples"], measures, settings.texts),

@@ -124,23 +124,20 @@ def slice_rows(evaluate: dict, metric: str) -> list[list[str]]:
     return [[name, value, f"{row['n']:,}", metric_cell(row, metric)] for name, value, row in found]
 
 
-def worst_slice(evaluate: dict, measures: ModuleType, overall: float) -> Markdown | None:
-    """Return what metrics/evaluate.json has about the worst slice, in sentences; None if nothing was tested.
-
-    overall: the mean quality of all test texts.
-    """
+def worst_slice(evaluate: dict, measures: ModuleType) -> Markdown | None:
+    """Return what metrics/evaluate.json has about the worst slice, in sentences; None if nothing was tested."""
     if "worst_slice" not in evaluate:
         return None
     worst, metric = evaluate["worst_slice"], measures.ROW_QUALITY
     name, value, count = worst["slice"], worst["value"], worst["looked_at"]
     values = evaluate["slices"][name][value]
+    mean, low, high = (shown(metric, values[f"{metric}{end}"]) for end in tables.ENDS)
     test = "Welch's t-test" if metric in NO_SHARES else "Fisher's exact test"
     verdict = "Chance alone can" if worst["p"] >= LEVEL else "Chance alone can hardly"
     return Markdown(
-        f"Compared with all other texts, the {measures.QUALITY} is worst where {verbatim(name)} is {verbatim(value)}: "
-        f"{shown(metric, values[metric])} (95% interval {shown(metric, values[f'{metric}_low'])} to "
-        f"{shown(metric, values[f'{metric}_high'])}), against {shown(metric, overall)} of all texts. {verdict} explain "
-        f"this: p = {worst['p']} by a one-sided {test}, multiplied by the {count} groups that were looked at."
+        f"The {measures.QUALITY} is worst where {verbatim(name)} is {verbatim(value)}: {mean} (95% interval {low} to "
+        f"{high}), against {shown(metric, worst[f'{metric}_of_others'])} of all other texts. {verdict} explain this: "
+        f"p = {worst['p']} by a one-sided {test}, multiplied by the {count} groups that were looked at."
     )
 
 

@@ -99,8 +99,10 @@ def measure_slices(
     result = {"slices": metrics.rounded(slices)} | ({"slices_left_out": left_out} if left_out else {})
     if tests:
         p, name, key = min(tests)
-        row = result["slices"][name][key]
-        worst = {"slice": name, "value": key, "n": row["n"], quality: row[quality]}
+        row = slices[name][key]
+        others = (arrays[quality].sum() - row["n"] * row[quality]) / (len(arrays[quality]) - row["n"])
+        worst = {"slice": name, "value": key, "n": row["n"], quality: row[quality], f"{quality}_of_others": others}
+        worst = metrics.rounded(worst)
         result["worst_slice"] = worst | {"p": float(f"{min(1, p * len(tests)):.3g}"), "looked_at": len(tests)}
     return result
 

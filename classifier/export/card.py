@@ -8,6 +8,7 @@ from pydantic import Field
 from classifier.evaluation import findings, tables
 from classifier.evaluation.limits import labels_without_texts
 from classifier.evaluation.markdown import verbatim
+from classifier.evaluation.promises import promises
 from classifier.evaluation.tasks.task import MEASURES
 from classifier.export.forms import FORMS
 from classifier.files.places import ADAPTER
@@ -70,6 +71,7 @@ def model_card(
         tokenize=config.tokenize,
         markup=repr(MARKUP.pattern),
         evaluate=evaluate,
+        promises=promises(evaluate, MEASURES[config.task]),
         data=data,
         kept={name: FORMS[name].file for name, form in forms.items() if form["kept"]},
         graphs=[FORMS[name].file for name, form in forms.items() if form["kept"] and FORMS[name].is_graph],

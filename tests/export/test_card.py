@@ -18,7 +18,10 @@ from classifier.files.places import EXPORT
 from classifier.runner.params import load_params
 from stages.export import about
 
-EVALUATE = {"n": 60, "accuracy": 0.9, "f1": 0.9, "baseline_accuracy": 0.8, "slices": {}}
+EVALUATE = {
+    **{"n": 60, "accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 0.95, "f1": 0.9, "baseline_accuracy": 0.8},
+    **{"slices": {}, "sets": {"target": 0.95, "validation_texts_needed": 59}},
+}
 
 
 def config(**changes) -> BertConfig:

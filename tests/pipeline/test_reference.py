@@ -110,7 +110,8 @@ def test_keys_of_other_metrics_in_other_situations(finished):
     write_table(RAW / "test.parquet", raw, **metadata | {"slices": ["site"]})
     edit_params(finished, **{"baseline.min_count": 1000, "report.texts": False})
     run_stages("baseline", "infer")
-    settings = EvaluateSettings(bins=15, target_accuracy=0.99, target_level=0.05, explained=0, precision="bf16")
+    recipe = {"bins": 15, "target_accuracy": 0.99, "target_level": 0.05, "set_target": 0.99}
+    settings = EvaluateSettings(**recipe, explained=0, precision="bf16")
     evaluate(settings=settings)
     for name in ("baseline", "samples", "evaluate"):
         expected = {key for key, present in listed(f"metrics/{name}.json").items() if not present.startswith("unless")}

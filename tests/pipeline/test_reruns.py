@@ -81,14 +81,14 @@ CODE = {
     "classifier/params": ALL,
     "classifier/files": ALL,
     "classifier/sources": {"data", "base_model"},
-    "classifier/text": {"data", "tokenize", "baseline", "train", "evaluate", "infer", "export"},
+    "classifier/text": {"data", "tokenize", "baseline", "train", "evaluate", "infer", "export", "report"},
     "classifier/tables": {"data"},
     "classifier/tasks": {"data", "baseline", "train", "evaluate", "infer", "export", "report"},
     "classifier/dataset": {"data"},
-    "classifier/distributed": {"train", "evaluate", "infer", "export"},
-    "classifier/model": {"train", "evaluate", "infer", "export"},
+    "classifier/distributed": {"train", "evaluate", "infer", "export", "report"},
+    "classifier/model": {"train", "evaluate", "infer", "export", "report"},
     "classifier/training": {"train"},
-    "classifier/predict": {"evaluate", "infer"},
+    "classifier/predict": {"evaluate", "infer", "export", "report"},
     "classifier/evaluation": {"evaluate", "export", "report"},
     "classifier/export": {"export"},
     "classifier/runner": set(),  # messages, locks, the launcher
@@ -97,7 +97,7 @@ CODE = {
 }
 VERSIONS = {
     "captum": {"evaluate"},
-    "datasets": {"data", "train", "evaluate", "export"},
+    "datasets": {"data", "train", "evaluate", "export", "report"},
     "huggingface-hub": {"export"},
     "jinja2": {"export", "report"},
     "matplotlib": {"evaluate", "report"},
@@ -107,14 +107,14 @@ VERSIONS = {
     "onnxscript": {"export"},
     "pandas": {"data", "baseline", "train", "evaluate", "export", "report"},
     "pillow": {"evaluate", "report"},
-    "peft": {"train", "evaluate", "infer", "export"},
+    "peft": {"train", "evaluate", "infer", "export", "report"},
     "pyarrow": {"data", "tokenize", "baseline", "train", "evaluate", "export"},
-    "safetensors": {"train", "evaluate", "infer", "export"},
+    "safetensors": {"train", "evaluate", "infer", "export", "report"},
     "scikit-learn": {"data", "baseline", "evaluate"},
     "scipy": {"baseline", "train", "evaluate", "infer", "export", "report"},
     "tokenizers": {"tokenize", "train", "evaluate", "infer", "export"},
     "torch": {"train", "evaluate", "infer", "export"},
-    "transformers": {"tokenize", "train", "evaluate", "infer", "export"},
+    "transformers": {"tokenize", "train", "evaluate", "infer", "export", "report"},
 }
 
 

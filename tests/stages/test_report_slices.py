@@ -49,16 +49,16 @@ def test_slices_of_a_run(finished):
 
     html = report_again()
     check_markdown(Path("metrics/report.md").read_text())
-    accuracy, log_loss = (
+    accuracy, log_loss, covered = (
         "{} ({} to {})".format(*(form.format(of_value[f"{name}{end}"]) for end in ("", "_low", "_high")))
-        for name, form in (("accuracy", "{:.1%}"), ("log_loss", "{:.4f}"))
+        for name, form in (("accuracy", "{:.1%}"), ("log_loss", "{:.4f}"), ("set_coverage", "{:.1%}"))
     )
     ece = f"{of_value['ece']:.4f} (chance {of_value['ece_by_chance']:.4f})"
-    assert ["site", "texts", "accuracy", "log loss", "ECE"] in rows(html)
-    assert [key, "35", accuracy, log_loss, ece] in rows(html)
+    assert ["site", "texts", "accuracy", "log loss", "set coverage", "ECE"] in rows(html)
+    assert [key, "35", accuracy, log_loss, covered, ece] in rows(html)
     assert "5 texts are not in this table, since their site" in html
     worst = result["worst_slice"]
-    assert f"the accuracy is worst where site is {worst['value']}: {worst['accuracy']:.1%} " in html
+    assert f"The accuracy is worst where site is {worst['value']}: {worst['accuracy']:.1%} " in html
     assert f"p = {worst['p']} by a one-sided Fisher's exact test, multiplied by the 2 groups" in html
 
     config = AutoConfig.from_pretrained(ADAPTER)
