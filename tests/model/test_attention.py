@@ -96,7 +96,8 @@ def test_encoders_use_products_in_bf16(tmp_path, monkeypatch, family):
             parameter.data *= 5  # with small weights attention hardly changes the logits
     fp32, fused = model(**inputs).logits, bf16_logits()
     replaced = use_fast_modules(model, bf16_on_cpu=True)
-    assert replaced == {"config._attn_implementation": attention.MATMUL_ATTENTION}
+    assert replaced.items() >= {"config._attn_implementation": attention.MATMUL_ATTENTION}.items()
+    assert {*replaced.values()} <= {attention.MATMUL_ATTENTION, "OneDnnLinear"}
     assert torch.equal(model(**inputs).logits, fp32)  # the calibration runs in fp32, without autocast
     calls = []
     monkeypatch.setattr(attention, "attend", lambda *args: calls.append(args) or attend(*args))
@@ -136,5 +137,5 @@ def test_causal_and_eager_attention_stay_as_they_are(monkeypatch):
         monkeypatch.setattr(attention, "attend", None)
         assert torch.equal(model(input_ids=ids).logits, expected)
     eager = GPT2ForSequenceClassification._from_config(config, attn_implementation="eager")
-    assert use_fast_modules(eager, bf16_on_cpu=True) == {}
+    assert {*use_fast_modules(eager, bf16_on_cpu=True).values()} <= {"OneDnnLinear"}
     assert eager.config._attn_implementation == "eager"

@@ -2,11 +2,13 @@
 
 import pytest
 from encoders import DECODERS, FAMILIES, peft_defaults, write_encoder
+from torch.nn import Linear
 from transformers import AutoModelForSequenceClassification
 
 from classifier.files.places import BASE
 from classifier.model.adapters import apply_method
 from classifier.model.fast.attention import MATMUL_ATTENTION
+from classifier.model.fast.linear import HAS_ONEDNN
 from classifier.model.fast.modules import use_fast_modules
 from classifier.params.catalogue import Method
 
@@ -33,7 +35,8 @@ def test_what_is_replaced(tmp_path, monkeypatch, family, bf16_on_cpu):
     model = AutoModelForSequenceClassification.from_pretrained(BASE)
     products = bf16_on_cpu and family != "mpnet"  # MPNet has no attention of torch's to replace
     attention = {"config._attn_implementation": MATMUL_ATTENTION} if products else {}
-    assert use_fast_modules(model, bf16_on_cpu) == REPLACED[family] | attention
+    linear = {name: "OneDnnLinear" for name, module in model.named_modules() if HAS_ONEDNN and type(module) is Linear}
+    assert use_fast_modules(model, bf16_on_cpu) == REPLACED[family] | attention | linear
     assert use_fast_modules(model) == {}
     adapted = apply_method(model, [], Method(peft={"peft_type": "LORA"}), peft_defaults(family), 10)
     kinds = [type(module).__name__ for module in adapted.modules()]

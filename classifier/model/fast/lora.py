@@ -4,16 +4,18 @@ peft computes x W' + b and s (x A') B' separately and adds the two results.
 
 In fp32 on a CPU the thin products with A and B take long for the little that they compute. `FoldedLora` adds s B A to
 the frozen weight W and multiplies once: x (W + s B A)' + b is the same function. The backward pass has one product as
-large as the frozen layer's. W is frozen, so no gradient of W's size is needed.
+large as the frozen layer's. W is frozen, so no gradient of W's size is needed. All products are those of linear.py.
 
 In bf16 the sum W + s B A would lose small weight changes to rounding, and thin products are fast. peft loses time
-elsewhere: it casts the layer's input to fp32, which autocast casts back to bf16, and it scales and adds in separate
-passes over memory. `SeparateLora` leaves the casts out and adds within the products.
+elsewhere: it casts the layer's input to fp32, which autocast casts back to bf16, it rounds W at each call, and it
+scales and adds in separate passes over memory. `SeparateLora` leaves the casts out and adds within the products.
 """
 
 import torch
 from peft.tuners.lora import Linear
 from torch.autograd.function import once_differentiable
+
+from classifier.model.fast.linear import in_bfloat16, linear
 
 
 def lora_classes(model: torch.nn.Module) -> dict[torch.nn.Module, type]:
@@ -34,8 +36,9 @@ class FastLinear(Linear):
             return super().forward(x, *args, **kwargs)
         (name,) = self.active_adapters
         base = self.get_base_layer()
+        weight = in_bfloat16(base) if function is SeparateLora and x.device.type == "cpu" else base.weight
         return function.apply(
-            x, base.weight, base.bias, self.lora_A[name].weight, self.lora_B[name].weight, self.scaling[name]
+            x, weight, base.bias, self.lora_A[name].weight, self.lora_B[name].weight, self.scaling[name]
         )
 
     def product_function(self, x: torch.Tensor) -> type[torch.autograd.Function] | None:
@@ -71,17 +74,17 @@ class FoldedLora(torch.autograd.Function):
     def forward(ctx, x, weight, bias, a, b, scaling):
         ctx.save_for_backward(x, weight, a, b)
         ctx.scaling = scaling
-        return torch.nn.functional.linear(x, torch.addmm(weight, b, a, alpha=scaling), bias)
+        return linear(x, torch.addmm(weight, b, a, alpha=scaling), bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient):
         x, weight, a, b = ctx.saved_tensors
         rows, gradient_rows = (tensor.reshape(-1, tensor.shape[-1]) for tensor in (x, gradient))
-        by_x = gradient @ torch.addmm(weight, b, a, alpha=ctx.scaling) if ctx.needs_input_grad[0] else None
-        by_a = (gradient_rows @ b).mul_(ctx.scaling).T @ rows
-        # The transpose of this product, gradient' (x A'), is the same, but MKL takes six times as long for it.
-        by_b = ((rows @ a.T).mul_(ctx.scaling).T @ gradient_rows).T
+        by_x = linear(gradient, torch.addmm(weight, b, a, alpha=ctx.scaling).T) if ctx.needs_input_grad[0] else None
+        by_a = linear(linear(gradient_rows, b.T).mul_(ctx.scaling).T, rows.T)
+        # The transpose, gradient' (x A'), is the same product, but without oneDNN it takes six times as long.
+        by_b = linear(linear(rows, a).mul_(ctx.scaling).T, gradient_rows.T).T
         by_bias = gradient_rows.sum(0) if ctx.needs_input_grad[2] else None
         return by_x, None, by_bias, by_a, by_b, None
 
@@ -89,8 +92,8 @@ class FoldedLora(torch.autograd.Function):
 class SeparateLora(torch.autograd.Function):
     """x W' + b + s (x A') B' with all products in bf16, and its gradients with respect to x, b, A and B.
 
-    Arguments and shapes are those of `FoldedLora`. x is in fp32 or bf16, and W, b, A and B are in fp32. The result is
-    in bf16. Each gradient has the dtype of its tensor.
+    Arguments and shapes are those of `FoldedLora`. x and W are in fp32 or bf16, and b, A and B are in fp32. The result
+    is in bf16. Each gradient has the dtype of its tensor.
     """
 
     @staticmethod

@@ -4,6 +4,7 @@ import torch
 
 from classifier.model.fast.attention import MATMUL_ATTENTION, use_matmul_attention
 from classifier.model.fast.first_token import first_token_classes
+from classifier.model.fast.linear import linear_classes
 from classifier.model.fast.lora import lora_classes
 from classifier.model.fast.mpnet import mpnet_classes
 
@@ -20,6 +21,7 @@ def use_fast_modules(model: torch.nn.Module, bf16_on_cpu: bool = False) -> dict[
     | last encoder layer            | BERT, DistilBERT, MPNet and RoBERTa classifiers | first_token.py |
     | attention                     | MPNet classifiers                               | mpnet.py       |
     | LoRA's linear layers          | models that peft has wrapped                    | lora.py        |
+    | linear layers                 | all models, on a processor with oneDNN          | linear.py      |
     | attention of the other layers | models with torch's attention, if bf16_on_cpu   | attention.py   |
 
     Other models stay as they are. The files say for which inputs their modules fall back to transformers or peft.
@@ -33,7 +35,8 @@ def use_fast_modules(model: torch.nn.Module, bf16_on_cpu: bool = False) -> dict[
         {"bert.encoder.layer.5.attention": "FirstTokenBertAttention"}. The key "config._attn_implementation" stands for
         the attention of the other layers.
     """
-    replaced = replace_classes(model, first_token_classes(model) | mpnet_classes(model) | lora_classes(model))
+    classes = first_token_classes(model) | mpnet_classes(model) | lora_classes(model) | linear_classes(model)
+    replaced = replace_classes(model, classes)
     if bf16_on_cpu and use_matmul_attention(model):
         replaced["config._attn_implementation"] = MATMUL_ATTENTION
     return replaced

@@ -1,0 +1,82 @@
+"""Linear layers by oneDNN against exact sums, and the inputs that torch computes."""
+
+import numpy as np
+import pytest
+import torch
+
+from classifier.model.fast import linear as module
+from classifier.model.fast.linear import HAS_ONEDNN, OneDnnLinear, linear
+
+pytestmark = pytest.mark.skipif(not HAS_ONEDNN, reason="torch has no oneDNN here")
+
+
+@pytest.fixture(autouse=True)
+def by_torch(monkeypatch):
+    """Return a list that gets an entry for each call of torch's own layer."""
+    calls = []
+    of_torch = torch.nn.functional.linear
+    monkeypatch.setattr(module.torch.nn.functional, "linear", lambda *args: calls.append(args) or of_torch(*args))
+    return calls
+
+
+@pytest.mark.parametrize("shape", [(7,), (5, 7), (2, 3, 7)], ids=str)
+@pytest.mark.parametrize("has_bias", [False, True])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_equal_to_the_sum_in_float64(by_torch, shape, has_bias, transposed):
+    x, bias = torch.randn(shape), torch.randn(11) if has_bias else None
+    weight = torch.randn(7, 11).T if transposed else torch.randn(11, 7)
+    with torch.no_grad():
+        computed = linear(x, weight, bias)
+    expected = x.double().numpy() @ weight.double().numpy().T + (bias.double().numpy() if has_bias else 0)
+    np.testing.assert_allclose(computed.numpy(), expected, rtol=1e-5, atol=1e-5)
+    assert by_torch == []
+
+
+@pytest.mark.parametrize("shape", [(7,), (5, 7), (2, 3, 7)], ids=str)
+@pytest.mark.parametrize("has_bias", [False, True])
+@pytest.mark.parametrize("frozen", [(), ("x",), ("weight", "bias")], ids=str)
+def test_gradients_are_those_of_torchs_layer(by_torch, shape, has_bias, frozen):
+    layer, x = torch.nn.Linear(7, 11, has_bias), torch.randn(shape)
+    inputs = {"x": x, **dict(layer.named_parameters())}
+    for name, tensor in inputs.items():
+        tensor.requires_grad_(name not in frozen)
+    needed = [tensor for tensor in inputs.values() if tensor.requires_grad]
+    expected = torch.autograd.grad(layer(x).square().sum(), needed)
+    by_torch.clear()
+    layer.__class__ = OneDnnLinear
+    computed = torch.autograd.grad(layer(x).square().sum(), needed)
+    assert by_torch == []
+    for gradient, of_torch in zip(computed, expected, strict=True):
+        torch.testing.assert_close(gradient, of_torch, rtol=1e-5, atol=1e-5)
+
+
+def test_other_dtypes_autocast_and_no_rows_are_torchs(by_torch):
+    layer, x = OneDnnLinear(7, 11), torch.randn(5, 7)
+    with torch.autocast("cpu", torch.float16):
+        assert layer(x).dtype == torch.float16
+    assert layer(x[:0]).shape == (0, 11)
+    assert layer.double()(x.double()).dtype == torch.float64
+    assert len(by_torch) == 3
+
+
+def test_a_frozen_layer_under_autocast_rounds_its_weights_once(by_torch):
+    layer, x = OneDnnLinear(7, 11).requires_grad_(False), torch.randn(5, 7, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = [torch.nn.Linear.forward(layer, x)]
+        computed = [layer(x), layer(x)]
+        (gradient,) = torch.autograd.grad(computed[0].float().square().sum(), x, retain_graph=True)
+        (of_torch,) = torch.autograd.grad(expected[0].float().square().sum(), x)
+        weights = [args[1] for args in by_torch[1:]]
+        layer.weight.mul_(2)
+        expected.append(torch.nn.Linear.forward(layer, x))
+        computed.append(layer(x))
+    assert torch.equal(gradient, of_torch)
+    assert weights[0] is weights[1]
+    assert weights[0].dtype == torch.bfloat16
+    assert [torch.equal(*pair) for pair in zip(computed[1:], expected, strict=True)] == [True, True]
+
+
+def test_an_exported_graph_has_torchs_operators(by_torch):
+    with torch.no_grad():
+        graph = torch.export.export(OneDnnLinear(7, 11), (torch.randn(5, 7),)).graph
+    assert not [node for node in graph.nodes if "mkldnn" in str(node.target)]
