@@ -16,7 +16,7 @@ def make_optimizer(model, learning_rate: float, weight_decay: float, loraplus_lr
     """
     import torch
 
-    fused = {"fused": True} if model.device.type == "cuda" else {}  # one kernel updates all parameters
+    fused = {"fused": True} if model.device.type in ("cpu", "cuda") else {}  # one kernel for all of an update
     if loraplus_lr_ratio:
         from peft.optimizers import create_loraplus_optimizer
 
