@@ -42,7 +42,9 @@
 # make tasks      measure several labels, numbers, ratings and pairs of texts, each by a whole run (20 minutes)
 # make forms      measure size, speed and answers of the exported forms beside pipeline() (20 minutes)
 # make serving    load the server with 1, 8 and 64 clients, beside pipeline, and with faulty requests (10 minutes)
+# make sets       count how often prediction sets miss their target, and compare two kinds of them (15 minutes)
 # make planted    test whether data/doubtful_labels.csv finds flipped labels (2 minutes)
+# make other-texts  test whether infer --file notices texts that differ from the training's (10 minutes)
 # make scale      measure the memory of the stages for 10,000 to 5,000,000 texts (hours, 20 GB): make scale ROWS=100000
 
 PYTHON ?= python3
@@ -58,7 +60,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run env new test test-scale lint export seal verify demo serve table compare spread push plots pages docs soak settings learning-curve bench speed profile reruns busy growth cold time-to-accuracy windows deletion tasks serving forms planted scale audit lock
+.PHONY: help run env new test test-scale lint export seal verify demo serve table compare spread push plots pages docs soak settings learning-curve bench speed profile reruns busy growth cold time-to-accuracy windows deletion tasks serving forms sets planted other-texts scale audit lock
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -202,8 +204,17 @@ serving: $(ENV)
 	python -m benchmarks.serving
 	python -m benchmarks.serving_faults
 
+sets: $(ENV)
+	dvc repro
+	python -m benchmarks.sets
+	python -m benchmarks.set_scores
+
 planted: $(ENV)
 	python -m benchmarks.planted_errors
+
+other-texts: $(ENV)
+	dvc repro
+	python -m benchmarks.other_texts
 
 scale: $(ENV)
 	python -m benchmarks.scale $(ROWS)
