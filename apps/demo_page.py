@@ -73,20 +73,20 @@ class Actions:
     ) -> tuple[str, dict[str, float] | None]:
         """Return (verdict, probability by label) of a text, or of a pair if there is a second text.
 
-        A task without probabilities has None in their place. share: that of the prediction sets; 0 for none.
+        A task without probabilities has None in their place. share: the target of the prediction sets; 0 adds none.
         """
         task, names, decision = self.classifier.task, self.classifier.names, self.classifier.decision
         scores = self.classifier.scores(self.readable_windows(text_of(text, text_pair)))
         row = {name: column[0] for name, column in task.prediction_columns(scores, names, decision).items()}
         probabilities = {name: float(row[f"probability_{name}"]) for name in names} if self.has_confidence else None
         verdict = self.measures.verdict(row, names, threshold)
-        if share:
+        if share and self.has_sets:
             try:
                 decision = task.with_bounds(decision, required_bounds(share))
             except InputError as error:
                 refuse(str(error))
             (labels,) = task.answers(scores, names, decision, 0.0)["set"]
-            verdict += f" The set for {share:.0%}: {verbatim(answer_cell(labels))}."
+            verdict += f" The set for {100 * share:.4g}%: {verbatim(answer_cell(labels))}."
         return verdict, probabilities
 
     def explain(self, text: str, text_pair: str | None = None):
@@ -107,7 +107,7 @@ class Actions:
             path: the uploaded file; None if the visitor has not chosen one.
             columns: names of the text columns, separated by commas.
             threshold: confidence below which the answer is "uncertain".
-            share: that of the prediction sets; 0 for none.
+            share: the target of the prediction sets; 0 adds none.
 
         Returns:
             (path of the scored file, its first rows as a DataFrame with the answers in the first columns).

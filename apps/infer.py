@@ -82,7 +82,7 @@ EXPLAIN_LABEL = "As --explain, for this label in place of the most probable one.
 PAIR = "Read the TEXTs two by two, for a model that was trained on pairs."
 MIN_CONFIDENCE = 'Answer "uncertain" below this confidence, from 0 to 1, or target.'
 MIN_ACCURACY = 'Answer "uncertain" so that this share of the other answers is right.'
-SETS = "Add sets of labels with the right one for this share of the texts."
+SETS = "Add prediction sets, which hold the right label for this share of texts."
 COLUMN = "Column of texts; may be repeated. [default: as in training]"
 SEPARATOR = "Text between those of several columns. [default: as in training]"
 FORMAT = "How the file is written, such as header=label,text; may be repeated."

@@ -63,6 +63,8 @@ def evaluate(*, settings: Annotated[EvaluateSettings, Param("evaluate")]) -> Non
     table = pd.concat([raw, table_of(scored.columns)], axis=1)  # adding hundreds of columns one by one is slow
 
     result = test_metrics(table, scored, measures, metadata.get("slices", []), settings)
+    if model.config.trained.get("validation_chose_step"):
+        result["validation_chose_step"] = True
     write_json(METRICS / "evaluate.json", result | {"n": len(table)} | scoring_metadata(precision))
 
     mistakes = measures.mistakes(table, scored.names).index[: settings.explained]
@@ -135,8 +137,9 @@ def test_metrics(
     if "confidence" in scored.columns:
         right = measures.row_quality(table).to_numpy()
         result["above_threshold"] = above_threshold(scored, right, settings.target_accuracy, level)
-    result = with_set_metrics(result, scored, measures, settings.set_target, level)
-    if decision := decision_with_sets(scored, settings.set_target, level):
+    decision = decision_with_sets(scored, settings.set_target, level)
+    result = with_set_metrics(result, scored, measures, decision, settings.set_target, level)
+    if decision:
         per_row["set_coverage"] = pd.Series(measures.covered(scored, decision))
     unrounded = {name: result[name] for name in ("mcnemar_p",) if name in result}  # a small p would become 0
     by_slice = measure_slices(per_row, groups_of(table, slices), measures.calibrated(scored), settings.bins)

@@ -116,6 +116,7 @@ def save_calibrated(
             "method": method,
             "texts": len(training.train_tokens),
             **parameter_counts(training.network),
+            **({"validation_chose_step": True} if training.recipe.selects_on_validation else {}),
         },
     }
     columns = {"label": labels, **task.prediction_columns(calibrated, names, decision), **unseen}

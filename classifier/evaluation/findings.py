@@ -13,7 +13,9 @@ FIRST = 10  # the first mistakes or doubtful labels, whose pairs of labels are c
 PAIRS_NAMED = 3
 LEVEL = 0.05  # a p-value below it is hardly chance
 # How metrics of slices that are no shares are written. A higher value is worse.
-NO_SHARES = {"absolute_error": "{:.4g}", "squared_error": "{:.4g}", "log_loss": "{:.4f}", "ece": "{:.4f}"}
+# Forms of the metrics that are no shares.
+NO_SHARES = dict.fromkeys(["absolute_error", "squared_error", "rmse", "quadratic_kappa"], "{:.4g}")
+NO_SHARES |= {"log_loss": "{:.4f}", "ece": "{:.4f}"}
 # Counts of metrics/data.json that are there if the data set's entry asks for them, with their words.
 LEFT_OUT = {
     "unlabelled_rows_dropped": "without a label",
@@ -132,12 +134,16 @@ def worst_slice(evaluate: dict, measures: ModuleType) -> Markdown | None:
     name, value, count = worst["slice"], worst["value"], worst["looked_at"]
     values = evaluate["slices"][name][value]
     mean, low, high = (shown(metric, values[f"{metric}{end}"]) for end in tables.ENDS)
-    test = "Welch's t-test" if metric in NO_SHARES else "Fisher's exact test"
+    others, is_error = worst[f"{metric}_of_others"], metric in NO_SHARES
+    if values[metric] <= others if is_error else values[metric] >= others:
+        return Markdown("No group of texts is worse than all other texts.")
+    test = "Welch's t-test" if is_error else "Fisher's exact test"
     verdict = "Chance alone can" if worst["p"] >= LEVEL else "Chance alone can hardly"
     return Markdown(
-        f"The {measures.QUALITY} is worst where {verbatim(name)} is {verbatim(value)}: {mean} (95% interval {low} to "
-        f"{high}), against {shown(metric, worst[f'{metric}_of_others'])} of all other texts. {verdict} explain this: "
-        f"p = {worst['p']} by a one-sided {test}, multiplied by the {count} groups that were looked at."
+        f"The group of texts that is most clearly worse: where {verbatim(name)} is {verbatim(value)}, the "
+        f"{measures.QUALITY} is {mean} (95% interval {low} to {high}), against {shown(metric, others)} of all other "
+        f"texts. {verdict} explain this: p = {worst['p']} by a one-sided {test}, multiplied by the {count} groups that "
+        "were looked at."
     )
 
 

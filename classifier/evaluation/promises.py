@@ -3,12 +3,11 @@
 from types import ModuleType
 from typing import Any
 
-from classifier.evaluation.findings import worst_slice
-from classifier.evaluation.limits import ERRORS, metric_name
+from classifier.evaluation.findings import shown, worst_slice
+from classifier.evaluation.limits import metric_name
 from classifier.evaluation.markdown import Markdown
 from classifier.predict.distance import LEVEL
 
-NO_SHARES = (*ERRORS, "quadratic_kappa")  # headlines that are no shares
 TOO_FEW = 0.03  # a calibration error by chance above this tells nothing about the confidences
 
 
@@ -23,19 +22,19 @@ def promises(evaluate: dict[str, Any], measures: ModuleType) -> list[Markdown]:
         answers(evaluate, measures.HEADLINE),
         confidences(evaluate),
         sets(evaluate["sets"]),
+        "The chances of error above are higher, since validation also chose the step of the training."
+        if evaluate.get("validation_chose_step")
+        else None,
         worst_slice(evaluate, measures),
         "All this holds for texts like the test texts. `python -m apps.infer --file` warns if the texts of a file "
-        f"differ from the validation texts. The chance of a false alarm is {LEVEL:.0%}.",
+        f"differ from the validation texts, with a false alarm in at most {LEVEL:.0%} of the cases on average.",
     ]
     return [Markdown(sentence) for sentence in sentences if sentence]
 
 
 def answers(evaluate: dict[str, Any], metric: str) -> str:
     """Return the headline's metric and its interval."""
-    value, low, high = (
-        f"{number:.4g}" if metric in NO_SHARES else f"{number:.1%}"
-        for number in (evaluate[f"{metric}{end}"] for end in ("", "_low", "_high"))
-    )
+    value, low, high = (shown(metric, evaluate[f"{metric}{end}"]) for end in ("", "_low", "_high"))
     return f"The {metric_name(metric)} is {value} (95% interval {low} to {high})."
 
 
@@ -44,7 +43,10 @@ def confidences(evaluate: dict[str, Any]) -> str | None:
     if "ece" not in evaluate:
         return None
     error, by_chance = evaluate["ece"], evaluate["ece_by_chance"]
-    found = f"A confidence differs from the share of right answers by {100 * error:.1f} points on average (ECE)"
+    of_labels = "micro_f1" in evaluate  # each pair of a text and a label has a probability
+    what = "The probability of a label" if of_labels else "A confidence"
+    right = "texts that have the label" if of_labels else "right answers"
+    found = f"{what} differs from the share of {right} by {100 * error:.1f} points on average (ECE)"
     if error > by_chance:
         found += f", which is more than chance explains ({100 * by_chance:.1f})"
     else:
@@ -52,11 +54,11 @@ def confidences(evaluate: dict[str, Any]) -> str | None:
         found += ", and the texts are too few to tell more" if few else ", which chance alone can explain"
     above = evaluate["above_threshold"]
     if "threshold" not in above:
-        return f"{found}; no confidence is shown above which {above['target']:.0%} of the answers are right."
+        return f"{found}; no confidence is shown above which {above['target']:.1%} of the answers are right."
     return (
-        f"{found}. At least {above['target']:.1%} of the answers with a confidence of {above['threshold']:.4f} and "
-        f"more are right, with a chance of error of {above['level']:.1%}; {above['coverage']:.1%} of the test texts "
-        "have such an answer."
+        f"{found}. At least {above['target']:.1%} of the answers with a confidence of at least "
+        f"{above['threshold']:.4f} are right, with a chance of error of at most {above['level']:.1%}; "
+        f"{above['coverage']:.1%} of the test texts have such an answer."
     )
 
 
@@ -65,15 +67,22 @@ def sets(found: dict[str, Any]) -> str:
 
     found: The key `sets` of metrics/evaluate.json.
     """
-    if "coverage" not in found:
+    target, by = f"{found['target']:.1%}", f"by `python -m apps.infer --sets {found['target']}`"
+    chance = f"with a chance of error of at most {found['level']:.1%}"
+    if "margin" in found:
+        width = f"An interval is {found['width']:.4g} wide."
+        return f"At least {target} of the intervals {by} hold the number, {chance}. {width}"
+    if "probability" not in found:
         return (
-            f"Prediction sets that hold the right label of {found['target']:.1%} of the texts need at least "
+            f"Prediction sets that hold the right label of {target} of the texts need at least "
             f"{found['validation_texts_needed']} validation texts."
         )
-    are_intervals = "width" in found
-    size = f"an interval is {found['width']:.4g} wide" if are_intervals else f"{found['single']:.1%} have one label"
-    return (
-        f"At least {found['target']:.1%} of the {'intervals' if are_intervals else 'prediction sets'} by `python -m "
-        f"apps.infer --sets {found['target']}` hold the {'number' if are_intervals else 'right label'}, with a chance "
-        f"of error of {found['level']:.1%}; {size}."
-    )
+    size = f"On test, {found['single']:.1%} of the sets have one label."
+    if "labels_without_bound" in found:
+        without = f" It does not hold for {found['labels_without_bound']} labels, which too few validation texts have."
+        without = without if found["labels_without_bound"] else ""
+        return (
+            f"Of the texts with a label, at least {target} have it in their set {by}, {chance} for each label."
+            f"{without} {size}"
+        )
+    return f"At least {target} of the prediction sets {by} hold the right label, {chance}. {size}"

@@ -24,18 +24,21 @@ def decision_with_sets(scored: Scored, target: float, level: float) -> Decision 
     return None if np.isnan(bounds).all() else scored.task.with_bounds(scored.decision, bounds)
 
 
-def with_set_metrics(result: dict, scored: Scored, measures, target: float, level: float) -> dict:
+def with_set_metrics(
+    result: dict, scored: Scored, measures, decision: Decision | None, target: float, level: float
+) -> dict:
     """Return the metrics of the test split with those of its prediction sets, under "sets" and in each of "labels".
 
     Args:
         result: The metrics without those of sets.
         scored: The test split.
         measures: The module of the task in classifier/evaluation/tasks/.
+        decision: That of `decision_with_sets` for the same target and level.
         target: As in `decision_with_sets`.
         level: As in `decision_with_sets`.
     """
     sets = {"target": target, "level": level, "validation_texts_needed": texts_needed(target, level)}
-    if (decision := decision_with_sets(scored, target, level)) is None:
+    if decision is None:
         return result | {"sets": sets}
     found = measures.set_metrics(scored, decision)
     by_label = found.pop("labels", {})

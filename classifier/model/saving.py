@@ -16,8 +16,8 @@ The folder holds
   - `calibration_temperature`, `calibration_bias`: the calibration, which the last layer already contains (see
     classifier/training/calibration.py);
   - `decision`: what turns scores into answers besides the scores (see classifier/tasks/), such as thresholds;
-  - `trained`: the data set, model and method of the training, its number of texts, and the numbers of all parameters
-    and of the trained ones.
+  - `trained`: the data set, model and method of the training, its number of texts, the numbers of all parameters and of
+    the trained ones, and `validation_chose_step` if the validations chose the step whose weights are kept.
 """
 
 from typing import Any

@@ -5,9 +5,8 @@ discriminant analysis is fitted to the features of half of both samples. Its sco
 the probability that a text of the file has a higher score than a validation text. The p-value is that of the
 Mann-Whitney test. Its level is right however good the discriminant is, because no text is both fitted and tested.
 
-Of the tests that were compared on changed reviews, this one noticed the changes with the fewest texts. The others were
-logistic regression in place of the discriminant, the Kolmogorov-Smirnov test on logits or confidences (Rabanser et al.
-2019, "Failing Loudly"), and the maximum mean discrepancy. benchmarks/other_texts.py measures power and false alarms.
+Other tests would do as well: see Rabanser et al. 2019, "Failing Loudly". benchmarks/other_texts.py measures power and
+false alarms of this one.
 """
 
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 FEWEST = 30  # texts of either sample, from which the distance is measured
-LEVEL = 0.01  # probability of a false alarm, at most
+LEVEL = 0.01  # probability of a false alarm, at most, over draws of both samples
 # The smallest AUC of an alarm: a medium effect, d = 0.5 (Rice and Harris 2005, "Comparing effect sizes in follow-up
 # studies"). In a large file a smaller difference is significant and matters little. It can also come from the chance
 # of the validation texts, which are the same sample for all files.

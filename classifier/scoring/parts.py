@@ -20,8 +20,7 @@ from classifier.runner.terminal import escape_controls
 PACKAGES = ("distributed", "model", "predict", "scoring", "tables", "tasks", "text")
 CODE = [Path("classifier", name) for name in PACKAGES]
 LIBRARIES = ("numpy", "pandas", "peft", "pyarrow", "scipy", "tokenizers", "torch", "transformers")
-# The last column of a part: for some rows the digest and the features of the text, as bytes (see model/features.py). A
-# column of a user's file cannot have the name.
+# The last column of a part: for some rows the digest and the features of the text, as bytes (see model/features.py).
 FEATURES = "\0features"
 # Approximate limits of a row group of the result. Small groups would make the file's footer large.
 GROUP_ROWS, GROUP_BYTES = 2**16, 2**24

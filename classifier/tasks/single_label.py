@@ -162,7 +162,7 @@ def in_sets(probabilities: np.ndarray, decision: dict) -> np.ndarray:
 
 
 def set_part(columns: dict[str, np.ndarray], names: list[str], decision: dict) -> dict[str, list]:
-    """Return the part of the answers that SET names, the most probable label first; no part without a bound."""
+    """Return the part of the answers that SET names, the most probable label first; no part without bounds."""
     if "bound" not in decision:
         return {}
     probabilities = probability_array(columns, names)

@@ -172,13 +172,13 @@ class Training:
             self.best_weights = {name: weights.clone() for name, weights in trained_parameters(self.network).items()}
 
     def validate(self, texts: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Score the first `texts` validation texts, or all.
+        """Score the first `texts` validation texts, or all. Only all texts have features.
 
         Returns:
             (logits, features, labels): (texts, names), (texts, width) as in `logits_and_features`, and the labels.
         """
-        tokens = self.validation_tokens.first_texts(texts)
-        scores, features = logits_and_features(self.network, tokens, "validation", self.processes)
+        tokens, with_features = self.validation_tokens.first_texts(texts), texts is None
+        scores, features = logits_and_features(self.network, tokens, "validation", self.processes, with_features)
         self.check_finite(scores, self.progress.step)
         return scores, features, tokens.labels
 

@@ -56,9 +56,9 @@ def test_slices_of_a_run(finished):
     ece = f"{of_value['ece']:.4f} (chance {of_value['ece_by_chance']:.4f})"
     assert ["site", "texts", "accuracy", "log loss", "set coverage", "ECE"] in rows(html)
     assert [key, "35", accuracy, log_loss, covered, ece] in rows(html)
-    assert "5 texts are not in this table, since their site" in html
+    assert "5 texts are not in this table, since the values of their site" in html
     worst = result["worst_slice"]
-    assert f"The accuracy is worst where site is {worst['value']}: {worst['accuracy']:.1%} " in html
+    assert f"where site is {worst['value']}, the accuracy is {worst['accuracy']:.1%} " in html
     assert f"p = {worst['p']} by a one-sided Fisher's exact test, multiplied by the 2 groups" in html
 
     config = AutoConfig.from_pretrained(ADAPTER)

@@ -33,11 +33,21 @@ class OneDnnLinear(torch.nn.Linear):
 
 
 def in_bfloat16(layer: torch.nn.Linear) -> torch.Tensor:
-    """Return the weights of a frozen layer in bf16. The layer keeps them until its own weights change."""
-    state = layer.weight.data_ptr(), layer.weight._version
-    if getattr(layer, "kept_bfloat16", (None,))[0] != state:
-        layer.kept_bfloat16 = state, layer.weight.detach().bfloat16()
-    return layer.kept_bfloat16[1]
+    """Return the weights of a frozen layer in bf16. The layer keeps them until its own weights change.
+
+    A change through `weight.data`, such as peft's merge, is not noticed: call `forget_bfloat16` after it.
+    """
+    weight, version, rounded = getattr(layer, "kept_bfloat16", (None, None, None))
+    if weight is not layer.weight or version != weight._version:
+        with torch.inference_mode(False):  # else a later backward pass could not use the copy
+            rounded = layer.weight.detach().bfloat16()
+        layer.kept_bfloat16 = layer.weight, layer.weight._version, rounded
+    return rounded
+
+
+def forget_bfloat16(layer: torch.nn.Module) -> None:
+    """Remove the weights that `in_bfloat16` has kept."""
+    vars(layer).pop("kept_bfloat16", None)
 
 
 def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:

@@ -15,7 +15,7 @@ import torch
 from peft.tuners.lora import Linear
 from torch.autograd.function import once_differentiable
 
-from classifier.model.fast.linear import in_bfloat16, linear
+from classifier.model.fast.linear import forget_bfloat16, in_bfloat16, linear
 
 
 def lora_classes(model: torch.nn.Module) -> dict[torch.nn.Module, type]:
@@ -32,7 +32,8 @@ class FastLinear(Linear):
     def forward(self, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
         """Return the layer's output, (..., out), for x, (..., in)."""
         function = None if args or kwargs else self.product_function(x)
-        if function is None:
+        if function is None:  # such as after a merge, which changes the frozen weights
+            forget_bfloat16(self.get_base_layer())
             return super().forward(x, *args, **kwargs)
         (name,) = self.active_adapters
         base = self.get_base_layer()
