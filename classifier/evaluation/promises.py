@@ -67,16 +67,17 @@ def sets(found: dict[str, Any]) -> str:
 
     found: The key `sets` of metrics/evaluate.json.
     """
-    target, by = f"{found['target']:.1%}", f"by `python -m apps.infer --sets {found['target']}`"
-    chance = f"with a chance of error of at most {found['level']:.1%}"
-    if "margin" in found:
-        width = f"An interval is {found['width']:.4g} wide."
-        return f"At least {target} of the intervals {by} hold the number, {chance}. {width}"
-    if "probability" not in found:
+    target = f"{found['target']:.1%}"
+    if not {"margin", "probability"} & found.keys():
         return (
             f"Prediction sets that hold the right label of {target} of the texts need at least "
             f"{found['validation_texts_needed']} validation texts."
         )
+    by = f"by `python -m apps.infer --sets {found['target']}`"
+    chance = f"with a chance of error of at most {found['level']:.1%}"
+    if "margin" in found:
+        width = f"An interval is {found['width']:.4g} wide."
+        return f"At least {target} of the intervals {by} hold the number, {chance}. {width}"
     size = f"On test, {found['single']:.1%} of the sets have one label."
     if "labels_without_bound" in found:
         without = f" It does not hold for {found['labels_without_bound']} labels, which too few validation texts have."

@@ -101,7 +101,13 @@ def measure_slices(
         p, name, key = min(tests)
         row = slices[name][key]
         others = (arrays[quality].sum() - row["n"] * row[quality]) / (len(arrays[quality]) - row["n"])
-        worst = {"slice": name, "value": key, "n": row["n"], quality: row[quality], f"{quality}_of_others": others}
+        worst = {
+            "slice": name,
+            "value": key,
+            "n": row["n"],
+            quality: row[quality],
+            f"{quality}_of_others": float(others),
+        }
         worst = metrics.rounded(worst)
         result["worst_slice"] = worst | {"p": float(f"{min(1, p * len(tests)):.3g}"), "looked_at": len(tests)}
     return result

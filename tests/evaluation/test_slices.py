@@ -36,7 +36,14 @@ def test_a_case_by_hand():
     assert (web["log_loss_low"], web["log_loss_high"]) == pytest.approx((19.5 - half, 19.5 + half), abs=5e-5)
     # Of all 105 texts 82 are right. The hypergeometric chance that at most 20 of 40 are, times two groups:
     p = 2 * stats.hypergeom.cdf(20, 105, 82, 40)
-    expected = {"slice": "source", "value": "web", "n": 40, "accuracy": 0.5, "looked_at": 2}
+    expected = {
+        "slice": "source",
+        "value": "web",
+        "n": 40,
+        "accuracy": 0.5,
+        "accuracy_of_others": 0.9538,
+        "looked_at": 2,
+    }
     assert result["worst_slice"] == expected | {"p": float(f"{p:.3g}")}
     assert result["worst_slice"]["p"] < 1e-6  # and not rounded to 0
 
@@ -149,12 +156,14 @@ def test_all_metrics_of_a_value_are_those_of_its_rows_alone():
 @pytest.mark.parametrize("p", [0.0321, 0.0684])
 def test_the_sentence_about_the_worst(p):
     values = {"n": 200, "accuracy": 0.8, "accuracy_low": 0.75, "accuracy_high": 0.85}
-    worst = {"slice": "a_b", "value": "x|y", "n": 200, "accuracy": 0.8, "p": p, "looked_at": 7}
-    sentence = worst_slice({"slices": {"a_b": {"x|y": values}}, "worst_slice": worst}, SINGLE, 0.9)
-    for part in ("a\\_b is x\\|y: 80.0%", "75.0% to 85.0%", "90.0% of all texts", f"p = {p} ", "7 groups", "Fisher's"):
+    worst = {"slice": "a_b", "value": "x|y", "n": 200, "accuracy": 0.8, "accuracy_of_others": 0.9}
+    worst |= {"p": p, "looked_at": 7}
+    sentence = worst_slice({"slices": {"a_b": {"x|y": values}}, "worst_slice": worst}, SINGLE)
+    found = ("where a\\_b is x\\|y, the accuracy is 80.0%", "75.0% to 85.0%", "90.0% of all other texts")
+    for part in (*found, f"p = {p} ", "7 groups", "Fisher's"):
         assert part in sentence
     assert ("hardly explain" in sentence) == (p < 0.05)
-    assert worst_slice({"slices": {}}, SINGLE, 0.9) is None
+    assert worst_slice({"slices": {}}, SINGLE) is None
 
 
 def test_tables_of_numbers():
