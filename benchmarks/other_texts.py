@@ -86,7 +86,7 @@ def scored_by_infer(texts: list[str], classifier: Classifier, job: Job) -> pa.Ta
 
 
 def measured(name: str, table: pd.DataFrame, classifier: Classifier, job: Job) -> list[dict]:
-    """Return the rows of the result for one set of texts, one for each size of the subsets."""
+    """Measure one set of texts; return a row of the result for each size of the subsets."""
     scored = scored_by_infer(table["text"].tolist(), classifier, job)
     right = scored["predicted"].to_numpy() == np.array(classifier.names, dtype=object)[table["label"]]
     low, high = wilson_interval(right.sum(), len(right))

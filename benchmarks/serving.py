@@ -35,7 +35,8 @@ from classifier.text.cleaning import clean_texts
 
 WHAT = (
     "Texts a second and the time of a request, of make serve in fp32 and with --precision auto, and of transformers' "
-    "pipeline behind FastAPI, each under the load of clients on the same machine that post one review after the other."
+    "pipeline behind FastAPI. Clients on the same machine load each server. A client sends a review, waits for the "
+    "answer, and sends the next one."
 )
 OURS, FAST, THEIRS = "make serve", "make serve, --precision auto", "pipeline"
 RATIO = "times as many texts/s"
