@@ -13,7 +13,8 @@ import signal
 import sys
 import tempfile
 
-from apps.demo_page import Actions, build_page
+from apps.demo_actions import Actions
+from apps.demo_page import build_page
 from classifier.errors import InputError
 from classifier.predict.classifier import Classifier
 from classifier.runner.command import exit_on_user_error, no_arguments

@@ -61,7 +61,6 @@ from typer import Argument, Option, Typer
 from classifier.distributed.processes import Processes
 from classifier.distributed.rank import rank_and_count
 from classifier.errors import InputError
-from classifier.evaluation.tables import answer_cell
 from classifier.files.formats import read_json
 from classifier.predict.classifier import Classifier
 from classifier.predict.threshold import is_share, required_confidence
@@ -70,13 +69,13 @@ from classifier.runner.environment import let_idle_threads_sleep
 from classifier.runner.params import load_params
 from classifier.runner.ranks import rank_process
 from classifier.runner.terminal import escape_controls
+from classifier.scoring.answer_table import show_table
 from classifier.scoring.files import score_file, score_share
 from classifier.scoring.job import Job
 from classifier.scoring.lines import answer_lines
 from classifier.scoring.options import check_sets, chosen_precision, parse_format, text_pairs
 from classifier.scoring.summary import summary_lines
 from classifier.text.cleaning import is_encodable
-from classifier.text.pairs import Text, joined
 
 EXPLAIN_LABEL = "As --explain, for this label in place of the most probable one."
 PAIR = "Read the TEXTs two by two, for a model that was trained on pairs."
@@ -176,37 +175,6 @@ def parse_required_confidence(min_confidence: str | None, min_accuracy: float | 
     if not re.fullmatch(r"(\d+\.?\d*|\.\d+)(e-?\d+)?", min_confidence) or not is_share(number := float(min_confidence)):
         raise InputError(f"--min-confidence {min_confidence}: should be a number from 0 to 1, or target")
     return number
-
-
-def show_table(texts: list[Text], classifier: Classifier, explain: bool, explained: str | None) -> None:
-    """Print a line with the answer and the text for each text.
-
-    Args:
-        texts: The texts.
-        classifier: The classifier.
-        explain: Mark the words that weigh most.
-        explained: The label to explain; None for the most probable one.
-    """
-    from classifier.predict.explanation import explain_label
-
-    sys.stdout.reconfigure(errors="backslashreplace")  # for a terminal that lacks a text's characters
-    answers, names = classifier(texts), list(classifier.parts)
-    rows = [[answer_cell(part, name, "-") for name, part in zip(names, answer, strict=True)] for answer in answers]
-    heads = [name.replace("_", " ") for name in names]
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-
-    def print_line(cells: list[str], text: str) -> None:
-        first, *others = [
-            f"{cell:{'<' if not at else '>'}{width}}"
-            for at, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        ]
-        print(escape_controls("  ".join([first, *others, text])))
-
-    print_line(heads, "text")
-    for text, answer, cells in zip(texts, answers, rows, strict=True):
-        marked = explain and answer[0] is not None
-        shown = explain_label(classifier.model, classifier.tokenizer, text, explained).text if marked else joined(text)
-        print_line(cells, shown)
 
 
 def run_job(job: Job, overwrite: bool) -> None:

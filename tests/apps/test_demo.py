@@ -17,7 +17,8 @@ import pytest
 from commands import infer_command, predict
 from stores import free_port
 
-from apps.demo_page import COLUMNS_LABEL, OPPOSING, SUPPORTING, marked_words
+from apps.demo_actions import OPPOSING, SUPPORTING, marked_words
+from apps.demo_page import COLUMNS_LABEL
 from classifier.evaluation.tasks.single_label import verdict_on
 from classifier.evaluation.tasks.task import MEASURES
 from classifier.files.places import PREDICTIONS

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from commands import INFER, infer_command, predict, read
 
-from apps.infer import show_table
 from classifier.files.formats import read_table, write_table
 from classifier.files.places import VALIDATION
 from classifier.predict.threshold import threshold_for
+from classifier.scoring.answer_table import show_table
 from classifier.scoring.lines import arriving_lines
 from classifier.tasks import single_label
 

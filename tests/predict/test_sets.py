@@ -12,7 +12,7 @@ from scipy.special import logit, softmax
 from scipy.stats import binom
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from apps.demo_page import Actions
+from apps.demo_actions import Actions
 from benchmarks.sets import MultiLabel, Regression, SingleLabel, coverages
 from classifier.errors import InputError
 from classifier.files.formats import read_table, write_table
