@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from benchmarks.record import Record
-from classifier.dataset.checking import read_selected_rows
+from classifier.dataset.selected_rows import read_selected_rows
 from classifier.evaluation.intervals import wilson_interval
 from classifier.files.places import RAW
 from classifier.predict.classifier import Classifier

@@ -27,7 +27,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.record import Record
-from classifier.dataset.checking import read_selected_rows
+from classifier.dataset.selected_rows import read_selected_rows
 from classifier.files.formats import read_json
 from classifier.files.places import LOCAL, METRICS
 from classifier.runner.command import no_arguments

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pandas as pd
 
-from classifier.dataset.checking import read_selected_rows
+from classifier.dataset.selected_rows import read_selected_rows
 from classifier.files.places import RAW
 from classifier.predict.classifier import Classifier
 from classifier.runner.command import no_arguments

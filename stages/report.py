@@ -19,6 +19,7 @@ from classifier.evaluation.intervals import wilson_interval
 from classifier.evaluation.limits import limits, metric_name
 from classifier.evaluation.markdown import verbatim
 from classifier.evaluation.promises import promises
+from classifier.evaluation.settings_table import settings_table
 from classifier.evaluation.tasks import task as by_task
 from classifier.evaluation.tasks.task import MEASURES
 from classifier.files.formats import read_json, read_table
@@ -81,7 +82,7 @@ def report(
         curve_of_sets=curves["sets"].to_dict("records"),
         quality=measures.QUALITY,
         limits=limits(results, curves["validation"], train, labels, measures.HEADLINE),
-        settings=tables.settings_table(model, method, adapter, results["training"], train, measures.LOSS),
+        settings=settings_table(model, method, adapter, results["training"], train, measures.LOSS),
         widths={name: page_width(METRICS / f"{name}.png") for name in PICTURES},
         left_out=findings.rows_left_out(results["data"]),
         forms_table=tables.forms_table(results["export"]) if results["export"] else [],

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from apps.new import store
 from apps.new.command import main
-from classifier.dataset.checking import read_selected_rows
+from classifier.dataset.selected_rows import read_selected_rows
 from classifier.params.datasets import Dataset
 from classifier.runner.params import load_params, select
 from classifier.sources.dataset import source_files

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 import pandas as pd
 
-from classifier.dataset.checking import read_selected_rows, slice_column
+from classifier.dataset.selected_rows import read_selected_rows, slice_column
 from classifier.dataset.selection import Source
 from classifier.files.formats import metadata_bytes
 from classifier.files.places import RAW
@@ -26,7 +26,7 @@ BYTES_PER_GROUP = 2**26  # of texts, if they have the split's mean length
 class TextSpool:
     """Texts in a file, fetched by number. Memory grows by 8 bytes a text, for its end in the file.
 
-    The two texts of a pair and the values of the slices, which are texts as well, follow each other.
+    The texts of a row follow each other: its text or both texts of a pair, then the values of its slices.
     """
 
     def __init__(self, file: BinaryIO):

@@ -1,4 +1,4 @@
-"""What a user of the classifier can rely on, in up to five sentences. The report and the model card show them."""
+"""What a user of the classifier can rely on, as a list of about five sentences for the report and the model card."""
 
 from types import ModuleType
 from typing import Any

@@ -74,7 +74,7 @@ def label_set_metrics(sets: np.ndarray, has: np.ndarray, names: list[str]) -> di
 
     Args:
         sets: Whether each label is in the set of each row, (rows, names) bool.
-        has: Whether each label is a right one of each row, (rows, names) bool.
+        has: Whether each row has each label, (rows, names) bool.
         names: The names of the labels.
 
     Returns:

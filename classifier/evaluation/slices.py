@@ -1,7 +1,8 @@
-"""Slices: the test texts with one length or with one value of a column, which are measured apart.
+"""Slices: groups of test texts that are measured separately.
 
-`length`, the number of words, is a slice of every data set. The others are the columns that `slices` in the data set's
-entry names. A slice has the values with enough rows to tell something; the rows of its other values are counted.
+A slice is a column that divides the texts into groups, one for each of its values. `slices` in the data set's entry
+names columns. The number of words, `length`, is a slice of every data set. A value with enough rows is measured. Of
+other values, the rows are counted.
 """
 
 import hashlib
@@ -73,9 +74,10 @@ def measure_slices(
 ) -> dict[str, dict]:
     """Return the metrics of each value of each slice, and the worst value, as metrics/evaluate.json has them.
 
-    For each value, a one-sided test tells whether the quality of its rows is worse than that of all other rows:
-    Fisher's exact test for shares, Welch's t-test for errors. The value with the smallest p-value is the worst one. Its
-    p-value is multiplied by the number of tests (Bonferroni; the first step of Holm 1979).
+    A one-sided test compares the rows of each value with all other rows. The null hypothesis is that their quality is
+    not worse. The test is Fisher's exact test for shares, and Welch's t-test for errors. The value with the smallest
+    p-value is the worst one. Its p-value is multiplied by the number of tests (Bonferroni, the first step of Holm's
+    method).
 
     Args:
         per_row: (rows,) of each metric, whose mean is measured: bool for a share, float for an error. The first one is
@@ -101,14 +103,8 @@ def measure_slices(
         p, name, key = min(tests)
         row = slices[name][key]
         others = (arrays[quality].sum() - row["n"] * row[quality]) / (len(arrays[quality]) - row["n"])
-        worst = {
-            "slice": name,
-            "value": key,
-            "n": row["n"],
-            quality: row[quality],
-            f"{quality}_of_others": float(others),
-        }
-        worst = metrics.rounded(worst)
+        means = metrics.rounded({quality: row[quality], f"{quality}_of_others": float(others)})
+        worst = {"slice": name, "value": key, "n": row["n"]} | means
         result["worst_slice"] = worst | {"p": float(f"{min(1, p * len(tests)):.3g}"), "looked_at": len(tests)}
     return result
 

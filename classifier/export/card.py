@@ -1,6 +1,7 @@
 """The model card, README.md of models/export, in the format of the Hugging Face Hub."""
 
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from pydantic import Field
@@ -50,41 +51,63 @@ def model_card(
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    labels, metrics = list(config.id2label.values()), MEASURES[config.task].CARD
+    labels, measures = list(config.id2label.values()), MEASURES[config.task]
     layout = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     templates = Environment(loader=FileSystemLoader(CARDS), **layout)
     templates.filters |= {"row": tables.row, "head": tables.head}
     return templates.get_template(f"{config.task.replace('-', '_')}.md.j2").render(
         metadata=metadata(config, evaluate, about_data, about_model, license),
         trained=config.trained,
-        metrics=metrics,
         merged=(ADAPTER / "adapter_config.json").is_file(),
-        temperature=config.calibration_temperature,
-        decision=config.decision,
-        biased=any(config.calibration_bias),
-        without_texts=labels_without_texts(evaluate, labels),
         labels=[verbatim(label) for label in labels],
-        columns=[verbatim(name) for name in config.columns],
-        separator=repr(config.separator),
-        pair=getattr(config, "pair", False),
-        has_types=getattr(config, "token_types_after", None) is not None,
-        tokenize=config.tokenize,
-        markup=repr(MARKUP.pattern),
         evaluate=evaluate,
-        promises=promises(evaluate, MEASURES[config.task]),
         data=data,
-        kept={name: FORMS[name].file for name, form in forms.items() if form["kept"]},
-        graphs=[FORMS[name].file for name, form in forms.items() if form["kept"] and FORMS[name].is_graph],
-        formats=list(forms),
-        left_out=[name for name, form in forms.items() if not form["kept"]],
-        forms_table=tables.forms_table(forms),
-        by_label=tables.label_rows(evaluate, labels, learned=False) if "labels" in evaluate else [],
-        quality=MEASURES[config.task].QUALITY,
-        by_slice=findings.slice_rows(evaluate, MEASURES[config.task].ROW_QUALITY),
         about_data=about_data,
         about_model=about_model,
         hashes=hashes,
+        **texts_and_answers(config),
+        **results(evaluate, labels, measures),
+        **written_forms(forms),
     )
+
+
+def texts_and_answers(config) -> dict[str, Any]:
+    """Return the template's values about the model's texts, its calibration and its decision."""
+    return {
+        "columns": [verbatim(name) for name in config.columns],
+        "separator": repr(config.separator),
+        "pair": getattr(config, "pair", False),
+        "has_types": getattr(config, "token_types_after", None) is not None,
+        "tokenize": config.tokenize,
+        "markup": repr(MARKUP.pattern),
+        "temperature": config.calibration_temperature,
+        "biased": any(config.calibration_bias),
+        "decision": config.decision,
+    }
+
+
+def results(evaluate: dict[str, Any], labels: list[str], measures: ModuleType) -> dict[str, Any]:
+    """Return the template's values about the results. measures: the task's module in classifier/evaluation/tasks/."""
+    return {
+        "metrics": measures.CARD,
+        "promises": promises(evaluate, measures),
+        "without_texts": labels_without_texts(evaluate, labels),
+        "by_label": tables.label_rows(evaluate, labels, learned=False) if "labels" in evaluate else [],
+        "quality": measures.QUALITY,
+        "by_slice": findings.slice_rows(evaluate, measures.ROW_QUALITY),
+    }
+
+
+def written_forms(forms: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the template's values about the forms of the model. forms: metrics/export.json."""
+    kept = [name for name, form in forms.items() if form["kept"]]
+    return {
+        "kept": {name: FORMS[name].file for name in kept},
+        "graphs": [FORMS[name].file for name in kept if FORMS[name].is_graph],
+        "formats": list(forms),
+        "left_out": [name for name in forms if name not in kept],
+        "forms_table": tables.forms_table(forms),
+    }
 
 
 def metadata(config, evaluate: dict[str, Any], about_data: About, about_model: About, license: str | None) -> str:

@@ -14,8 +14,8 @@ inductive conformal predictors"):
 1. Sort the rows' scores: the probabilities of the right labels or, of numbers, the negative absolute residuals.
 2. Take the k-th lowest score as the bound. It is too high only if fewer than k of the rows are among the lowest share
    1 - `target` of all texts. The number of rows among them has a binomial distribution.
-3. Choose the largest k for which the probability of fewer than k such rows is at most `level`. If there is no such k,
-   the rows are too few for a bound.
+3. Compute, for each k, the probability of fewer than k rows among them: the chance that the bound is too high. Choose
+   the largest k whose chance is at most `level`. If k = 1 has a larger chance, the rows are too few for a bound.
 
 If a text can have several labels, each label has a bound of its own, chosen by the rows that have the label. The
 statement then holds for each label, about the texts that have the label. It does not hold for all labels at once.

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 from local_data import local, write, write_csv, write_frame
 
-from classifier.dataset.checking import read_selected_rows, read_split
+from classifier.dataset.checking import read_split
+from classifier.dataset.selected_rows import read_selected_rows
 from classifier.errors import InputError
 from classifier.files.places import LOCAL
 from classifier.tables import rows as table_rows

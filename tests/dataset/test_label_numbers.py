@@ -9,7 +9,8 @@ from datasets import ClassLabel, Dataset, Features, Value
 from local_data import local, write, write_csv
 from tiny import reviews
 
-from classifier.dataset.checking import read_selected_rows, read_split
+from classifier.dataset.checking import read_split
+from classifier.dataset.selected_rows import read_selected_rows
 from classifier.errors import InputError
 from classifier.files.places import LOCAL
 

@@ -153,3 +153,14 @@ def test_merged_and_disabled(monkeypatch):
     fast.merge_adapter()
     torch.testing.assert_close(fast(x), before, rtol=1e-4, atol=1e-4)
     assert isinstance(fast.merge_and_unload()[0], torch.nn.Linear)
+
+
+def test_a_merge_forgets_the_rounded_weights():
+    fast, x = model_pair()[0], torch.randn(4, 7)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        expected, without = fast(x), fast.get_base_model()[0].base_layer(x)
+        assert not torch.allclose(fast.get_base_model()[0](x), without, atol=0.1)
+        fast.merge_adapter()
+        torch.testing.assert_close(fast(x), expected, rtol=0.02, atol=0.05)
+        fast.unmerge_adapter()
+        torch.testing.assert_close(fast(x), expected, rtol=0.02, atol=0.05)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from commands import contents, read, refusal
+from commands import contents, read, refusal, run_stages
 from safetensors.torch import load_file
 from tiny import edit_params
 
@@ -140,6 +140,7 @@ def test_patience_ends_a_training_early_and_the_best_weights_are_kept(finished, 
         finished,
         **{"train.epochs": 1, "train.keep": "best", "train.patience": 2, "train.validations": 20},
     )
+    assert "validation_chose_step" not in read("models/adapter/config.json")["trained"]
     set_validation_losses(monkeypatch, [0.7, 0.6, 0.65, 0.5, 0.55, 0.5, *[0.1] * 14])
     weights = {}
     take_step = Training.take_step
@@ -169,6 +170,9 @@ def test_patience_ends_a_training_early_and_the_best_weights_are_kept(finished, 
     run_train()  # takes no further step
     assert len(weights) == 6
     assert contents(finished) == expected
+
+    run_stages("evaluate")
+    assert read("metrics/evaluate.json")["validation_chose_step"] is True
 
 
 @pytest.mark.parametrize(("key", "value"), [("keep", "best"), ("patience", 2)])

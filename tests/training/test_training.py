@@ -95,3 +95,9 @@ def test_validations_take_at_most_a_quarter_of_the_time(finished, changes, texts
     assert 1 < training.texts_per_validation < 60
     tokens_scored = training.validation_tokens.first_texts(training.texts_per_validation).lengths.sum() * 100
     assert 0.5 < tokens_scored / 2 / (training.plan.tokens_read / 3) <= 1  # to score a token takes half the time
+
+
+def test_only_the_last_validation_has_features(finished):
+    training = set_up()
+    assert training.validate(10)[1].shape == (10, 0)
+    assert training.validate()[1].shape == (60, 32)

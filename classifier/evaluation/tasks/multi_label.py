@@ -12,6 +12,7 @@ from classifier.evaluation.confusion import LABELS_IN_MATRIX, confusion_figure, 
 from classifier.evaluation.curves import curves
 from classifier.evaluation.figures import coverage_figure, reliability_figure
 from classifier.evaluation.intervals import wilson_interval, with_interval
+from classifier.evaluation.label_sets import as_pairs, counts_by_row, f1_of, in_words, log_loss
 from classifier.evaluation.scored import Scored
 from classifier.evaluation.sets import label_set_metrics
 from classifier.evaluation.tasks.single_label import verdict_on
@@ -43,17 +44,6 @@ def probabilities(scored: Scored) -> tuple[np.ndarray, np.ndarray]:
     return expit(scored.scores), expit(scored.uncalibrated)
 
 
-def f1_of(counts: np.ndarray) -> float:
-    """Return the F1 from the counts of each row, (rows, 3): labels found, labels predicted, actual labels."""
-    found, answered, actual = counts.sum(axis=0)
-    return float(2 * found / (answered + actual)) if answered + actual else 1.0
-
-
-def counts_by_row(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Return the counts of each row that `f1_of` takes."""
-    return np.stack([(labels & predicted).sum(axis=1), predicted.sum(axis=1), labels.sum(axis=1)], axis=1).astype(int)
-
-
 def metrics(scored: Scored) -> dict:
     """Return micro and macro F1, mean average precision, subset accuracy, log loss and calibration errors.
 
@@ -82,17 +72,6 @@ def metrics(scored: Scored) -> dict:
 def mean_of(by_label: list[dict], key: str) -> float:
     """Return the mean of a metric over labels; 0 if there is none."""
     return float(np.mean([row[key] for row in by_label])) if by_label else 0.0
-
-
-def as_pairs(probability: np.ndarray) -> np.ndarray:
-    """Return the probabilities of "no" and "yes" of each pair of a text and a label, (rows times names, 2)."""
-    flat = probability.ravel()
-    return np.column_stack([1 - flat, flat])
-
-
-def log_loss(labels: np.ndarray, probability: np.ndarray) -> float:
-    """Return the mean cross-entropy of all pairs of a text and a label."""
-    return of_labels.log_loss(labels.ravel(), as_pairs(probability))
 
 
 def against_baseline(scored: Scored) -> dict:
@@ -191,11 +170,6 @@ def mistakes(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     wrong = (labels != predicted).any(axis=1)
     table = table.assign(label=in_words(labels, names), predicted=in_words(predicted, names), row=table.index + 1)
     return table[wrong].sort_values("confidence", ascending=False, kind="stable")
-
-
-def in_words(labels: np.ndarray, names: list[str]) -> list[str]:
-    """Return the names of each row's labels, "none" without one."""
-    return [", ".join(names[number] for number in np.flatnonzero(row)) or "none" for row in labels]
 
 
 def report_tables(evaluate: dict, data: dict, labels: list[str], learned: bool) -> dict:

@@ -32,8 +32,7 @@ class FastLinear(Linear):
     def forward(self, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
         """Return the layer's output, (..., out), for x, (..., in)."""
         function = None if args or kwargs else self.product_function(x)
-        if function is None:  # such as after a merge, which changes the frozen weights
-            forget_bfloat16(self.get_base_layer())
+        if function is None:
             return super().forward(x, *args, **kwargs)
         (name,) = self.active_adapters
         base = self.get_base_layer()
@@ -41,6 +40,16 @@ class FastLinear(Linear):
         return function.apply(
             x, weight, base.bias, self.lora_A[name].weight, self.lora_B[name].weight, self.scaling[name]
         )
+
+    def merge(self, *args, **kwargs) -> None:
+        """Add the adapter to the frozen weights, whose rounded copy is then out of date."""
+        super().merge(*args, **kwargs)
+        forget_bfloat16(self.get_base_layer())
+
+    def unmerge(self) -> None:
+        """Undo `merge`."""
+        super().unmerge()
+        forget_bfloat16(self.get_base_layer())
 
     def product_function(self, x: torch.Tensor) -> type[torch.autograd.Function] | None:
         """Return the function that computes this layer for x, or None if peft has to.

@@ -1,0 +1,35 @@
+"""Metrics and words of sets of labels.
+
+Shapes: labels and predicted labels are (rows, names) of 0 and 1; probabilities are (rows, names).
+"""
+
+import numpy as np
+
+from classifier.evaluation import metrics
+
+
+def f1_of(counts: np.ndarray) -> float:
+    """Return the F1 from the counts of each row, (rows, 3): labels found, labels predicted, actual labels."""
+    found, answered, actual = counts.sum(axis=0)
+    return float(2 * found / (answered + actual)) if answered + actual else 1.0
+
+
+def counts_by_row(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Return the counts of each row that `f1_of` takes."""
+    return np.stack([(labels & predicted).sum(axis=1), predicted.sum(axis=1), labels.sum(axis=1)], axis=1).astype(int)
+
+
+def as_pairs(probability: np.ndarray) -> np.ndarray:
+    """Return the probabilities of "no" and "yes" of each pair of a text and a label, (rows times names, 2)."""
+    flat = probability.ravel()
+    return np.column_stack([1 - flat, flat])
+
+
+def log_loss(labels: np.ndarray, probability: np.ndarray) -> float:
+    """Return the mean cross-entropy of all pairs of a text and a label."""
+    return metrics.log_loss(labels.ravel(), as_pairs(probability))
+
+
+def in_words(labels: np.ndarray, names: list[str]) -> list[str]:
+    """Return the names of each row's labels, "none" without one."""
+    return [", ".join(names[number] for number in np.flatnonzero(row)) or "none" for row in labels]
