@@ -7,13 +7,11 @@ the listed texts, those with a planted error are corrected, as a reader of the l
 trained: the accuracy is the baseline's, on the test texts.
 """
 
-import os
-import subprocess
-import tempfile
 from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.clone import in_clone
 from classifier.files.formats import read_json
 from classifier.files.places import DOUBTFUL, LOCAL, METRICS, RAW
 from classifier.runner.command import no_arguments
@@ -42,9 +40,7 @@ def main() -> None:
     no_arguments("python -m benchmarks.planted_errors", "make planted")
     from dvc.utils.hydra import apply_overrides
 
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(["git", "clone", "--quiet", ".", folder], check=True)
-        os.chdir(folder)
+    with in_clone():
         clean = baseline_accuracy()
         train = pd.read_parquet(RAW / "train.parquet")
         hashes = train["text"].map(text_hash)

@@ -14,11 +14,9 @@ pairs     A sentence of a Rotten Tomatoes review and one of STATEMENTS; the labe
 Each data set goes through `dvc repro` in a clone of the last commit, with the default encoder and method.
 """
 
-import os
 import random
 import re
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +24,7 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks.clone import in_clone
 from benchmarks.record import Record
 from classifier.dataset.selected_rows import read_selected_rows
 from classifier.files.formats import read_json
@@ -150,15 +149,10 @@ def to_hydra(value: Any) -> str:
 def main() -> None:
     """Print the table."""
     no_arguments("python -m benchmarks.tasks", "make tasks")
-    record, cache = Record("tasks", WHAT), Path(".dvc/cache").resolve()
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(["git", "clone", "--quiet", ".", folder], check=True)
-        start = Path.cwd()
-        os.chdir(folder)
-        subprocess.run(["dvc", "cache", "dir", "--local", str(cache)], check=True, stdout=subprocess.DEVNULL)
+    record = Record("tasks", WHAT)
+    with in_clone():
         rows = [measure(name) for name in DATASETS]
-        os.chdir(start)
-        record.write(pd.DataFrame(rows), COLUMNS)
+    record.write(pd.DataFrame(rows), COLUMNS)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,18 @@
+"""A clone of the project, for benchmarks that change its params."""
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def in_clone() -> Iterator[None]:
+    """Make a clone of the last commit the current folder, for a while. It shares the cache of the project's DVC."""
+    cache = Path(".dvc/cache").resolve()
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["git", "clone", "--quiet", ".", folder], check=True)
+        with chdir(folder):
+            subprocess.run(["dvc", "cache", "dir", "--local", str(cache)], check=True, stdout=subprocess.DEVNULL)
+            yield
