@@ -20,7 +20,7 @@ from classifier.text.word_encoding import encode_words
 STEPS = (32, 64, 128, 256, 512)  # numbers of steps, tried in this order until the tolerance is reached
 MOST_WORK = 2**33  # upper limit of steps times weights outside the embeddings, for one window
 TOLERANCE = 0.01  # largest accepted error of the attributions' sum, as a share of the difference
-TOKENS_PER_PASS = 4096  # tokens of one forward and backward pass, over several steps
+TOKENS_PER_PASS = 2048  # tokens of one forward and backward pass; more need more memory and save no time
 MARKED = 5  # the most words in `Explanation.marked`
 
 

@@ -50,6 +50,17 @@ def test_gradients_are_those_of_torchs_layer(by_torch, shape, has_bias, frozen):
         torch.testing.assert_close(gradient, of_torch, rtol=1e-5, atol=1e-5)
 
 
+def test_the_input_of_a_frozen_layer_takes_no_memory_until_the_backward_pass():
+    layer, x, kept = OneDnnLinear(7, 11), torch.randn(5, 7, requires_grad=True), []
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda tensor: kept.append(tensor.shape) or tensor, lambda kept: kept
+    ):
+        layer(x)
+        assert kept == [x.shape, layer.weight.shape]
+        layer.requires_grad_(False)(x)
+    assert kept[2:] == [layer.weight.shape]
+
+
 def test_other_dtypes_autocast_and_no_rows_are_torchs(by_torch):
     layer, x = OneDnnLinear(7, 11), torch.randn(5, 7)
     with torch.autocast("cpu", torch.float16):

@@ -80,7 +80,7 @@ class OneDnnProduct(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, rows, weight, bias):
-        ctx.save_for_backward(rows, weight)
+        ctx.save_for_backward(rows if ctx.needs_input_grad[1] else None, weight)
         return onednn_product(rows, weight, bias)
 
     @staticmethod
