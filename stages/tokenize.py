@@ -7,9 +7,13 @@ Out: data/tokens/{train,validation,test}.arrow with the columns input_ids (speci
      the data set's name, task, labels, text columns and separator. For pairs of texts it also has `pair`, true, and
      `token_types_after`, the id of the special token behind which the tokens have the type 1, or null for an encoder
      without token types. The files are Arrow streams, so that training can map them into memory.
+
+With LAUNCH in the environment, several processes share the texts. The bytes of the files stay the same.
 """
 
 import importlib.util
+import itertools
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,16 +21,18 @@ import numpy as np
 from pydantic import Field
 from tqdm import tqdm
 
+from classifier.distributed.processes import ALONE, Processes
 from classifier.errors import InputError
 from classifier.files.formats import metadata_bytes, metadata_of
 from classifier.files.places import BASE, RAW, TOKENS
 from classifier.files.writing import replace_folder
 from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
-from classifier.text.encoding import Truncation, encode, padding_id, special_tokens_of_pair
+from classifier.text.encoding import Truncation, Windows, encode, padding_id, special_tokens_of_pair
 from classifier.text.pairs import texts_of
 
 TEXTS_PER_BATCH = 4096
+SPLITS = ("train", "validation", "test")
 KEPT = ("name", "task", "labels", "columns", "separator")  # metadata of data/raw that the tokens keep
 
 
@@ -43,14 +49,22 @@ def tokenize(*, settings: Annotated[TokenizeSettings, Param("tokenize")]) -> Non
     """Write data/tokens/. Raises InputError for a tokenizer, settings or a text that the pipeline cannot use."""
     from pyarrow.parquet import read_schema
 
+    processes = Processes.connect()
     tokenizer = load_tokenizer(settings.max_length)
     stored = metadata_of(read_schema(RAW / "train.parquet"))  # as in validation and test
     metadata = {name: stored[name] for name in KEPT} | {"tokenize": settings.model_dump()}
     if stored.get("pair"):
         metadata |= {"pair": True, "token_types_after": token_types_after(tokenizer)}
-    with replace_folder(TOKENS) as folder:
-        for split in ("train", "validation", "test"):
-            write_tokens(folder, split, tokenizer, metadata)
+    with replace_folder(TOKENS) if processes.is_rank_0 else nullcontext() as new_folder:
+        folder = processes.broadcast(new_folder)
+        if not folder.is_dir():
+            raise InputError(f"{folder}: missing on rank {processes.rank}; a folder on a shared disk is needed")
+        for split in SPLITS:
+            write_tokens(share_of(folder, split, processes), split, tokenizer, metadata, processes)
+        processes.wait()
+        if processes.is_rank_0 and processes.count > 1:
+            for split in SPLITS:
+                join_shares(folder, split, processes.count)
 
 
 def load_tokenizer(max_length: int):
@@ -93,15 +107,16 @@ def check_sentencepiece() -> None:
         raise InputError(f"{BASE / models[0]}: needs the package sentencepiece; install it with {install}")
 
 
-def write_tokens(folder: Path, split: str, tokenizer, metadata: dict[str, Any]) -> None:
+def write_tokens(path: Path, split: str, tokenizer, metadata: dict[str, Any], processes: Processes = ALONE) -> None:
     """Write the token ids of one split, batch by batch; memory does not grow with the number of texts.
 
     Args:
-        folder: The folder to write to.
+        path: The file to write.
         split: train, validation or test.
         tokenizer: The tokenizer.
         metadata: The metadata of the file. `tokenize` has the settings. A text of train has one window, whatever
             `windows` says.
+        processes: The processes that share the texts: each takes every count-th batch.
 
     Raises:
         InputError: The tokenizer finds only special tokens in a text. The network would label it nevertheless.
@@ -115,29 +130,78 @@ def write_tokens(folder: Path, split: str, tokenizer, metadata: dict[str, Any]) 
     types |= {} if is_train else {"text": pa.int64()}
     schema = pa.schema(types, metadata_bytes(metadata))
     options = metadata["tokenize"] | ({"windows": 1} if is_train else {})
-    text_columns, done = [name for name in ("text", "text_pair") if name in texts.schema_arrow.names], 0
+    columns = [name for name in ("text", "text_pair", "label") if name in texts.schema_arrow.names]
+    done = 0
     with (
-        pa.ipc.new_stream(folder / f"{split}.arrow", schema) as out,
+        pa.ipc.new_stream(path, schema) as out,
         tqdm(total=texts.metadata.num_rows, desc=f"tokenize {split}", unit="text", disable=None) as bar,
     ):
-        for batch in texts.iter_batches(TEXTS_PER_BATCH, columns=[*text_columns, "label"]):
-            batch_texts = texts_of(batch)
-            encoded = encode(batch_texts, tokenizer, **options)
-            for number, windows in enumerate(encoded):
-                if not windows:
-                    place = f"{RAW / split}.parquet: row {done + number + 1}"
-                    problem = f"the tokenizer finds nothing to read in {batch_texts[number]!r:.40}"
-                    raise InputError(f"{place}: {problem}; remove the text from the data set or choose another model")
-            positions = np.repeat(np.arange(batch.num_rows), [len(windows) for windows in encoded])
-            input_ids = [ids for windows in encoded for ids in windows]
-            columns = {
-                "input_ids": input_ids,
-                "label": batch["label"].take(pa.array(positions)),
-                "text": done + positions,
-            }
-            out.write_batch(pa.record_batch([pa.array(columns[name], types[name]) for name in types], schema))
+        for number, batch in enumerate(texts.iter_batches(TEXTS_PER_BATCH, columns=columns)):
+            if number % processes.count == processes.rank:
+                windows = windows_of(batch, f"{RAW / split}.parquet", done, tokenizer, options)
+                out.write_batch(tokens_of(batch, windows, done, schema))
             done += batch.num_rows
             bar.update(batch.num_rows)
+
+
+def windows_of(batch, file: str, row: int, tokenizer, options: dict[str, Any]) -> list[Windows]:
+    """Return the windows of each text of a batch. Raises InputError for a text with only special tokens.
+
+    Args:
+        batch: The pyarrow RecordBatch of the texts.
+        file: The name of their file.
+        row: The number of the first text in it, from 0.
+        tokenizer: The tokenizer.
+        options: The settings of this stage.
+    """
+    texts = texts_of(batch)
+    encoded = encode(texts, tokenizer, **options)
+    for number, windows in enumerate(encoded):
+        if not windows:
+            problem = f"the tokenizer finds nothing to read in {texts[number]!r:.40}"
+            raise InputError(
+                f"{file}: row {row + number + 1}: {problem}; remove the text from the data set or choose another model"
+            )
+    return encoded
+
+
+def tokens_of(batch, windows: list[Windows], row: int, schema):
+    """Return the pyarrow RecordBatch of the windows of texts, with the columns of `schema`.
+
+    Args:
+        batch: The texts with their labels.
+        windows: The windows of each text.
+        row: The number of the first text in the split.
+        schema: The pyarrow schema.
+    """
+    import pyarrow as pa
+
+    positions = np.repeat(np.arange(batch.num_rows), list(map(len, windows)))
+    columns = {
+        "input_ids": list(itertools.chain.from_iterable(windows)),
+        "label": batch["label"].take(pa.array(positions)),
+        "text": row + positions,
+    }
+    return pa.record_batch([pa.array(columns[field.name], field.type) for field in schema], schema)
+
+
+def share_of(folder: Path, split: str, processes: Processes) -> Path:
+    """Return the path of this process's share of a split; a process that works alone writes the whole split."""
+    return folder / (f"{split}.arrow" if processes.count == 1 else f"{split}.{processes.rank}.arrow")
+
+
+def join_shares(folder: Path, split: str, count: int) -> None:
+    """Write the batches of all processes into one file, in the order of the texts, and remove the shares."""
+    import pyarrow as pa
+
+    shares = [share_of(folder, split, Processes(rank, count)) for rank in range(count)]
+    readers = [pa.ipc.open_stream(pa.memory_map(str(share))) for share in shares]
+    with pa.ipc.new_stream(folder / f"{split}.arrow", readers[0].schema) as out:
+        for batches in itertools.zip_longest(*readers):
+            for batch in filter(None, batches):
+                out.write_batch(batch)
+    for share in shares:
+        share.unlink()
 
 
 def token_types_after(tokenizer) -> int | None:
@@ -154,4 +218,4 @@ def token_types_after(tokenizer) -> int | None:
 
 
 if __name__ == "__main__":
-    main(tokenize)
+    main(tokenize, distributed=True)

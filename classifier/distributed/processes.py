@@ -77,6 +77,14 @@ class Processes:
         """
         return items[self.rank :: self.count]
 
+    def wait(self) -> None:
+        """Return once all ranks have called this."""
+        if self.count > 1:
+            import torch
+
+            with report_lost_connection():
+                torch.distributed.barrier()
+
     def check_equal(self, value: str, problem: str) -> None:
         """Check that all ranks have the same value.
 

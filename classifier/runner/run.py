@@ -26,10 +26,15 @@ from classifier.training import checkpoint
 NETWORK_STAGES = ("data", "base_model")  # the others run with HF_HUB_OFFLINE
 
 
-def main(stage: Callable, distributed: bool = False) -> None:
-    """Run a stage as `python -m stages.NAME`. `distributed` is as in `run`."""
+def main(stage: Callable, distributed: bool = False, uses_network: bool = False) -> None:
+    """Run a stage as `python -m stages.NAME`.
+
+    Args:
+        stage, distributed: As in `run`.
+        uses_network: whether the stage trains the neural network or scores many texts with it.
+    """
     no_arguments(f"python -m stages.{stage.__name__}", f"dvc repro {stage.__name__}   # with the stages that it needs")
-    if distributed:
+    if uses_network:
         restart_with_malloc_settings()
     run(stage, distributed)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import pyarrow as pa
 import pytest
 from commands import contents, dvc, flat, infer_command, read, run_stages
 from encoders import small_bert
@@ -28,6 +29,7 @@ from classifier.scoring.parts import Parts
 from classifier.tables import rows as table_rows
 from classifier.text.tokens import open_tokens
 from classifier.training.batches import epoch_batches
+from stages import tokenize as tokenize_stage
 
 ROWS, BATCH = 160, 53  # the last batch of an epoch has a single row, so all ranks but one have an empty shard
 
@@ -165,6 +167,28 @@ def test_any_process_is_killed_and_the_run_resumes_with_another_number(finished,
     assert flat(read("metrics/training.json")) == pytest.approx(together, abs=2e-3)
     for name, tensor in load_file("models/adapter/adapter_model.safetensors").items():
         np.testing.assert_allclose(tensor, weights[name], atol=1e-3, err_msg=name)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_shares_of_the_tokens_join_to_the_bytes_of_one_process(finished, tmp_path, monkeypatch, count):
+    monkeypatch.setattr(tokenize_stage, "TEXTS_PER_BATCH", 7)
+    tokenizer, metadata = tokenize_stage.load_tokenizer(24), open_tokens("test").metadata
+    tokenize_stage.write_tokens(tmp_path / "alone.arrow", "test", tokenizer, metadata)
+    for processes in (Processes(rank, count) for rank in range(count)):
+        path = tokenize_stage.share_of(tmp_path, "test", processes)
+        tokenize_stage.write_tokens(path, "test", tokenizer, metadata, processes)
+    tokenize_stage.join_shares(tmp_path, "test", count)
+    assert {path.name for path in tmp_path.glob("*.arrow")} == {"alone.arrow", "test.arrow"}
+    assert (tmp_path / "test.arrow").read_bytes() == (tmp_path / "alone.arrow").read_bytes()
+    reader = pa.ipc.open_stream((tmp_path / "test.arrow").read_bytes())
+    assert len(list(reader)) > count, "several batches a process"
+
+
+def test_tokens_have_the_same_bytes_with_two_processes(finished, monkeypatch):
+    alone = contents(finished)
+    monkeypatch.setenv("LAUNCH", torchrun(2))
+    run_stages("tokenize")
+    assert contents(finished) == alone
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -1,4 +1,4 @@
-"""Two hosts train and evaluate together, with `dvc repro` on one of them.
+"""Two hosts tokenize, train and evaluate together, with `dvc repro` on one of them.
 
 The hosts are two network namespaces of this machine, each with its own address. Needs Linux, root and iproute2.
 """
@@ -65,9 +65,9 @@ def on() -> Iterator[Callable[..., subprocess.Popen]]:
 
 
 def test_two_hosts_with_a_shared_folder(finished, on):
-    edit_params(finished, **{"train.seed": 14, "train.learning_rate": 0.001})
+    edit_params(finished, **{"tokenize.windows": 2, "train.seed": 14, "train.learning_rate": 0.001})
     first = on("a", "dvc repro evaluate", finished, LAUNCH=f"{TORCHRUN} 0")
-    stages = "for stage in train evaluate; do LINE 1 --no-python python -m stages.$stage || exit 1; done"
+    stages = "for stage in tokenize train evaluate; do LINE 1 --no-python python -m stages.$stage || exit 1; done"
     second = on("b", stages.replace("LINE", TORCHRUN), finished)
     output_a, output_b = first.communicate(timeout=240)[0], second.communicate(timeout=60)[0]
     assert (first.returncode, second.returncode) == (0, 0), output_a + output_b
@@ -75,7 +75,7 @@ def test_two_hosts_with_a_shared_folder(finished, on):
     assert "train: " not in output_b, "only rank 0 prints"
     together, weights = flat(read("metrics/training.json")), load_file("models/adapter/adapter_model.safetensors")
     scored = contents(finished)
-    run_stages("evaluate")
+    run_stages("tokenize", "evaluate")
     assert contents(finished) == scored
     run_stages("train")
     assert flat(read("metrics/training.json")) == pytest.approx(together, abs=2e-3)
