@@ -44,7 +44,7 @@
 # make serving    load the server with 1, 8 and 64 clients, beside pipeline, and with faulty requests (10 minutes)
 # make sets       count how often prediction sets miss their target, and compare two kinds of them (15 minutes)
 # make planted    test whether data/doubtful_labels.csv finds flipped labels (2 minutes)
-# make other-texts  test whether infer --file notices texts that differ from the training's (7 minutes)
+# make other-texts  test whether infer --file notices texts that differ from the training's (10 minutes)
 # make scale      measure the memory of the stages for 10,000 to 5,000,000 texts (hours, 20 GB): make scale ROWS=100000
 
 PYTHON ?= python3
