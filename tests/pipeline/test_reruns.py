@@ -85,7 +85,7 @@ CODE = {
     "classifier/tables": {"data"},
     "classifier/tasks": {"data", "baseline", "train", "evaluate", "infer", "export", "report"},
     "classifier/dataset": {"data"},
-    "classifier/distributed": {"train", "evaluate", "infer", "export", "report"},
+    "classifier/distributed": {"tokenize", "train", "evaluate", "infer", "export", "report"},
     "classifier/model": {"train", "evaluate", "infer", "export", "report"},
     "classifier/training": {"train"},
     "classifier/predict": {"evaluate", "infer", "export", "report"},
