@@ -72,23 +72,28 @@ class Encoder:
 
 @dataclass(frozen=True)
 class Machine:
-    """Processes that train and score together. The stages data and tokenize are one process each, on one host.
+    """Processes that train and score together. The stage data is one process, and tokenize one on each host.
 
     Args:
         name: of the machine.
-        processes: their number.
+        hosts: their number.
+        processes: their number on all hosts.
         batch: texts of a step in all processes together (train.batch_size).
         train, score: floating-point operations a second of one process.
+        start: seconds of train or of scoring that do not depend on the texts: the start of Python, the libraries and
+            the model. The stages data and tokenize, which load no model, take half.
         step: seconds of a step that do not depend on its texts: kernel launches of a GPU, small operations of a CPU.
         network: bytes a second between processes.
         price: of an hour of the whole machine, in any currency; an example.
     """
 
     name: str
+    hosts: int
     processes: int
     batch: int
     train: float
     score: float
+    start: float
     step: float
     network: float
     price: float
@@ -96,16 +101,17 @@ class Machine:
 
 MINILM = Encoder(layers=6, hidden=384, intermediate=1536, adapted=4, trained=1_033_346)
 TOKENS, SHORT, SCORED = 203, 64, 256  # mean tokens of a text of the default: in an epoch, the short epoch, all windows
-DATA, TOKENIZE = 15_000, 1_800  # texts a second
-MEMORY = {"data": (0.3e9, 156), "train, evaluate": (1.29e9, 24)}  # bytes of the process, and bytes a text
+VALIDATED, CALIBRATED = 1_600, 1_000  # texts that train scores on the way, and at the end in fp32
+DATA, TOKENIZE = 15_000, 3_200  # texts a second
+MEMORY = {"data": (0.3e9, 156), "train, evaluate": (1.5e9, 24)}  # bytes of the process, and bytes a text
 DISK = 4_000  # bytes a text: the source, data/raw, data/tokens, and the last two again in DVC's cache
 MACHINES = [
-    Machine("2 CPU cores", 1, 16, 90e9, 99e9, 0, 1e9, 0.1),
-    Machine("one H100", 1, 16, 49e12, 17e12, 0.0043, 1e11, 2.5),
+    Machine("2 CPU cores", 1, 1, 16, 330e9, 300e9, 5, 0, 1e9, 0.1),
+    Machine("one H100", 1, 1, 16, 49e12, 17e12, 21, 0.0043, 1e11, 2.5),
     # Several processes record no CUDA graphs, so a step launches its kernels one by one: as an H200 without graphs.
-    Machine("8 H100 (assumed)", 8, 16, 49e12, 17e12, 0.043, 1e11, 20),
-    Machine("8 H100 (assumed), batches of 128", 8, 128, 49e12, 17e12, 0.043, 1e11, 20),
-    Machine("64 hosts of 8 H100 (assumed), batches of 8,192", 512, 8192, 49e12, 17e12, 0.043, 1e10, 1280),
+    Machine("8 H100 (assumed)", 1, 8, 16, 49e12, 17e12, 21, 0.043, 1e11, 20),
+    Machine("8 H100 (assumed), batches of 128", 1, 8, 128, 49e12, 17e12, 21, 0.043, 1e11, 20),
+    Machine("64 hosts of 8 H100 (assumed), batches of 8,192", 64, 512, 8192, 49e12, 17e12, 21, 0.043, 1e10, 1280),
 ]
 
 
@@ -117,7 +123,7 @@ def stage_seconds(
     short: float = SHORT,
     scored: float = SCORED,
 ) -> dict[str, float]:
-    """Predict the seconds of each stage for a number of texts.
+    """Predict the seconds of each stage for a number of texts, from the start of its process to the end.
 
     Args:
         texts: number of texts that are prepared, trained on and scored.
@@ -130,11 +136,13 @@ def stage_seconds(
     operations = encoder.training(short) + encoder.training(tokens)
     # A ring sends the gradients of each process out once and in once.
     step = machine.step + 2 * 4 * encoder.trained / machine.network * (machine.processes > 1)
+    to_score = encoder.forward(scored)
+    train = (texts * operations + VALIDATED * to_score) / machine.train + CALIBRATED * to_score / machine.score
     return {
-        "data": texts / DATA,
-        "tokenize": texts / TOKENIZE,
-        "train": texts * operations / machine.train / machine.processes + steps * step,
-        "score": texts * encoder.forward(scored) / machine.score / machine.processes,
+        "data": machine.start / 2 + texts / DATA,
+        "tokenize": machine.start / 2 + texts / TOKENIZE / machine.hosts,
+        "train": machine.start + train / machine.processes + steps * step,
+        "score": machine.start + texts * to_score / machine.score / machine.processes,
     }
 
 

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertForSequenceClassification
 from typer.testing import CliRunner
 
-from benchmarks.cost import MACHINES, Encoder, Machine, main, predictions, stage_seconds, time_span
+from benchmarks.cost import MACHINES, TOKENIZE, Encoder, Machine, main, predictions, stage_seconds, time_span
 from classifier.model.fast.modules import use_fast_modules
 
 
@@ -66,17 +66,19 @@ def test_the_recorded_predictions_are_those_of_the_code():
 
 
 def test_a_case_by_hand():
-    """1,600 texts of 10 tokens, after an epoch on 5 of them, in two processes with batches of 32: 100 steps."""
+    """1,600 texts of 10 tokens, after an epoch on 5 of them, by two hosts with batches of 32: 100 steps."""
     encoder = Encoder(layers=2, hidden=2, intermediate=4, adapted=1, trained=1000)
     last = {tokens: 2 * 2 * 4 * tokens + 2 * (2 * 4 + 2 * 8) + 4 * 2 * tokens for tokens in (5, 10)}
     assert last == {5: 168, 10: 288}
     assert encoder.forward(10) == 2 * (4 * 4 + 2 * 8) * 10 + 4 * 2 * 100 + 288 == 1728
     assert encoder.forward(5) == 2 * (4 * 4 + 2 * 8) * 5 + 4 * 2 * 25 + 168 == 688
-    machine = Machine("two", 2, batch=32, train=1440, score=720, step=0.5, network=8000, price=1)
+    machine = Machine("two", 2, 2, batch=32, train=1440, score=720, start=7, step=0.5, network=8000, price=1)
     seconds = stage_seconds(1600, machine, encoder, 10, 5, 10)
-    assert seconds["score"] == 1600 * 1728 / 720 / 2
+    assert seconds["score"] == 7 + 1600 * 1728 / 720 / 2
+    assert seconds["tokenize"] == 3.5 + 1600 / TOKENIZE / 2
     # The backward pass of the last layer has attention's 4 * 2 * tokens twice, and no 2 * 4 a token for queries, keys
     # and values.
     assert encoder.training(10) == 1728 + 288 + 80 - 8 * (10 + 10 + 1)
-    assert seconds["train"] == 1600 * (1728 + 200 + 688 + 168 + 40 - 8 * 11) / 1440 / 2 + 100 * (0.5 + 1)
+    learned, validated = 1600 * (1728 + 200 + 688 + 168 + 40 - 8 * 11), (1600 / 1440 + 1000 / 720) * 1728
+    assert seconds["train"] == pytest.approx(7 + (learned / 1440 + validated) / 2 + 100 * (0.5 + 1))
     assert [time_span(value) for value in (5, 600, 7200, 864000)] == ["5.0 s", "10.0 min", "2.0 h", "10.0 days"]
