@@ -180,4 +180,4 @@ def with_deciding_words(table: pd.DataFrame, rows: pd.Index, model, tokenizer) -
 
 
 if __name__ == "__main__":
-    main(evaluate, distributed=True, uses_network=True)
+    main(evaluate, distributed=True, uses_model=True)

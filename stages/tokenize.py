@@ -33,6 +33,7 @@ from classifier.text.pairs import texts_of
 
 TEXTS_PER_BATCH = 4096
 SPLITS = ("train", "validation", "test")
+NO_SHARED_FOLDER = f"has another {TOKENS.with_suffix('.part')} than rank 0; a folder on a shared disk is needed"
 KEPT = ("name", "task", "labels", "columns", "separator")  # metadata of data/raw that the tokens keep
 
 
@@ -57,14 +58,14 @@ def tokenize(*, settings: Annotated[TokenizeSettings, Param("tokenize")]) -> Non
         metadata |= {"pair": True, "token_types_after": token_types_after(tokenizer)}
     with replace_folder(TOKENS) if processes.is_rank_0 else nullcontext() as new_folder:
         folder = processes.broadcast(new_folder)
-        if not folder.is_dir():
-            raise InputError(f"{folder}: missing on rank {processes.rank}; a folder on a shared disk is needed")
-        for split in SPLITS:
-            write_tokens(share_of(folder, split, processes), split, tokenizer, metadata, processes)
-        processes.wait()
-        if processes.is_rank_0 and processes.count > 1:
-            for split in SPLITS:
-                join_shares(folder, split, processes.count)
+        processes.check_equal(repr(folder.is_dir() and [*folder.iterdir()]), NO_SHARED_FOLDER)
+        with processes.ending_together():  # so that no rank starts another stage before this one has ended
+            with processes.ending_together():
+                for split in SPLITS:
+                    write_tokens(share_of(folder, split, processes), split, tokenizer, metadata, processes)
+            if processes.is_rank_0 and processes.count > 1:
+                for split in SPLITS:
+                    join_shares(folder, split, processes.count)
 
 
 def load_tokenizer(max_length: int):

@@ -187,4 +187,4 @@ def parameter_counts(network) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    main(train, distributed=True, uses_network=True)
+    main(train, distributed=True, uses_model=True)

@@ -66,11 +66,14 @@ def contents(project: Path) -> dict[str, str]:
     }
 
 
-def refusal(stage, capfd) -> str:
-    """Run a stage that must fail, check that it prints one line to stderr, and return the line after its name."""
+def refusal(stage, capfd, **options) -> str:
+    """Run a stage that must fail, check that it prints one line to stderr, and return the line after its name.
+
+    options: of `run`.
+    """
     capfd.readouterr()
     with pytest.raises(SystemExit) as exit_status:
-        run(stage)
+        run(stage, **options)
     assert exit_status.value.code == 1
     err = capfd.readouterr().err
     lines = err.splitlines()

@@ -1,4 +1,4 @@
-"""Several processes that train or score together, on one host or on several.
+"""Several processes that tokenize, train or score together, on one host or on several.
 
 LAUNCH in the environment names a launcher with its options: torchrun, or a command that starts torchrun on each host.
 A stage then starts itself under this launcher, once per process, and waits (see classifier/runner/launch.py).
@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from classifier.distributed.devices import device
@@ -27,7 +28,8 @@ class Processes:
     """The processes that work together, as one of them sees them.
 
     A process that works alone sends nothing: `shard`, `broadcast` and `all_reduce` return their argument, and
-    `all_reduce_gradients` returns the loss. The other methods do nothing.
+    `all_reduce_gradients` returns the loss. The other methods do nothing. A method that sends something gives up if
+    another rank calls it half an hour later.
 
     Args:
         rank: The number of this process, from 0.
@@ -67,7 +69,7 @@ class Processes:
 
     @property
     def is_rank_0(self) -> bool:
-        """Whether this is the process that prints and writes for all of them."""
+        """Whether this is the process that prints and writes the results."""
         return self.rank == 0
 
     def shard(self, items: Sequence) -> Sequence:
@@ -77,13 +79,18 @@ class Processes:
         """
         return items[self.rank :: self.count]
 
-    def wait(self) -> None:
-        """Return once all ranks have called this."""
-        if self.count > 1:
-            import torch
+    @contextmanager
+    def ending_together(self) -> Iterator[None]:
+        """Let no rank leave a `with` block before all ranks have reached its end, however late some of them are."""
+        if self.count == 1:
+            yield
+            return
+        import torch
 
-            with report_lost_connection():
-                torch.distributed.barrier()
+        group = torch.distributed.new_group(backend="gloo", timeout=timedelta(days=365))
+        yield
+        with report_lost_connection():
+            torch.distributed.barrier(group)
 
     def check_equal(self, value: str, problem: str) -> None:
         """Check that all ranks have the same value.

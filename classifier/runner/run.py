@@ -5,9 +5,11 @@ inside functions: a mistake in params.yaml is refused before torch and transform
 """
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from classifier.distributed.processes import Processes
@@ -26,15 +28,16 @@ from classifier.training import checkpoint
 NETWORK_STAGES = ("data", "base_model")  # the others run with HF_HUB_OFFLINE
 
 
-def main(stage: Callable, distributed: bool = False, uses_network: bool = False) -> None:
+def main(stage: Callable, distributed: bool = False, uses_model: bool = False) -> None:
     """Run a stage as `python -m stages.NAME`.
 
     Args:
         stage, distributed: As in `run`.
-        uses_network: whether the stage trains the neural network or scores many texts with it.
+        uses_model: whether the stage trains the model or scores many texts with it; it then starts again with other
+            settings of malloc.
     """
     no_arguments(f"python -m stages.{stage.__name__}", f"dvc repro {stage.__name__}   # with the stages that it needs")
-    if uses_network:
+    if uses_model:
         restart_with_malloc_settings()
     run(stage, distributed)
 
@@ -59,7 +62,7 @@ def run(stage: Callable, distributed: bool = False) -> None:
             arguments, code = check_equal_inputs(stage, distributed)
             checkpoint.remove_finished(pipeline()[name]["deps"])
             if launches:
-                launch(f"stages.{name}")
+                launch_stage(name)
             else:
                 stage(**arguments)
             # DVC records params and code as they are after the run. The result comes from those before the run.
@@ -69,6 +72,19 @@ def run(stage: Callable, distributed: bool = False) -> None:
         if rank_and_count():
             raise  # for a rank, the launching process calls `fail`
         fail(name, error)
+
+
+def launch_stage(name: str) -> None:
+    """Run a stage under the launcher. If a rank fails, remove what the others were writing.
+
+    The launcher ends them by a signal, so they cannot remove it (see `replace_folder`).
+    """
+    try:
+        launch(f"stages.{name}")
+    except BaseException:
+        for out in pipeline()[name]["outs"]:
+            shutil.rmtree(Path(out).with_suffix(".part"), ignore_errors=True)
+        raise
 
 
 def set_environment(stage: str) -> None:

@@ -6,14 +6,16 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import psutil
 import pyarrow as pa
 import pytest
-from commands import contents, dvc, flat, infer_command, read, run_stages
+from commands import contents, dvc, flat, infer_command, read, refusal, run_stages
 from encoders import small_bert
 from group import take_steps
 from killing import repro_until
@@ -21,6 +23,7 @@ from safetensors.numpy import load_file
 from tiny import ROOT, edit_params
 
 from classifier.distributed.processes import Processes
+from classifier.files.formats import read_table, write_table
 from classifier.model import forward
 from classifier.scoring import files as scoring
 from classifier.scoring.examining import examine
@@ -184,11 +187,33 @@ def test_shares_of_the_tokens_join_to_the_bytes_of_one_process(finished, tmp_pat
     assert len(list(reader)) > count, "several batches a process"
 
 
-def test_tokens_have_the_same_bytes_with_two_processes(finished, monkeypatch):
-    alone = contents(finished)
+def test_ranks_tokenize_to_the_bytes_of_one_process(finished, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", f"{finished}:{os.environ['PYTHONPATH']}")
+    group = str(ROOT / "tests" / "tokens_group.py")
+    for folder in ("alone", "together"):
+        command = [sys.executable] if folder == "alone" else torchrun(2).split()
+        subprocess.run([*command, group], check=True)
+        Path("data/tokens").rename(folder)
+    alone, together = (
+        {path.name: path.read_bytes() for path in Path(name).iterdir()} for name in ("alone", "together")
+    )
+    assert together == alone
+    assert {*alone} == {"train.arrow", "validation.arrow", "test.arrow"}
+
+
+def test_a_text_that_one_of_the_ranks_refuses(finished, monkeypatch, capfd):
+    """The text is in the second batch, which the second rank takes. The other ranks leave nothing half-written."""
+    path = Path("data/raw/test.parquet")
+    raw, metadata = read_table(path)
+    rows = pd.concat([raw] * (4200 // len(raw) + 1), ignore_index=True)
+    rows.loc[4099, "text"] = "\ufffd\ufffd"
+    write_table(path, rows, **metadata)
+    before = contents(finished)
     monkeypatch.setenv("LAUNCH", torchrun(2))
-    run_stages("tokenize")
-    assert contents(finished) == alone
+    assert refusal(tokenize_stage.tokenize, capfd, distributed=True).startswith(
+        f"{path}: row 4100: the tokenizer finds nothing to read"
+    )
+    assert contents(finished) == before
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
