@@ -10,8 +10,11 @@ from classifier.files.places import ADAPTER
 
 
 def test_a_benchmark_works_in_a_clone_of_the_last_commit(finished):
+    committed = Path("params.yaml").read_bytes()
+    edit_params(finished, **{"train.seed": 15})
     params = Path("params.yaml").read_bytes()
     with in_clone():
+        assert Path("params.yaml").read_bytes() == committed
         assert Path.cwd() != finished
         edit_params(Path.cwd(), **{"train.seed": 14})
         subprocess.run(["dvc", "checkout", "--quiet", str(ADAPTER)], check=True)  # from the project's cache
