@@ -65,7 +65,7 @@ from classifier.files.formats import read_json
 from classifier.predict.classifier import Classifier
 from classifier.predict.threshold import is_share, required_confidence
 from classifier.runner.command import exit_on_user_error
-from classifier.runner.environment import let_idle_threads_sleep
+from classifier.runner.environment import let_idle_threads_sleep, restart_with_malloc_settings
 from classifier.runner.params import load_params
 from classifier.runner.ranks import rank_process
 from classifier.runner.terminal import escape_controls
@@ -116,6 +116,8 @@ def main(
         given = {"--explain": explain, "--explain-label": explain_label is not None, "--pair": pair}
         text_option = next((option for option, is_given in given.items() if is_given), None)
         check_combination(texts, file, text_option, file_options)
+        if file:
+            restart_with_malloc_settings()
         explains = explain or explain_label is not None
         if explains and precision != "fp32":
             raise InputError("--explain: explains in fp32 only; leave --precision out")
