@@ -33,7 +33,7 @@ from classifier.text.pairs import texts_of
 
 TEXTS_PER_BATCH = 4096
 SPLITS = ("train", "validation", "test")
-NO_SHARED_FOLDER = f"has another {TOKENS.with_suffix('.part')} than rank 0; a folder on a shared disk is needed"
+NO_SHARED_FOLDER = "has another data/tokens.part than rank 0; a folder on a shared disk is needed"
 KEPT = ("name", "task", "labels", "columns", "separator")  # metadata of data/raw that the tokens keep
 
 

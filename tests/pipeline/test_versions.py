@@ -39,7 +39,7 @@ NOT_CALLED = {
     "data": {"scipy", "torch"},  # a task's module also has the loss, the calibration and the baseline
     # Files are copied; only whether a model is supported is looked up.
     "base_model": {"numpy", "pandas", "pyarrow", "transformers"},
-    "tokenize": {"pandas"},
+    "tokenize": {"pandas", "torch"},  # torch only connects the processes
     "baseline": {"torch"},
     "train": {"scikit-learn"},
     "infer": {"datasets", "pandas", "pyarrow", "scikit-learn"},
