@@ -72,7 +72,9 @@ class Encoder:
 
 @dataclass(frozen=True)
 class Machine:
-    """Processes that train and score together. The stage data is one process, and tokenize one on each host.
+    """Processes that train and score together.
+
+    The stage data runs in one process. The stage tokenize runs in one process on each host.
 
     Args:
         name: of the machine.
