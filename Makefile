@@ -37,6 +37,7 @@
 # make cold       time the whole pipeline beside an earlier commit's (90 minutes): make cold THAN=v1.0
 # make time-to-accuracy  measure the time until 89% of held-out texts are right, beside Trainer (3 hours)
 # make settings   train with other ranks, learning rates and methods; write benchmarks/settings.csv (2 to 3 hours)
+# make few-labels  compare settings of a training with 50 to 2,000 labels (1 to 2 hours): make few-labels SEARCH=mpnet
 # make deletion   test whether the words that --explain marks matter (15 minutes)
 # make windows    measure what several windows gain on long texts (5 minutes)
 # make tasks      measure several labels, numbers, ratings and pairs of texts, each by a whole run (20 minutes)
@@ -60,7 +61,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run env new test test-scale lint export seal verify demo serve table compare spread push plots pages docs soak settings learning-curve bench speed profile reruns busy growth cold time-to-accuracy windows deletion tasks serving forms sets planted other-texts scale audit lock
+.PHONY: help run env new test test-scale lint export seal verify demo serve table compare spread push plots pages docs soak settings learning-curve few-labels bench speed profile reruns busy growth cold time-to-accuracy windows deletion tasks serving forms sets planted other-texts scale audit lock
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -155,6 +156,9 @@ settings: $(ENV)
 
 learning-curve: $(ENV)
 	@python -m benchmarks.learning_curve measure --sizes "$(SIZES)" --draws "$(DRAWS)" --set "$(SET)"
+
+few-labels: $(ENV)
+	python -m benchmarks.few_labels $(SEARCH)
 
 bench: speed profile reruns busy growth cold time-to-accuracy
 

@@ -1,0 +1,177 @@
+"""Compare settings for few labels: train with each, score validation reviews that no training uses.
+
+    MACHINE=NAME make few-labels SEARCH=mpnet     # writes benchmarks/results/NAME/few_labels-mpnet.csv and .json
+
+Each training is that of the stage `train`, on a draw of the default's train texts. As in the pipeline, a fifth of the
+labels is held out, and calibrates the classifier. The classifier then scores all validation texts, in the precision of
+the training. The CSV file has one row for each training, and each row has a digest of everything that the training
+depended on. A training whose row has the current digest is not repeated, so a search that was stopped goes on where it
+was. The JSON file has the means of the draws.
+"""
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from subprocess import run
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+import typer
+
+from benchmarks.clone import in_clone
+from benchmarks.learning_curve.plan import params_with
+from benchmarks.record import RESULTS, Record
+from classifier.dataset.splitting import validation_size
+from classifier.files.digests import digest_of
+from classifier.files.formats import write_csv
+from classifier.files.places import BASE, TOKENS
+from classifier.model.forward import logits_and_features, silence_libraries
+from classifier.runner.params import arguments
+from classifier.text.tokens import Tokens, open_tokens
+from classifier.training.checkpoint import CODE
+from classifier.training.training import Training
+from stages.train import train
+
+DEFAULT = {"as in params.yaml": []}
+NO_VALIDATION = ["train.validations=1", "train.validation_rows=1"]  # during the training, which saves time
+
+
+def layers(first: int) -> str:
+    """Return the override that puts LoRA into the layers of mpnet from `first` on, counted from 0."""
+    return f"models.mpnet.peft.layers_to_transform={[*range(first, 12)]}"
+
+
+class Search(NamedTuple):
+    """A model, how often each size is drawn, and the settings to compare at each number of labels.
+
+    A setting is a name and its overrides, as `dvc exp run -S` takes them.
+    """
+
+    model: str
+    draws: int
+    settings: dict[int, dict[str, list[str]]]
+
+
+EPOCHS = {f"epochs {epochs}": [f"train.epochs={epochs}"] for epochs in (1, 2, 4, 8, 16)}
+RATES = {f"learning rate {rate}": [f"train.learning_rate={rate}"] for rate in ("1.5e-4", "6.0e-4")}
+NO_SHORT_EPOCH = {"no short epoch": ["train.short_epoch=null"]}
+TOP_4, ALL_12 = {"LoRA in the top 4 layers": [layers(8)]}, {"LoRA in all 12 layers": [layers(0)]}
+SEARCHES = {
+    "minilm": Search("minilm", 10, dict.fromkeys((50, 100, 200), DEFAULT | EPOCHS)),
+    "mpnet": Search(
+        "mpnet",
+        2,
+        {
+            200: {
+                **DEFAULT,
+                **RATES,
+                **{f"epochs {epochs}": EPOCHS[f"epochs {epochs}"] for epochs in (2, 8)},
+                **TOP_4,
+                **ALL_12,
+                **{f"rank {rank}": [f"methods.lora.peft.r={rank}"] for rank in (8, 128)},
+                **NO_SHORT_EPOCH,
+            },
+            2000: {**DEFAULT, **RATES, "epochs 2": EPOCHS["epochs 2"], **TOP_4, **ALL_12, **NO_SHORT_EPOCH},
+        },
+    ),
+}
+KEY = ("labels", "setting", "draw", "digest")
+COLUMNS = {"labels": ",d", "setting": "", "steps": ",d", "draws": "d", "accuracy": ".1%", "log loss": ".3f"}
+COLUMNS |= {"log loss minus the first row's": "+.3f", "its standard error": ".3f", "training, seconds": ",.0f"}
+
+
+def draw(tokens: Tokens, labels: int, seed: int) -> tuple[Tokens, Tokens]:
+    """Draw some of the train texts, with equal shares of each label; return (texts to train on, texts held out)."""
+    order = np.random.default_rng(seed).permutation(len(tokens))
+    position = pd.Series(order).groupby(tokens.labels[order]).cumcount().to_numpy()  # within its label
+    rows = order[np.argsort(position, kind="stable")][:labels]
+    count = validation_size(labels, len(tokens.metadata["labels"]))
+    return selected(tokens, rows[count:]), selected(tokens, rows[:count])
+
+
+def selected(tokens: Tokens, rows: np.ndarray) -> Tokens:
+    """Return some rows of the train split."""
+    ids, lengths, row_labels = tokens.ids.select(rows), tokens.lengths[rows], tokens.row_labels[rows]
+    return replace(tokens, ids=ids, lengths=lengths, row_labels=row_labels)
+
+
+def measured(settings: dict[str, Any], texts: Tokens, held_out: Tokens) -> dict[str, float]:
+    """Train on texts, calibrate on the held-out ones, and score the validation split."""
+    started = time.monotonic()
+    training = Training(**settings, train_tokens=texts, validation_tokens=held_out)
+    for _ in training.run():
+        pass
+    seconds = time.monotonic() - started
+    validation, task = open_tokens("validation"), training.task
+    with torch.autocast(training.network.device.type, torch.bfloat16, enabled=training.bf16):
+        scores = [
+            logits_and_features(training.network, part, with_features=False)[0] for part in (held_out, validation)
+        ]
+    temperature, bias = task.fit_calibration(scores[0], held_out.labels)
+    loss, accuracy = task.quality(scores[1] / temperature + bias, validation.labels)
+    return {"steps": training.plan.steps, "accuracy": accuracy, "log_loss": loss, "seconds": round(seconds, 1)}
+
+
+def means(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the means of the draws of each setting, and its log loss minus that of the first, paired by draw."""
+    table = []
+    for labels, part in rows.groupby("labels", sort=False):
+        losses = part.pivot(index="draw", columns="setting", values="log_loss")
+        for setting, of_setting in part.groupby("setting", sort=False):
+            difference = losses[setting] - losses.iloc[:, losses.columns.get_loc(part["setting"].iloc[0])]
+            table.append(
+                {
+                    "labels": labels,
+                    "setting": setting,
+                    "steps": of_setting["steps"].iloc[0],
+                    "draws": len(of_setting),
+                    "accuracy": of_setting["accuracy"].mean(),
+                    "log loss": of_setting["log_loss"].mean(),
+                    "log loss minus the first row's": difference.mean(),
+                    "its standard error": difference.sem(),
+                    "training, seconds": of_setting["seconds"].mean(),
+                }
+            )
+    return pd.DataFrame(table)
+
+
+def main(search: Annotated[str, typer.Argument(help=f"One of {', '.join(SEARCHES)}.")]) -> None:
+    """Measure the settings whose rows are missing or out of date; write the rows and print their means."""
+    from dvc.utils.hydra import apply_overrides
+
+    if search not in SEARCHES:
+        raise SystemExit(f"SEARCH={search}: unknown; choose one of {', '.join(SEARCHES)}")
+    model, draws, settings = SEARCHES[search]
+    plan = [(labels, number, name) for labels in settings for number in range(draws) for name in settings[labels]]
+    silence_libraries()
+    what = (
+        "Settings compared with few labels, a fifth of them for the calibration: means of draws, on 1,000 validation "
+    )
+    record = Record("few_labels", f"{what}reviews that no training uses. The encoder is {model}.")
+    record.name = f"few_labels-{search}"
+    path = (RESULTS / os.environ.get("MACHINE", "a-machine") / f"{record.name}.csv").resolve()
+    known = pd.read_csv(path, dtype={"digest": str}).to_dict("records") if path.is_file() else []
+    rows = {tuple(row[name] for name in KEY): row for row in known}
+    needed = []
+    with in_clone():
+        apply_overrides(Path("params.yaml"), [f"model={model}", *NO_VALIDATION])
+        run(["dvc", "repro", "--quiet", "tokenize"], check=True)
+        tokens, files = open_tokens("train"), digest_of({}, [BASE, TOKENS, *CODE])
+        for labels, number, name in plan:
+            chosen = arguments(train, params_with([*settings[labels][name], f"train.seed={13 + number}"]))
+            needed.append((labels, name, number, digest_of({"files": files, **chosen}, [])[:12]))
+            if needed[-1] not in rows:
+                facts = measured(chosen, *draw(tokens, labels, number))
+                rows[needed[-1]] = dict(zip(KEY, needed[-1], strict=True)) | facts
+                write_csv(path, pd.DataFrame(rows.values()))
+                print(rows[needed[-1]], flush=True)
+    result = pd.DataFrame([rows[key] for key in needed])
+    write_csv(path, result)
+    record.write(means(result), COLUMNS)
+
+
+if __name__ == "__main__":
+    typer.run(main)
