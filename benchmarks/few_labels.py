@@ -28,7 +28,8 @@ from classifier.dataset.splitting import validation_size
 from classifier.files.digests import digest_of
 from classifier.files.formats import write_csv
 from classifier.files.places import BASE, TOKENS
-from classifier.model.forward import logits_and_features, silence_libraries
+from classifier.model.forward import logits_and_features
+from classifier.model.loading import silence_libraries
 from classifier.runner.params import arguments
 from classifier.text.tokens import Tokens, open_tokens
 from classifier.training.checkpoint import CODE
@@ -78,6 +79,7 @@ SEARCHES = {
         },
     ),
 }
+WHAT = "Settings compared with few labels, a fifth of them for the calibration: means of draws, on 1,000 reviews."
 KEY = ("labels", "setting", "draw", "digest")
 COLUMNS = {"labels": ",d", "setting": "", "steps": ",d", "draws": "d", "accuracy": ".1%", "log loss": ".3f"}
 COLUMNS |= {"log loss minus the first row's": "+.3f", "its standard error": ".3f", "training, seconds": ",.0f"}
@@ -147,12 +149,8 @@ def main(search: Annotated[str, typer.Argument(help=f"One of {', '.join(SEARCHES
     model, draws, settings = SEARCHES[search]
     plan = [(labels, number, name) for labels in settings for number in range(draws) for name in settings[labels]]
     silence_libraries()
-    what = (
-        "Settings compared with few labels, a fifth of them for the calibration: means of draws, on 1,000 validation "
-    )
-    record = Record("few_labels", f"{what}reviews that no training uses. The encoder is {model}.")
-    record.name = f"few_labels-{search}"
-    path = (RESULTS / os.environ.get("MACHINE", "a-machine") / f"{record.name}.csv").resolve()
+    record = Record("few_labels", f"{WHAT} The encoder is {model}.", f"few_labels-{search}")
+    path = (RESULTS / os.environ.get("MACHINE", "a-machine") / f"{record.file}.csv").resolve()
     known = pd.read_csv(path, dtype={"digest": str}).to_dict("records") if path.is_file() else []
     rows = {tuple(row[name] for name in KEY): row for row in known}
     needed = []

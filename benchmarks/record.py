@@ -114,15 +114,16 @@ class Record:
     Args:
         name: of the benchmark's module.
         what: what is measured, a sentence.
+        file: name of the result file without .json. None: that of the module.
     """
 
-    def __init__(self, name: str, what: str):
-        self.name, self.what, self.commit = name, what, current_commit()
+    def __init__(self, name: str, what: str, file: str | None = None):
+        self.name, self.what, self.file, self.commit = name, what, file or name, current_commit()
 
     def write(self, rows: pd.DataFrame, columns: dict[str, str]) -> None:
         """Print the rows as a table in Markdown, below the conditions of the measurement.
 
-        If MACHINE in the environment names the machine, write benchmarks/results/MACHINE/NAME.json as well.
+        If MACHINE in the environment names the machine, write benchmarks/results/MACHINE/FILE.json as well.
 
         Args:
             rows: the results. A missing value is an empty cell.
@@ -141,4 +142,4 @@ class Record:
         print(f"`{result['command']}` at commit {self.commit}, on {result['machine']}; {versions}.", flush=True)
         print(f"\n{table(result)}", flush=True)
         if machine := os.environ.get("MACHINE"):
-            write_json(RESULTS / machine / f"{self.name}.json", result)
+            write_json(RESULTS / machine / f"{self.file}.json", result)

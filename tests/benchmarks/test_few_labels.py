@@ -1,0 +1,78 @@
+"""The draws of `make few-labels`, and the means of its trainings."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from datasets import Dataset
+
+from benchmarks import few_labels, record
+from benchmarks.few_labels import draw, means
+from classifier.text.tokens import Tokens
+
+LABELS = np.array([0] * 30 + [1] * 70)
+
+
+@pytest.fixture
+def tokens() -> Tokens:
+    ids = Dataset.from_dict({"input_ids": [[row] for row in range(100)]}).with_format("numpy")
+    return Tokens(ids=ids, lengths=np.arange(100), row_labels=LABELS, metadata={"labels": ["no", "yes"]})
+
+
+def rows_of(tokens: Tokens) -> list[int]:
+    return [int(ids[0]) for ids in tokens[np.arange(len(tokens))]]
+
+
+def test_a_draw_has_equal_shares_of_each_label_and_no_text_twice(tokens):
+    texts, held_out = draw(tokens, 50, seed=0)
+    assert (len(texts), len(held_out)) == (30, 20)
+    assert len({*rows_of(texts), *rows_of(held_out)}) == 50
+    for part in (texts, held_out):
+        assert part.labels.mean() == 0.5
+        assert part.labels.tolist() == LABELS[rows_of(part)].tolist()
+        assert part.lengths.tolist() == rows_of(part)
+    assert rows_of(draw(tokens, 50, seed=0)[0]) == rows_of(texts) != rows_of(draw(tokens, 50, seed=1)[0])
+
+
+def test_means_by_hand():
+    rows = [
+        (200, "as in params.yaml", 0, 50, 0.8, 0.5, 10.0),
+        (200, "epochs 8", 0, 90, 0.9, 0.4, 20.0),
+        (200, "as in params.yaml", 1, 50, 0.6, 0.7, 12.0),
+        (200, "epochs 8", 1, 90, 0.6, 0.8, 22.0),
+    ]
+    columns = ["labels", "setting", "draw", "steps", "accuracy", "log_loss", "seconds"]
+    first, second = means(pd.DataFrame(rows, columns=columns)).to_dict("records")
+    assert (first["accuracy"], first["log loss"], first["draws"]) == pytest.approx((0.7, 0.6, 2))
+    assert first["log loss minus the first row's"] == 0
+    assert (second["steps"], second["training, seconds"]) == (90, 21.0)
+    assert second["log loss minus the first row's"] == pytest.approx(0.0)  # -0.1 and +0.1
+    assert second["its standard error"] == pytest.approx(0.1)
+
+
+def test_a_finished_search_trains_nothing_again(finished, tmp_path, monkeypatch, matrix_rate):
+    """The second run reads the rows of the first; a changed setting is trained, and its old row is dropped."""
+    settings = {**few_labels.DEFAULT, "epochs 2": ["train.epochs=2"]}
+    monkeypatch.setattr(few_labels, "SEARCHES", {"tiny": few_labels.Search("minilm", 1, {60: settings})})
+    monkeypatch.setattr(few_labels, "RESULTS", tmp_path)
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    monkeypatch.setenv("MACHINE", "tiny")
+    trained, measured = [], few_labels.measured
+
+    def noting(chosen, *texts):
+        trained.append(chosen["recipe"].epochs)
+        return measured(chosen, *texts)
+
+    monkeypatch.setattr(few_labels, "measured", noting)
+    few_labels.main("tiny")
+    assert trained == [5, 2]
+    rows = pd.read_csv(tmp_path / "tiny/few_labels-tiny.csv")
+    assert (rows["steps"] > 0).all()
+    assert rows["accuracy"].between(0, 1).all()
+    settings["epochs 2"] = ["train.epochs=3"]
+    few_labels.main("tiny")
+    assert trained[2:] == [3]
+    table = json.loads((tmp_path / "tiny/few_labels-tiny.json").read_text())["rows"]
+    assert [row["setting"] for row in table] == ["as in params.yaml", "epochs 2"]
+    assert len(pd.read_csv(tmp_path / "tiny/few_labels-tiny.csv")) == 2
