@@ -41,6 +41,7 @@
 # make deletion   test whether the words that --explain marks matter (15 minutes)
 # make windows    measure what several windows gain on long texts (5 minutes)
 # make tasks      measure several labels, numbers, ratings and pairs of texts, each by a whole run (20 minutes)
+# make ordinal-loss  compare the loss of ordinal ratings with plain cross-entropy (10 minutes)
 # make forms      measure size, speed and answers of the exported forms beside pipeline() (20 minutes)
 # make serving    load the server with 1, 8 and 64 clients, beside pipeline, and with faulty requests (10 minutes)
 # make sets       count how often prediction sets miss their target, and compare two kinds of them (15 minutes)
@@ -61,7 +62,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run env new test test-scale lint export seal verify demo serve table compare spread push plots pages docs soak settings learning-curve few-labels bench speed profile reruns busy growth cold time-to-accuracy windows deletion tasks serving forms sets planted other-texts scale audit lock
+.PHONY: help run env new test test-scale lint export seal verify demo serve table compare spread push plots pages docs soak settings learning-curve few-labels bench speed profile reruns busy growth cold time-to-accuracy windows deletion tasks ordinal-loss serving forms sets planted other-texts scale audit lock
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -198,6 +199,9 @@ deletion: $(ENV)
 
 tasks: $(ENV)
 	python -m benchmarks.tasks
+
+ordinal-loss: $(ENV)
+	python -m benchmarks.ordinal_loss
 
 forms: export
 	python -m benchmarks.forms

@@ -105,8 +105,8 @@ def read_reviews(name: str) -> pd.DataFrame:
     return reviews.assign(label=reviews["label"].astype(int))
 
 
-def measure(name: str) -> dict:
-    """Write a data set into data/local/, run the pipeline in the current folder and return a row of the table."""
+def select_dataset(name: str) -> None:
+    """Write a data set into data/local/ of the current folder, and select it in params.yaml with its settings."""
     from dvc.utils.hydra import apply_overrides
 
     source, make, keys, changes = DATASETS[name]
@@ -115,6 +115,12 @@ def measure(name: str) -> dict:
     entry = {"source": {"train": f"{name}.jsonl"}} | keys
     apply_overrides(Path("params.yaml"), [f"+datasets.{name}={to_hydra(entry)}", f"dataset={name}"])
     apply_overrides(Path("params.yaml"), [f"{key}={value}" for key, value in changes.items()])
+
+
+def measure(name: str) -> dict:
+    """Run the pipeline on a data set in the current folder; return a row of the table."""
+    select_dataset(name)
+    keys = DATASETS[name][2]
     started = time.monotonic()
     subprocess.run(["dvc", "repro", "--quiet"], check=True)
     minutes = (time.monotonic() - started) / 60
