@@ -7,13 +7,15 @@ import shutil
 import signal
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from commands import contents, dvc, infer_command, predict, read, refusal, run_stages, stages_run
+from commands import contents, dvc, flat, infer_command, predict, read, refusal, run_stages, stages_run
 from conftest import enter, made_once
 from killing import locked, repro_until
 from report_page import check_markdown
+from safetensors.numpy import load_file
 from tiny import NEGATIVE, POSITIVE, edit_params, make_project
 
 from classifier.errors import InputError
@@ -311,6 +313,28 @@ def test_two_processes_evaluate_like_one(finished, monkeypatch):
     monkeypatch.setenv("LAUNCH", "torchrun --nproc-per-node 2")
     dvc("repro", "--force", "--single-item", "evaluate")
     assert contents(project) == outputs
+
+
+def test_two_processes_train_like_one(finished, monkeypatch):
+    """The same weights, calibration and decision up to rounding: each task sums its loss over the ranks' rows."""
+    _, project = finished
+    edit_params(project, **{"train.precision": "fp32", "train.epochs": 2, "train.keep": "last"})
+
+    def trained() -> tuple[dict, dict, pd.DataFrame]:
+        weights = load_file("models/adapter/adapter_model.safetensors")
+        rows = pd.read_parquet("models/adapter/validation.parquet").select_dtypes("number")
+        return weights, flat(read("metrics/training.json")), rows
+
+    run_stages("train")
+    weights, metrics, rows = trained()
+    monkeypatch.setenv("LAUNCH", "torchrun --nproc-per-node 2")
+    assert "2 processes" in dvc("repro", "--force", "--single-item", "train")
+    weights_together, metrics_together, rows_together = trained()
+    assert weights_together.keys() == weights.keys()
+    for name, tensor in weights_together.items():
+        np.testing.assert_allclose(tensor, weights[name], atol=1e-4, err_msg=name)
+    assert metrics_together == pytest.approx(metrics, abs=1e-3)
+    np.testing.assert_allclose(rows_together, rows, atol=1e-3)
 
 
 @pytest.mark.parametrize("finished", ["multi-label", "regression"], indirect=True)
