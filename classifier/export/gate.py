@@ -89,7 +89,7 @@ def in_words(found: dict[str, Difference], texts: int, tolerance: float) -> str:
     """Return the differences in words, and which of them can be a loss above the tolerance."""
     found = {name.replace("_", " "): difference for name, difference in found.items()}
     parts = [f"{name} {d.mean:+z.4f} ({d.low:+z.4f} to {d.high:+z.4f})" for name, d in found.items()]
-    words = f"beside fp32 on {texts:,} validation texts: {', '.join(parts)}"
+    words = f"difference to fp32 on {texts:,} validation texts: {', '.join(parts)}"
     failed = [name for name, difference in found.items() if difference.possible_loss > tolerance]
     if not failed:
         return words

@@ -70,7 +70,9 @@ def test_labels_that_flip_are_refused(task):
     assert found["log_loss"].possible_loss < 0.01 < 0.03 < found["accuracy"].possible_loss
     assert not passes(found, 0.01)
     words = in_words(found, 1000, 0.01)
-    assert words.startswith("beside fp32 on 1,000 validation texts: accuracy -0.0300 (-0.0407 to -0.0192), log loss +0")
+    assert words.startswith(
+        "difference to fp32 on 1,000 validation texts: accuracy -0.0300 (-0.0407 to -0.0192), log loss +0"
+    )
     assert words.endswith("; accuracy may be worse by more than export.tolerance, 0.01")
     assert passes(differences(second, first), 0.01)  # a better form
 

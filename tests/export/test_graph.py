@@ -23,8 +23,8 @@ from classifier.errors import InputError
 from classifier.export.graph import check_size, write_int8, write_onnx
 from classifier.model.adapters import apply_method
 from classifier.model.build import build_classifier
-from classifier.model.forward import pad_batch, silence_libraries
-from classifier.model.loading import load_classifier
+from classifier.model.loading import load_classifier, silence_libraries
+from classifier.model.padding import pad_batch
 from classifier.model.saving import save_classifier
 from classifier.params.catalogue import Method
 

@@ -299,7 +299,7 @@ def test_few_texts_show_too_little(finished, capfd):
     ]
     equal = r"accuracy \+0\.0000 \(-0\.0316 to \+0\.0316\), log loss \+0\.0000 \(\+0\.0000 to \+0\.0000\)"
     for line in (lines[0], lines[2]):
-        assert re.fullmatch(rf"export: \w+: kept: beside fp32 on 60 validation texts: {equal}", line)
+        assert re.fullmatch(rf"export: \w+: kept: difference to fp32 on 60 validation texts: {equal}", line)
     assert lines[3].endswith(" may be worse by more than export.tolerance, 0.01")
     assert "they are as good: bf16, int8." in (EXPORT / "README.md").read_text()
 
@@ -327,7 +327,7 @@ def test_a_form_whose_labels_flip_is_refused(finished, monkeypatch, capfd):
     assert files(EXPORT) == [name for name in FILES if "bf16" not in name and "onnx" not in name]
     assert not (EXPORT / "onnx").exists()
     line = capfd.readouterr().out.splitlines()[1]
-    assert line.startswith("export: int8: not kept: beside fp32 on 60 validation texts: accuracy -")
+    assert line.startswith("export: int8: not kept: difference to fp32 on 60 validation texts: accuracy -")
     assert line.endswith("; accuracy and log loss may be worse by more than export.tolerance, 0.5")
 
     fp32 = pd.read_parquet(VALIDATION)
