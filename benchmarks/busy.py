@@ -20,7 +20,8 @@ import typer
 
 from benchmarks.default_training import default_training
 from benchmarks.record import Record, in_turn, ratios, seconds_of
-from classifier.model.forward import logits, silence_libraries
+from classifier.model.forward import logits
+from classifier.model.loading import silence_libraries
 from classifier.runner.environment import SPINS
 
 STEPS, TEXTS = 10, 100

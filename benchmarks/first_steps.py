@@ -9,7 +9,7 @@ adapter is saved.
 import itertools
 
 from benchmarks.default_training import default_training
-from classifier.model.forward import silence_libraries
+from classifier.model.loading import silence_libraries
 from classifier.runner.command import no_arguments
 from classifier.runner.environment import restart_with_malloc_settings
 

@@ -22,7 +22,7 @@ from benchmarks.record import Record, seconds_of
 from classifier.export.forms import FORMS
 from classifier.files.formats import read_json, read_table
 from classifier.files.places import EXPORT, METRICS, RAW
-from classifier.model.forward import silence_libraries
+from classifier.model.loading import silence_libraries
 from classifier.predict.classifier import Classifier
 from classifier.text.cleaning import clean_texts
 from classifier.text.tokens import open_tokens

@@ -16,7 +16,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.default_training import default_training
 from benchmarks.record import Record
-from classifier.model.forward import silence_libraries
+from classifier.model.loading import silence_libraries
 from classifier.training.training import Training
 
 # Kinds of work, by the names of torch's operations on a CPU and of the kernels on a GPU.

@@ -36,8 +36,7 @@ from benchmarks.speed_training import encoder_sizes, our_epoch, their_epoch, tok
 from classifier.distributed.devices import device, uses_bf16
 from classifier.files.formats import read_table
 from classifier.files.places import BASE, RAW
-from classifier.model.forward import silence_libraries
-from classifier.model.loading import load_classifier
+from classifier.model.loading import load_classifier, silence_libraries
 from classifier.predict.classifier import Classifier
 from classifier.runner.params import load_params
 from classifier.text.cleaning import clean_texts

@@ -30,7 +30,8 @@ from benchmarks.windows import unused_texts
 from classifier.distributed.devices import device, uses_bf16
 from classifier.files.formats import read_table
 from classifier.files.places import BASE, RAW
-from classifier.model.forward import logits, silence_libraries
+from classifier.model.forward import logits
+from classifier.model.loading import silence_libraries
 from classifier.runner.params import load_params
 from classifier.text.encoding import encode
 from classifier.text.tokens import open_tokens

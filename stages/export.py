@@ -28,8 +28,9 @@ from classifier.files.digests import dvc_hash
 from classifier.files.formats import array_of, read_json, read_table, table_of, write_json
 from classifier.files.places import ADAPTER, BASE, EXPORT, METRICS, PREDICTIONS, RAW, VALIDATION
 from classifier.files.writing import replace_folder
-from classifier.model.forward import logits, types_after
+from classifier.model.forward import logits
 from classifier.model.loading import load_classifier
+from classifier.model.padding import types_after
 from classifier.params.catalogue import ModelSource
 from classifier.params.settings import Param, Settings
 from classifier.params.sources import Source

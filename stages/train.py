@@ -20,7 +20,7 @@ from classifier.distributed.processes import Processes
 from classifier.files.formats import table_of, write_csv, write_json
 from classifier.files.places import METRICS
 from classifier.model.build import last_layer
-from classifier.model.forward import silence_libraries
+from classifier.model.loading import silence_libraries
 from classifier.model.saving import save_classifier
 from classifier.params.catalogue import Method, Model
 from classifier.params.settings import Param

@@ -30,7 +30,8 @@ def save_random_classifier(name: str, texts: list[Text] = TEXTS, **settings) -> 
 
     from classifier.model.adapters import apply_method
     from classifier.model.build import build_classifier
-    from classifier.model.forward import logits, silence_libraries
+    from classifier.model.forward import logits
+    from classifier.model.loading import silence_libraries
     from classifier.model.saving import save_classifier
     from classifier.params.catalogue import Method
     from classifier.text.encoding import encode

@@ -19,8 +19,8 @@ from apps.serve.metrics import Measured, Metrics
 from classifier.errors import InputError
 from classifier.files.digests import digest_of
 from classifier.files.places import ADAPTER
-from classifier.model.forward import batches_by_length
 from classifier.model.loading import trained_settings
+from classifier.model.padding import batches_by_length
 from classifier.predict.answers import named_parts, rounded
 from classifier.predict.classifier import Answer, Classifier
 from classifier.predict.explanation import explain_label

@@ -74,10 +74,10 @@ def measure_slices(
 ) -> dict[str, dict]:
     """Return the metrics of each value of each slice, and the worst value, as metrics/evaluate.json has them.
 
-    A one-sided test compares the rows of each value with all other rows. The null hypothesis is that their quality is
-    not worse. The test is Fisher's exact test for shares, and Welch's t-test for errors. The value with the smallest
-    p-value is the worst one. Its p-value is multiplied by the number of tests (Bonferroni, the first step of Holm's
-    method).
+    A one-sided test compares the rows of each value with all other rows. The null hypothesis is that the rows of the
+    value have no worse quality. The test is Fisher's exact test for shares, and Welch's t-test for errors. The value
+    with the smallest p-value is the worst one. Its p-value is multiplied by the number of tests (Bonferroni, the first
+    step of Holm's method).
 
     Args:
         per_row: (rows,) of each metric, whose mean is measured: bool for a share, float for an error. The first one is

@@ -9,8 +9,26 @@ from classifier.files.digests import digest_of
 from classifier.files.formats import read_json
 from classifier.files.places import ADAPTER, BASE
 from classifier.model.build import last_layer, read_tied_weights
-from classifier.model.forward import silence_libraries
 from classifier.model.integrity import check_folder_intact, check_models_exist
+
+
+def silence_libraries() -> None:
+    """Switch off the progress bars of transformers and those warnings that a user can do nothing about.
+
+    Errors still show. The pipeline draws its own progress bars.
+    """
+    import warnings
+
+    import transformers
+
+    # peft 0.21 asks transformers for an attribute by its old name.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+    # peft 0.21 does not use the saved ranks of AdaLoRA here, and restores them elsewhere.
+    warnings.filterwarnings("ignore", "The following rank_pattern keys did not match", RuntimeWarning)
+    # peft 0.21 takes a matrix whose rank AdaLoRA has lowered to 0 for a shard of another matrix.
+    warnings.filterwarnings("ignore", r"Adapter .* LoRA tensor\(s\) have invalid shape", UserWarning)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
 
 
 def load_classifier(precision: str = "fp32"):

@@ -36,7 +36,7 @@ def check_encoding(encoding: str) -> str:
 class Format(Settings):
     """How a table is written, where the suffix of the file does not say it.
 
-    A kind of null is that of the suffix, which KINDS in classifier/tables/reading.py has.
+    KINDS in classifier/tables/reading.py lists the suffixes and the form of the file that each stands for.
     """
 
     # The form of the file. csv: fields between delimiters. json: objects, one on each line or all in one array.

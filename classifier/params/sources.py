@@ -66,8 +66,8 @@ class WheelFile(Settings):
     wheel: Wheel
     file: FileName  # path below site-packages
     sha256: Sha256
-    where: Where = Field({})  # of all splits; train has all other rows if it has no `where` of its own
-    train: Rows | None = None
+    where: Where = Field({})  # columns and the values that the rows of all splits must have in them
+    train: Rows | None = None  # the rows of the split; `null`: all rows that are not in validation or test
     validation: Rows | None = None
     test: Rows | None = None
 
@@ -80,7 +80,7 @@ class HubDataset(Settings):
     train: HubPart  # names of files in the repository, in which * stands for any characters but a slash
     validation: HubPart | None = None
     test: HubPart | None = None
-    where: Where = Field({})  # of all splits
+    where: Where = Field({})  # columns and the values that the rows of all splits must have in them
     # Digests of all files. If empty, the files are checked against the digests on the Hub.
     sha256: dict[str, Sha256] = Field({})
 
@@ -91,7 +91,7 @@ class LocalFiles(Settings):
     train: LocalPart  # files, folders of files, or patterns of their names such as part-*
     validation: LocalPart | None = None
     test: LocalPart | None = None
-    where: Where = Field({})  # of all splits
+    where: Where = Field({})  # columns and the values that the rows of all splits must have in them
 
 
 Source = Annotated[LocalFiles | WheelFile | HubDataset, best_match(LocalFiles, WheelFile, HubDataset)]

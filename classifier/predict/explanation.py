@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from classifier.errors import InputError
-from classifier.model.forward import logits, types_after, with_token_types
+from classifier.model.forward import logits
+from classifier.model.padding import types_after, with_token_types
 from classifier.tasks.task import TASKS, Task
 from classifier.text.cleaning import is_blank
 from classifier.text.pairs import Text, parts

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from classifier.model.forward import pad_batch, padding_multiple, types_after
+from classifier.model.padding import pad_batch, padding_multiple, types_after
 from classifier.tasks.task import Task
 
 

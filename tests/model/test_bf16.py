@@ -14,8 +14,8 @@ from classifier.model import forward, loading
 from classifier.model.adapters import apply_method
 from classifier.model.build import build_classifier, last_layer
 from classifier.model.fast.attention import MATMUL_ATTENTION
-from classifier.model.forward import logits, silence_libraries
-from classifier.model.loading import load_classifier
+from classifier.model.forward import logits
+from classifier.model.loading import load_classifier, silence_libraries
 from classifier.model.saving import save_classifier
 from classifier.params.catalogue import Method
 from classifier.runner.params import load_params

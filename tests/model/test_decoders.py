@@ -19,8 +19,9 @@ from classifier.model.adapters import apply_method
 from classifier.model.build import build_classifier, check_length
 from classifier.model.fast import attention
 from classifier.model.fast.first_token import first_token_classes
-from classifier.model.forward import logits, logits_and_features, pad_batch, silence_libraries
-from classifier.model.loading import load_classifier
+from classifier.model.forward import logits, logits_and_features
+from classifier.model.loading import load_classifier, silence_libraries
+from classifier.model.padding import pad_batch
 from classifier.model.saving import save_classifier
 from classifier.params.catalogue import Method
 from classifier.runner.params import load_params

@@ -10,8 +10,7 @@ from classifier.files.formats import read_json, write_json
 from classifier.files.places import ADAPTER, BASE
 from classifier.model.adapters import apply_method
 from classifier.model.build import build_classifier
-from classifier.model.forward import silence_libraries
-from classifier.model.loading import load_classifier, trained_settings
+from classifier.model.loading import load_classifier, silence_libraries, trained_settings
 from classifier.model.saving import save_classifier
 from classifier.params.catalogue import Method
 

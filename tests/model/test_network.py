@@ -15,8 +15,9 @@ from classifier.errors import InputError
 from classifier.files.places import ADAPTER, BASE
 from classifier.model.adapters import apply_method
 from classifier.model.build import build_classifier, check_checkpoint
-from classifier.model.forward import logits, pad_batch, silence_libraries
-from classifier.model.loading import load_classifier
+from classifier.model.forward import logits
+from classifier.model.loading import load_classifier, silence_libraries
+from classifier.model.padding import pad_batch
 from classifier.model.saving import save_classifier
 from classifier.params.catalogue import Method
 from classifier.runner.params import load_params

@@ -9,7 +9,9 @@ from transformers import AutoTokenizer
 from classifier.files.places import BASE
 from classifier.model.adapters import apply_method
 from classifier.model.build import build_classifier
-from classifier.model.forward import logits, pad_batch, silence_libraries
+from classifier.model.forward import logits
+from classifier.model.loading import silence_libraries
+from classifier.model.padding import pad_batch
 from classifier.params.catalogue import Method
 from classifier.tasks import single_label
 from classifier.text.encoding import encode

@@ -17,8 +17,7 @@ from classifier.evaluation.findings import without_punctuation
 from classifier.files.places import PREDICTIONS
 from classifier.model.adapters import apply_method
 from classifier.model.build import build_classifier
-from classifier.model.forward import silence_libraries
-from classifier.model.loading import load_classifier
+from classifier.model.loading import load_classifier, silence_libraries
 from classifier.model.saving import save_classifier
 from classifier.params.catalogue import Method
 from classifier.predict.explanation import Explanation, explain_label, step_counts

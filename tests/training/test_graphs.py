@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_map_only
 from classifier.files.places import BASE
 from classifier.model.adapters import apply_method
 from classifier.model.build import build_classifier
-from classifier.model.forward import silence_libraries
+from classifier.model.loading import silence_libraries
 from classifier.runner.params import arguments, load_params
 from classifier.tasks import single_label
 from classifier.text.tokens import open_tokens
