@@ -44,7 +44,7 @@ def whole_numbers(name: str, words: str) -> list[int]:
 
 
 def shell_words(name: str, words: str) -> list[str]:
-    """Split an option as the shell does. Raises InputError for a quotation mark without its other half."""
+    """Split an option as the shell does. Raises InputError for a quotation mark that is not closed."""
     try:
         return shlex.split(words)
     except ValueError as error:

@@ -30,7 +30,7 @@ def experiment_scores(name: str) -> pd.DataFrame:
         "label": table["label"],
         "accuracy": table["predicted"] == table["label"],
         "tfidf": baseline["predicted"] == table["label"],
-        "log_loss": values["log loss"],
+        "log_loss": values["log_loss"],
         "learned": metadata["learned"],
     }
     return pd.DataFrame(columns).astype(float).set_index(table["text"])

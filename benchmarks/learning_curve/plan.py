@@ -19,16 +19,17 @@ from classifier.runner.params import PARAMS, arguments, load_params, select, sta
 from classifier.runner.versions import VERSIONS
 
 STAGES = ("data", "base_model", "tokenize", "baseline", "train", "evaluate")  # the stages of a run
-ONCE = 1000  # labels from which on a size is drawn once
+ONCE = 1000  # a size of this many labels or more is drawn once
 
 
 class Run(NamedTuple):
     """One experiment: a number of labels, drawn with a seed.
 
     Args:
-        name: of the experiment.
-        seed: of the splits.
-        labels: number of labelled texts; train and validation: how many of them are for which split.
+        name: name of the experiment.
+        seed: seed of the splits.
+        labels: number of labelled texts, train and validation together.
+        train, validation: number of labelled texts of each of the two splits.
         options: arguments of `dvc exp run`.
     """
 
@@ -85,9 +86,9 @@ def default_sizes(limit: int) -> list[int]:
 def run_digest(params: BaseModel, local: list[Path]) -> str:
     """Return a digest of everything that a run depends on.
 
-    That is the settings, dvc.yaml, the code, the libraries, this machine's precision, and the files of data/local/. The
-    digest may change although DVC would run no stage again, for example after an edit of a comment in dvc.yaml. The new
-    run is then short.
+    The digest covers the settings, dvc.yaml, the code, the libraries, this machine's precision, and the files `local`
+    of data/local/. It may change although DVC would run no stage again, for example after an edit of a comment in
+    dvc.yaml. The new run is then short.
     """
     stages = pipeline()
     files = {path for name in STAGES for path in code_paths(stages[name]["deps"])}
@@ -101,7 +102,7 @@ def plan(overrides: list[str], sizes: list[int], draws: int) -> list[Run]:
     The stage `data` chooses the test split first and by its seed, so all sizes of one seed have the same test texts.
 
     Args:
-        overrides: of every run, as `dvc exp run -S` takes them.
+        overrides: settings of every run, as `dvc exp run -S` takes them.
         sizes: numbers of labels. If there are none, the default sizes are taken, except those for which the data set
             has too few rows; a printed line names each that is left out.
         draws: how often a size below ONCE is drawn.
@@ -112,6 +113,8 @@ def plan(overrides: list[str], sizes: list[int], draws: int) -> list[Run]:
     check_git()
     params = params_with(overrides)
     dataset, key = select(params, "dataset"), f"datasets.{params.dataset}"
+    if dataset.task not in ("single-label", "ordinal"):
+        raise InputError(f"{key}: a learning curve shows the accuracy, which the task {dataset.task} does not have")
     source = read_source(dataset)
     local = [path for path in source.mtimes if path.is_relative_to(LOCAL)]
     whole = {name: len(split) for name, split in draw_splits(source.splits, dataset, params.data.seed).items()}
@@ -143,7 +146,7 @@ def draw(labels: int, number: int, changes: list[str], source: Source, local: li
 
     Args:
         labels: the size.
-        number: of the draw, from 0. It is added to the seeds of params.yaml.
+        number: number of the draw, from 0. It is added to the seeds of params.yaml.
         changes: the overrides of all draws of this size.
         source: the rows of the data set.
         local: the files of data/local/ that the data set reads.

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from commands import git
+from commands import git, read
 from markdown_tables import shows
 from scipy import stats
 from tiny import ROOT
@@ -184,3 +184,13 @@ def test_experiments_run_and_are_not_run_again(finished, capfd):
     assert out.split("\n\n|")[1] == again.split("\n\n|")[1]
     assert "1 of 1 runs failed" in refusal(sizes="50", draws="1", settings="methods.lora.peft.r=0")
     assert len(git("for-each-ref", "refs/exps/*/*/labels-*").splitlines()) == 2
+
+
+def test_the_scores_of_a_run_are_those_of_its_metrics(finished):
+    """Read for real, as the curve reads an experiment."""
+    scores, metrics = curve.experiment_scores("workspace"), read("metrics/evaluate.json")
+    assert len(scores) == metrics["n"]
+    assert scores["accuracy"].mean() == pytest.approx(metrics["accuracy"], abs=1e-4)
+    assert scores["tfidf"].mean() == pytest.approx(metrics["baseline_accuracy"], abs=1e-4)
+    assert scores["log_loss"].mean() == pytest.approx(metrics["log_loss"], abs=1e-4)
+    assert (scores["learned"] == 1).all()

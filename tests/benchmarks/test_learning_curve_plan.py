@@ -12,6 +12,7 @@ from tiny import edit_params, reviews
 from benchmarks.learning_curve import command
 from benchmarks.learning_curve.command import measure
 from benchmarks.learning_curve.plan import Run, default_sizes, plan
+from classifier.errors import InputError
 from classifier.files.formats import read_json
 from classifier.files.places import RAW
 
@@ -153,3 +154,12 @@ def test_default_sizes_that_the_rows_are_too_few_for_are_left_out(project, capsy
     assert capsys.readouterr().out.startswith(
         "50 labels are left out: params.yaml: train.batch_size: 40 is above the 30"
     )
+
+
+def test_a_task_without_accuracy_is_refused(project):
+    edit_params(project, **{"datasets.imdb-wheel.task": "regression", "datasets.imdb-wheel.labels": None})
+    subprocess.run(["git", "commit", "--quiet", "--all", "--message", "numbers"], check=True)
+    with pytest.raises(
+        InputError, match="a learning curve shows the accuracy, which the task regression does not have"
+    ):
+        plan([], [], 1)
