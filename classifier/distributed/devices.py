@@ -9,8 +9,9 @@ from classifier.errors import InputError
 def device():
     """Return the torch device to run on.
 
-    DEVICE in the environment names the device (cpu, cuda:1, mps). Without DEVICE, the device is a GPU if the host has
-    one, and else the CPU. Of several processes on a host, each takes the GPU whose number is its local rank.
+    DEVICE in the environment names the device (cpu, cuda:1, mps). If DEVICE is not set, the device is a GPU if the host
+    has one, and else the CPU. If several processes share a host with GPUs, the GPU is the one whose number is the local
+    rank of the process.
 
     Raises:
         InputError: The device cannot be used, the host has fewer GPUs than processes, or DEVICE names one GPU for
@@ -27,7 +28,7 @@ def device():
             f"process {local_rank + 1} of this host has no GPU: the host has {gpus}; start {gpus} processes"
         )
     name, variable = requested or default, f"DEVICE={requested} in the environment"
-    if launched and launched[1] > 1 and name != default and name.startswith("cuda:") and default.startswith("cuda:"):
+    if launched and launched[1] > 1 and name != default and name.startswith("cuda") and default.startswith("cuda"):
         raise InputError(f"{variable}: with several processes each takes the GPU of its local rank; unset DEVICE")
     try:
         return torch.empty(0, device=name).device
@@ -52,7 +53,8 @@ def training_device(deterministic: bool):
         if deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by cuBLAS for determinism
             torch.use_deterministic_algorithms(True)
-            # Filling takes a kernel per new tensor, and nothing here reads uninitialized memory.
+            # In deterministic mode torch fills the memory of each new tensor, which takes a kernel per tensor. This is
+            # switched off, since no code of this project reads uninitialized memory.
             torch.utils.deterministic.fill_uninitialized_memory = False
     return chosen
 
@@ -66,7 +68,7 @@ def uses_bf16(precision: str, device) -> bool:
         device: A torch device.
 
     Raises:
-        InputError: The precision is another one.
+        InputError: The precision is not fp32, bf16 or auto.
     """
     import torch
 
@@ -81,5 +83,5 @@ def uses_bf16(precision: str, device) -> bool:
 
 
 def scoring_metadata(precision: str) -> dict[str, str]:
-    """Return the metadata of results that were scored in a precision, fp32 or bf16: nothing for fp32, the default."""
+    """Return the metadata that tells in which precision, fp32 or bf16, results were scored: none for fp32."""
     return {} if precision == "fp32" else {"scoring_precision": precision}

@@ -1,11 +1,12 @@
 """Several processes that tokenize, train or score together, on one host or on several.
 
 LAUNCH in the environment names a launcher with its options: torchrun, or a command that starts torchrun on each host.
-A stage then starts itself under this launcher, once per process, and waits (see classifier/runner/launch.py).
-torch.distributed connects the processes: over gloo between CPUs, over NCCL between GPUs.
+If LAUNCH is set, a stage or `apps.infer` starts itself again under this launcher, once per process, and waits until
+all processes have ended (see classifier/runner/launch.py). torch.distributed connects the processes: over gloo between
+CPUs, over NCCL between GPUs. `rank` is the number of a process, from 0.
 
-The number of processes is a property of the hardware, like the number of threads, and therefore no parameter. Neither
-the rows of a batch nor DVC's run-cache depend on it.
+The number of processes is a property of the hardware, like the number of threads. Therefore params.yaml does not have
+this number, and neither the rows of a batch nor DVC's run-cache depend on it.
 """
 
 import time
@@ -17,7 +18,7 @@ from typing import Any
 
 from classifier.distributed.devices import device
 from classifier.distributed.rank import rank_and_count
-from classifier.errors import InputError
+from classifier.errors import InputError, out_of_memory
 
 NOT_CONNECTED = "the processes could not connect"
 CONNECTION_LOST = "the connection to the other processes was lost"
@@ -27,9 +28,10 @@ CONNECTION_LOST = "the connection to the other processes was lost"
 class Processes:
     """The processes that work together, as one of them sees them.
 
-    A process that works alone sends nothing: `shard`, `broadcast` and `all_reduce` return their argument, and
-    `all_reduce_gradients` returns the loss. The other methods do nothing. A method that sends something gives up if
-    another rank calls it half an hour later.
+    If there is only one process, the methods send nothing: `shard`, `broadcast` and `all_reduce` return their argument,
+    `all_reduce_gradients` returns the loss, and the other methods do nothing. If there are several, a rank that sends
+    something waits for the other ranks: up to 30 minutes between CPUs and 10 minutes between GPUs (torch's defaults).
+    Then the rank fails. Only `ending_together` waits without such a limit.
 
     Args:
         rank: The number of this process, from 0.
@@ -48,7 +50,8 @@ class Processes:
     def connect(cls) -> "Processes":
         """Connect the processes that the launcher started; return once all of them have called this.
 
-        From then on the others notice when one of them ends. A second call keeps the connection.
+        If one of the connected processes ends, the next exchange of data fails in the others, so they end as well. A
+        second call keeps the connection.
 
         Raises:
             InputError: The processes could not connect.
@@ -113,7 +116,7 @@ class Processes:
                     raise InputError(f"rank {rank} of {self.count} {problem}")
 
     def broadcast(self, value: Any) -> Any:
-        """Return the value of rank 0, which is sent pickled, on every rank."""
+        """Send the value of rank 0, pickled, to all ranks, and return this value on each rank."""
         if self.count == 1:
             return value
         import torch
@@ -149,9 +152,9 @@ class Processes:
         One flat tensor carries everything: the gradients, a 1 or 0 for each parameter (whether it has a gradient on
         this rank), and the loss. On a rank whose shard of the batch is empty, no parameter has a gradient.
 
-        DistributedDataParallel would sum gradients during the backward pass. But it needs a backward pass from every
-        rank, which a rank with an empty shard does not have, and it takes the mean over ranks, which is wrong for
-        shards of different sizes.
+        torch's DistributedDataParallel, which exchanges gradients during the backward pass, does not fit here. It needs
+        a backward pass on every rank, but a rank with an empty shard has none. And it averages over ranks, which is
+        wrong if the shards have different sizes.
         """
         if self.count == 1:
             return loss
@@ -180,5 +183,7 @@ def report_lost_connection() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        if out_of_memory(error):
+            raise
         time.sleep(10)
         raise InputError(f"{CONNECTION_LOST}: {str(error).splitlines()[0]}") from error

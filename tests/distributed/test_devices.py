@@ -67,9 +67,10 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
         monkeypatch.setenv(name, value)
     with pytest.raises(InputError, match="process 3 of this host has no GPU: the host has 2; start 2 processes"):
         device()
-    monkeypatch.setenv("DEVICE", "cuda:1")
-    with pytest.raises(InputError, match=r"^DEVICE=cuda:1 .* each takes the GPU of its local rank; unset DEVICE"):
-        device()
+    for name in ("cuda:1", "cuda"):  # all processes would take the same GPU
+        monkeypatch.setenv("DEVICE", name)
+        with pytest.raises(InputError, match=rf"^DEVICE={name} .* each takes the GPU of its local rank; unset DEVICE"):
+            device()
     monkeypatch.setenv("DEVICE", "cpu")
     assert device().type == "cpu"
     monkeypatch.delenv("TORCHELASTIC_RUN_ID")  # LOCAL_RANK alone is not torchrun's
