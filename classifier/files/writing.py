@@ -9,6 +9,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 
+def part_of(path: Path) -> Path:
+    """Return the path at which the new content of a file or folder is written until it is complete."""
+    return path.with_name(f"{path.name}.part")
+
+
+def remove_part(path: Path) -> None:
+    """Remove the unfinished new content of a file or folder, if there is any."""
+    part = part_of(path)
+    if part.is_dir():
+        shutil.rmtree(part, ignore_errors=True)
+    else:
+        part.unlink(missing_ok=True)
+
+
 @contextmanager
 def replace_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty folder that replaces `folder` if the block ends without an error.
@@ -16,14 +30,14 @@ def replace_folder(folder: Path) -> Iterator[Path]:
     Nothing is written into the old folder. Without DVC a stage finds its last outputs there, and these may be links
     into DVC's cache.
     """
-    part = folder.with_suffix(".part")
-    shutil.rmtree(part, ignore_errors=True)
+    part = part_of(folder)
+    remove_part(folder)
     part.mkdir(parents=True, exist_ok=True)
     try:
         yield part
         set_default_modes(part)
     except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
+        remove_part(folder)
         raise
     # The old folder is moved aside and then removed: removing it in place can fail, as for a file in use on NFS.
     with TemporaryDirectory(".old", f"{folder.name}.", folder.parent, ignore_cleanup_errors=True) as aside:
@@ -78,14 +92,14 @@ def replace_file(path: Path) -> Iterator[Path]:
     Nothing is written into the old file, which may be a link into DVC's cache.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
+    part = part_of(path)
     try:
-        part.unlink(missing_ok=True)
+        remove_part(path)
         part.touch()
         new_mode = mode(part)
         yield part
         set_mode(part, new_mode)
     except BaseException:
-        part.unlink(missing_ok=True)
+        remove_part(path)
         raise
     os.replace(part, path)

@@ -1,11 +1,11 @@
 """The start of every stage: `run(stage)` takes the stage's lock, checks its inputs, runs it and handles its errors.
 
-In classifier/ and stages/, heavy libraries are imported inside functions, or by modules that are themselves imported
-inside functions: a mistake in params.yaml is refused before torch and transformers have loaded.
+A mistake in params.yaml is refused before torch and transformers, which take seconds, have loaded. For this, modules of
+classifier/ and stages/ import these two and the libraries built on them inside functions. A module that imports them at
+its top, such as classifier/training/graphs.py, is itself imported inside functions. numpy and pandas are exempt.
 """
 
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from classifier.distributed.processes import Processes
 from classifier.distributed.rank import rank_and_count
 from classifier.errors import InputError
+from classifier.files.writing import remove_part
 from classifier.runner.command import no_arguments
 from classifier.runner.environment import let_idle_threads_sleep, restart_with_malloc_settings
 from classifier.runner.inputs import check_inputs, pipeline
@@ -33,8 +34,8 @@ def main(stage: Callable, distributed: bool = False, uses_model: bool = False) -
 
     Args:
         stage, distributed: As in `run`.
-        uses_model: whether the stage trains the model or scores many texts with it; it then starts again with other
-            settings of malloc.
+        uses_model: whether the stage trains the model or scores many texts with it. If so, the process is restarted
+            with other settings of malloc.
     """
     no_arguments(f"python -m stages.{stage.__name__}", f"dvc repro {stage.__name__}   # with the stages that it needs")
     if uses_model:
@@ -45,9 +46,9 @@ def main(stage: Callable, distributed: bool = False, uses_model: bool = False) -
 def run(stage: Callable, distributed: bool = False) -> None:
     """Check a stage's inputs and run the stage with its arguments from params.yaml.
 
-    An error that the user can fix ends the process with one line on stderr and exit status 1, and Ctrl-C with one line
-    and exit status 130. Any other error ends it with a traceback, as does every error if DEBUG is set in the
-    environment. In all cases the outputs of the last good run are put back if DVC has removed them.
+    An error that the user can fix ends the process with one line on stderr and exit status 1. Ctrl-C ends the process
+    with one line and exit status 130. Any other error ends the process with a traceback. If DEBUG is set in the
+    environment, every error does. In all cases the outputs of the last good run are put back if DVC has removed them.
 
     Args:
         stage: a function of stages/.
@@ -65,7 +66,8 @@ def run(stage: Callable, distributed: bool = False) -> None:
                 launch_stage(name)
             else:
                 stage(**arguments)
-            # DVC records params and code as they are after the run. The result comes from those before the run.
+            # DVC records the params and the code that it finds after the run. But the result comes from the params and
+            # the code before the run.
             if check_inputs(stage) != (arguments, code):
                 raise InputError("params.yaml or the code changed during the run, so the result is void; `dvc repro`")
     except BaseException as error:
@@ -75,15 +77,15 @@ def run(stage: Callable, distributed: bool = False) -> None:
 
 
 def launch_stage(name: str) -> None:
-    """Run a stage under the launcher. If a rank fails, remove what the others were writing.
+    """Run a stage under the launcher. If a rank fails, remove the unfinished outputs (see classifier/files/writing.py).
 
-    The launcher ends them by a signal, so they cannot remove it (see `replace_folder`).
+    The rank that was writing an output cannot remove it, because the launcher ends all other ranks by a signal.
     """
     try:
         launch(f"stages.{name}")
     except BaseException:
         for out in pipeline()[name]["outs"]:
-            shutil.rmtree(Path(out).with_suffix(".part"), ignore_errors=True)
+            remove_part(Path(out))
         raise
 
 
@@ -101,7 +103,7 @@ def check_equal_inputs(stage: Callable, distributed: bool) -> tuple[dict[str, An
 
     Raises InputError if a rank runs another stage or has other inputs than rank 0.
     """
-    # The ranks join first, so that all notice if one of them ends because its inputs are wrong.
+    # The ranks connect before the check: if one of them ends because its inputs are wrong, the others notice it.
     processes = Processes.connect() if distributed else Processes()
     inputs = check_inputs(stage)
     processes.check_equal(

@@ -17,9 +17,9 @@ from tiny import edit_params
 
 from classifier.errors import InputError
 from classifier.files import digests
-from classifier.files.digests import dvc_hash, sha256s
+from classifier.files.digests import dvc_hash, sha256_by_path
 from classifier.files.formats import write_json
-from classifier.files.writing import replace_file, replace_folder
+from classifier.files.writing import part_of, remove_part, replace_file, replace_folder
 from classifier.runner.locks import hold_lock, single_run
 from classifier.runner.run import run
 from stages.base_model import base_model
@@ -135,13 +135,13 @@ def test_what_python_and_editors_write_for_a_moment_is_no_code(tmp_path, monkeyp
     for path in code:
         path.parent.mkdir(exist_ok=True)
         path.write_text("code")
-    expected = sha256s(tmp_path)
+    expected = sha256_by_path(tmp_path)
     assert list(expected) == [path.as_posix() for path in code]
     for name in ("__pycache__/one.cpython-311.pyc.140245", "within/__pycache__/x", ".ipynb_checkpoints/one.py"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text("compiled")
-    assert sha256s(tmp_path) == expected
-    assert sha256s(tmp_path, tmp_path / "gone.py") == expected
+    assert sha256_by_path(tmp_path) == expected
+    assert sha256_by_path(tmp_path, tmp_path / "gone.py") == expected
     sha256 = digests.sha256
 
     def vanishing(path: Path) -> str:
@@ -150,7 +150,7 @@ def test_what_python_and_editors_write_for_a_moment_is_no_code(tmp_path, monkeyp
 
     monkeypatch.setattr(digests, "sha256", vanishing)
     (tmp_path / "4913").touch()
-    assert sha256s(tmp_path) == expected
+    assert sha256_by_path(tmp_path) == expected
 
 
 def test_hashes_are_those_of_dvc(finished):
@@ -225,3 +225,16 @@ with hold_lock(Path({str(tmp_path / "stage.lock")!r})):
         pass
     with hold_lock(tmp_path / "stage.lock"):  # free again
         pass
+
+
+def test_an_unfinished_output_is_removed(tmp_path):
+    """As after a rank that was killed while it wrote. The finished outputs stay."""
+    folder, file = tmp_path / "v1.2", tmp_path / "a.parquet"
+    for path in (folder, file):
+        remove_part(path)  # nothing to remove
+        part_of(path).mkdir() if path == folder else part_of(path).touch()
+        path.mkdir() if path == folder else path.touch()
+    assert {path.name for path in tmp_path.iterdir()} == {"v1.2", "v1.2.part", "a.parquet", "a.parquet.part"}
+    remove_part(folder)
+    remove_part(file)
+    assert {path.name for path in tmp_path.iterdir()} == {"v1.2", "a.parquet"}
