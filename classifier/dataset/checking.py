@@ -1,9 +1,9 @@
 """Check the rows of a data set and describe each row by numbers.
 
 A file is read in four phases: read its rows in tables (selected_rows.py), describe each row by numbers
-(`describe_rows`), read the labels (`read_labels` of the task), and leave out the rows that the entry names
-(`leave_out`) and refuse the faulty ones (`refuse_faults`). The last two phases need all rows of the file, but not its
-texts, which are kept no longer than their table.
+(`describe_rows`), read the labels (`read_labels` of the task), and leave out the rows that `drop` and `labels` of the
+data set's entry exclude (`leave_out`) and refuse the faulty rows (`refuse_faults`). The last two phases need all rows
+of the file, but not the texts. So the texts of a table are freed as soon as its rows are described.
 """
 
 from collections import Counter
@@ -30,7 +30,8 @@ NOTHING_TO_READ = NO_TEXT | EMPTY | ONE_TEXT  # the faults of rows that `drop: [
 def read_split(paths: list[Path], dataset: Dataset, split: str = "train") -> tuple[pd.DataFrame, Counter]:
     """Return (the rows of one split's files, how many rows were left out by reason).
 
-    The table describes each row by about 40 bytes. Its index is the number of the row, counted over all files and rows.
+    The table describes each row by about 40 bytes. Its index is the number of the row, from 0, counted over all files.
+    The rows that are left out count as well.
     The columns are label (its value, see classifier/tasks), words (the number of words), high and low (the halves of
     `digest(text)`) and, if the entry has a `group`, group (a number that is equal for equal values).
 
@@ -46,7 +47,9 @@ def read_split(paths: list[Path], dataset: Dataset, split: str = "train") -> tup
         start += total
     rows = pd.concat(tables)
     if not start:
-        where = " and ".join(f"{value!r} in column {column!r}" for column, value in dataset.where(split).items())
+        where = " and ".join(
+            f"{value!r} in column {column!r}" for column, value in dataset.required_values(split).items()
+        )
         problem = f"no rows with {where}" if where else "no rows"
         raise InputError(f"{paths[0]}: {problem}; fix the file or `source` in params.yaml")
     if rows.empty:
@@ -59,7 +62,7 @@ def read_split(paths: list[Path], dataset: Dataset, split: str = "train") -> tup
 
 
 def refuse_missing_label(labels: pd.Series, dataset: Dataset, path: Path) -> None:
-    """Raise InputError if no row has a label that every split needs."""
+    """Raise InputError if a label that every split needs has no row."""
     counts = TASKS[dataset.task].needed_labels(labels)
     for number, name in enumerate(dataset.label_names if counts is not None else []):
         if not counts.get(number):
@@ -83,13 +86,16 @@ def read_file(path: Path, dataset: Dataset, split: str) -> tuple[pd.DataFrame, i
 
 
 def leave_out(rows: pd.DataFrame, spellings: list[str], dataset: Dataset) -> tuple[pd.DataFrame, Counter]:
-    """Return (the rows without those that `drop` and `labels` leave out, how many these are by reason)."""
+    """Return (the rows that `drop` and `labels` do not leave out, the number of rows left out for each reason)."""
     no_label = np.isin([plain(word) for word in spellings], NO_LABEL)[rows["spelling"]] & (rows["status"] != KNOWN)
     reasons = {"rows_dropped_by_label": rows["status"] == LEFT_OUT}
     if "unlabelled" in dataset.drop:
         reasons["unlabelled_rows_dropped"] = no_label & ~reasons["rows_dropped_by_label"]
     if "empty" in dataset.drop:
-        reasons["empty_rows_dropped"] = (rows["faults"] & NOTHING_TO_READ > 0) & ~np.any([*reasons.values()], axis=0)
+        # A number or a list in place of a text has no word either, but it is a fault of the file.
+        is_other = (rows["faults"] & NOT_A_TEXT > 0) & (rows["faults"] & NO_TEXT == 0)
+        is_empty = (rows["faults"] & NOTHING_TO_READ > 0) & ~is_other
+        reasons["empty_rows_dropped"] = is_empty & ~np.any([*reasons.values()], axis=0)
     if not (isinstance(dataset.labels, dict) and None in dataset.labels.values()):
         del reasons["rows_dropped_by_label"]
     counts = Counter({reason: int(dropped.sum()) for reason, dropped in reasons.items()})
@@ -99,7 +105,8 @@ def leave_out(rows: pd.DataFrame, spellings: list[str], dataset: Dataset) -> tup
 def describe_rows(table: pd.DataFrame, spellings: dict[str, int]) -> pd.DataFrame:
     """Return the numbers that describe each row of a table: faults, spelling, words, high, low and perhaps group.
 
-    faults has a bit for each fault. spelling is the number of the label in `spellings`, to which new labels are added.
+    faults has a bit for each fault. A row can have several: a missing text is also not a text, and empty. spelling is
+    the number of the row's label in `spellings`. A label that `spellings` lacks is added to it.
     """
     text, labels = table["text"], table["label"]
     is_text = text.map(lambda value: isinstance(value, str | tuple)).astype(bool)

@@ -48,6 +48,16 @@ def test_a_value_that_is_no_text_in_one_of_several_columns_is_refused():
         read_split([path], local(text=["title", "body"]))
 
 
+def test_a_number_in_place_of_a_text_is_no_empty_text():
+    """`drop: [empty]` leaves out missing and blank texts, and refuses values of another type."""
+    path = write("a.jsonl", '{"text": "good", "label": 1}\n{"text": " ", "label": 0}\n{"label": 0}\n')
+    rows, counts = read_split([path], local(drop=["empty"]), "test")
+    assert (len(rows), counts["empty_rows_dropped"]) == (1, 2)
+    path = write("a.jsonl", '{"text": "good", "label": 1}\n{"text": 5, "label": 0}\n{"text": ["a"], "label": 0}\n')
+    with pytest.raises(InputError, match=r"lines 2, 3, column 'text': not a text; write it as a string in quotes"):
+        read_split([path], local(drop=["empty"]), "test")
+
+
 def test_a_split_whose_rows_are_all_left_out_is_refused():
     """As the test split of GLUE, whose labels are all -1."""
     path = write_csv("a.csv", [("good", -1), ("bad", -1)])
