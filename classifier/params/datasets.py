@@ -11,7 +11,7 @@ from classifier.params.values import Entry, FileName
 
 MOST_RATINGS = 100
 LENGTH = "length"  # the slice that every data set has
-# Columns of the tables that the stages write. A column `probability_LABEL` of each label comes to them.
+# Columns of the tables that the stages write. These tables also have a column `probability_LABEL` for each label.
 OWN_COLUMNS = {"text", "text_pair", "label", "in_train", "hash", "decided_by"}
 OWN_COLUMNS |= {"predicted", "confidence", "expected", "low", "high"}
 
@@ -44,7 +44,10 @@ def check_slice(column: str) -> str:
 
 
 def label_value(value: Any) -> str:
-    """Return a value of a column of labels as it is compared: as text, true and false in lower case."""
+    """Return a value of a label column as text, the form in which such values are compared.
+
+    True and False become lower case, and spaces around the text are removed.
+    """
     if not isinstance(value, str | int):
         raise ValueError("should be text or a whole number; write other values in quotes")
     return str(value).lower() if isinstance(value, bool) else str(value).strip()
@@ -70,11 +73,11 @@ class LabelKeys(NamedTuple):
     """The keys of an entry that describe the labels of a task."""
 
     needed: str | None = None  # a key that the entry must have
-    allowed: tuple[str, ...] = ()  # further keys
+    allowed: tuple[str, ...] = ()  # further keys that the entry may have
 
 
-# The tasks; classifier/tasks/ has a module for each.
-TASKS = {
+# Task -> the keys about labels that its entries have. classifier/tasks/ has a module for each task.
+LABEL_KEYS = {
     "single-label": LabelKeys(needed="labels"),
     "multi-label": LabelKeys(allowed=("labels", "label_separator")),
     "regression": LabelKeys(),
@@ -85,26 +88,30 @@ TASKS = {
 class Dataset(Entry):
     """Labelled texts and how to split them.
 
-    A validation or test split of the source is used as it is. A split that the source lacks is held out of train.
-    train, validation and test are each a number of rows, a share of the source's split without its duplicates, or None
-    for all remaining rows. None for a held-out validation split is a fifth of train and validation together (see
-    classifier/dataset/splitting.py).
+    A validation or test split that the source has is taken from there. One that the source lacks is held out of train.
+    The keys train, validation and test set the size of these splits: a number of rows, a share, or None for all rows
+    that are left. A share refers to the split of the source (to train for a held-out split) without duplicates. If the
+    size of a held-out validation split is None, it gets a fifth of the rows for train and validation, but at least 20,
+    at most 1,000 and at most half of them (see classifier/dataset/splitting.py).
     """
 
     source: Source
     format: Format = Format()
-    # Column names, in which a dot leads into an object of JSON. The texts of several columns are joined.
+    # Column names. In a JSON file, `review.text` is the key text in the object review. The texts of several columns are
+    # joined.
     text: Annotated[list[str], Field(min_length=1), BeforeValidator(as_list)] = Field(["text"])
     separator: str = "\n"  # between the joined texts
     pair: bool = False  # whether the two columns of `text` are a pair of texts, which is not joined
     # What a label says. single-label: one of `labels`. multi-label: any number of `labels`, in a list or joined by
     # `label_separator`, or a column of 0 and 1 for each. regression: a number. ordinal: a whole number in `range`.
-    task: Literal[*TASKS] = "single-label"
-    # Column name. Several names, of a multi-label data set, are the names of the labels as well.
+    task: Literal[*LABEL_KEYS] = "single-label"
+    # The name of the column. A multi-label data set can have a column of 0 and 1 for each label instead. The label then
+    # has the name of its column, unless `labels` maps the column to another name.
     label: Annotated[str | Annotated[list[str], Field(min_length=1)], BeforeValidator(single_name)] = "label"
     label_separator: Annotated[str, Field(min_length=1)] | None = None
-    # Names, in the order of the labels' numbers; or each value of the column and the name of its label. The rows of a
-    # value with the name None are left out.
+    # A list of the label names, in the order of the labels' numbers; or a mapping from each value of the column (with
+    # several columns: from each column) to the name of its label. The name None leaves out the rows with this value or,
+    # if a row can have several labels, only the label.
     labels: Annotated[list[str] | dict[str, str | None], BeforeValidator(parse_labels)] | None = None
     range: Annotated[list[int], Field(min_length=2, max_length=2)] | None = None  # the lowest and the highest rating
     drop: list[Literal["unlabelled", "empty"]] = Field([])  # rows to leave out: without a label, without a text
@@ -135,13 +142,17 @@ class Dataset(Entry):
         """Return the columns of slices that a split of the source must have: all, if the test rows come from it."""
         return self.slices if split == ("test" if self.source.test else "train") else []
 
-    def where(self, split: str) -> Where:
-        """Return the values that the rows of a split of the source must have."""
+    def required_values(self, split: str) -> Where:
+        """Return the columns of `where` and the values that the rows of a split of the source must have in them."""
         rows = getattr(self.source, split)
         return self.source.where | (rows.where if rows else {})
 
-    def where_of_others(self, split: str) -> list[Where]:
-        """Return the values that the rows of a split must not have: those of the other splits of the same table."""
+    def excluded_values(self, split: str) -> list[Where]:
+        """Return the `where` of validation and of test if `split` is the train split of a wheel without a `where`.
+
+        Such a train split has all rows of the table except those that fit one of the returned `where`. For any other
+        split the list is empty.
+        """
         source = self.source
         if split != "train" or not isinstance(source, WheelFile) or source.train:
             return []
@@ -162,7 +173,7 @@ class Dataset(Entry):
 
     def check_labels(self) -> None:
         """Raise ValueError if the keys about labels do not fit the task or each other."""
-        keys = TASKS[self.task]
+        keys = LABEL_KEYS[self.task]
         if keys.needed and getattr(self, keys.needed) is None:
             raise ValueError(f"{keys.needed}: missing key; `task: {self.task}` needs it")
         for key in ("labels", "label_separator", "range"):
@@ -180,7 +191,10 @@ class Dataset(Entry):
             raise ValueError("labels: at least two names are needed")
 
     def check_several_columns(self, allowed: bool) -> None:
-        """Raise ValueError if the keys about labels do not fit several columns. allowed: whether the task has them."""
+        """Raise ValueError if the keys about labels do not fit several columns of labels.
+
+        allowed: whether the task can have several columns of labels.
+        """
         if not allowed:
             raise ValueError(f"label: `task: {self.task}` needs one column of labels")
         if len(set(self.label_columns)) < len(self.label_columns):
@@ -188,6 +202,6 @@ class Dataset(Entry):
         if self.label_separator is not None:
             raise ValueError("label_separator: several columns of labels have no joined names; remove it")
         if isinstance(self.labels, list):
-            raise ValueError("labels: several columns of labels name them; map the columns to other names or remove it")
+            raise ValueError("labels: the columns name the labels; map the columns to other names or remove `labels`")
         if self.labels is not None and {*self.labels} != {*self.label_columns}:
             raise ValueError("labels: should map each column of `label` to a name, or to null, and nothing else")

@@ -1,4 +1,7 @@
-"""Sets of labels: read from files, and written as values, such as "0 3" for the labels with these numbers."""
+"""Read sets of labels from files, and write each set as a value, such as "0 3" for the labels with these numbers.
+
+task.py describes the functions that have no docstring here.
+"""
 
 import ast
 import json
@@ -72,8 +75,9 @@ def listed(value: object, separator: str | None) -> str:
 def read_labels(spellings: list[str], dataset: Dataset, are_numbers: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Return (value, status) of each spelling. A label that the entry maps to null is left out of its rows.
 
-    A list of marks, with a 0 or 1 for each label, is refused: true and false are not numbers of labels here, and a list
-    that repeats a number is unknown.
+    Lists of marks, with a 0 or 1 for each label, are refused. A list that repeats a number is unknown, and so are true
+    and false if they are no names. Two labels have the marks [0, 1] and [1, 0], which are unknown if the file has both:
+    a list of numbers would have them in one order.
     """
     sets = [json.loads(text) if text else [] for text in spellings]
     words = list(dict.fromkeys(word for labels in sets for word in labels))
@@ -81,14 +85,23 @@ def read_labels(spellings: list[str], dataset: Dataset, are_numbers: bool = Fals
     numbers = dict(zip(words, label_numbers(words, names, are_numbers), strict=True))
     numbers |= {word: UNKNOWN for word in words if plain(word) in ("true", "false") and word not in names}
     rows = [sorted({int(numbers[word]) for word in labels} - {LEFT_OUT}) for labels in sets]
-    unknown = [UNKNOWN in row or repeats_number(labels) for row, labels in zip(rows, sets, strict=True)]
+    two_marks = marks_of_two(sets)
+    unknown = [
+        UNKNOWN in row or repeats_number(labels) or (two_marks and len(labels) == 2)
+        for row, labels in zip(rows, sets, strict=True)
+    ]
     status = [UNKNOWN if not text or bad else KNOWN for text, bad in zip(spellings, unknown, strict=True)]
     return np.array([" ".join(map(str, row)) for row in rows], dtype=object), np.array(status, dtype=np.int64)
 
 
 def repeats_number(labels: list[str]) -> bool:
-    """Return whether a list has a number twice, as a list with a 0 or 1 for each label."""
+    """Return whether a list has a number twice. Most lists of marks, with a 0 or 1 for each label, do."""
     return len(set(labels)) < len(labels) and any(is_number(plain(word)) for word in labels if labels.count(word) > 1)
+
+
+def marks_of_two(sets: list[list[str]]) -> bool:
+    """Return whether both [0, 1] and [1, 0] are among the lists."""
+    return {("0", "1"), ("1", "0")} <= {tuple(map(plain, labels)) for labels in sets}
 
 
 def labels_fix(spellings: list[str], dataset: Dataset) -> str:
@@ -96,7 +109,7 @@ def labels_fix(spellings: list[str], dataset: Dataset) -> str:
         return "write 1 or true in the rows with the column's label, and 0 or false in other rows"
     sets = [json.loads(text) for text in spellings if text]
     words = list(dict.fromkeys(word for labels in sets for word in labels))
-    if any(map(repeats_number, sets)) or {*map(plain, words)} & {"true", "false"}:
+    if any(map(repeats_number, sets)) or marks_of_two(sets) or {*map(plain, words)} & {"true", "false"}:
         return "list the names of the text's labels; marks of 0 and 1 need a column for each label"
     fix = names_and_numbers.labels_fix(words, dataset)
     joined = any(mark in word for mark in ",;|" for word in words)

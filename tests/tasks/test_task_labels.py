@@ -1,6 +1,7 @@
 """How the labels of each task are read in every form of file, and which ones are refused, with place and fix."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -105,6 +106,14 @@ def test_columns_of_labels_inside_of_objects():
     lines = [{"text": "x", "has": {"a": 1, "b": False}}, {"text": "y", "has": {"a": 0, "b": True}}]
     path = write("a.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
     assert values_of(path, COLUMNS | {"label": ["has.a", "has.b"]}) == ["0", "1"]
+
+
+def test_marks_of_two_labels_are_refused():
+    """[0, 1] alone is a list of numbers, but with [1, 0] beside it each list marks one label."""
+    two = SEVERAL | {"labels": ["a", "b"]}
+    assert values_of(json_lines([[0, 1], [0], []]), two) == ["0 1", "0", ""]
+    with pytest.raises(InputError, match=re.escape(f'unknown label \'["0", "1"]\'; {LISTED}')):
+        values_of(json_lines([[0, 1], [1, 0], [0, 1]]), two)
 
 
 def test_numbers_and_ratings():
@@ -254,7 +263,10 @@ def test_names_of_numbers_in_lists_are_compared_with_the_metadata_of_the_file(na
         ({"task": "multi-label", "labels": ["a"]}, "labels: at least two names are needed"),
         ({"task": "multi-label", "label": ["a", "a", "b"]}, "label: the columns must differ from each other"),
         ({"task": "multi-label", "label": ["a", "b"], "label_separator": ","}, "label_separator: several columns"),
-        ({"task": "multi-label", "label": ["a", "b"], "labels": ["x", "y"]}, "labels: several columns of labels name"),
+        (
+            {"task": "multi-label", "label": ["a", "b"], "labels": ["x", "y"]},
+            "labels: the columns name the labels",
+        ),
         ({"task": "multi-label", "label": ["a", "b"], "labels": {"a": "x"}}, "labels: should map each column"),
         ({"task": "multi-label", "label": ["a", "b"], "labels": {"a": "x", "b": "x"}}, "labels: at least two names"),
     ],
