@@ -1,4 +1,4 @@
-"""The pictures of the report, but for the confusion matrix."""
+"""Draw the pictures of the report, except metrics/confusion.png."""
 
 from pathlib import Path
 
@@ -33,29 +33,28 @@ def training_figure(
         score: What the score is called.
         loss: What the loss is called.
     """
-    loss_name = loss
-    fig, (loss, accuracy) = new_figure(WIDTH, 3.7, columns=2)
+    fig, (loss_axes, score_axes) = new_figure(WIDTH, 3.7, columns=2)
     epochs = training.groupby(training["step"] > short_steps)  # smoothed apart: the loss jumps between them
-    loss.plot(training["step"], training["loss"], color=LIGHT, linewidth=1, label="training")
+    loss_axes.plot(training["step"], training["loss"], color=LIGHT, linewidth=1, label="training")
     for _, rows in epochs:
-        loss.plot(rows["step"], smoothed(rows["loss"]), color=BLUE, label="training, smoothed")
-    loss.plot(validation["step"], validation["loss"], "o--", color=BLACK, linewidth=1.2, label="validation")
-    unit = " (nats)" if "cross-entropy" in loss_name else ""
-    loss.set(ylabel=f"{loss_name}{unit}", title="Loss", ylim=(0, 1.12 * training["loss"].max()))
-    legend = {line.get_label(): line for line in loss.lines}  # the smoothed line of both epochs once
-    loss.legend(legend.values(), legend.keys(), loc="lower left")
+        loss_axes.plot(rows["step"], smoothed(rows["loss"]), color=BLUE, label="training, smoothed")
+    loss_axes.plot(validation["step"], validation["loss"], "o--", color=BLACK, linewidth=1.2, label="validation")
+    unit = " (nats)" if "cross-entropy" in loss else ""
+    loss_axes.set(ylabel=f"{loss}{unit}", title="Loss", ylim=(0, 1.12 * training["loss"].max()))
+    legend = {line.get_label(): line for line in loss_axes.lines}  # the smoothed line of both epochs once
+    loss_axes.legend(legend.values(), legend.keys(), loc="lower left")
     has_interval = "low" in validation
     low, high = (validation[name if has_interval else "score"] for name in ("low", "high"))
     errors = [validation["score"] - low, high - validation["score"]] if has_interval else None
-    accuracy.errorbar(validation["step"], validation["score"], errors, fmt="o-", color=BLUE, linewidth=1.5)
+    score_axes.errorbar(validation["step"], validation["score"], errors, fmt="o-", color=BLUE, linewidth=1.5)
     low, high = low.min(), max(high.max(), low.min() + 1e-6)
     above = 0.25 if short_steps else 0.05  # room for the words on the shade
-    accuracy.set_ylim(low - 0.05 * (high - low), high + above * (high - low))
+    score_axes.set_ylim(low - 0.05 * (high - low), high + above * (high - low))
     interval = ", with its 95% interval" * has_interval
-    accuracy.set(ylabel=f"{score}{interval}", title=f"Validation {score}")
-    if score != "r2":
-        show_percent(accuracy.yaxis)
-    for axes in (loss, accuracy):
+    score_axes.set(ylabel=f"{score}{interval}", title=f"Validation {score}")
+    if score != "R²":
+        show_percent(score_axes.yaxis)
+    for axes in (loss_axes, score_axes):
         axes.set(xlabel="step", xlim=(0, 1.03 * training["step"].max()))
         if short_steps:
             shade_short_epoch(axes, min(short_steps, training["step"].max()), short_tokens)
@@ -68,7 +67,7 @@ def smoothed(values: pd.Series) -> pd.Series:
 
 
 def shade_short_epoch(axes, short_steps: int, short_tokens: int | None) -> None:
-    """Shade the steps of the short epoch, and write what is read of each text there and after them."""
+    """Shade the steps of the short epoch. Write how much of each text these steps read, and how much the later ones."""
     axes.axvspan(0, short_steps, color=SHADE, linewidth=0, zorder=0)
     end = axes.get_xlim()[1]
     words = [(short_steps / 2, "center", f"{short_tokens} tokens\nof each text")]
@@ -144,8 +143,8 @@ def length_figure(
         lengths: slices.length of metrics/evaluate.json.
         path: The PNG file.
         overall: The mean quality of all texts.
-        metric: The key of the quality.
-        quality: What the mean is called.
+        metric: The key of the mean quality in `lengths`.
+        quality: The name of the mean quality, in words.
     """
     fig, axes = new_figure(6.4, 3.8)
     means, low, high = (np.array([group[f"{metric}{end}"] for group in lengths.values()]) for end in ENDS)
@@ -168,11 +167,11 @@ def length_figure(
 
 
 def interval_figure(table: pd.DataFrame, path: Path) -> None:
-    """Draw the share of texts whose number lies in an interval against the share that should.
+    """Draw the share of texts whose number lies in the interval against the share that the interval should hold.
 
     Args:
-        table: Columns confidence (the share that should), accuracy (the share that does), and the bounds low and high
-            of its 95% interval.
+        table: A row for each such target, with the columns confidence (the target), accuracy (the share of texts whose
+            number lies in the interval), and the bounds low and high of the 95% interval of this share.
         path: The PNG file.
     """
     fig, axes = new_figure(5.2, 4.4)

@@ -54,6 +54,12 @@ def test_labels_are_drawn_verbatim():
         assert not any(text.get_parse_math() for text in shown)
 
 
+@pytest.mark.parametrize(("score", "tick"), [("accuracy", "80%"), ("micro F1", "80%"), ("R²", "0.8")])
+def test_the_score_of_a_training_is_in_percent_if_it_is_a_share(score, tick):
+    _, axes = drawn(training_figure, TRAINING, VALIDATION, score=score).axes
+    assert axes.yaxis.get_major_formatter()(0.8, None).startswith(tick)
+
+
 def test_the_training_figure_explains_the_short_epoch():
     loss, accuracy = drawn(training_figure, TRAINING, VALIDATION, short_steps=20, short_tokens=64).axes
     for axes in (loss, accuracy):
