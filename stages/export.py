@@ -1,4 +1,4 @@
-"""Write the trained model in forms that other programs load, and keep those that answer as well as in fp32.
+"""Write the trained model in forms that other programs load. Remove forms that may answer worse than in fp32.
 
 In:  models/base/, models/adapter/, data/tokens/, data/predictions.parquet, metrics/evaluate.json, metrics/data.json,
      and the hash of data/raw/.
@@ -6,7 +6,8 @@ Out: models/export/: config, tokenizer, the forms that `export.formats` of param
      README.md. Without a form, README.md alone says how to write one.
      metrics/export.json: the size of each form, and how its answers differ from those in fp32.
 
-A form that may be worse than fp32 by more than `export.tolerance` is not kept (see classifier/export/gate.py).
+Forms in fp32 are always kept. A form with rounded weights (bf16, int8) that may be worse than fp32 by more than
+`export.tolerance` is removed (see classifier/export/gate.py).
 """
 
 import math
@@ -30,7 +31,7 @@ from classifier.files.places import ADAPTER, BASE, EXPORT, METRICS, PREDICTIONS,
 from classifier.files.writing import replace_folder
 from classifier.model.forward import logits
 from classifier.model.loading import load_classifier
-from classifier.model.padding import types_after
+from classifier.model.padding import types_after_of
 from classifier.params.catalogue import ModelSource
 from classifier.params.settings import Param, Settings
 from classifier.params.sources import Source
@@ -98,7 +99,7 @@ def load_merged():
     if isinstance(model, PeftModel):
         method = model.config.trained["method"]
         raise InputError(f"method {method}: cannot be merged into the weights; set export.formats to []")
-    tokenize, has_types = model.config.tokenize, types_after(model) is not None
+    tokenize, has_types = model.config.tokenize, types_after_of(model) is not None
     tokenizer = AutoTokenizer.from_pretrained(
         tokenizer.name_or_path,
         local_files_only=True,
@@ -119,7 +120,7 @@ def write_forms(model, tokenizer, settings: ExportSettings, folder: Path) -> dic
         file = folder / FORMS[name].file
         file.parent.mkdir(exist_ok=True)
         FORMS[name].write(model, tokenizer, file)
-        result = tested(name, FORMS[name].load(folder, model.config), settings.tolerance)
+        result = tested(name, FORMS[name].load(folder, model.config), settings.tolerance, model)
         results[name] = {"megabytes": round(file.stat().st_size / 1e6, 1), **result}
         if not result["kept"]:
             file.unlink()
@@ -130,15 +131,17 @@ def write_forms(model, tokenizer, settings: ExportSettings, folder: Path) -> dic
     return results
 
 
-def tested(name: FormName, model, tolerance: float) -> dict[str, Any]:
+def tested(name: FormName, model, tolerance: float, in_fp32) -> dict[str, Any]:
     """Compare a form's answers with those in fp32, print the verdict, and return it for metrics/export.json.
 
-    Validation decides. The test split is scored after that, and only by forms whose weights are rounded.
+    The validation split decides whether a form is kept. If a form with rounded weights is kept, it then scores the test
+    split, too.
 
     Args:
         name: The form.
         model: The loaded form.
         tolerance: By how much a form with rounded weights may be worse.
+        in_fp32: The classifier in fp32.
     """
     result, found = compared(name, model, "validation", read_table(VALIDATION)[0])
     if not FORMS[name].is_rounded:
@@ -147,19 +150,37 @@ def tested(name: FormName, model, tolerance: float) -> dict[str, Any]:
     print(f"export: {name}: {'kept' if kept else 'not kept'}: {in_words(found, result['texts'], tolerance)}")
     result = {"kept": kept, "validation": result}
     if kept and FORMS[name].is_rounded:
-        result["test"], _ = compared(name, model, "test", read_table(PREDICTIONS)[0])
+        result["test"], _ = compared(name, model, "test", fp32_test_rows(in_fp32))
     return rounded(result)
 
 
+def fp32_test_rows(model) -> pd.DataFrame:
+    """Return the labels and the predictions of the test split in fp32.
+
+    These are the rows of `evaluate`. If `evaluate` scored in bf16, the model, which is in fp32, scores the split again.
+    """
+    rows, metadata = read_table(PREDICTIONS)
+    return predictions_of(model, "fp32", "test", rows["label"]) if "scoring_precision" in metadata else rows
+
+
+def predictions_of(model, name: str, split: str, labels: pd.Series) -> pd.DataFrame:
+    """Score a split with a model, named in the progress bar; return the labels and the columns of predictions."""
+    scores = logits(model, open_tokens(split), f"export {name}").astype(np.float64)
+    names = list(model.config.id2label.values())
+    columns = TASKS[model.config.task].prediction_columns(scores, names, model.config.decision)
+    return table_of({"label": array_of(labels), **columns})
+
+
 def compared(name: str, model, split: str, fp32: pd.DataFrame) -> tuple[dict[str, float], dict[str, Difference]]:
-    """Return how a form's answers to a split differ from those in fp32: as metrics, and as values by name.
+    """Compare a form's answers to a split with those in fp32.
 
     fp32: The labels and the predictions of the split.
+
+    Returns:
+        The numbers for metrics/export.json, and the Difference of each value, by the value's name.
     """
     task, names = model.config.task, list(model.config.id2label.values())
-    scores = logits(model, open_tokens(split), f"export {name}").astype(np.float64)
-    columns = TASKS[task].prediction_columns(scores, names, model.config.decision)
-    form = table_of({"label": array_of(fp32["label"]), **columns})
+    form = predictions_of(model, name, split, fp32["label"])
     found = differences(*(MEASURES[task].paired_values(table, names) for table in (fp32, form)))
     predicted, before = array_of(form["predicted"]), array_of(fp32["predicted"])
     result = {"texts": len(form)}

@@ -362,6 +362,18 @@ def test_the_test_split_decides_nothing(finished, monkeypatch, capfd):
     assert (EXPORT / "model.bf16.safetensors").exists()
 
 
+def test_the_test_split_is_compared_with_fp32_after_a_scoring_in_bf16(finished):
+    """evaluate's predictions are then in bf16, so the export scores the test split in fp32 itself."""
+    select(finished, "bf16")
+    run_stages("export")
+    expected = read("metrics/export.json")["bf16"]["test"]
+    edit_params(finished, **{"evaluate.precision": "bf16"})
+    run_stages("evaluate", "export")
+    assert read("metrics/evaluate.json")["scoring_precision"] == "bf16"
+    assert read("metrics/export.json")["bf16"]["test"] == pytest.approx(expected, abs=1e-4)
+    assert expected["log_loss_difference"] != 0
+
+
 @pytest.mark.parametrize("method", ["full", "head"])
 def test_methods_without_an_adapter(finished, method):
     edit_params(finished, **{f"methods.{method}": {"peft": method}, "method": method, "train.epochs": 1})
