@@ -13,7 +13,7 @@ from classifier.text.cleaning import is_blank, is_encodable
 from classifier.text.encoding import encode
 from classifier.text.pairs import Text, parts
 
-Answer = tuple  # its parts are those of `Classifier.parts`, such as (label, confidence); None for no text
+Answer = tuple  # `Classifier.parts` names its items, such as (label, confidence); all are None for a missing text
 
 
 class Classifier:
@@ -34,13 +34,13 @@ class Classifier:
         min_accuracy: Choose `min_confidence` so that at least this share, between 0 and 1, of the answers that keep
             their label is right. The validation rows decide, with a probability of error of at most 5%; see
             classifier/predict/threshold.py. Give either `min_accuracy` or `min_confidence`.
-        precision: Score in fp32, in bf16, or in bf16 where the device multiplies in it (auto). There bf16 is faster.
-            It changes the second or third decimal of a confidence. `min_accuracy` chooses the threshold by confidences
-            in fp32.
-        sets: Add a prediction set to each answer, which has the right label for at least this share, between 0 and 1,
-            of the texts. Of several labels, each is in the sets of this share of the texts that have the label. The
-            interval of a number is made for this share. The validation rows decide, with a probability of error of at
-            most 5%; see classifier/predict/sets.py. None adds no set.
+        precision: The precision of the scoring: fp32, bf16 or auto. auto takes bf16 where the device multiplies in
+            bf16, which is faster there, and fp32 elsewhere. bf16 changes the second or third decimal of a confidence.
+            `min_accuracy` chooses the threshold by confidences in fp32.
+        sets: Add a prediction set to each answer. For at least this share of the texts, between 0 and 1, the set has
+            the right label. If a text can have several labels, this holds for each label, among the texts that have
+            the label. An answer that is a number gets no set; its interval is made for this share. The validation rows
+            decide, with a probability of error of at most 5%; see classifier/predict/sets.py. None adds no set.
 
     Attributes:
         model: The network, a transformers model in evaluation mode.
@@ -51,12 +51,13 @@ class Classifier:
         min_confidence: The threshold in use.
         sets: The share for which sets are made, or None.
         parts: The name and the pyarrow type of each part of an answer.
-        decision: What turns scores into answers besides the scores, such as thresholds and the bounds of the sets.
+        decision: Values such as thresholds and the bounds of the sets, by which scores become answers.
 
     Raises:
-        InputError: The model is missing; a share is out of range; both shares are given; the precision is another one;
-            the validation rows show no threshold that reaches `min_accuracy`, or are too few for `sets`; or a threshold
-            is set although the answers have no confidence, or a label of the data set is called "uncertain".
+        InputError: The model is missing; a share is out of range; `min_confidence` and `min_accuracy` are both given;
+            the precision has another value; the validation rows show no threshold that reaches `min_accuracy`, or are
+            too few for `sets`; a threshold is set, and the answers are numbers or a label of the data set is called
+            "uncertain".
 
     Example:
         >>> from classifier.predict import Classifier
@@ -108,7 +109,8 @@ class Classifier:
             text.
 
         Raises:
-            InputError: A value is not a text, or is one where the model reads pairs, or `texts` is not an iterable.
+            InputError: A value is not a text or, for a model that reads pairs, not a pair; a text has a lone surrogate;
+                or `texts` is not a one-dimensional iterable.
         """
         if is_one_pair(texts) if self.reads_pairs else isinstance(texts, str):
             return self([texts])[0]
@@ -142,20 +144,26 @@ class Classifier:
         return encode(texts, self.tokenizer, **self.model.config.tokenize)
 
     def probabilities(self, texts: list[Text]):
-        """Return the probability of each label, (texts, labels) float64, for texts that are not blank.
+        """Return the probability of each label, (texts, labels) float64.
 
-        Raises InputError if the answers are numbers.
+        Raises InputError if the answers are numbers, or if the tokenizer finds nothing to read in a text.
         """
         import numpy as np
 
-        columns = self.prediction_columns(self.token_windows(texts))
+        windows = self.token_windows(texts)
+        if unreadable := [number for number, ids in enumerate(windows, start=1) if not ids]:
+            raise InputError(f"text {unreadable[0]}: the tokenizer finds nothing to read in it; leave it out")
+        columns = self.prediction_columns(windows)
         by_label = [columns.get(f"probability_{name}") for name in self.names]
         if by_label[0] is None:
             raise InputError("a number has an interval in place of probabilities; call the classifier itself")
         return np.column_stack(by_label)
 
     def prediction_columns(self, windows: list[list[list[int]]]) -> dict:
-        """Return the task's columns of predictions (see classifier/tasks/) from each text's windows, at least one."""
+        """Return the task's columns of predictions (see classifier/tasks/) from the windows of texts.
+
+        windows: The windows of each text. Each text needs at least one window.
+        """
         return self.task.prediction_columns(self.scores(windows), self.names, self.decision)
 
     def answers(self, scores) -> dict[str, list]:
@@ -163,11 +171,14 @@ class Classifier:
         return self.task.answers(scores, self.names, self.decision, self.min_confidence)
 
     def scores(self, windows: list[list[list[int]]]):
-        """Return the calibrated logits, (texts, names) float64, from each text's windows, at least one."""
+        """Return the calibrated logits, (texts, names) float64. windows: as in `prediction_columns`."""
         return self.scores_and_features(windows, with_features=False)[0]
 
     def scores_and_features(self, windows: list[list[list[int]]], with_features: bool = True) -> tuple:
-        """Return the calibrated logits of `scores`, and the features, (texts, width) float32; a width of 0 without."""
+        """Return the calibrated logits as `scores` does, and the features, (texts, width) float32.
+
+        Without `with_features` the width is 0.
+        """
         import numpy as np
 
         from classifier.model.forward import logits_and_features, mean_by_text

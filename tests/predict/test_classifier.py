@@ -104,3 +104,11 @@ def test_labels_of_the_names_that_transformers_gives_by_itself(finished):
     Path("a.csv").write_text("text\ngood film\n")
     infer_command("--file", "a.csv")
     assert pd.read_parquet("scored.parquet")["predicted"].tolist() == [predict("good film")[0]] == ["LABEL_1"]
+
+
+def test_probabilities_need_something_to_read(finished):
+    """Without a row for the blank text, all probabilities after it would be those of other texts."""
+    classifier = Classifier()
+    assert classifier.probabilities(["good", "bad"]).shape == (2, 2)
+    with pytest.raises(InputError, match=r"^text 2: the tokenizer finds nothing to read in it; leave it out$"):
+        classifier.probabilities(["good", "<br />", "bad"])
