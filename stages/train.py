@@ -43,7 +43,7 @@ def train(
     processes = Processes.connect()
     training = Training(recipe, model, method, open_tokens("train"), open_tokens("validation"), processes)
     if processes.is_rank_0:
-        texts = f"{training.texts_per_validation:,} validation texts scored {recipe.validations} times"
+        texts = f"{training.texts_per_validation:,} validation texts scored {len(training.plan.validation_steps)} times"
         print(f"train: {training.plan}; {texts}")
     if position := training.resume():
         print(f"train: going on from {position}")
@@ -132,7 +132,7 @@ def write_metrics(training: Training, kept_step: int, settings: dict[str, Any], 
         kept_step: The step whose weights the network has.
         settings: The settings in the classifier's config.json.
         loss: The loss of the validation split after the calibration.
-        score: Its score.
+        score: The score of the validation split after the calibration, the task's SCORE.
     """
     names, trained = training.train_tokens.metadata["labels"], settings["trained"]
     counts = {name: trained[name] for name in ("parameters", "trainable_parameters")}

@@ -18,15 +18,16 @@ class Plan:
         model_epochs: The model's default number of whole epochs.
 
     Attributes:
-        short_epochs: 1, or 0 if the recipe has no short epoch or no row is longer than its `short_epoch`. Pairs of
-            texts have no short epoch: it leaves out the middle of a row, where the second text begins.
+        short_epochs: The number of short epochs: 1, or 0 if the recipe has none, if no row is longer than the recipe's
+            `short_epoch`, or if the texts are pairs. A short epoch leaves out the middle of a row, where the second
+            text of a pair begins.
         epochs: The number of whole epochs.
         steps: The number of optimizer steps in all epochs.
         validation_steps: The steps after which the validation loss is measured. They are evenly spaced, and the last
             step is one of them.
 
     Raises:
-        InputError: A batch has more rows than there are.
+        InputError: The recipe's `batch_size` is larger than the number of rows.
     """
 
     def __init__(self, tokens: Tokens, recipe: Recipe, model_epochs: int):
@@ -43,7 +44,7 @@ class Plan:
         self.epochs = recipe.epochs or max(model_epochs, -(-recipe.min_steps // self.steps_per_epoch))
         self.steps = (self.short_epochs + self.epochs) * self.steps_per_epoch
         count = recipe.validations
-        self.validation_steps = {round(self.steps * (number + 1) / count) for number in range(count)}
+        self.validation_steps = {max(1, round(self.steps * (number + 1) / count)) for number in range(count)}
         self.cached_epoch = lru_cache(maxsize=1)(self.draw_epoch)  # keeps the batches of one epoch, the current one
 
     def __str__(self) -> str:
@@ -60,14 +61,16 @@ class Plan:
     def texts_per_validation(self, validation_tokens: Tokens) -> int:
         """Return how many validation texts to score at each validation.
 
-        The number is the recipe's `validation_rows`. If all validations together would take more than a quarter of the
-        training's time, the number is lowered to that limit, unless the validations select the weights or the last
-        step. A token takes about half as long to score as to train on.
+        The number is the recipe's `validation_rows`, or the number of all validation texts if that is lower. If all
+        validations together would take more than a quarter of the whole time, steps and validations, the number is
+        lowered to that limit. It is not lowered if the validations select the weights or the last step. Per token,
+        scoring takes about half as long as training. So a quarter of the whole time, which is a third of the time of
+        the steps, is enough to score 2/3 as many tokens as the steps read.
         """
         rows = min(self.recipe.validation_rows, len(validation_tokens.labels))
         if self.recipe.selects_on_validation:
             return rows
-        tokens = 2 * self.tokens_read / 3 / self.recipe.validations
+        tokens = 2 * self.tokens_read / 3 / len(self.validation_steps)
         return min(rows, max(1, validation_tokens.texts_within(tokens)))
 
     def epochs_after(self, steps: int) -> dict[str, float]:
@@ -78,13 +81,15 @@ class Plan:
         return {name: int(epochs) if epochs == int(epochs) else round(epochs, 4) for name, epochs in both.items()}
 
     def batch(self, step: int) -> tuple[Tokens, np.ndarray]:
-        """Return the rows of a step. With 5 steps per epoch, step 7 has the second batch of epoch 1, the second epoch.
+        """Return all rows of the epoch to which a step belongs, and the numbers of the rows in the step's batch.
+
+        With 5 steps per epoch, step 7 has the second batch of the second epoch.
 
         Args:
             step: The number of the step, from 1.
 
         Returns:
-            All rows, shortened in the short epoch, and the numbers of the rows in the step's batch.
+            (rows, batch). The rows are shortened if the epoch is the short one.
         """
         epoch, number = divmod(step - 1, self.steps_per_epoch)
         rows, batches = self.cached_epoch(epoch)

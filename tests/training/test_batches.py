@@ -37,6 +37,13 @@ def test_pairs_have_no_short_epoch():
     assert Plan(tokens, shipped(min_steps=1), model_epochs=2).short_epochs == 0
 
 
+def test_fewer_steps_than_validations():
+    """Each step has one validation, and a validation may take a quarter of the tokens of two steps, not of four."""
+    plan = Plan(texts(16), shipped(epochs=1, validations=4), model_epochs=1)
+    assert (plan.steps, plan.validation_steps) == (2, {1, 2})
+    assert plan.texts_per_validation(texts(100)) == (16 * (64 + 70) * 2 // 3 // 2) // 70
+
+
 def test_epochs_after_some_steps():
     """100 rows in batches of 16 are seven steps an epoch. The short epoch comes first."""
     recipe = shipped(min_steps=1)
