@@ -13,7 +13,12 @@ PARQUET_BUFFER_BYTES = 2**22  # of a Parquet file to read at a time
 
 
 def read_columnar(path: Path, kind: str) -> Iterator[pd.DataFrame]:
-    """Yield the tables of a file. kind: parquet or arrow. Raises ValueError, with the fix, if the file is damaged."""
+    """Yield the tables of a file: first one with all columns and no row, then those with the rows.
+
+    kind: parquet or arrow.
+
+    Raises ValueError, with the fix, if the file is damaged or two columns have the same name.
+    """
     import pyarrow as pa
 
     start = 1
@@ -66,10 +71,10 @@ def slices(batch) -> Iterator:
 
 
 def to_frame(batch) -> pd.DataFrame:
-    """Return the columns of a record batch, in which texts that are stored in another way are texts.
+    """Return a record batch as a DataFrame with all texts as strings.
 
-    Other ways are bytes, views and the numbers of a dictionary. Bytes that are not UTF-8, such as pictures, stay bytes.
-    A column whose type pandas lacks has Python objects.
+    Arrow can store a text as bytes, as a view, or as a number that stands for an entry of a dictionary. Bytes that are
+    not UTF-8, such as pictures, stay bytes. A column of a type that pandas lacks has Python objects.
     """
     return pd.DataFrame(
         {name: to_series(column) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
@@ -77,7 +82,7 @@ def to_frame(batch) -> pd.DataFrame:
 
 
 def to_series(column) -> pd.Series:
-    """Return a column of a record batch. A missing value is None or pandas.NA."""
+    """Return a column of a record batch as a Series; see `to_frame`. A missing value is None or pandas.NA."""
     from pyarrow import ArrowException, large_string, types
 
     if types.is_dictionary(column.type):
@@ -96,7 +101,7 @@ def to_series(column) -> pd.Series:
 
 
 def without_views(column):
-    """Return a column of texts or bytes in the layout that all of pyarrow's functions take."""
+    """Return a column of views of texts or bytes in the layout that all of pyarrow takes, and any other unchanged."""
     from pyarrow import large_binary, large_string, types
 
     layouts = {types.is_string_view: large_string, types.is_binary_view: large_binary}

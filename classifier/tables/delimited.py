@@ -1,4 +1,7 @@
-"""Read .csv files and their relatives. Faulty rows are refused with their lines; nothing is guessed or repaired."""
+"""Read .csv files and other files whose fields are separated by a delimiter.
+
+An error names the lines of faulty rows. Nothing is guessed or repaired.
+"""
 
 import csv
 import re
@@ -14,7 +17,9 @@ from classifier.tables.rows import PLACES_SHOWN, as_tables, list_places
 
 # An odd number of backslashes before a quote: the last of them belongs to the quote.
 ESCAPED_QUOTE = re.compile(r'(?<!\\)((?:\\\\)*)\\"')
-QUOTE = "\udc22"  # stands for the two, and then for a quote. No text has it: it is half of a character.
+# Replaces a backslash and a quote until the fields are separated, and is then replaced by a quote. No text has this
+# character: it is half of a surrogate pair.
+QUOTE = "\udc22"
 QUOTE_AFTER_SPACE = re.compile(r'\s+".*"\s*', re.DOTALL)
 
 
@@ -35,7 +40,7 @@ def read_csv(path: Path, form: Format) -> Iterator[pd.DataFrame]:
 
 
 def delimiter_of(path: Path, form: Format) -> str:
-    """Return what stands between the fields of a file: what the format says, or else what the file's suffix says."""
+    """Return the delimiter of a file: that of the format, or else a tab for a .tsv file and a comma for any other."""
     return form.delimiter or ("\t" if plain_name(path).suffix == ".tsv" else ",")
 
 
@@ -68,12 +73,15 @@ class Lines:
         return self.present[-1]
 
     def has(self, field: str, delimiter: str) -> bool:
-        """Return whether the present row has a field without quotes around it."""
+        """Return whether the lines of the present row contain this field without quotes around it."""
         return delimiter + field in delimiter + "".join(self.present)
 
 
 def csv_rows(lines: Lines, quoting: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line on which it begins, fields) of the header and of each row that is not blank."""
+    """Yield (number of the first line, fields) of the header and of each row that is not blank.
+
+    Raises ValueError, with the line and the fix, for a faulty quote.
+    """
     options = {"delimiter": delimiter[0], "skipinitialspace": delimiter[1:].startswith(" "), "strict": True}
     reader = csv.reader(lines, quoting=csv.QUOTE_NONE if quoting == "none" else csv.QUOTE_MINIMAL, **options)
     try:
@@ -88,8 +96,8 @@ def csv_rows(lines: Lines, quoting: str, delimiter: str) -> Iterator[tuple[int, 
     except csv.Error as error:
         backslash = '; if quotes in a text are written as \\", set `format.quoting` to backslash'
         fix = f"close each quote, and double a quote inside a field{backslash * (quoting == 'double')}"
-        problem = f"line {lines.start or lines.number}: {error}; {fix}; if quotes mean nothing, set it to none"
-        raise ValueError(problem) from None
+        problem = f"line {lines.start or lines.number}: {error}; {fix}"
+        raise ValueError(f"{problem}; if quotes mean nothing, set `format.quoting` to none") from None
 
 
 def rows_of_width(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from classifier.tables.opening import COMPRESSED, names_in_zip, open_bytes
+from classifier.tables.opening import COMPRESSED, is_wide, names_in_zip, open_bytes
 
 # First bytes of a file -> what it is, and the fix.
 SIGNATURES = {
@@ -34,7 +34,7 @@ def refuse_other_content(path: Path, encoding: str) -> None:
         start = file.read(512)
     if not start:
         raise ValueError("is empty; save the table again")
-    if encoding.lower().startswith(("utf-16", "utf_16", "utf-32", "utf_32")):
+    if is_wide(encoding):
         return
     stem = path.name.partition(".")[0]
     for signature, (kind, fix) in SIGNATURES.items():

@@ -58,7 +58,7 @@ def read_folders(path: Path, form: Format) -> Iterator[pd.DataFrame]:
 
 
 def place_of(file: Path) -> str:
-    """Return the name of a file with that of its folder. Bytes that are not in the system's encoding are escaped."""
+    """Return the name of a file with that of its folder. Bytes of a name that are not UTF-8 are escaped."""
     return os.fsencode(f"{file.parent.name}/{file.name}").decode(errors="backslashreplace")
 
 

@@ -15,7 +15,7 @@ from classifier.text.cleaning import is_encodable
 
 SPACE = re.compile(r"[ \t\r\n]*")
 CHUNK = 2**20  # characters of an array to read at a time
-CUT = 12  # an error this close to the end of a chunk may come from the cut, as in the middle of \ud83d\ude00
+LONGEST_ESCAPE = 12  # an error this close to the end of a chunk may come from the cut, as in the middle of \ud83d\ude00
 
 
 def read_json(path: Path, form: Format) -> Iterator[pd.DataFrame]:
@@ -40,46 +40,46 @@ def line_rows(file: TextIO) -> Iterator[tuple[int, dict]]:
             yield number, checked_row(row, number)
 
 
-class Ahead:
+class JsonReader:
     """The text of a file from a position on. It is read in chunks, so that memory does not grow with the file.
 
     Attributes:
         text: The chunk in memory.
-        at: The position in it.
-        line: The line of the position.
+        position: The position in the chunk.
+        line: The number of the line on which the position is.
     """
 
     def __init__(self, file: TextIO):
-        self.file, self.text, self.at, self.line = file, "", 0, 1
+        self.file, self.text, self.position, self.line = file, "", 0, 1
 
     def read_more(self) -> bool:
         """Read the next chunk. Return False at the end of the file."""
-        more = self.file.read(max(CHUNK, len(self.text) - self.at))
-        self.text, self.at = self.text[self.at :] + more, 0
+        more = self.file.read(max(CHUNK, len(self.text) - self.position))
+        self.text, self.position = self.text[self.position :] + more, 0
         return bool(more)
 
     def move(self, to: int) -> None:
         """Move to a position of the chunk."""
-        self.line += self.text.count("\n", self.at, to)
-        self.at = to
+        self.line += self.text.count("\n", self.position, to)
+        self.position = to
 
-    def sign(self) -> str:
+    def next_character(self) -> str:
         """Move to the next character that is no white space and return it, or "" at the end of the file."""
         while True:
-            self.move(SPACE.match(self.text, self.at).end())
-            if self.at < len(self.text):
-                return self.text[self.at]
+            self.move(SPACE.match(self.text, self.position).end())
+            if self.position < len(self.text):
+                return self.text[self.position]
             if not self.read_more():
                 return ""
 
-    def object(self) -> dict:
+    def read_object(self) -> dict:
         """Return the JSON object at the position, and move behind it. Raises ValueError for anything else."""
         while True:
             try:
-                row, end = DECODER.raw_decode(self.text, self.at)
+                row, end = DECODER.raw_decode(self.text, self.position)
                 break
             except (ValueError, RecursionError) as error:
-                line = self.line + self.text.count("\n", self.at, getattr(error, "pos", self.at))
+                line = self.line + self.text.count("\n", self.position, getattr(error, "pos", self.position))
                 if not (is_cut(error, self.text) and self.read_more()):
                     raise ValueError(f"line {line}: {describe_json_error(error)}") from None
         row = checked_row(row, self.line)
@@ -91,26 +91,26 @@ def is_cut(error: Exception, text: str) -> bool:
     """Return whether an object may be faulty only because the text ends inside it."""
     if not isinstance(error, json.JSONDecodeError):
         return False
-    return error.msg.startswith("Unterminated string") or error.pos > len(text) - CUT
+    return error.msg.startswith("Unterminated string") or error.pos > len(text) - LONGEST_ESCAPE
 
 
 def array_rows(file: TextIO) -> Iterator[tuple[int, dict]]:
-    """Yield (line on which it begins, object) for each object of the array that is the file's content."""
-    ahead = Ahead(file)
-    ahead.sign()
-    ahead.move(ahead.at + 1)  # behind the bracket
-    sign = ahead.sign()
-    while sign != "]":
-        line = ahead.line
-        yield line, ahead.object()
-        if (sign := ahead.sign()) not in (",", "]"):
-            raise ValueError(f"line {ahead.line}: not JSON: a comma or a closing bracket is missing after an object")
-        if sign == ",":
-            ahead.move(ahead.at + 1)
-            ahead.sign()
-    ahead.move(ahead.at + 1)
-    if ahead.sign():
-        raise ValueError(f"line {ahead.line}: more text after the end of the array; remove it")
+    """Yield (number of the object's first line, object) for each object of the array that is the file's content."""
+    reader = JsonReader(file)
+    reader.next_character()
+    reader.move(reader.position + 1)  # behind the bracket
+    character = reader.next_character()
+    while character != "]":
+        line = reader.line
+        yield line, reader.read_object()
+        if (character := reader.next_character()) not in (",", "]"):
+            raise ValueError(f"line {reader.line}: not JSON: a comma or a closing bracket is missing after an object")
+        if character == ",":
+            reader.move(reader.position + 1)
+            reader.next_character()
+    reader.move(reader.position + 1)
+    if reader.next_character():
+        raise ValueError(f"line {reader.line}: more text after the end of the array; remove it")
 
 
 def refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,7 +16,13 @@ COMPRESSED = (".gz", ".bz2", ".zst", ".zip")  # a suffix after the table's own, 
 SAMPLE_BYTES = 100_000  # from which the encoding is guessed
 LIKELY_ENCODINGS = ["ascii", "utf_8", "cp1252", "cp1250", "cp1251", "utf_16", "gb18030", "shift_jis", "big5", "euc_kr"]
 MARKS = {"utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE}
-LINE_ENCODINGS = ("utf-16", "utf-32", "utf_16", "utf_32")  # in these a byte 10 need not end a line
+# Encodings in which the bytes cannot be divided into lines: a byte 10 can be a part of any character.
+WIDE_ENCODINGS = ("utf-16", "utf-32")
+
+
+def is_wide(encoding: str) -> bool:
+    """Return whether an encoding, under any of its names, is one of WIDE_ENCODINGS or a variant of one."""
+    return codecs.lookup(encoding).name.startswith(WIDE_ENCODINGS)
 
 
 def plain_name(path: Path) -> Path:
@@ -37,7 +43,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
     """Open a file for reading, decompressed on the way.
 
     Raises:
-        ValueError: A .zip file holds another number of files than one, or the compressed content is damaged.
+        ValueError: A .zip file does not hold exactly one file, or the compressed content is damaged.
     """
     suffix = path.suffix.lower()
     if suffix not in COMPRESSED:
@@ -93,10 +99,13 @@ def open_text(path: Path, form: Format, newline: str = "") -> Iterator[TextIO]:
 
 
 def describe_undecodable(path: Path, encoding: str) -> str:
-    """Return where a file is not in its encoding, and the fix. The decoder of a stream does not know the line."""
+    """Return where a file is not in its encoding, and the fix.
+
+    The file is read again, since the decoder that failed does not know the line.
+    """
     place, sample = "", b""
     with open_bytes(path) as file:
-        if encoding.lower().startswith(LINE_ENCODINGS):
+        if is_wide(encoding):
             sample = file.read(SAMPLE_BYTES)
         for number, line in enumerate(file if not sample else (), start=1):
             try:

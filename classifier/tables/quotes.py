@@ -21,7 +21,7 @@ def refuse_swallowed_rows(
         path: The .csv file.
         table: Some of its rows, as `read_rows` returns them.
         column: The column of the labels.
-        is_label: Whether a value of that column is a label.
+        is_label: A function that returns whether a value can be a label in that column.
         delimiter: What stands between the fields.
     """
     label_position = list(table.columns).index(column)

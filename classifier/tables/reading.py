@@ -19,7 +19,7 @@ from classifier.tables.opening import describe_undecodable, plain_name
 from classifier.tables.sheets import read_sheet
 from classifier.text.cleaning import is_blank
 
-# How a file is read, by its suffix before that of a compression: Format.kind, unless the format has one.
+# Suffix of a file (without the suffix of a compression) -> how the file is read if Format.kind is not set.
 KINDS = {
     **{".csv": "csv", ".tsv": "csv"},
     **{".jsonl": "json", ".ndjson": "json", ".json": "json"},
@@ -38,7 +38,11 @@ TEXT_KINDS = ("csv", "json", "fasttext")  # read as a stream of texts, in any en
 
 
 def kind_of(path: Path, form: Format) -> str:
-    """Return how a file is read. Raises InputError if there is no file, or if neither format nor suffix says it."""
+    """Return how a file is read, a key of READERS.
+
+    Raises InputError if there is no file, if neither the format nor the suffix says how to read it, or if it is
+    compressed and cannot be read as a stream.
+    """
     if not path.exists():
         raise InputError(
             f"{path}: no such file; put it there or fix its name in params.yaml "
@@ -88,9 +92,10 @@ def read_rows(path: Path, form: Format = Format()) -> Iterator[pd.DataFrame]:  #
 
 
 def column_values(table: pd.DataFrame, name: str) -> pd.Series | None:
-    """Return a column, or None if the table lacks it. In JSON, `review.text` is the key text of the object review.
+    """Return a column, or None if the table lacks it.
 
-    A column of this very name goes first. A row in which the path does not lead to a value has None.
+    `review.text` is the column with this name or, if there is none, the key text of the JSON objects in the column
+    review. A row whose object lacks the key has None.
     """
     if name in table:
         return table[name]

@@ -1,4 +1,4 @@
-"""Rows of a file as tables of a limited size, and places of rows in messages."""
+"""Put the rows of a file into tables of a limited size, and list the places of rows for messages."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import pandas as pd
 
 ROWS_PER_TABLE = 1024  # at most
-PLACES_SHOWN = 10
+PLACES_SHOWN = 10  # at most, in a message
 
 
 def as_tables(
@@ -25,10 +25,10 @@ def list_places(kind: str, places: Sequence, count: int, notes: Iterable[str] = 
     """Return places of rows as words.
 
     Args:
-        kind: Of the places: line, row or file.
+        kind: What a place is: line, row or file.
         places: The first places.
-        count: The number of all of them.
-        notes: What stands in brackets after each place.
+        count: The number of all places.
+        notes: What stands in brackets after each of the first places.
 
     >>> list_places("line", [3, 7], 2), list_places("line", [3], 1, ["5 fields"])
     ('lines 3, 7', 'line 3 (5 fields)')

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from classifier.errors import InputError
 from classifier.tables import objects
-from classifier.tables.objects import Ahead, array_rows
+from classifier.tables.objects import JsonReader, array_rows
 from classifier.tables.reading import column_values, read_rows
 
 VALUES = st.recursive(
@@ -49,14 +49,14 @@ def test_memory_holds_a_chunk_and_not_the_file(monkeypatch, tmp_path):
     rows = [{"text": "x" * 30, "label": n} for n in range(1000)]
     (tmp_path / "a.json").write_text(json.dumps(rows))
     most = 0
-    move = Ahead.move
+    move = JsonReader.move
 
     def watch(ahead, to):
         nonlocal most
         most = max(most, len(ahead.text))
         move(ahead, to)
 
-    monkeypatch.setattr(Ahead, "move", watch)
+    monkeypatch.setattr(JsonReader, "move", watch)
     assert pd.concat(read_rows(tmp_path / "a.json"))["label"].tolist() == list(range(1000))
     assert most <= 300
 

@@ -85,7 +85,9 @@ def test_hidden_files_in_a_zip_do_not_count(tmp_path):
     assert read(tmp_path / "a.zip") == ROWS
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf16", "U16", "cp1252"]
+)
 def test_encodings(tmp_path, encoding):
     (tmp_path / "a.csv").write_bytes(CONTENT.encode(encoding))
     assert read(tmp_path / "a.csv", encoding=encoding) == ROWS
