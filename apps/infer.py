@@ -1,9 +1,9 @@
 """Label texts with the trained classifier, models/adapter.
 
-Texts on the command line. The answer is a table. --explain puts the five
-words that weigh most in brackets, each with its part of the label's log-odds.
-Put -- before texts that begin with a dash:
+Texts on the command line. The answer is a table:
   python -m apps.infer "I would watch it again tomorrow." "Too long."
+--explain puts the five words that weigh most in brackets, each with its part
+of the label's log-odds. Put -- before texts that begin with a dash.
 A model that was trained on pairs of texts takes two texts for each pair:
   python -m apps.infer --pair "A man sleeps." "Nobody is awake."
 
@@ -24,9 +24,10 @@ docs/reference/params.md):
   python -m apps.infer --file r.txt --format "delimiter=;" --format encoding=cp1252
   python -m apps.infer --file <(zcat reviews.gz) --format kind=csv --keep id
 
---precision auto scores in bf16 if the device multiplies in it, which is faster
-and changes the second or third decimal of a confidence. --precision bf16 does
-so on any device. A line on stderr says which precision was used.
+--precision auto scores in bf16 if the device multiplies in bf16, and in fp32
+otherwise. bf16 is faster on such a device, and changes the second or third
+decimal of a confidence. --precision bf16 scores in bf16 on any device. With
+either option, a line on stderr says which precision is used.
 
 The confidence is the calibrated probability of the label. A blank text gets
 no label. Answers of low confidence can become "uncertain":
@@ -37,9 +38,9 @@ no label. Answers of low confidence can become "uncertain":
   --min-confidence target  as --min-accuracy, for evaluate.target_accuracy and
                            evaluate.target_level of params.yaml
 
---sets 0.9 adds a prediction set to each answer: labels that include the right
-one for at least 90% of the texts, as shown by the validation rows. Of numbers,
-the interval holds the right one for at least 90%.
+--sets 0.9 adds a prediction set to each answer. The sets have the right label
+for at least 90% of the texts, as shown by the validation rows. A model that
+predicts numbers adds an interval in place of a set.
 
 Environment variables:
   DEVICE  cpu, cuda:1 or mps; default: the best device that is found
@@ -77,13 +78,13 @@ from classifier.scoring.options import check_sets, chosen_precision, parse_forma
 from classifier.scoring.summary import summary_lines
 from classifier.text.cleaning import is_encodable
 
-EXPLAIN_LABEL = "As --explain, for this label in place of the most probable one."
+EXPLAIN_LABEL = "Mark the words that weigh most for this label, not for the most probable one."
 PAIR = "Read the TEXTs two by two, for a model that was trained on pairs."
 MIN_CONFIDENCE = 'Answer "uncertain" below this confidence, from 0 to 1, or target.'
-MIN_ACCURACY = 'Answer "uncertain" so that this share of the other answers is right.'
-SETS = "Add prediction sets, which hold the right label for this share of texts."
+MIN_ACCURACY = 'Answer "uncertain" so often that at least this share of the other answers is right.'
+SETS = "Add prediction sets, which have the right label for at least this share of the texts."
 COLUMN = "Column of texts; may be repeated. [default: as in training]"
-SEPARATOR = "Text between those of several columns. [default: as in training]"
+SEPARATOR = "Text to put between the texts of several columns. [default: as in training]"
 FORMAT = "How the file is written, such as header=label,text; may be repeated."
 KEEP = "Column that the answer keeps; may be repeated. [default: all]"
 PRECISION = "Precision of the scoring: fp32, bf16 or auto. [default: fp32]"
@@ -155,7 +156,8 @@ def check_texts(texts: list[str]) -> None:
 def check_combination(texts: list[str] | None, file: Path | None, text_option: str | None, file_options: bool) -> None:
     """Raise InputError for arguments that exclude each other.
 
-    text_option: an option of texts on the command line, if one is given. file_options: whether one of --file is given.
+    text_option: a given option that fits only texts on the command line, or None.
+    file_options: whether an option is given that fits only --file.
     """
     if bool(texts) == bool(file):
         raise InputError("give either texts (or - to read standard input) or --file")
@@ -191,8 +193,9 @@ def run_job(job: Job, overwrite: bool) -> None:
         print(escape_controls(f"infer: {', '.join([*lines, f'summary in {job.summary}'])}"))
         if warning:
             print(f"infer: {warning}", file=sys.stderr)
-    except InputError as error:  # about a table, whose readers name the keys of params.yaml
-        message = re.sub(r"`format\.(\w+)`", r"`--format \1=`", str(error))
+    except InputError as error:  # the errors of the table readers name keys of params.yaml, not options
+        message = re.sub(r'set `format\.(\w+)` to "([^"]+)"', r'give --format "\1=\2"', str(error))
+        message = re.sub(r"`format\.(\w+)`", r"`--format \1=`", message)
         raise InputError(message) from None
 
 

@@ -5,8 +5,9 @@
 A page is README.md or a Markdown file of docs/. It marks what comes from a file in two ways:
 
 - A number is a link to a JSON or CSV file. The link's title is the path of the value in that file:
-  `[90.7%](metrics/evaluate.json "accuracy")`. A row of a list or a CSV is a number: `"rows.0.seconds"`. The shown text
-  decides about unit and decimals, see `UNITS`. A title that ends in " %" multiplies by 100 without showing a unit.
+  `[90.7%](metrics/evaluate.json "accuracy")`. An item of a list or a row of a CSV file is named by its number, from 0:
+  `"rows.0.seconds"`. The shown text sets the unit (see `UNITS`) and the number of decimals. If the title ends in " %",
+  the value is shown in percent without the sign %.
 - A table stands between `<!-- KIND: ARGUMENT -->` and `<!-- end -->`, see `BLOCKS`.
 
 A test compares all pages with their files.
@@ -78,10 +79,11 @@ def shown_number(shown: str, value: object, factor: float = 1) -> str:
 
 
 def with_current_numbers(text: str, folder: Path) -> str:
-    """Return a page with the numbers of its files.
+    """Return the text of a page with the current numbers of the files that it links to.
 
     Args:
-        folder: of the page; links are relative to it.
+        text: The text of the page.
+        folder: The folder of the page; links are relative to it.
     """
 
     def current(link: re.Match) -> str:

@@ -1,7 +1,7 @@
 """Write docs/reference/params.md and docs/reference/commands.md: `python -m docs.tools.reference`.
 
-The pages say what params.yaml, dvc.yaml, the Makefile and the code say. docs/tools/reference.md.j2 has the text around
-that, and the tables of variables, which no other file lists.
+Most of the two pages is taken from params.yaml, dvc.yaml, the Makefile and the code. The template
+docs/tools/reference.md.j2 has the remaining text and the tables of variables, which no other file lists.
 """
 
 import inspect
@@ -75,8 +75,6 @@ def targets(makefile: str) -> str:
             [*groups.values()][-1].append([f"`{item[1]}`", prose([item[2]])])
         elif heading := re.match(r"# (\S.*):$", line):
             groups[heading[1]] = []
-        elif more := re.match(r"#\s{3,}(\S.*)", line):
-            [*groups.values()][-1][-1][1] += f" {prose([more[1]])}"
     parts = [
         (f"### {heading}" * bool(heading), table("target|what it does", rows))
         for heading, rows in groups.items()

@@ -1,7 +1,7 @@
 """The keys of params.yaml as tables: docs/reference/params.md, which `python -m docs.tools.reference` writes.
 
-A key's meaning is the comment above it in params.yaml. Its type is that of the stage or of the catalogue's entry, and
-the stages that rerun are those whose params in dvc.yaml have the key.
+The meaning of a key is the comment above the key in params.yaml. The type of a key is the one that the code checks, in
+the stage or in the model of the catalogue's entry. A stage reruns if its params in dvc.yaml have the key.
 """
 
 import inspect
@@ -106,7 +106,13 @@ def reruns(path: str) -> str:
 
 
 def key_table(model: type[BaseModel], meanings: dict[str, str], path: str = "") -> str:
-    """Return the keys of a catalogue's entry, or of a source in it, as a table. path: of the entry; "" for a source."""
+    """Return the keys of a catalogue's entry, or of a source in it, as a table in Markdown.
+
+    Args:
+        model: The pydantic model of the entry or of the source.
+        meanings: The meaning of each key; SOURCE_KEYS has the other meanings.
+        path: The path of the entry in params.yaml, with * for its name; "" for a source.
+    """
     rows = []
     for name, part in model.model_json_schema(schema_generator=WithDescriptions)["properties"].items():
         default = "required" if model.model_fields[name].is_required() else shown(part["default"])

@@ -1,4 +1,4 @@
-"""MkDocs hooks for links that leave docs/. On a forge they lead to the file; a site has pictures and pages only."""
+"""MkDocs hooks for links that leave docs/. On GitHub such a link opens the file, but the site has no such files."""
 
 import re
 from pathlib import Path
@@ -29,7 +29,10 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown: str, page, config, files) -> str:
-    """Point pictures outside docs/ to their copies. Replace other links out of docs/ by their text and the path."""
+    """Point pictures outside docs/ to their copies. Replace other links out of docs/ by their text.
+
+    The path follows the text in brackets, unless the text has a digit (as measured numbers do) or names the path.
+    """
 
     def replace(link: re.Match) -> str:
         picture, text, up, path = link.groups()

@@ -85,7 +85,7 @@ def test_an_adapter_of_an_older_version_is_refused_in_a_line(finished):
             "id,text\n1,a\n2,b,c\n3,d\n4\n",
             "a.csv: lines 3 (3 fields), 5 (1 field): the header has 2 fields; complete the rows",
         ),
-        ("a.csv", "id;text\n1;a\n", 'semicolons: set `--format delimiter=` to ";"'),
+        ("a.csv", "id;text\n1;a\n", 'semicolons: give --format "delimiter=;"'),
         ("a.csv", b"text\ngood\ng\xff\n", "a.csv: line 3, byte 2: not UTF-8"),
         ("a.csv", b"text,caf\xe9\ngood,1\n", "a.csv: line 1, byte 9: not UTF-8"),
         (
