@@ -27,7 +27,7 @@
 # make audit      look for known vulnerabilities in the locked packages
 # make lock       write requirements.txt and versions.yaml again after a change of pyproject.toml
 #
-# Measure (MACHINE=NAME make ... keeps the result in benchmarks/results/NAME/):
+# Measure (MACHINE=NAME keeps results in benchmarks/results/NAME/, except of settings, deletion, windows and planted):
 # make bench      run the next seven benchmarks
 # make speed      compare texts a second in training and scoring with Trainer and pipeline (45 minutes)
 # make profile    measure where the time of a training step goes, by torch's profiler (2 minutes)
@@ -38,7 +38,7 @@
 # make time-to-accuracy  measure the time until 89% of held-out texts are right, beside Trainer (3 hours)
 # make settings   train with other ranks, learning rates and methods; write benchmarks/settings.csv (2 to 3 hours)
 # make few-labels  compare settings of a training with 50 to 2,000 labels (1 to 2 hours): make few-labels SEARCH=mpnet
-# make deletion   test whether the words that --explain marks matter (15 minutes)
+# make deletion   measure the confidence that a label loses without the words that speak most for it (15 minutes)
 # make windows    measure what several windows gain on long texts (5 minutes)
 # make tasks      measure several labels, numbers, ratings and pairs of texts, each by a whole run (20 minutes)
 # make ordinal-loss  compare the loss of ordinal ratings with plain cross-entropy (10 minutes)

@@ -1,6 +1,6 @@
 """A web page on this machine for trying the trained classifier in a browser.
 
-    make demo     (installs gradio, then serves http://127.0.0.1:7860)
+    make demo     (installs gradio, runs `dvc repro`, and serves http://127.0.0.1:7860)
 
 Set GRADIO_SERVER_PORT in the environment to use another port. One tab of the page classifies a typed text and marks
 the words that decided. The other tab scores the rows of an uploaded file.

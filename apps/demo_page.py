@@ -13,7 +13,8 @@ from classifier.tables.reading import KINDS
 from classifier.text.pairs import Text, parts
 
 COLUMNS_LABEL = "The column with the texts, or several columns separated by commas"
-# One call at a time, of all visitors and buttons: captum hooks into the model while it explains.
+# All visitors and buttons share one queue, which runs one call at a time: captum puts hooks into the model while it
+# explains, and another call would run them.
 ONE_AT_A_TIME = {"concurrency_id": "model", "concurrency_limit": 1}
 
 

@@ -29,7 +29,7 @@ METRIC_FILES = [f"{METRICS}/{name}.json" for name in ("training", "evaluate")]
 def dvc_revision(revision: str) -> Iterator[str | None]:
     """Yield the revision as DVC's API names it: None for `workspace`.
 
-    Raises SystemExit with one line if DVC cannot read the revision.
+    Raises SystemExit with one line if the name is empty, or if DVC cannot read the revision in the `with` block.
     """
     from dvc.exceptions import DvcException
     from dvc.scm import SCMError
@@ -46,8 +46,9 @@ def read_predictions(revision: str, split: str) -> tuple[pd.DataFrame, dict[str,
     """Read the predictions of a revision for the split `validation` or `test`.
 
     Returns:
-        (table, values). The table has the columns text, text_pair for pairs, label, and those of the task's
-        predictions. The values are those of each row whose means are compared, by the metric's name.
+        (table, values). The table has the columns text, text_pair (for pairs only) and label, and the columns of the
+        task's predictions. `values` maps the name of each metric to its value for each row. `make compare` compares
+        the means of these values.
     """
     from dvc.api import DVCFileSystem
 
@@ -57,7 +58,7 @@ def read_predictions(revision: str, split: str) -> tuple[pd.DataFrame, dict[str,
             raise SystemExit(f"{revision}: {NOT_SCORED}; `dvc exp apply` it, then `dvc repro`")
         names = [PREDICTIONS] if split == "test" else [VALIDATION, RAW / "validation.parquet"]
         (table, _), (raw, metadata) = (read_table(files.open(name.as_posix())) for name in (names[0], names[-1]))
-        task = metadata.get("task", "single-label")  # results of older code, which knew single labels alone
+        task = metadata.get("task", "single-label")  # older code wrote no task; it had single labels only
         values = MEASURES[task].paired_values(table, metadata["labels"])
         return table.assign(**{name: raw[name] for name in TEXTS if name in raw}), values
 
@@ -120,7 +121,7 @@ def spread(revisions: Annotated[list[str], typer.Argument(help="Two revisions or
     for revision in revisions:
         with dvc_revision(revision) as rev:
             columns[revision] = pd.json_normalize(metrics_show(*files, rev=rev)).iloc[0]
-    # Words are no metric. A revision can lack a metric, such as the difference to a baseline.
+    # Values that are words become NaN, and so do metrics that a revision lacks. dropna() removes these rows.
     table = pd.DataFrame(columns).apply(pd.to_numeric, errors="coerce").dropna()
     table = table[table.nunique(axis=1) > 1].astype(float)
     table = table.assign(mean=table.mean(axis=1), sd=table.std(axis=1), min=table.min(axis=1), max=table.max(axis=1))

@@ -5,7 +5,8 @@
 
 In:  models/export/ and dvc.lock. `sign` also reads requirements.txt and pyproject.toml.
 Out: models/export.sig, a Sigstore bundle as the OpenSSF's model_signing writes it, and models/export.sbom.json, the
-     locked packages in the format of CycloneDX. Within the folder, DVC would take them for a change of the model.
+     locked packages in the format of CycloneDX. Both files are outside models/export/, because DVC would take a new
+     file in that folder for a change of the model.
 
 The signature has the name and the SHA-256 of each file. The names are relative to this folder, so the files can move to
 another machine together. dvc.lock has the hashes of data, settings and code. If it also has the hash of models/export,
@@ -91,9 +92,16 @@ def import_model_signing() -> ModuleType:
 
 
 def with_key(use: Callable[..., Any], kind: str, path: str, **options: bytes | None) -> Any:
-    """Return a configuration of model_signing after its method `use` has read a private or public key (kind).
+    """Let `use`, a method of a model_signing configuration, read a key; return the configuration.
 
-    Raises InputError if the PEM file is missing, or if its key or the passphrase is of no use.
+    Args:
+        use: The method.
+        kind: private or public.
+        path: The PEM file with the key.
+        options: Further arguments of the method.
+
+    Raises:
+        InputError: The PEM file is missing, the key has another kind or curve, or the passphrase is wrong.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
 
@@ -110,7 +118,7 @@ def with_key(use: Callable[..., Any], kind: str, path: str, **options: bytes | N
 def sealed_files() -> list[Path]:
     """Return the files of models/export/ and its subfolders, dvc.lock and the SBOM, if these two are there.
 
-    Raises InputError for a link to a folder and for whatever else is no file: it has no bytes to sign.
+    Raises InputError for a link to a folder, a broken link or a special file, which have no bytes to sign.
     """
     below = sorted(path for path in EXPORT.rglob("*") if path.is_symlink() or not path.is_dir())
     files = [*below, *(path for path in (LOCK, SBOM) if path.exists())]
@@ -127,7 +135,7 @@ def sealed_hashes(library: ModuleType) -> SimpleNamespace:
 
 
 def differences() -> str:
-    """Return the names of the first five files that are not as a valid signature has them, and their number."""
+    """Return the names of the first five files that differ from the signed ones, and the number of the others."""
     statement = json.loads(base64.b64decode(json.loads(SIGNATURE.read_text())["dsseEnvelope"]["payload"]))
     signed = {entry["name"]: entry["digest"] for entry in statement["predicate"]["resources"]}
     present = {path.as_posix(): sha256(path) for path in sealed_files()}
@@ -142,7 +150,7 @@ def differences() -> str:
 def check_lock() -> str:
     """Compare models/export/ with its hash in dvc.lock.
 
-    Return a clause that says whether dvc.lock has this hash. It has none if no stage writes the folder.
+    Return a clause that says whether dvc.lock has this hash. dvc.lock has no hash if no stage has written the folder.
 
     Raises InputError if the hashes differ, or if dvc.lock is damaged.
     """
@@ -165,8 +173,8 @@ def check_lock() -> str:
 def sbom() -> str:
     """Return the locked packages as a software bill of materials: CycloneDX 1.6 in JSON.
 
-    The same lock gives the same bytes, so the bill has no time and no serial number. A package that is locked in
-    several versions, each for some versions of Python, has an entry for each.
+    The bill has no time and no serial number, so that the same lock gives the same bytes. A package that is locked in
+    several versions, for different versions of Python, has an entry for each version.
     """
     from cyclonedx.model.bom import Bom
     from cyclonedx.model.component import Component

@@ -3,8 +3,8 @@
     make table
     make table SHOW=--csv     (SHOW: options of `dvc exp show`)
 
-The table has the params and metrics that differ between the experiments. Of the metrics it shows the validation
-metrics alone: settings are chosen by validation, and the test split is for the experiment that is chosen.
+The table has the params and the validation metrics that differ between the experiments. The test metrics are hidden:
+settings are chosen by validation, and the test split is for the experiment that is chosen.
 """
 
 import sys

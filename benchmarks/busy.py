@@ -38,7 +38,7 @@ FORMATS = {
 def show_times() -> None:
     """Print, as JSON, the seconds of a step and of a scoring, alone and beside a program that never waits.
 
-    The step is one of the epoch on whole texts.
+    The step belongs to the epoch on whole texts, not to the short epoch.
     """
     silence_libraries()
     training = default_training()

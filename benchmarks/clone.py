@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def in_clone() -> Iterator[None]:
-    """Make a clone of the last commit the current folder, for a while. It shares the cache of the project's DVC."""
+    """Enter a clone of the last commit, as the current folder of a `with` block. It shares the project's DVC cache."""
     cache = Path(".dvc/cache").resolve()
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["git", "clone", "--quiet", ".", folder], check=True)

@@ -1,6 +1,6 @@
 """Run the whole pipeline from nothing at two commits, in turn; compare time and peak memory.
 
-    make cold THAN=4108176          # hours
+    make cold THAN=4108176          # 30 to 90 minutes on two cores
 
 Each commit is checked out in a clone with its own .venv, in a temporary folder. Setting up the .venv by `make env` is
 not timed, and neither are downloads that pip has cached.
@@ -23,8 +23,8 @@ from benchmarks.record import Record, in_turn, ratios
 from benchmarks.scale import ROOT
 from classifier.files.formats import read_json
 
-# Runs a command and prints the peak memory of its processes. This program itself is small: a child process starts with
-# the peak of its parent.
+# A program that runs a command and prints the peak memory of the largest process. It imports no large library, because
+# the peak of a child process is at least the memory that its parent had at the start of the child.
 PEAK = """
 import resource, subprocess, sys
 status = subprocess.call(sys.argv[1:], stdout=sys.stderr)

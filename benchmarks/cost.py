@@ -77,16 +77,16 @@ class Machine:
     The stage data runs in one process. The stage tokenize runs in one process on each host.
 
     Args:
-        name: of the machine.
-        hosts: their number.
-        processes: their number on all hosts.
+        name: name of the machine.
+        hosts: number of hosts.
+        processes: number of processes on all hosts together.
         batch: texts of a step in all processes together (train.batch_size).
-        train, score: floating-point operations a second of one process.
+        train, score: floating-point operations a second of one process, in training and in scoring.
         start: seconds of train or of scoring that do not depend on the texts: the start of Python, the libraries and
             the model. The stages data and tokenize, which load no model, take half.
         step: seconds of a step that do not depend on its texts: kernel launches of a GPU, small operations of a CPU.
         network: bytes a second between processes.
-        price: of an hour of the whole machine, in any currency; an example.
+        price: price of an hour of the whole machine, in any currency; an example.
     """
 
     name: str
@@ -110,7 +110,8 @@ DISK = 4_000  # bytes a text: the source, data/raw, data/tokens, and the last tw
 MACHINES = [
     Machine("2 CPU cores", 1, 1, 16, 330e9, 300e9, 5, 0, 1e9, 0.1),
     Machine("one H100", 1, 1, 16, 49e12, 17e12, 21, 0.0043, 1e11, 2.5),
-    # Several processes record no CUDA graphs, so a step launches its kernels one by one: as an H200 without graphs.
+    # Several processes record no CUDA graphs, so each step launches its kernels one by one. The time of a step is that
+    # of an H200 without graphs.
     Machine("8 H100 (assumed)", 1, 8, 16, 49e12, 17e12, 21, 0.043, 1e11, 20),
     Machine("8 H100 (assumed), batches of 128", 1, 8, 128, 49e12, 17e12, 21, 0.043, 1e11, 20),
     Machine("64 hosts of 8 H100 (assumed), batches of 8,192", 64, 512, 8192, 49e12, 17e12, 21, 0.043, 1e10, 1280),
@@ -129,14 +130,14 @@ def stage_seconds(
 
     Args:
         texts: number of texts that are prepared, trained on and scored.
-        machine, encoder: what they are trained and scored with.
-        tokens: of a text in the whole epoch.
-        short: tokens of a text in the short epoch before it.
-        scored: tokens of a text's windows together.
+        machine, encoder: the machine and the encoder that train and score.
+        tokens: mean tokens of a text in the epoch on whole texts.
+        short: mean tokens of a text in the short epoch, which comes first.
+        scored: mean tokens of all windows of a text together.
     """
     steps = 2 * texts / machine.batch
     operations = encoder.training(short) + encoder.training(tokens)
-    # A ring sends the gradients of each process out once and in once.
+    # In a ring all-reduce, each process sends and receives about all gradients once, with 4 bytes for each parameter.
     step = machine.step + 2 * 4 * encoder.trained / machine.network * (machine.processes > 1)
     to_score = encoder.forward(scored)
     train = (texts * operations + VALIDATED * to_score) / machine.train + CALIBRATED * to_score / machine.score
@@ -163,7 +164,7 @@ def time_span(seconds: float) -> str:
 def predictions(texts: list[float], prices: list[float]) -> dict:
     """Return the predictions for numbers of texts as a result (see benchmarks/record.py).
 
-    prices: of an hour of each machine.
+    prices: the price of an hour of each machine.
     """
     rows = []
     for number in texts:

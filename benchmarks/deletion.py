@@ -1,4 +1,4 @@
-"""Test whether the words that an explanation marks matter: how much confidence does their removal cost?
+"""Measure the confidence that a label loses without the words that speak most for it, by the explanation.
 
     make deletion
 
@@ -24,9 +24,13 @@ def without(words: list[str], places: np.ndarray) -> str:
 
 
 def confidence_lost(classifier: Classifier, text: str, rng: np.random.Generator) -> dict[str, float]:
-    """Return the confidence that a text loses without its marked words and without drawn words.
+    """Return the confidence in its label that a text loses without some words, and the gap of its explanation.
 
-    The key `gap` has the share by which the attributions' sum misses what they explain.
+    Returns:
+        marked: the loss without the words with the largest attributions. (`--explain` marks the largest absolute
+            attributions, so it also marks words against the label.)
+        drawn: the loss without words drawn at random.
+        gap: how far the sum of the attributions is from the difference that they explain, as a share of it.
     """
     explained = explain_label(classifier.model, classifier.tokenizer, text)
     attributions = np.array(explained.attributions)

@@ -3,10 +3,10 @@
     MACHINE=NAME make few-labels SEARCH=mpnet     # writes benchmarks/results/NAME/few_labels-mpnet.csv and .json
 
 Each training is that of the stage `train`, on a draw of the default's train texts. As in the pipeline, a fifth of the
-labels is held out, and calibrates the classifier. The classifier then scores all validation texts, in the precision of
-the training. The CSV file has one row for each training, and each row has a digest of everything that the training
-depended on. A training whose row has the current digest is not repeated, so a search that was stopped goes on where it
-was. The JSON file has the means of the draws.
+labels, but at least 20, is held out to calibrate the classifier. The classifier then scores all validation texts, in
+the precision of the training. The CSV file has one row for each training, and each row has a digest of everything
+that the training depended on. A training whose row has the current digest is not repeated, so a search that was stopped
+goes on where it was. The JSON file has the means over the draws.
 """
 
 import os
@@ -37,7 +37,7 @@ from classifier.training.training import Training
 from stages.train import train
 
 DEFAULT = {"as in params.yaml": []}
-NO_VALIDATION = ["train.validations=1", "train.validation_rows=1"]  # during the training, which saves time
+NO_VALIDATION = ["train.validations=1", "train.validation_rows=1"]  # the training validates once, on one row
 
 
 def layers(first: int) -> str:
@@ -79,7 +79,8 @@ SEARCHES = {
         },
     ),
 }
-WHAT = "Settings compared with few labels, a fifth of them for the calibration: means of draws, on 1,000 reviews."
+WHAT = "Settings compared with few labels, some of them for the calibration: means of draws, on 1,000 reviews."
+TEMPORARY = Path("dvc_plots")  # for the trainings, unless MACHINE names a folder of benchmarks/results/
 KEY = ("labels", "setting", "draw", "digest")
 COLUMNS = {"labels": ",d", "setting": "", "steps": ",d", "draws": "d", "accuracy": ".1%", "log loss": ".3f"}
 COLUMNS |= {"log loss minus the first row's": "+.3f", "its standard error": ".3f", "training, seconds": ",.0f"}
@@ -118,7 +119,7 @@ def measured(settings: dict[str, Any], texts: Tokens, held_out: Tokens) -> dict[
 
 
 def means(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the means of the draws of each setting, and its log loss minus that of the first, paired by draw."""
+    """Return the means over the draws of each setting, and of its log loss minus the first setting's in each draw."""
     table = []
     for labels, part in rows.groupby("labels", sort=False):
         losses = part.pivot(index="draw", columns="setting", values="log_loss")
@@ -150,7 +151,8 @@ def main(search: Annotated[str, typer.Argument(help=f"One of {', '.join(SEARCHES
     plan = [(labels, number, name) for labels in settings for number in range(draws) for name in settings[labels]]
     silence_libraries()
     record = Record("few_labels", f"{WHAT} The encoder is {model}.", f"few_labels-{search}")
-    path = (RESULTS / os.environ.get("MACHINE", "a-machine") / f"{record.file}.csv").resolve()
+    machine = os.environ.get("MACHINE")
+    path = ((RESULTS / machine if machine else TEMPORARY) / f"{record.file}.csv").resolve()
     known = pd.read_csv(path, dtype={"digest": str}).to_dict("records") if path.is_file() else []
     rows = {tuple(row[name] for name in KEY): row for row in known}
     needed = []

@@ -4,8 +4,8 @@
 
 Every form reads the same test texts, without markup, cut to one window by its own tokenizer, and is called as its users
 call it: the weights by transformers' pipeline, the graphs by the tokenizer and ONNX Runtime, batch by batch in the
-order of the texts. `python -m apps.infer` is measured beside them. All are timed in turn. Ratios are those of the
-medians.
+order of the texts. The classifier of `python -m apps.infer` is measured beside them. All are timed in turn. Ratios are
+those of the medians.
 """
 
 import os
@@ -29,7 +29,7 @@ from classifier.text.tokens import open_tokens
 
 WHAT = (
     "Each form of the model: its size, its texts a second in batches of 1 and of 32 beside pipeline() in fp32 with as "
-    "many, how many answers differ from pipeline()'s, and its difference to fp32 in accuracy on validation."
+    "many, how many of its labels equal pipeline()'s, and its difference to fp32 in accuracy on validation."
 )
 FORMATS = {
     **{"form": "", "scored by": "", "MB": ",.1f", "batch 1, texts/s": ",.1f", "times pipeline()": ".2f"},

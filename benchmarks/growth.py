@@ -2,9 +2,9 @@
 
     make growth          # after `dvc repro`
 
-Measured are the stages after `data`, except `train`, and `infer --file`: on some real reviews, on 4 times and on 16
-times as many. Each runs as a process of its own, in a clone of the last commit with this folder's model, in a temporary
-folder.
+The stages `tokenize`, `baseline` and `evaluate`, and `python -m apps.infer --file`, run on some real reviews, on 4
+times as many and on 16 times as many. Each run is a process in a clone of the last commit with this folder's model,
+in a temporary folder.
 """
 
 import shutil
@@ -25,7 +25,7 @@ from classifier.files.formats import read_table, write_table
 from classifier.files.places import ADAPTER, BASE, RAW
 
 TIMES = (1, 4, 16)
-WHAT = "Time and peak memory of the stages after data except train, and of infer --file, for more and more reviews."
+WHAT = "Time and peak memory of tokenize, baseline, evaluate and of infer --file, for more and more reviews."
 FORMATS = {
     **{"stage": "", "texts": ",.0f", "seconds": ".0f", "ms a text": ".1f", "ms an additional text": ".1f"},
     **{"resident GB": ".2f", "private GB": ".2f"},

@@ -22,7 +22,7 @@ from classifier.dataset.selected_rows import read_selected_rows
 from classifier.evaluation.intervals import wilson_interval
 from classifier.files.places import RAW
 from classifier.predict.classifier import Classifier
-from classifier.predict.distance import LEVEL
+from classifier.predict.distance import FALSE_ALARMS
 from classifier.runner.command import no_arguments
 from classifier.runner.params import load_params
 from classifier.scoring.files import add_answers
@@ -58,12 +58,12 @@ def misspelled(text: str, share: float, seed: int) -> str:
 
 
 def own_texts() -> pd.DataFrame:
-    """Return the test texts of the current folder's data set, with the columns text and label, its number."""
+    """Return the test texts of the current folder's data set: columns text and label, the number of the label."""
     return pd.read_parquet(RAW / "test.parquet", columns=["text", "label"])
 
 
 def texts_of(name: str) -> pd.DataFrame:
-    """Return TEXTS random texts of the source of a data set, with the columns text and label, its number."""
+    """Return TEXTS random texts of a data set's source: columns text and label, the number of the label."""
     dataset = load_params().datasets[name]
     table = pd.concat(read_selected_rows(source_files(dataset)["train"][0], dataset)).astype({"label": int})
     return table[["text", "label"]].sample(TEXTS, random_state=0)
@@ -136,7 +136,7 @@ def measured(name: str, table: pd.DataFrame, classifier: Classifier, job: Job) -
         draws = len(table) // 10 if size < len(table) else 1
         subsets = [np.random.default_rng(seed).permutation(len(table))[:size] for seed in range(draws)]
         found = pd.DataFrame([summary(rows)["distance"] for rows in subsets])
-        rates = {"p below 1%": (found["p_value"] < LEVEL).mean(), "alarms": found["differs"].mean()}
+        rates = {"p below 1%": (found["p_value"] < FALSE_ALARMS).mean(), "alarms": found["differs"].mean()}
         result.append(facts | {"in a subset": size, "subsets": draws, "AUC": found["auc"].median(), **rates})
     return result
 
@@ -151,7 +151,7 @@ def measured_sets(model: str, sets: dict[str, pd.DataFrame]) -> list[dict]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure the model of this folder and a model of Rotten Tomatoes sentences; print and record the table."""
     from dvc.utils.hydra import apply_overrides
 
     no_arguments("python -m benchmarks.other_texts", "make other-texts")

@@ -35,7 +35,7 @@ class TrainerSettings:
         epochs, rate: number of epochs, and learning rate.
         bf16: use Trainer's autocast to bf16; otherwise train in fp32.
         callbacks: Trainer callbacks.
-        order: Trainer's name of another sampling order of the texts.
+        order: Trainer's name of the order of the texts. None: the order that `frugal` sets.
     """
 
     base: Path

@@ -2,9 +2,9 @@
 
     make planted
 
-The errors are planted, and later corrected, by the pipeline's own correction table, in a clone of the last commit. Of
-the listed texts, those with a planted error are corrected, as a reader of the list would do. The encoder is not
-trained: the accuracy is the baseline's, on the test texts.
+The pipeline's correction table flips the labels, and later corrects them, in a clone of the last commit. A flipped
+label is corrected if its text is in the list, as a reader of the list would do. The encoder is not trained: the
+accuracy is the baseline's, on the test texts.
 """
 
 from pathlib import Path

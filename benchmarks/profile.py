@@ -1,8 +1,8 @@
-"""Measure where the time of a training step of the default goes, in the short epoch and in the whole one.
+"""Measure where the time of a training step of the default goes, in the short epoch and in the epoch on whole texts.
 
-The times are those of torch's profiler.
+    make profile         # after `dvc repro`
 
-make profile         # after `dvc repro`
+The time of a whole step is measured by the clock. The times of its parts are measured by torch's profiler.
 """
 
 import re

@@ -93,8 +93,8 @@ def table(result: dict) -> str:
     """Return the rows of a result as a table in Markdown.
 
     Args:
-        result: with the keys `columns` and `rows`, see the module. A column with a format is aligned to the right. A
-            row may lack a column, whose cell is then empty. Values under other keys are not shown.
+        result: A result, as the docstring of this file describes it. A column with a format is aligned to the right.
+            If a row lacks a column, the cell is empty. Values of a row that are in no column are not shown.
     """
     columns = result["columns"]
     cells = [
@@ -112,7 +112,7 @@ class Record:
     Create the record when the benchmark starts: it notes the commit of that moment.
 
     Args:
-        name: of the benchmark's module.
+        name: name of the benchmark's module.
         what: what is measured, a sentence.
         file: name of the result file without .json. None: that of the module.
     """

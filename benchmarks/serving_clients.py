@@ -13,7 +13,7 @@ from locust import FastHttpUser, constant, events, task
 
 
 class Client(FastHttpUser):
-    """A client that pauses between no two requests."""
+    """A client that sends its next request at once after an answer."""
 
     wait_time = constant(0)
 

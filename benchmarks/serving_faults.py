@@ -1,4 +1,4 @@
-"""Ask the server 10,000 times, with faulty requests mixed in: is each answer right, and does its memory stay flat?
+"""Check the server's answers and its memory over 10,000 requests, of which some are faulty.
 
     make serving         # after `dvc repro`
 
@@ -59,7 +59,10 @@ def body_of(kind: str, texts: list[str]) -> bytes:
 
 
 async def ask(port: int, kind: str, texts: list[str]) -> tuple[int | None, Any]:
-    """Send a request; return the status and the content of the response, None if the client does not wait for it."""
+    """Send a request; return the status and the content of the response.
+
+    Both are None if the request is cut in the middle or the client does not wait.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     body = body_of(kind, texts)
     head = f"Host: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
@@ -74,7 +77,10 @@ async def ask(port: int, kind: str, texts: list[str]) -> tuple[int | None, Any]:
 
 
 def agrees(found: Any, known: Any) -> bool:
-    """Return whether two answers are equal, numbers to two decimals: the others depend on the texts of a call."""
+    """Return whether two answers are equal, with numbers up to a difference of 0.005 or 0.5%.
+
+    The further decimals depend on the texts that are scored in the same call.
+    """
     if isinstance(known, list):
         return len(found) == len(known) and all(map(agrees, found, known))
     if isinstance(known, dict):

@@ -101,7 +101,10 @@ def simulated_splits(rng: np.random.Generator) -> tuple[tuple, tuple]:
 
 
 def main(draws: int = DRAWS) -> None:
-    """Compare the scores. draws: of the simulated texts, and of the random parts; the values are means over them."""
+    """Compare the scores, by means over draws.
+
+    draws: the number of draws of the simulated texts, and of the random parts of the adaptive score.
+    """
     no_arguments("python -m benchmarks.set_scores", "make sets")
     what = f"Prediction sets by the plain and by the adaptive score, on test texts; means over {draws} draws. The "
     what += f"least sure are the {LEAST_SURE:.0%} of the texts with the lowest confidence."

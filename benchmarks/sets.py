@@ -2,7 +2,7 @@
 
     make sets
 
-A draw has validation rows with logits that are too confident and shifted, and labels by known probabilities. The
+Each draw makes validation rows: logits that are too confident and shifted, and labels of known probabilities. The
 calibration, the cross-fitting and the bound are those of the stage `train` and of `--sets`. The coverage of all texts
 is then computed from the known probabilities of TEXTS texts. It should be below the target in at most 5% of the draws.
 """
@@ -34,7 +34,9 @@ def overconfident(scores: np.ndarray) -> np.ndarray:
 
 
 class SingleLabel:
-    """Texts with one of several labels. Of two labels the most probable is right for 81% of the texts, of ten for 74%.
+    """Texts with one of several labels.
+
+    The most probable label is right for 81% of the texts with two labels, and for 74% with ten labels.
 
     labels: The number of labels.
     """
@@ -70,7 +72,7 @@ class SingleLabel:
 
 
 class MultiLabel(SingleLabel):
-    """Texts that have each label by itself, with a probability of 36% on average."""
+    """Texts that have each label independently of the others, with a probability of 36% on average."""
 
     name, task = "multi-label", multi_label
 
@@ -110,7 +112,7 @@ class Regression(SingleLabel):
 
 
 def coverages(texts: SingleLabel, rows: int, draws: int, targets: tuple[float, ...] = TARGETS) -> dict[float, list]:
-    """Return target -> the true coverages of the bounds that were found in all draws.
+    """Return, for each target, the true coverage of every bound that a draw found.
 
     Args:
         texts: The distribution of the texts.

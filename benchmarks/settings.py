@@ -1,4 +1,4 @@
-"""Measure what a setting gains: train the embedded default once with each setting, score 2,000 validation reviews.
+"""Measure what a setting gains: train the default once with each setting, and score 2,000 validation reviews.
 
     make settings
 

@@ -58,10 +58,10 @@ class Case(NamedTuple):
     """A training to compare.
 
     Args:
-        name: of the encoder.
+        name: name of the encoder.
         base: folder of the encoder.
-        length: tokens of a text at most.
-        share: part of the steps to take, as its inverse: slow trainings take fewer steps.
+        length: most tokens of a text.
+        share: number by which the steps are divided, so that slow trainings take fewer steps.
         frugal: how Trainer trains (see peers.py).
     """
 
@@ -90,7 +90,7 @@ def time_both(
         operations: floating-point operations of each text in our function.
         pairs: number of measurements.
         ours, theirs: functions that return their seconds.
-        precision: of our function.
+        precision: precision of our function, fp32 or bf16.
     """
     shares, dtype = [], {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
 
@@ -145,7 +145,7 @@ def compare_scoring(texts: int, pairs: int, folder: Path, precision: str) -> lis
         texts: number of texts.
         pairs: number of measurements.
         folder: a folder for the merged model in fp32.
-        precision: of both sides.
+        precision: precision of infer and of the pipeline, fp32 or bf16.
     """
     reviews = without_markup(read_table(RAW / "test.parquet")[0]["text"].head(texts))
     classifier, table = Classifier(precision=precision), []

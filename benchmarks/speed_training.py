@@ -92,7 +92,7 @@ def their_epoch(settings: peers.TrainerSettings, rows: pd.DataFrame) -> float:
     """Train an epoch by Trainer; return the seconds.
 
     Args:
-        settings: of Trainer. If they are frugal, Trainer gets the batches of our_epoch().
+        settings: settings of Trainer. If `settings.frugal` is true, Trainer gets the batches of our_epoch().
         rows: the training texts, with the columns text and label.
     """
     clock = Clock()

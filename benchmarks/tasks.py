@@ -1,8 +1,8 @@
-"""Measure each task that is not single labels, and pairs of texts, on data sets made of reviews from a wheel.
+"""Measure the tasks other than single-label, and pairs of texts, on data sets made of reviews from a wheel.
 
     make tasks       # about 20 minutes on two cores
 
-The labels follow rules that can be read off the reviews, and what the rule reads is taken out of the text:
+A rule makes the labels of each data set. The words from which a rule reads a label are taken out of the text:
 
 ratings   The rating that an IMDb review gives in words such as "7/10" or "3 out of 10"; these words are taken out.
           Reviews with no rating or several are left out. The ratings serve twice, as ordinal ratings and as numbers.
@@ -93,7 +93,7 @@ DATASETS: dict[str, tuple[str, Callable, dict, dict]] = {
         {"train.epochs": 5},
     ),
 }
-# The metric of each task, with what stands beside it in metrics/evaluate.json.
+# The metric of each task, as metrics/evaluate.json names it.
 METRIC = {"ordinal": "quadratic_kappa", "regression": "rmse", "multi-label": "micro_f1", "single-label": "accuracy"}
 
 
@@ -153,7 +153,7 @@ def to_hydra(value: Any) -> str:
 
 
 def main() -> None:
-    """Print the table."""
+    """Run the pipeline on each data set; print and record the table."""
     no_arguments("python -m benchmarks.tasks", "make tasks")
     record = Record("tasks", WHAT)
     with in_clone():

@@ -47,7 +47,7 @@ class Watch:
     """The clock and the evaluations of one training. The clock starts when the Watch is created.
 
     Args:
-        name: of the training.
+        name: name of the training.
         every: texts trained on between two evaluations.
         target: accuracy at which the training stops.
         limit: seconds after which the training stops.

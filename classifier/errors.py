@@ -6,9 +6,9 @@ class InputError(Exception):
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Return whether an error means that memory ran out: Python's, or a GPU's or CPU's in torch.
+    """Return whether an error means that memory ran out, on a GPU or a CPU.
 
-    torch reports it by RuntimeErrors with several texts.
+    Python raises MemoryError. torch raises RuntimeErrors, which only their texts distinguish from other errors.
     """
     message = str(error) if isinstance(error, RuntimeError) else ""
     return isinstance(error, MemoryError) or "out of memory" in message or "can't allocate memory" in message

@@ -44,8 +44,8 @@ def base_model(*, source: Annotated[ModelSource, Param("models.${model}.source")
     """Write the encoder's files to models/base/.
 
     Raises:
-        InputError: A file is missing or has another digest, weights or vocabulary are not among the files, or
-            transformers itself has no text classifier for the model.
+        InputError: A file is missing or has another digest, weights or vocabulary are not among the files, the model
+            has both an encoder and a decoder, or transformers itself has no text classifier for the model.
     """
     with replace_folder(BASE) as folder:
         origin = fetch(source, folder)

@@ -1,10 +1,11 @@
 """Read the texts from their source, check, deduplicate and split them.
 
 In:  the selected entry of `datasets:` in params.yaml.
-Out: data/raw/{train,validation,test}.parquet with the columns text and label, and metrics/data.json. A label is, by the
-     data set's task, an index into the label names in the schema's metadata, a list of 0 and 1 for these names, or a
-     number. If the source has a test split, test also has the column in_train: whether the text is in the source's
-     train split as well. If the entry has `slices`, test also has their columns, with texts.
+Out: data/raw/{train,validation,test}.parquet with the columns text and label, and metrics/data.json. For pairs of
+     texts, the column text_pair has the second text. A label is, by the data set's task, an index into the label names
+     in the schema's metadata, a list of 0 and 1 for these names, or a number. If the source has a test split, test also
+     has the column in_train: whether the text is in the source's train split as well. If the entry has `slices`, test
+     also has their columns, with texts.
 
 Two texts are duplicates if they are equal after folding case, white space and the ways in which Unicode writes an
 accent. The first of them is kept. Texts with several labels are counted, and dropped if the data set's entry says so. A

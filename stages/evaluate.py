@@ -21,7 +21,7 @@ from classifier.evaluation.scored import Scored
 from classifier.evaluation.sets import decision_with_sets, set_curve, with_set_metrics
 from classifier.evaluation.slices import groups_of, measure_slices
 from classifier.evaluation.tasks.task import MEASURES
-from classifier.files.digests import sha256s
+from classifier.files.digests import sha256_by_path
 from classifier.files.formats import array_of, read_table, table_of, write_csv, write_json, write_table
 from classifier.files.places import ADAPTER, BASE, BASELINE, METRICS, PREDICTIONS, RAW, TOKENS, VALIDATION
 from classifier.model.forward import logits
@@ -62,14 +62,14 @@ def evaluate(*, settings: Annotated[EvaluateSettings, Param("evaluate")]) -> Non
     scored = scored_split(raw, metadata, scores, model.config, settings.bins)
     table = pd.concat([raw, table_of(scored.columns)], axis=1)  # adding hundreds of columns one by one is slow
 
-    result = test_metrics(table, scored, measures, metadata.get("slices", []), settings)
+    result = metrics_of_test(table, scored, measures, metadata.get("slices", []), settings)
     if model.config.trained.get("validation_chose_step"):
         result["validation_chose_step"] = True
     write_json(METRICS / "evaluate.json", result | {"n": len(table)} | scoring_metadata(precision))
 
     mistakes = measures.mistakes(table, scored.names).index[: settings.explained]
     if precision == "bf16":
-        model, _ = load_classifier()  # in bf16 the sums of attributions are inexact, so more steps are taken
+        model, _ = load_classifier()  # in fp32: sums of attributions in bf16 are so inexact that more steps are taken
     explained = with_deciding_words(table, mistakes, model, tokenizer)
     write_table(PREDICTIONS, explained, task=metadata["task"], labels=scored.names, **scoring_metadata(precision))
     plots = measures.tables(scored) | {"sets": set_curve(scored, measures, settings.target_level)}
@@ -114,12 +114,12 @@ def check_same_inputs(processes: Processes, precision: str) -> None:
             precision, "scores in another precision than rank 0; set evaluate.precision to fp32 or bf16 in params.yaml"
         )
         processes.check_equal(
-            repr(sha256s(BASE, ADAPTER, TOKENS / "test.arrow")),
+            repr(sha256_by_path(BASE, ADAPTER, TOKENS / "test.arrow")),
             "has another model or token ids than rank 0; a folder on a shared disk is needed",
         )
 
 
-def test_metrics(
+def metrics_of_test(
     table: pd.DataFrame, scored: Scored, measures, slices: list[str], settings: EvaluateSettings
 ) -> dict[str, Any]:
     """Return the metrics of the test split, rounded.

@@ -52,7 +52,7 @@ class Sample(Settings):
 
 
 def as_sample(entry: Any) -> Any:
-    """Return an entry that is a text alone as a Sample, and any other entry unchanged."""
+    """Return an entry that is a text alone as a Sample, and a mapping or a Sample unchanged. Refuse any other entry."""
     if isinstance(entry, str):
         return Sample.model_construct(text=as_text(entry))
     if not isinstance(entry, dict | Sample):
@@ -110,7 +110,7 @@ def expected_answers(samples: list[Sample], task: Task, names: list[str]) -> lis
     unknown = [number for number, label in enumerate(labels) if label is not None and expected[number] is None]
     if not unknown:
         return expected
-    if all(answer in (None, []) for answer in expected):  # any model of several labels can give none of them
+    if all(answer in (None, []) for answer in expected):  # [], no label, is a possible answer of any multi-label model
         print("infer: the labels of infer.texts are not the model's, so the samples are not marked", file=sys.stderr)
         return [None] * len(samples)
     label = labels[unknown[0]]

@@ -30,7 +30,7 @@ from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
 from classifier.tasks.task import TASKS
 
-TEMPLATE = Path(__file__).with_name("report.md.j2")  # what all tasks have; each has a template of its own, too
+TEMPLATE = Path(__file__).with_name("report.md.j2")  # the part that all tasks share; each task's template extends it
 TASK_TEMPLATES = Path(by_task.__file__).parent
 RESULTS = ("data", "baseline", "training", "evaluate", "samples", "export")  # .json
 CURVES = ("training", "validation", "reliability", "coverage", "sets")  # .csv

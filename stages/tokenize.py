@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from classifier.distributed.processes import ALONE, Processes
 from classifier.errors import InputError
-from classifier.files.formats import metadata_bytes, metadata_of
+from classifier.files.formats import metadata_of, metadata_strings
 from classifier.files.places import BASE, RAW, TOKENS
 from classifier.files.writing import replace_folder
 from classifier.params.settings import Param, Settings
@@ -129,7 +129,7 @@ def write_tokens(path: Path, split: str, tokenizer, metadata: dict[str, Any], pr
     is_train = split == "train"
     types = {"input_ids": pa.list_(pa.int32()), "label": texts.schema_arrow.field("label").type}
     types |= {} if is_train else {"text": pa.int64()}
-    schema = pa.schema(types, metadata_bytes(metadata))
+    schema = pa.schema(types, metadata_strings(metadata))
     options = metadata["tokenize"] | ({"windows": 1} if is_train else {})
     columns = [name for name in ("text", "text_pair", "label") if name in texts.schema_arrow.names]
     done = 0
@@ -206,9 +206,10 @@ def join_shares(folder: Path, split: str, count: int) -> None:
 
 
 def token_types_after(tokenizer) -> int | None:
-    """Return the id of the special token after the first text of a pair.
+    """Return the id of the special token after the first text of a pair, or None.
 
-    None if the encoder has no token types, or the tokenizer gives both texts the same type.
+    The result is None if the encoder has no token types, if the tokenizer gives both texts the same type, or if no
+    special token stands between the texts.
     """
     from transformers import AutoConfig
 

@@ -1,4 +1,4 @@
-"""The options of the command line, and the choices that are made for the user or that the user is asked for."""
+"""The options of the command line, and the choice of columns and task where the options leave it open."""
 
 import shlex
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from apps.new.labels import in_order
 from classifier.errors import InputError
 from classifier.params.format import Format
 
-LIKELY = {"regression": likely_numbers}  # task -> what finds the columns of its labels, if not likely_labels
+LIKELY = {"regression": likely_numbers}  # task -> function that finds its columns of labels; default: likely_labels
 SHOWN_VALUES = 5  # values of a column in a question
 
 
@@ -53,7 +53,7 @@ def choose_columns(
 
 
 def choose_task(columns: dict[str, Column], label: list[str], options: Options) -> str:
-    """Return the task: that of the options, or multi-label for several columns of labels and for lists."""
+    """Return the task of the options, or else multi-label for several columns or lists of labels, or single-label."""
     has_several = len(label) > 1 or columns[label[0]].has_lists
     return options.task or ("multi-label" if has_several else "single-label")
 
@@ -70,7 +70,10 @@ def name_and_values(name: str, column: Column) -> str:
 
 
 def choose(what: str, option: str, likely: list[str], columns: dict[str, Column], may_ask: bool) -> str:
-    """Return the only likely column, or the column that the user names. Raises InputError if nobody can be asked."""
+    """Return the only likely column, or the column that the user names at the terminal.
+
+    Raises InputError if the user cannot be asked, or names a column that the table lacks.
+    """
     if len(likely) == 1:
         return likely[0]
     listed = ", ".join(name_and_values(name, columns[name]) if what == "labels" else repr(name) for name in likely)

@@ -27,7 +27,7 @@ SPLIT_NAMES = ("split", "set", "fold", "partition", "subset", "dataset")
 GROUP_NAMES = ("user", "author", "group", "thread", "product", "patient", "customer", "speaker", "conversation", "doc")
 NO_LETTERS = re.compile(r"[\d\s!-/:-@\[-`{-~]+")
 MEASURE = re.compile(r"[\d\s.,:/+-]*\d[.,:/-]\d[\d\s.,:/+TZ-]*")  # a date, a time or a number with a fraction
-CLEARLY = 3  # times as many letters or values as the next column
+CLEARLY = 3  # a column with this many times the letters of the next one has the texts
 
 
 @dataclass
@@ -143,7 +143,7 @@ def likely_labels(columns: dict[str, Column], is_headerless: bool) -> list[str]:
 
 
 def likely_numbers(columns: dict[str, Column], is_headerless: bool) -> list[str]:
-    """Return the columns of numbers, or the one that is named as a column of labels."""
+    """Return the columns of numbers, or only the first one whose name is in LABEL_NAMES."""
     likely = [name for name, column in columns.items() if 0 < column.numbers == column.filled]
     return [name for known in LABEL_NAMES for name in likely if name.strip().lower() == known][:1] or likely
 
@@ -158,7 +158,7 @@ def likely_split(columns: dict[str, Column]) -> str | None:
 
 
 def likely_groups(columns: dict[str, Column], rows: int) -> list[str]:
-    """Return the columns whose values several rows share, such as the user's, by their names."""
+    """Return the columns whose names suggest a group, such as user, and whose values several rows share."""
     return [
         name
         for name, column in columns.items()

@@ -13,8 +13,9 @@ found. Then it reads the file as the stage `data` does, copies it into
 data/local/, runs `dvc add`, adds the entry to params.yaml and selects it. Start
 the training with `dvc repro`.
 
-Each option replaces a guess. At a terminal the command asks if it is unsure.
-Without one it names the option that decides. --dry-run writes nothing.
+Each option replaces a guess of the command. If a guess is unsure, the command
+asks at a terminal; elsewhere it ends with an error that names the option to
+give. --dry-run writes nothing.
 
 After an error, the command prints one line to stderr, exits with status 1, and
 leaves data/local/ and params.yaml as they were.
@@ -40,28 +41,28 @@ from classifier.dataset.splitting import draw_splits
 from classifier.errors import InputError
 from classifier.files.places import BASE
 from classifier.files.writing import replace_file
-from classifier.params.datasets import TASKS
+from classifier.params.datasets import LABEL_KEYS
 from classifier.params.format import Format
 from classifier.runner.command import exit_on_user_error
 from classifier.runner.params import PARAMS, load_params, problem_of, select
 
 
 class Drop(StrEnum):
-    """The rows that `drop` of an entry leaves out. typer knows no lists of Literal."""
+    """The kinds of rows that `drop` of an entry can leave out. typer accepts lists of enums, but not of Literals."""
 
     UNLABELLED = "unlabelled"
     EMPTY = "empty"
 
 
-Task = Literal[*TASKS]
+Task = Literal[*LABEL_KEYS]
 Kind = Literal["csv", "json", "fasttext", "folders", "parquet", "arrow", "xlsx"]
 LABELS = "Names of the labels: bad,good in their order, or 0=negative,4=positive; VALUE= leaves rows out."
 DROP = "Rows to leave out: those without a label, or with an empty text; may be repeated."
-TASK = "What a label says. [default: single-label, or multi-label for lists and several columns]"
-LABEL = "Column of labels; of a multi-label table, several columns of 0 and 1."
+TASK = "Kind of classification or regression. [default: single-label, or multi-label for lists and several columns]"
+LABEL = "Column of labels; for multi-label, repeat it for several columns of 0 and 1."
 SEPARATOR = "Text between the labels of a row, for the task multi-label. [default: as found]"
 PAIR = "Read the two columns of texts as pairs, such as a premise and a hypothesis."
-QUOTING = "Whether two quotes, or a backslash and a quote, stand for one in a field; or quotes belong to the texts."
+QUOTING = "How a quoted field holds a quote: doubled, or after a backslash; none: quotes are part of the texts."
 TEXT = "Column of texts; repeat it to join several."
 
 
@@ -87,7 +88,7 @@ def main(
     validation: Annotated[str | None, Option(metavar="SIZE", help="Size of validation.")] = None,
     drop: Annotated[list[Drop] | None, Option(metavar="unlabelled|empty", help=DROP)] = None,
     group: Annotated[str | None, Option(metavar="NAME", help="Column whose rows stay together in a split.")] = None,
-    link: Annotated[bool, Option("--link", help="Link the file, of which DVC then keeps no copy.")] = False,
+    link: Annotated[bool, Option("--link", help="Link to the file in place of a copy; DVC keeps none.")] = False,
     replace: Annotated[bool, Option("--replace", help="Replace the entry of the same name.")] = False,
     dry_run: Annotated[bool, Option("--dry-run", help="Show the entry, and write nothing.")] = False,
 ) -> None:

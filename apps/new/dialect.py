@@ -33,7 +33,10 @@ def sample_lines(path: Path, form: Format) -> list[str]:
 
 
 def find_comment(path: Path, form: Format) -> Format:
-    """Return the form with `comment` if the file begins with a line `sep=;`, or with # on lines at its head alone."""
+    """Return the form with `comment` if the file begins with a line such as `sep=;`, or with comments after #.
+
+    Lines with # are comments if the first of them has no delimiter, and if none of them is below the first row.
+    """
     first = next(iter(sample_lines(path, form)), "")
     if form.comment or not first.startswith(("sep=", "#")):
         return form
@@ -52,7 +55,7 @@ class Measure:
 
     Attributes:
         rows: The number of rows.
-        share: The share of them that have the usual number of fields; 0 if a quote is wrong.
+        share: The share of the rows that have the usual number of fields; 0 if a quote is wrong.
         width: The usual number of fields.
         repeats: Whether a column has values that repeat, as labels do.
     """
@@ -86,7 +89,9 @@ def measure(lines: Iterable[str], form: Format, is_sample: bool = False) -> Meas
 
 
 def find_delimiter(path: Path, form: Format, known: dict) -> Format:
-    """Return the form with the delimiter under which most rows of a sample have the same number of fields.
+    """Return the form with the delimiter and quoting under which most rows of a sample have equally many fields.
+
+    A form under which a column has values that repeat, as labels do, goes before all others.
 
     Args:
         path: The file.
@@ -112,7 +117,8 @@ def find_delimiter(path: Path, form: Format, known: dict) -> Format:
 def find_quoting(path: Path, form: Format, known: dict) -> Format:
     """Return the form with the quoting under which all rows of the whole file have the same number of fields.
 
-    If they also have it where quotes mean nothing, and the rows are more, then quotes would swallow rows.
+    The quoting is `none` if the rows also have equally many fields when quotes mean nothing, and if there are more rows
+    then: `double` would join several rows into one.
     """
     if "quoting" in known:
         return form
@@ -137,7 +143,7 @@ def sample_rows(path: Path, form: Format) -> list[list[str]]:
 
 
 def first_row_is_header(rows: list[list[str]]) -> bool:
-    """Return whether the first row has names, and not values: none is a number, long, or a value of its column.
+    """Return whether the first row has names: no field is a number, long, or equal to a value below it.
 
     >>> first_row_is_header([["text", "label"], ["fine", "good"]]), first_row_is_header([["fine", "1"], ["bad", "0"]])
     (True, False)

@@ -1,4 +1,4 @@
-"""Find the encoding of a file of texts. charset-normalizer proposes; the whole file decides."""
+"""Find the encoding of a file of texts: charset-normalizer proposes encodings, which are tried on the whole file."""
 
 import codecs
 from pathlib import Path
@@ -15,7 +15,11 @@ MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"} | {
 
 
 def find_encoding(path: Path) -> str:
-    """Return the encoding in which the whole file can be decoded: UTF-8 or UTF-16 if it is that, or else a guess."""
+    """Return the encoding of a file.
+
+    UTF-16 and UTF-32 are known by the first bytes. Otherwise it is UTF-8 if the whole file can be decoded in it, or
+    else the likeliest encoding in which the whole file can be decoded.
+    """
     with open_bytes(path) as file:
         start = file.read(4096)
     if mark := next((mark for mark in MARKS if start.startswith(mark)), None):
@@ -28,7 +32,7 @@ def find_encoding(path: Path) -> str:
 
 
 def decodes(path: Path, encoding: str) -> bool:
-    """Return whether a whole file is in an encoding."""
+    """Return whether a whole file can be decoded in an encoding."""
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
         with open_bytes(path) as file:

@@ -1,4 +1,4 @@
-"""Write down a plan as an entry of `datasets:` in params.yaml."""
+"""Turn a plan into an entry of `datasets:` in params.yaml."""
 
 import typer
 

@@ -61,7 +61,7 @@ def form_of(path: Path, given: Format, has_header: bool | None) -> Format:
 
 
 def without_defaults(form: Format, path: Path) -> Format:
-    """Return the form without settings that the file's suffix says."""
+    """Return the form without the settings that follow from the file's suffix."""
     suffix, changes = plain_name(path).suffix, {}
     if form.kind == KINDS.get(suffix) or (form.kind == "csv" and form.delimiter):
         changes["kind"] = None
@@ -79,7 +79,7 @@ def binary_kind(path: Path) -> str | None:
         if start[257:262] == b"ustar":
             raise InputError(f"{path}: is a tar archive; unpack it, and name the folder or the table")
     if path.suffix.lower() != ".zip" and start.startswith(b"PK\x03\x04"):
-        return "xlsx"  # other zip files got the suffix .zip
+        return "xlsx"  # store.local_name() has given other zip files the suffix .zip
     return next((kind for signature, kind in BINARY.items() if start.startswith(signature)), None)
 
 

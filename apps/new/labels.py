@@ -8,11 +8,11 @@ from pathlib import Path
 from classifier.errors import InputError
 from classifier.tables.columnar import schema_of
 
-NO_LABEL = ("-", "?", "nan", "null", "n/a", "unsup")  # in any case: no label is there; -1 too, beside 0, 1 and 2
+NO_LABEL = ("-", "?", "nan", "null", "n/a", "unsup")  # lower case; unlabelled_values() also finds -1
 
 
 def unlabelled_values(values: Iterable[str], names: list[str] | None) -> list[str]:
-    """Return the values that stand for a missing label.
+    """Return the values that stand for a missing label: those of NO_LABEL, and -1 beside 0, 1, 2 and so on.
 
     Args:
         values: All values of the column.
@@ -82,7 +82,7 @@ def same_but_for_case(values: Iterable[str]) -> dict[str, str]:
 
 
 def named_by(option: str, values: list[str]) -> dict[str, str | None]:
-    """Return the name of each value, as --labels gives it. Raises InputError if it does not fit the values."""
+    """Return the name of each value, as --labels gives it. Raises InputError if the option does not fit the values."""
     words = [word.strip() for word in next(csv.reader([option]))]
     pairs = [word.rpartition("=") for word in words]
     shown = ", ".join(values[:10])

@@ -35,7 +35,7 @@ class Layout:
 
 
 def split_of(name: str) -> str | None:
-    """Return the split that a name names, or None.
+    """Return the split that the name of a file, a folder or a split has as a word, or None.
 
     >>> [split_of(name) for name in ("train-00000-of-00002.parquet", "dev_matched.tsv", "reviews.csv", "Valid")]
     ['train', 'validation', None, 'validation']

@@ -30,9 +30,10 @@ def entry_lines(name: str, entry: dict) -> str:
 
 
 def entry_place(lines: list[str], name: str) -> tuple[int, int]:
-    """Return the first line of an entry of `datasets:` and the line after it; twice the end of `datasets:` without one.
+    """Return the numbers (first line, line after the last line) of an entry of `datasets:`.
 
-    Blank lines and comments after an entry are no part of it.
+    If there is no such entry, both are the number of the line after the last entry. Blank lines and comments after an
+    entry do not belong to it.
     """
     first = next((number for number, line in enumerate(lines) if line.startswith("datasets:")), len(lines) - 1)
     start, indent, end = None, None, first + 1
@@ -50,7 +51,9 @@ def entry_place(lines: list[str], name: str) -> tuple[int, int]:
 
 
 def with_entry(text: str, name: str, entry: dict, replace: bool = False) -> str:
-    """Return the text of params.yaml with an entry in `datasets:`, at the end if it is new, which `dataset:` selects.
+    """Add an entry to `datasets:` in the text of params.yaml, and select it by `dataset:`; return the text.
+
+    A new entry is added at the end. An entry of the same name is replaced if `replace` is true.
 
     Raises:
         InputError: Another entry has this name and is not to be replaced, or the file is laid out so that lines cannot

@@ -14,7 +14,7 @@ from apps.new.labels import names_in_metadata, unlabelled_values
 from apps.new.layout import Layout, find_layout, split_of
 from apps.new.survey import Survey, survey
 from classifier.errors import InputError
-from classifier.params.datasets import TASKS
+from classifier.params.datasets import LABEL_KEYS
 from classifier.params.format import Format
 from classifier.tables.reading import column_values, read_rows
 
@@ -25,12 +25,12 @@ class Plan:
 
     Attributes:
         layout: The files of each split.
-        form: How they are written.
+        form: How the files are written.
         rows: The number of rows of train's files.
         columns: The columns of train's files.
         text: The columns with the texts.
-        task: What a label says.
-        label: The column with the labels, or several columns, of which each is a label.
+        task: The task: single-label, multi-label, regression or ordinal.
+        label: The column with the labels, or several columns, one for each label.
         split: The column that says the split of each row, or None.
         found: The texts and labels of all rows.
         names: The names of the numbers 0, 1, ... in the files' metadata.
@@ -51,8 +51,8 @@ class Plan:
 
     @property
     def left_out(self) -> list[str]:
-        """The values of the column of labels that stand for a missing label, if the task names all labels."""
-        return unlabelled_values(self.found.labels, self.names) if TASKS[self.task].needed else []
+        """The values of the column of labels that stand for a missing label; none for multi-label and regression."""
+        return unlabelled_values(self.found.labels, self.names) if LABEL_KEYS[self.task].needed else []
 
 
 def make_plan(place: Path, options: Options) -> Plan:
@@ -88,14 +88,14 @@ def make_plan(place: Path, options: Options) -> Plan:
 
 
 def is_title(columns: dict[str, Column], rows: int) -> bool:
-    """Return whether the first row names the first column alone, though most rows fill another, as below a title."""
+    """Return whether row 1 is a title: it names only the first column, although most rows fill another column."""
     others = list(columns)[1:]
     nameless = [columns[name] for number, name in enumerate(others, start=2) if name == f"unnamed {number}"]
     return len(nameless) == len(others) and any(column.filled > rows / 2 for column in nameless)
 
 
 def check_split_column(name: str, column: Column) -> None:
-    """Raise InputError unless each value of a column names another split, and one names train."""
+    """Raise InputError unless each value of a column names a different split, and one names train."""
     splits = [split_of(value) for value in column.values or ()]
     if "train" not in splits or None in splits or len(set(splits)) < len(splits):
         values = ", ".join(map(repr, list(column.values or ())[:5]))
@@ -121,14 +121,20 @@ def leave_out_splits(layout: Layout, form: Format, label: list[str]) -> list[str
 
 
 def unlabelled_splits(found: Survey, split: str | None, names: list[str] | None) -> list[str]:
-    """Return the splits but train of which no row has a label, named as in the column of splits if there is one."""
+    """Return the splits other than train in which no row has a label.
+
+    If a column says the split of each row, the splits are named by the values of this column.
+    """
     no_label = {None, *unlabelled_values(found.labels, names)}
     others = [name for name in found.rows if (split_of(name or "") if split else name) != "train"]
     return [name for name in others if set(found.rows[name]) <= no_label]
 
 
 def with_names(plan: Plan) -> Plan:
-    """Return a plan of a table without a header, with the names text and label for its columns, if each is one."""
+    """Name the columns of a table without a header; return the plan with these names.
+
+    The column of texts is named text if it is the only one, and the column of labels is named label likewise.
+    """
     names = {columns[0]: name for columns, name in ((plan.label, "label"), (plan.text, "text")) if len(columns) == 1}
     form = plan.form.model_copy(update={"header": [names.get(name, name) for name in plan.form.header]})
     columns = {names.get(name, name): column for name, column in plan.columns.items()}

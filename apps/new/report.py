@@ -1,4 +1,4 @@
-"""The lines that say what a data set is."""
+"""The report of apps.new: lines about the form, the columns, the labels, the rows and the texts of a data set."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -21,10 +21,10 @@ COMPRESSIONS = {b"\x1f\x8b": ".gz", b"BZh": ".bz2", b"\x28\xb5\x2f\xfd": ".zst",
 
 
 def local_name(path: Path) -> str:
-    """Return the path below data/local/ that a file or folder has there, or gets.
+    """Return the path of a file or folder below data/local/: where it is, or where its copy will be.
 
-    A copy gets the suffix of its compression, and no characters that a pattern of names has. Raises InputError if there
-    is no such file.
+    The name of a copy ends in the suffix of its compression, and has no wildcards (*, ?, [ or ]). Raises InputError if
+    the file or folder does not exist, or if data/local/ is in it.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
@@ -54,9 +54,9 @@ def compression(path: Path) -> str:
 
 @contextmanager
 def trial_project(path: Path) -> Iterator[Path]:
-    """Yield the place of a file or folder in data/local/ of a temporary project, which is a link to it.
+    """Enter a temporary project whose data/local/ has a link to a file or folder; yield the path of the link.
 
-    The block runs in the temporary project. Errors there name the path that the user gave.
+    An InputError of the block is raised again with the path that the user gave in place of the link's path.
     """
     place = LOCAL / local_name(path)
     with TemporaryDirectory(prefix="new-") as folder:
@@ -71,7 +71,7 @@ def trial_project(path: Path) -> Iterator[Path]:
 
 
 def in_words_of_the_command(message: str, place: Path, path: Path) -> str:
-    """Return an error about the entry that is tried with the user's path and the options in place of the settings.
+    """Replace the path below data/local/ by the user's path, and settings by options, in an error about the entry.
 
     >>> in_words_of_the_command("data/local/a.csv: set `format.sheet` to x", LOCAL / "a.csv", Path("~/a.csv"))
     '~/a.csv: set --sheet to x'
@@ -106,7 +106,7 @@ def refuse_other(path: Path, place: Path) -> None:
 def stored(path: Path, place: Path, link: bool) -> Iterator[None]:
     """Copy or link a file or folder to its place in data/local/, and have DVC track the copy.
 
-    What was written is removed again if this fails, or if the block does.
+    After an error here or in the block, the copy or link and its .dvc file are removed again.
     """
     record = place.with_name(f"{place.name}.dvc")
     is_new, is_recorded = not os.path.lexists(place), is_tracked(place)

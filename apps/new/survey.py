@@ -1,4 +1,4 @@
-"""Read the texts and labels of all rows, and count what params.yaml and a reader of the report need to know."""
+"""Read the texts and labels of all rows; count rows, labels, words and duplicates for the entry and the report."""
 
 import heapq
 import itertools
@@ -64,7 +64,7 @@ class Survey:
     shortest: list[tuple[int, str]] = field(default_factory=list)
     longest: list[tuple[int, str]] = field(default_factory=list)
     sample: list[str] = field(default_factory=list)
-    step: int = 1  # every so many texts go into the sample
+    step: int = 1  # of this many texts, one goes into the sample
     digests: bytearray = field(default_factory=bytearray)
     label_ids: array = field(default_factory=lambda: array("i"))
     ids: dict = field(default_factory=dict)
@@ -104,7 +104,7 @@ class Survey:
         self.longest = heapq.nlargest(SHOWN, {*self.longest, *sized})
 
     def duplicates(self) -> tuple[int, int]:
-        """Return the number of rows whose text came before, and of texts with several labels."""
+        """Return (number of rows with the text of an earlier row, number of texts with several labels)."""
         halves = np.frombuffer(self.digests, dtype=np.uint64).reshape(-1, 2)
         rows = pd.DataFrame({"high": halves[:, 0], "low": halves[:, 1], "label": self.label_ids})
         again = rows.duplicated(["high", "low"])
@@ -125,7 +125,7 @@ def survey(
         tables: (split, rows of it).
         texts: The columns whose texts are joined.
         label: The column of the labels, or several columns that have 1 or true in the rows of the label they name.
-        split: The column that says the split of each row, which then goes before that of the table; or None.
+        split: The column that says the split of each row. None: each row has the split that its table comes with.
         without: Splits whose rows are not counted.
     """
     found = Survey()
@@ -141,7 +141,7 @@ def survey(
 
 
 def row_labels(table: pd.DataFrame) -> Iterator[str | None]:
-    """Yield the label of each row, None if it is missing. Those of several columns are a list in JSON."""
+    """Yield the label of each row, None if it is missing. Several columns of 0 and 1 give a JSON list of names."""
     for row in table.itertuples(index=False, name=None):
         cells = [*map(spelled, row)]
         if len(cells) == 1 or None in cells:
@@ -152,7 +152,7 @@ def row_labels(table: pd.DataFrame) -> Iterator[str | None]:
 
 
 def tokens(texts: list[str], tokenizer: Path) -> list[int]:
-    """Return the numbers of tokens of texts, special tokens included."""
+    """Return the number of tokens of each text, special tokens included."""
     from tokenizers import Tokenizer
 
     encoder = Tokenizer.from_file(str(tokenizer))

@@ -1,6 +1,6 @@
-"""What each task makes of the values of the column of labels: the keys of the entry, and what the report counts.
+"""The parts of the entry and of the report that depend on the task: its keys, the counts of the labels, and hints.
 
-Each task has a line in PROPOSALS. The tasks themselves are in classifier/tasks/.
+PROPOSALS has the functions of each task. The tasks themselves are in classifier/tasks/.
 """
 
 import json
@@ -80,7 +80,7 @@ def are_ratings(values: list[str]) -> bool:
 
 
 def seem_measured(values: list[str]) -> bool:
-    """Return whether values are numbers that seem to be no labels: with fractions, or many that do not count.
+    """Return whether values are numbers that seem to be no labels: fractions, or many that do not count up from 0 or 1.
 
     >>> seem_measured(["1.5", "2"]), seem_measured(["1", "2"]), seem_measured([str(n) for n in range(50)])
     (True, False, False)
@@ -110,7 +110,7 @@ def separator_in(values: Counter) -> str | None:
 
 
 def count_names(values: Counter, separator: str | None) -> Counter:
-    """Return the number of rows of each label, from those of each value: a list, or joined names."""
+    """Return the number of rows of each label. `values` has the rows of each value: a list, or joined names."""
     counts = Counter()
     for value, count in values.items():
         names = {*json.loads(listed(value, separator) or "[]")}
@@ -142,7 +142,7 @@ def naming_hint(values: list[str]) -> str | None:
 
 
 def single_label_hints(plan: Plan, options: Options) -> list[str]:
-    """Return how options would name the labels, or give them to another task."""
+    """Return hints on options that would name the labels or choose another task."""
     values = [value for value, _ in plan.found.labels.most_common() if value not in plan.left_out]
     hints = [] if plan.names else [naming_hint(values)]
     if options.task:
@@ -156,7 +156,7 @@ def single_label_hints(plan: Plan, options: Options) -> list[str]:
 
 
 class Proposal(NamedTuple):
-    """What a task makes of the labels. All functions take (plan, options), and `keys` the entry's `drop` as well."""
+    """The functions of a task. Each takes (plan, options), and `keys` also takes the entry's `drop`."""
 
     keys: Callable[[Plan, Options, list[str]], dict]  # the keys of the entry that the task adds
     counts: Callable[[Plan, Options], Counter] = lambda plan, options: plan.found.labels  # rows of each label

@@ -27,8 +27,8 @@ from classifier.predict.explanation import explain_label
 from classifier.text.cleaning import is_blank
 from classifier.text.pairs import Text, parts
 
-CHARACTERS = 5000  # of a pass on a CPU, padding included; about 1,000 tokens
-EXPLANATION = 64  # texts that take about as long to score as one to explain
+CHARACTERS = 5000  # most characters of a forward pass on a CPU, padding included: about 1,000 tokens
+EXPLANATION = 64  # explaining one text takes about as long as scoring this many
 
 
 class Limits(NamedTuple):
@@ -100,7 +100,7 @@ class Service:
         self.jobs.close()
 
     async def predict(self, request: Request) -> dict[str, Any]:
-        """Answer texts, in their order. All parts of the answer to a blank text are null."""
+        """Label texts; return the answers in the order of the texts. A blank text has an answer of nulls."""
         async with self.admitted():
             texts = (await read_form(request, self.texts_form, self.limits.max_bytes)).texts
             answers = await self.done(request, self.score, texts, len(texts))
@@ -109,7 +109,8 @@ class Service:
     def score(self, texts: list[Text]) -> list[Answer]:
         """Return the answers to the texts of several requests.
 
-        On a CPU, a pass of the network over texts of similar length takes less time than one over all: less is padded.
+        On a CPU, the texts are scored in batches of similar length. These need less padding, and so less time, than
+        one batch of all texts.
         """
         self.metrics.batch_texts.observe(len(texts))
         if self.classifier.model.device.type != "cpu":
@@ -120,7 +121,7 @@ class Service:
         return [answers[number] for number in range(len(texts))]
 
     async def explain(self, request: Request) -> dict[str, Any]:
-        """Explain the most probable label of a text, or the label that is named: the part of each word in it."""
+        """Return the part of each word in the log-odds of the most probable label of a text, or of the named label."""
         async with self.admitted():
             body = await read_form(request, self.text_form, self.limits.max_bytes)
             weight = min(EXPLANATION, self.limits.max_queue)
@@ -150,7 +151,10 @@ class Service:
 
     @asynccontextmanager
     async def admitted(self) -> AsyncIterator[None]:
-        """Count a request in a `with` block, and end the block when its time is over."""
+        """Count a request during a `with` block, and stop the block after the time limit.
+
+        Raises HTTPException if too many requests are open (503) or the time limit is over (504).
+        """
         if self.requests >= self.limits.max_queue:
             raise self.overloaded()
         self.requests += 1
@@ -178,7 +182,7 @@ class Service:
         if self.jobs.weight + weight > self.limits.max_queue:
             raise self.overloaded()
         result = self.jobs.add(function, texts, weight)
-        gone = asyncio.ensure_future(request.receive())  # the body is read, so the next message is the client's end
+        gone = asyncio.ensure_future(request.receive())  # the body is read: the next message is that the client is gone
         try:
             await asyncio.wait((result, gone), return_when=asyncio.FIRST_COMPLETED)
             if not result.done():

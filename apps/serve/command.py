@@ -1,6 +1,6 @@
 """Serve the trained classifier over HTTP.
 
-  make serve                      (runs what the pipeline lacks first)
+  make serve                      (first runs the stages that are out of date)
   python -m apps.serve --port 9000 --min-accuracy 0.95
 
 POST /predict labels texts as apps.infer does, and POST /explain tells which
@@ -10,8 +10,9 @@ shows the interface in a browser:
     -d '{"texts": ["I would watch it again tomorrow.", "Too long."]}'
 
 Texts that wait are scored together. SIGTERM and Ctrl-C end the server: it
-answers the requests that it has, refuses others, and exits with status 0. A new
-model needs a new start. docs/how-to/serve.md says more.
+answers the requests that it has, refuses others, and exits with status 0.
+Restart the server after a training: it keeps the model that it has loaded.
+docs/how-to/serve.md says more.
 
 Environment variables:
   DEVICE           cpu, cuda:1 or mps; default: the best device that is found
@@ -36,10 +37,10 @@ from classifier.runner.command import exit_on_user_error
 from classifier.runner.environment import let_idle_threads_sleep
 from classifier.scoring.options import check_sets, chosen_precision
 
-HOST = "Address to listen on; 0.0.0.0 for all of this machine's."
-BATCH = "Texts of several requests that are scored together at most."
-TEXTS, BYTES = "Texts of a request at most.", "Bytes of a request at most."
-QUEUE = "Texts that wait at most; other requests get 503."
+HOST = "Address to listen on; 0.0.0.0 for all addresses of this machine."
+BATCH = "Most texts of several requests that are scored together."
+TEXTS, BYTES = "Most texts of a request.", "Most bytes of a request."
+QUEUE = "Most texts that wait; further requests get 503. An explanation counts as 64 texts."
 TIME = "Time after which a request without an answer gets 504."
 
 
@@ -59,7 +60,7 @@ def main(
     """Load the classifier and serve it until a signal. The module's docstring is the help text."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     let_idle_threads_sleep()
-    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again when it has ended
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn shuts down at the signal, then raises it again
         signal.signal(number, lambda *_: sys.exit(0))
     with exit_on_user_error("serve"):
         if max_texts > max_queue:

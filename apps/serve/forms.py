@@ -8,7 +8,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from classifier.predict.classifier import Classifier
 from classifier.runner.params import problem_of
 
-DRAINED = 10  # times the largest body, that are read of a larger one: a client that still sends reads no response
+# A body above the limit is read up to this many times the limit: a client that is still sending reads no response.
+DRAINED = 10
 TYPES = {"string": str, "int64": int, "float32": float, "float64": float}  # by the names of pyarrow
 SINGLE = "I would watch it again tomorrow.", "Too long."
 PAIR = "A man sleeps.", "Nobody is awake."
@@ -18,14 +19,14 @@ class Health(BaseModel):
     """Whether the server takes requests, and the model that it loaded."""
 
     status: str = Field(description="ready, or full while the queue is full")
-    digest: str = Field(description="of models/adapter when it was loaded")
+    digest: str = Field(description="digest of models/adapter when it was loaded")
     trained: dict[str, Any] = Field(description="data set, encoder and method of the training")
     task: str
     labels: list[str]
     pairs: bool = Field(description="whether the model reads pairs of texts")
     min_confidence: float = Field(description='the confidence below which an answer is "uncertain"')
     sets: float | None = Field(description="the share of the texts whose set has the right label; null without sets")
-    precision: str = Field(description="in which texts are scored: fp32 or bf16; explanations are in fp32")
+    precision: str = Field(description="precision of the scoring: fp32 or bf16; explanations are always in fp32")
 
 
 def request_forms(classifier: Classifier, max_texts: int) -> tuple[type[BaseModel], type[BaseModel]]:
@@ -57,7 +58,7 @@ def listed(texts: Any) -> Any:
 
 
 def response_forms(classifier: Classifier) -> tuple[type[BaseModel], type[BaseModel]]:
-    """Return the forms of the answers of /predict and /explain: the parts of the answers, and an explanation."""
+    """Return the forms of the responses of /predict and /explain."""
     named = {name: (python_type(kind) | None, ...) for name, kind in classifier.parts.items()}
     answer = create_model("Answer", __doc__="The answer to a text. All parts are null for a blank text.", **named)
     number = "value" if "value" in named else "confidence"
@@ -70,12 +71,12 @@ def response_forms(classifier: Classifier) -> tuple[type[BaseModel], type[BaseMo
 
 
 def python_type(kind: str) -> type:
-    """Return the type in Python of a type in pyarrow."""
+    """Return the Python type for the name of a pyarrow type."""
     return list[TYPES[kind[5:-1]]] if kind.startswith("list<") else TYPES[kind]
 
 
 async def read_form(request: Request, form: type[BaseModel], max_bytes: int) -> BaseModel:
-    """Return the body of a request in its form.
+    """Read the body of a request, and return it as an object of the class `form`.
 
     Raises:
         HTTPException: The body has another form or more than `max_bytes` bytes.

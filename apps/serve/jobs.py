@@ -13,7 +13,7 @@ Function = Callable[[list[Text]], list[Any]]  # from texts to their answers
 
 
 class AbandonedError(Exception):
-    """Raised inside a call to stop it: nobody waits for its answers."""
+    """The error that stops a call whose answers no request waits for."""
 
 
 class Job(NamedTuple):
@@ -22,7 +22,7 @@ class Job(NamedTuple):
     Args:
         function: The function from texts to their answers. Jobs with the same function share calls of it.
         texts: The texts.
-        weight: The number of texts that take about as long.
+        weight: The number of texts whose scoring takes about as long as this job.
         arrived: The time of the arrival, as `time.monotonic` has it.
     """
 
@@ -35,8 +35,9 @@ class Job(NamedTuple):
 class JobQueue:
     """A queue of jobs in the order of their arrival, and the thread that does them.
 
-    While the thread does a call, jobs gather. The next call gets the texts of all jobs that wait, up to a limit. All
-    methods but `do` and `stop_if_abandoned` belong to the thread of the event loop.
+    While the thread runs a call, further jobs wait. The next call gets the texts of the oldest job and of the jobs
+    directly after it that have the same function, up to `batch_size` texts. `do` and `stop_if_abandoned` run in the
+    scoring thread, and all other methods run in the thread of the event loop.
 
     Args:
         batch_size: The most texts of a call. A job with more texts has a call of its own.
@@ -103,7 +104,7 @@ class JobQueue:
         return batch
 
     def do(self, jobs: list[Job]) -> list[list[Any] | Exception]:
-        """Return the answers to the texts of each job, or the error that it caused, by one call.
+        """Call the function once with the texts of all jobs; return the answers, or the error, of each job.
 
         If the call fails, call the function once for each job. So a faulty text fails only the request that has it.
         """

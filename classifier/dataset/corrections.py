@@ -25,7 +25,7 @@ def read_corrections(train: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
     """Return the corrections of the source's train split, indexed by the number of the row.
 
     The column new is the value of the new label, and dropped says whether the text is dropped. The column correction is
-    the number of the correction: duplicates of a text share one.
+    the number of the correction. Rows whose texts are duplicates have the same correction.
 
     Args:
         train: The rows of the train split, as `read_split` returns them.
@@ -49,7 +49,7 @@ def read_corrections(train: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
 
 
 def read_new_labels(path: Path, dataset: Dataset) -> dict[bytes, tuple]:
-    """Return digest -> (value of the new label, whether to drop the text).
+    """Return a mapping from the digest of each text to (value of the new label, whether to drop the text).
 
     Raises:
         InputError: A column is missing, or a row has an unknown label or a malformed or repeated hash, or `drop` is a
@@ -75,11 +75,15 @@ def read_new_labels(path: Path, dataset: Dataset) -> dict[bytes, tuple]:
 
 
 def values_of(labels: list, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Return (values, whether they are known) of labels that are written with the names of `Dataset.label_names`."""
+    """Return (the value of each label, whether the label is known).
+
+    labels: Names of `Dataset.label_names`, as a table of corrections writes them; numbers for a regression.
+    """
     task, names = TASKS[dataset.task], dataset.label_names
     entry = dataset.model_copy(update={"label": "label", "labels": names})
     cells = task.label_cells(pd.DataFrame({"label": [*names, *labels]}, dtype=object), entry)
-    values, status = task.read_labels(cells.tolist(), entry)  # the names in front: a label is no number of a name
+    # The names stand in front of the labels, so that `read_labels` takes no label for the number of a name.
+    values, status = task.read_labels(cells.tolist(), entry)
     return values[len(names) :], (status == KNOWN)[len(names) :]
 
 

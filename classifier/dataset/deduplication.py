@@ -1,6 +1,7 @@
-"""Drop duplicates, and rows that belong to another split.
+"""Drop duplicates, and rows whose text or group is in another split.
 
-A split is a table without texts, whose index is the number of each row in the source's split.
+A split is a table that describes each row without its text (see `read_split` in checking.py). The index is the number
+of the row in the source's split.
 """
 
 from collections.abc import Sequence
@@ -32,10 +33,10 @@ def find_conflicting_texts(splits: dict[str, pd.DataFrame], texts: dict[str, pd.
 def deduplicate(
     splits: dict[str, pd.DataFrame], conflicts: Literal["first", "drop"], corrected: Sequence[int]
 ) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
-    """Drop duplicates, and texts that are in another split as well.
+    """Drop duplicates, and rows whose text or group is in another split as well.
 
-    test stays as it was published. Texts of test are dropped from validation, and texts of test and of validation are
-    dropped from train.
+    test stays as it was published, with its duplicates. Texts and groups of test are dropped from validation, and texts
+    and groups of test and of validation are dropped from train.
 
     Args:
         splits: The source's splits, as `read_split` returns them.
@@ -44,7 +45,7 @@ def deduplicate(
 
     Returns:
         The splits with the columns label, words and perhaps group, and in test in_train (whether the text is in train
-        as well); and the counts of the rows that were dropped.
+        as well); and counts for metrics/data.json: of dropped rows by reason, conflicting texts, groups and test rows.
     """
     texts = number_texts(splits)
     conflicting = find_conflicting_texts(splits, texts)
@@ -65,7 +66,7 @@ def deduplicate(
         kept[name] = splits[name].loc[~np.any([*dropped.values()], axis=0), columns]
     if "test" in splits:
         counts["test_texts_in_train"] = int(kept["test"]["in_train"].sum())
-        counts["test_available"] = len(kept["test"])  # test may be a sample of them
+        counts["test_available"] = len(kept["test"])  # `draw_splits` may draw a sample of these rows
     return kept, counts
 
 
@@ -78,7 +79,7 @@ def rows_to_drop(
 ) -> dict[str, pd.Series]:
     """Return the rows of a split to drop, (rows,) bool, by the reason's name in metrics/data.json.
 
-    A row whose text is in two other splits counts for both. A row has only one of the other reasons.
+    A row whose text is in two other splits counts for both. Otherwise a row counts for one reason only.
 
     Args:
         name: validation or train.

@@ -13,7 +13,7 @@ from classifier.tasks.task import TASKS
 # Bits of a row's faults.
 NO_TEXT, NOT_A_TEXT, EMPTY, ONE_TEXT, UNLABELLED, NO_GROUP = (1 << number for number in range(6))
 FILL_IN = "fill it in or remove the row"
-# The setting that names the column, the problem and the fix, in the order of the checks.
+# Fault -> (the setting that has the name of the column, the problem, the fix), in the order of the checks.
 FAULTS = {
     NO_TEXT: ("text", "no text", f"{FILL_IN}, or leave such rows out with `drop: [empty]`"),
     NOT_A_TEXT: ("text", "not a text", "write it as a string in quotes"),
@@ -36,7 +36,7 @@ def refuse_faults(path: Path, rows: pd.DataFrame, places: pd.Index, spellings: l
         path: The file.
         rows: Its rows with the columns faults, spelling and status; the index is the number of the row.
         places: The place of each row in the file.
-        spellings: The labels of the file, to which the column spelling counts.
+        spellings: The different labels, as the file writes them. The column spelling has a row's index in this list.
         dataset: The data set's entry.
     """
 

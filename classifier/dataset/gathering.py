@@ -1,4 +1,4 @@
-"""Read the texts of the chosen rows from the source, in its order, and write them in the order of the splits."""
+"""Read the texts of the chosen rows in the order of the source, and write them in the order of the splits."""
 
 import json
 import tempfile
@@ -12,7 +12,7 @@ import pandas as pd
 
 from classifier.dataset.selected_rows import read_selected_rows, slice_column
 from classifier.dataset.selection import Source
-from classifier.files.formats import metadata_bytes
+from classifier.files.formats import metadata_strings
 from classifier.files.places import RAW
 from classifier.files.writing import replace_folder
 from classifier.params.datasets import Dataset
@@ -48,8 +48,8 @@ def write_splits(source: Source, splits: dict[str, pd.DataFrame], dataset: Datas
     The second text of a pair is in the column text_pair, which stands after text. test also has the columns of the
     slices, which stand last.
 
-    Before they are written, the texts are in a temporary file without a name, which vanishes with this process, even if
-    the process is killed.
+    The chosen texts of each split of the source are first collected in a temporary file. The file has no name, so it
+    vanishes when this process ends, even if the process is killed.
 
     Args:
         source: The source, whose files are read again.
@@ -80,9 +80,9 @@ def write_splits(source: Source, splits: dict[str, pd.DataFrame], dataset: Datas
 
 
 def read_chosen_texts(paths: list[Path], dataset: Dataset, split: str, chosen: np.ndarray) -> Iterator[str]:
-    """Yield what the spool holds of each chosen row of a split's files: its text or both texts, and its slices' values.
+    """Yield the strings of each chosen row in a split's files: the text or both texts, then the values of the slices.
 
-    `chosen` has the numbers of the rows, in ascending order.
+    chosen: The numbers of the chosen rows, in ascending order.
     """
     start, columns = 0, ["text", *map(slice_column, dataset.slices_in(split))]
     for table in (table for path in paths for table in read_selected_rows(path, dataset, split)):
@@ -96,11 +96,11 @@ def read_chosen_texts(paths: list[Path], dataset: Dataset, split: str, chosen: n
 def write_split(
     path: Path, rows: pd.DataFrame, places: np.ndarray, spool: TextSpool, dataset: Dataset, slices: list[str]
 ) -> None:
-    """Write one split as Parquet, with the data set's name, labels, text columns and separator as metadata.
+    """Write one split as Parquet, with the data set's name, task, labels, text columns and separator as metadata.
 
     Args:
         path: The file to write.
-        rows: The label of each row and, in test, whether the text is in train as well (in_train).
+        rows: The label of each row and, in a test split of the source, whether the text is in train too (in_train).
         places: The numbers of each row's texts in the spool: its text or both texts, then the values of its slices.
         spool: The texts.
         dataset: The data set's entry.
@@ -118,7 +118,7 @@ def write_split(
     entry |= {"columns": dataset.text} | ({"pair": True} if dataset.pair else {})
     entry |= {"slices": slices} if slices else {}
     names = huggingface_metadata(columns, types["label"], dataset.label_names)
-    metadata = metadata_bytes(entry | {"huggingface": names})
+    metadata = metadata_strings(entry | {"huggingface": names})
     schema = pa.schema({name: types[name] for name in columns}, metadata)
     places = places[:, : len(text_columns) + len(slices)]
     mean_bytes = int(np.diff(spool.ends)[places].sum(axis=1).mean())

@@ -1,4 +1,4 @@
-"""Numbers as labels whose names stand in the metadata of a file."""
+"""Check labels that a file stores as numbers, with the name of each number in the metadata of the file."""
 
 import json
 from pathlib import Path
@@ -9,11 +9,13 @@ from classifier.tables.columnar import schema_of
 
 
 def has_named_numbers(path: Path, kind: str, dataset: Dataset) -> bool:
-    """Return whether a file has numbers as labels and names them in its metadata, as `datasets` writes them.
+    """Return whether a file has numbers as labels, with the names of the numbers in its metadata.
+
+    The library `datasets` writes such metadata. The result is False if `labels` of the entry is no list.
 
     Args:
         path: The file.
-        kind: parquet or arrow. Other files have no metadata.
+        kind: How the file is read (`Format.kind`). Only parquet and arrow files have metadata.
         dataset: The data set's entry.
 
     Raises:
@@ -28,7 +30,8 @@ def has_named_numbers(path: Path, kind: str, dataset: Dataset) -> bool:
     try:
         features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
         feature = features[dataset.label]
-        feature = feature[0] if isinstance(feature, list) else feature.get("feature", feature)  # of a list's items
+        # The feature of a list, in either notation of `datasets`, contains the feature of the list's items.
+        feature = feature[0] if isinstance(feature, list) else feature.get("feature", feature)
         names = [name.strip() for name in feature["names"]]
     except (ValueError, LookupError, TypeError, AttributeError):  # the metadata do not name the labels
         return False

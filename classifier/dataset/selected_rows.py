@@ -21,15 +21,16 @@ COLUMNS_SHOWN = 20  # of a file, in an error
 
 
 def read_selected_rows(path: Path, dataset: Dataset, split: str = "train") -> Iterator[pd.DataFrame]:
-    """Yield the columns text, label and perhaps group of one file in tables, without the rows that `where` leaves out.
+    """Yield the rows of one file that belong to a split, in tables with the columns text, label and perhaps group.
 
-    In the split with the test rows, there is also a column for each slice, `slice_column(NAME)`. Its values are texts,
-    "" for a missing one.
+    Rows that `where` excludes, and rows that `where` gives to another split of the same table, are left out. In the
+    split from which the test rows come, there is also a column for each slice, named `slice_column(NAME)`. Its values
+    are strings, "" for a missing value.
 
     Raises:
         InputError: A stray quote swallows rows; or, at the end of the file, a column is missing.
     """
-    where, others, task = dataset.where(split), dataset.where_of_others(split), TASKS[dataset.task]
+    where, others, task = dataset.required_values(split), dataset.excluded_values(split), TASKS[dataset.task]
     settings = dict.fromkeys([column for values in (where, *others) for column in values], "where")
     settings |= dict.fromkeys(dataset.text, "text") | dict.fromkeys(dataset.label_columns, "label")
     settings |= {dataset.group: "group"} if dataset.group else {}
@@ -60,12 +61,15 @@ def read_selected_rows(path: Path, dataset: Dataset, split: str = "train") -> It
 
 
 def slice_column(name: str) -> str:
-    """Return the name of a slice's column in the tables of `read_selected_rows`, where it is like no other column's."""
+    """Return the name of a slice's column in the tables of `read_selected_rows`. No other column there has the name."""
     return f"slice {name}"
 
 
 def is_label_beside(cells: list[str], dataset: Dataset, cell: str) -> bool:
-    """Return whether a cell can be in a column of labels that has these other cells."""
+    """Return whether a cell and the other cells of its column can all be labels.
+
+    The other values matter: they show, for example, whether the column has names or numbers.
+    """
     task = TASKS[dataset.task]
     table = pd.DataFrame({column: [*cells, cell] for column in dataset.label_columns}, dtype=object)
     _, status = task.read_labels(task.label_cells(table, dataset).tolist(), dataset)
@@ -73,7 +77,7 @@ def is_label_beside(cells: list[str], dataset: Dataset, cell: str) -> bool:
 
 
 def has_values(table: pd.DataFrame, where: Where) -> pd.Series:
-    """Return whether each row of a table has these values in these columns, (rows,) bool."""
+    """Return whether each row of a table has the value that `where` gives for each of its columns, (rows,) bool."""
     found = pd.Series(True, table.index)
     for column, value in where.items():
         found &= spelled(table[column]).map(plain) == plain(label_value(value))

@@ -26,9 +26,9 @@ class Source:
 
     Attributes:
         files: The files of each split of the source.
-        mtimes: When each file, including the table of corrections, was modified last before it was read.
-        splits: The rows of each split without duplicates and overlaps, as `deduplicate` returns them.
-        counts: How many rows were dropped, by reason.
+        mtimes: When each file was last modified before this process read it. The table of corrections is one of them.
+        splits: The rows of each split, as `deduplicate` returns them.
+        counts: Counts for metrics/data.json: of dropped rows by reason, conflicting texts, groups and test rows.
         corrections: The corrections of the train split, as `read_corrections` returns them; None if there are none.
     """
 

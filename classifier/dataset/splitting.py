@@ -56,7 +56,8 @@ def draw_splits(source_splits: dict[str, pd.DataFrame], dataset: Dataset, seed: 
         elif name in source_splits:
             splits[name], _ = stratified_sample(source_splits[name], sizes[name], seed, settings[name], task)
         else:
-            if (size := sizes[name]) is None:  # of validation: an entry without a test split sets the size of test
+            # Only the size of validation can be None here: an entry whose source has no test split must set `test`.
+            if (size := sizes[name]) is None:
                 needed = task.needed_labels(rest["label"])
                 labels = 1 if needed is None else len(dataset.label_names)
                 size = default_validation_size(len(rest), sizes["train"], labels)
@@ -73,7 +74,11 @@ def draw_splits(source_splits: dict[str, pd.DataFrame], dataset: Dataset, seed: 
 
 
 def size_in_rows(size: int | float | None, available: int) -> int | None:
-    """Return a split's size in rows, which may be a share (below 1) of the available rows; None takes all rows."""
+    """Return the number of rows for a split.
+
+    size: A number of rows; a share of the available rows, if it is below 1; or None for all rows, which is returned
+        unchanged.
+    """
     if size is None or size >= 1:
         return size
     return math.floor(size * available + 1e-6)  # rounded down, so that shares with the sum 1 fit
@@ -96,7 +101,8 @@ def default_validation_size(available: int, train_size: int | None, labels: int)
 def validation_size(rows: int, labels: int) -> int:
     """Return how many of the rows for train and validation are for validation.
 
-    A fifth of the rows, at least 20 and at most 1,000 rows, but not more than half; and at least a row for each label.
+    The number is a fifth of the rows, raised to 20 and lowered to 1,000 and to half of the rows if necessary. It is
+    never below the number of labels.
     """
     return max(min(max(20, rows // 5), 1000, rows // 2), labels)
 
@@ -104,8 +110,8 @@ def validation_size(rows: int, labels: int) -> int:
 def hold_out(rows: pd.DataFrame, size: int, seed: int, setting: str, task: Task) -> list[pd.DataFrame]:
     """Return a random sample and the remaining rows.
 
-    The sample is that of `stratified_sample`. If the rows have groups, no group is in both parts, and the sample has
-    about `size` rows.
+    Without groups, `stratified_sample` draws the sample. If the rows have groups, `draw_groups` draws whole groups: no
+    group is in both parts, and the sample has about `size` rows.
     """
     if "group" not in rows:
         return stratified_sample(rows, size, seed, setting, task)
@@ -124,8 +130,9 @@ def hold_out(rows: pd.DataFrame, size: int, seed: int, setting: str, task: Task)
 def draw_groups(rows: pd.DataFrame, strata: np.ndarray, size: int, seed: int) -> np.ndarray:
     """Return which rows are in a random sample of whole groups, (rows,) bool.
 
-    The groups are visited in random order. A group is taken if this brings the number of rows of each label, taken as a
-    vector, nearer to that of a stratified sample. So a group with most of the rows does not become a small sample.
+    The groups are visited in random order. The numbers of drawn rows in each stratum form a vector. A group is drawn if
+    it brings this vector nearer to the vector of a stratified sample. So a group with most of the rows is not drawn for
+    a small sample.
 
     Args:
         rows: The rows, with the column group.
@@ -134,7 +141,8 @@ def draw_groups(rows: pd.DataFrame, strata: np.ndarray, size: int, seed: int) ->
         seed: The seed of the order.
     """
     groups, _ = pd.factorize(rows["group"])
-    order = np.random.default_rng(seed).permutation(groups.max() + 1)[groups]  # of each row's group
+    # The random place of each row's group, (rows,).
+    order = np.random.default_rng(seed).permutation(groups.max() + 1)[groups]
     by_group = np.argsort(order, kind="stable")
     labels = strata[by_group]
     ends = np.cumsum(np.bincount(order))
@@ -159,7 +167,7 @@ def stratified_sample(rows: pd.DataFrame, size: int | None, seed: int, setting: 
         task: The task, which says what a sample is stratified by.
 
     Raises:
-        InputError: The sample is larger than the rows, or too small to have each label.
+        InputError: The sample has more rows than there are, no row, or too few rows to have each label.
     """
     from sklearn.model_selection import train_test_split
 

@@ -1,7 +1,7 @@
-"""The sheet of every picture: size, style, fonts, and a PNG file with the same bytes in every run.
+"""Make the empty figure of a picture, and write the figure as PNG with the same bytes in every run.
 
-A picture is a white card with round corners, so that a dark page shows it as deliberately as a light one. Its style is
-figures.mplstyle.
+All pictures have the style of figures.mplstyle. A picture is a white card with round corners, so that it looks right
+on a dark page as well.
 """
 
 from pathlib import Path
@@ -13,11 +13,11 @@ from classifier.files.writing import replace_file
 
 STYLE = Path(__file__).with_name("figures.mplstyle")
 BLUE, BLACK, GREY, LIGHT = "#0969da", "#1f2328", "#8c959f", "#b6d4fe"  # they differ in brightness, too
-WIDTH = 8.3  # inches; at 100 pixels per inch, the width of a page of a forge
+WIDTH = 8.3  # inches: 830 pixels on a page, which is the width of a page of GitHub
 
 
 def new_figure(width: float = 5.0, height: float = 4.0, columns: int = 1, **subplots):
-    """Return (figure, axes) of matplotlib, without the figures of pyplot.
+    """Return (figure, axes) of matplotlib. pyplot does not keep the figure, so nothing has to close it.
 
     The style replaces all settings of matplotlib in this process, also those of the user's matplotlibrc.
 
@@ -41,9 +41,10 @@ def new_figure(width: float = 5.0, height: float = 4.0, columns: int = 1, **subp
 
 
 def save_figure(fig, path: Path) -> None:
-    """Write a figure as PNG, in twice as many dots as it should have pixels on a page, and in 255 colours.
+    """Write a figure as PNG in 255 colours, twice as wide and twice as high as a page should show it.
 
-    Fewer colours make the file less than half as large. The colour without dots is the transparent one of the corners.
+    With so few colours the file is less than half as large. The palette's number 255, which no dot has after the
+    reduction to 255 colours, becomes the transparent colour of the corners.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image

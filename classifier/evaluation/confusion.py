@@ -76,9 +76,10 @@ def percent(share: float, decimals: int) -> str:
 
 
 def matrix_figure(counts: np.ndarray, shares: np.ndarray, has_texts: np.ndarray, names: list[str], title: str):
-    """Return the figure of a confusion matrix: the count and the share of the actual label in each cell.
+    """Return the figure of a confusion matrix. A cell shows its count, and the share of the actual label's texts.
 
-    The row of a label without texts says "none there".
+    With more than four labels, a cell with the count 0 stays empty. The row of a label without texts says "none
+    there".
     """
     k, longest = len(names), max(len(name) for name in names)
     left = 0.75 + 0.075 * longest  # inches for the names of the rows

@@ -12,7 +12,7 @@ LOWEST = 5
 def one_against_rest(labels: np.ndarray, names: list[str]) -> np.ndarray:
     """Return whether each row has each label, (rows, labels) bool, for the number of each row's label, (rows,).
 
-    With two labels, the first column is False throughout: the curves of label 1 say all.
+    With two labels, the first column is False throughout, so that `curves` draws only those of label 1.
     """
     has = labels[:, None] == np.arange(len(names))
     return has & [False, True] if len(names) == 2 else has
@@ -21,8 +21,9 @@ def one_against_rest(labels: np.ndarray, names: list[str]) -> np.ndarray:
 def curves(has: np.ndarray, probabilities: np.ndarray, names: list[str], points: int = 200):
     """Return the ROC curve and the precision-recall curve as two tables with the column label.
 
-    Each label has its own curves, against the texts without it. With more than LABELS_WITH_CURVES, see
-    `table_of_curves`. A label that no row has, or that all rows have, has no curve.
+    The curves of a label compare the texts with the label and those without it. A label that no row has, or that all
+    rows have, has no curves. If more than LABELS_WITH_CURVES labels have curves, the tables hold only the mean curve
+    and the lowest curves (see `table_of_curves`).
 
     Args:
         has: (rows, labels) bool, whether the row has the label.

@@ -12,11 +12,11 @@ from classifier.evaluation.markdown import Markdown, verbatim
 FIRST = 10  # the first mistakes or doubtful labels, whose pairs of labels are counted
 PAIRS_NAMED = 3
 LEVEL = 0.05  # a p-value below it is hardly chance
-# How metrics of slices that are no shares are written. A higher value is worse.
-# Forms of the metrics that are no shares.
+# How metrics that are not shares are written. Where a slice has such a metric, a higher value is worse.
 NO_SHARES = dict.fromkeys(["absolute_error", "squared_error", "rmse", "quadratic_kappa"], "{:.4g}")
 NO_SHARES |= {"log_loss": "{:.4f}", "ece": "{:.4f}"}
-# Counts of metrics/data.json that are there if the data set's entry asks for them, with their words.
+# Keys of metrics/data.json that count rows which were left out, each with its words for the report. A key is there
+# only if the data set's entry leaves such rows out.
 LEFT_OUT = {
     "unlabelled_rows_dropped": "without a label",
     "empty_rows_dropped": "without a text",
@@ -98,7 +98,7 @@ def metric_cell(values: dict[str, float], metric: str) -> str:
 
 
 def slice_tables(evaluate: dict, measures: ModuleType) -> list[dict]:
-    """Return the tables of the metrics by slice: its name, head, rows and left_out, the entry of slices_left_out.
+    """Return, for each slice, its name, the head and the rows of its table, and left_out, its entry in slices_left_out.
 
     Args:
         evaluate: metrics/evaluate.json.

@@ -3,7 +3,8 @@
 import unicodedata
 from functools import cache
 
-# In this order. The first one comes with matplotlib and has the Latin, Greek, Cyrillic and many other letters.
+# matplotlib tries the families in this order. It comes with the first one, which has the Latin, Greek, Cyrillic and
+# many other letters.
 FAMILIES = (
     *("DejaVu Sans", "Noto Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans CJK KR", "Noto Sans CJK TC"),
     *("Noto Sans JP", "Noto Sans SC", "Noto Sans KR", "Noto Sans TC", "Noto Sans Arabic", "Noto Sans Hebrew"),
@@ -47,7 +48,10 @@ def drawable(names: list[str]) -> tuple[list[str], str]:
 
 
 def invisible(character: str) -> bool:
-    """Return whether a character shows nothing by itself and no font has it: a control, or a variation selector."""
+    """Return whether to leave out a character that shows nothing.
+
+    It is a control character, or a format character or variation selector that no installed font has.
+    """
     kind, point = unicodedata.category(character), ord(character)
     return kind == "Cc" or ((kind == "Cf" or 0xFE00 <= point <= 0xFE0F) and point not in characters())
 

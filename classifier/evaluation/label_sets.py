@@ -1,4 +1,4 @@
-"""Metrics and words of sets of labels.
+"""Measure sets of labels, and write them in words.
 
 Shapes: labels and predicted labels are (rows, names) of 0 and 1; probabilities are (rows, names).
 """
@@ -9,7 +9,10 @@ from classifier.evaluation import metrics
 
 
 def f1_of(counts: np.ndarray) -> float:
-    """Return the F1 from the counts of each row, (rows, 3): labels found, labels predicted, actual labels."""
+    """Return the micro F1 of all rows; 1 if no row has an actual or a predicted label.
+
+    counts: The numbers of each row, (rows, 3): predicted labels that are right, predicted labels, actual labels.
+    """
     found, answered, actual = counts.sum(axis=0)
     return float(2 * found / (answered + actual)) if answered + actual else 1.0
 

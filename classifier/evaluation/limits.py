@@ -1,4 +1,4 @@
-"""What limits the results of a run. The report names the limits that the numbers show, each with a next step."""
+"""Find what limits the results of a run, as sentences for the report, most of them with a next step."""
 
 import pandas as pd
 
@@ -75,7 +75,7 @@ def labels_without_texts(evaluate: dict, labels: list[str]) -> str | None:
 
 
 def baseline_not_beaten(baseline: dict, evaluate: dict, headline: str) -> str | None:
-    """Return a limit if the classifier is not shown to be better than the baseline, or than guessing without one."""
+    """Return a limit if the classifier is not shown to be better than the baseline or, without one, than guessing."""
     sign, name = -1 if headline in ERRORS else 1, metric_name(headline)
     if not baseline["learned"]:
         metric = headline if f"guessing_{headline}" in evaluate else "accuracy"
@@ -152,8 +152,8 @@ def earlier_step(validation: pd.DataFrame, train) -> str | None:
 def gap(training: dict, train, headline: str) -> str | None:
     """Return a limit if the validation loss is far above the training loss.
 
-    The two cannot be compared if the training loss is weighted or of standardised numbers, or if the weights are those
-    of an earlier step.
+    Return None where the two losses cannot be compared: if the training loss has weights of the labels or is that of
+    standardised numbers, or if the weights of an earlier step may be kept.
     """
     losses = training["train_loss"], training["validation_loss"]
     if headline in ERRORS or train.class_weights or train.keep == "best" or losses[1] <= GAP * losses[0]:
@@ -191,7 +191,7 @@ def miscalibrated(evaluate: dict) -> str | None:
 
 
 def doubtful_labels(baseline: dict, headline: str) -> str | None:
-    """Return a limit if the list of doubtful labels has rows. That of numbers always has the largest errors."""
+    """Return a limit if the list of doubtful labels has rows; None for numbers, whose list always has rows."""
     if not (count := baseline["doubtful_labels"]) or headline in ERRORS:
         return None
     share = "" if headline == "micro_f1" else f" ({count / baseline['train']:.1%})"  # several labels of a text count

@@ -6,7 +6,7 @@ from typing import Any
 from classifier.evaluation.findings import shown, worst_slice
 from classifier.evaluation.limits import metric_name
 from classifier.evaluation.markdown import Markdown
-from classifier.predict.distance import LEVEL
+from classifier.predict.distance import FALSE_ALARMS
 
 TOO_FEW = 0.03  # a calibration error by chance above this tells nothing about the confidences
 
@@ -27,19 +27,22 @@ def promises(evaluate: dict[str, Any], measures: ModuleType) -> list[Markdown]:
         else None,
         worst_slice(evaluate, measures),
         "All this holds for texts like the test texts. `python -m apps.infer --file` warns if the texts of a file "
-        f"differ from the validation texts, with a false alarm in at most {LEVEL:.0%} of the cases on average.",
+        f"differ from the validation texts, with a false alarm in at most {FALSE_ALARMS:.0%} of the cases on average.",
     ]
     return [Markdown(sentence) for sentence in sentences if sentence]
 
 
 def answers(evaluate: dict[str, Any], metric: str) -> str:
-    """Return the headline's metric and its interval."""
+    """Return a sentence with the headline metric and its interval."""
     value, low, high = (shown(metric, evaluate[f"{metric}{end}"]) for end in ("", "_low", "_high"))
     return f"The {metric_name(metric)} is {value} (95% interval {low} to {high})."
 
 
 def confidences(evaluate: dict[str, Any]) -> str | None:
-    """Return whether the confidences are right on average, and above which confidence the answers are."""
+    """Return sentences about the calibration error, and about the confidence from which the target accuracy is reached.
+
+    Return None if the task has no probabilities.
+    """
     if "ece" not in evaluate:
         return None
     error, by_chance = evaluate["ece"], evaluate["ece_by_chance"]
@@ -63,9 +66,9 @@ def confidences(evaluate: dict[str, Any]) -> str | None:
 
 
 def sets(found: dict[str, Any]) -> str:
-    """Return what the prediction sets hold, or the intervals of numbers.
+    """Return sentences about how often prediction sets hold the right label, or intervals the right number.
 
-    found: The key `sets` of metrics/evaluate.json.
+    found: The value of the key `sets` of metrics/evaluate.json.
     """
     target = f"{found['target']:.1%}"
     if not {"margin", "probability"} & found.keys():

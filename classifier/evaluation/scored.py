@@ -19,9 +19,9 @@ class Scored:
         labels: (rows,) or (rows, names), as data/raw has them.
         scores: (rows, names), the calibrated logits.
         uncalibrated: (rows, names), the logits before the calibration.
-        decision: What turns scores into answers besides the scores.
+        decision: The values, such as thresholds, by which scores become answers (see classifier/tasks/task.py).
         baseline: The baseline's predictions, like `labels`.
-        learned: Whether the baseline has learned anything. If not, its predictions read no text.
+        learned: Whether the baseline has learned anything. If not, it predicts the same for all texts.
         validation: The validation rows, models/adapter/validation.parquet.
         bins: The number of bins of confidence.
     """

@@ -42,11 +42,16 @@ def settings_table(model: str, method, adapter: dict | None, training: dict, tra
 
 
 def adapter_settings(method, adapter: dict) -> list[tuple[str, str]]:
-    """Return the settings of an adapter as rows: those of params.yaml, and the layers, whose default is the model's."""
+    """Return the settings of an adapter as rows (name, value).
+
+    The rows are the peft settings of the method's entry in params.yaml, and the layers and modules that the adapter
+    uses, which the model's entry sets by default.
+    """
     if not adapter:
         return []
-    # peft repeats modules, and adds the head's other name.
-    modules = [name for name in dict.fromkeys(adapter.get("modules_to_save") or []) if name != "score"]
+    # peft appends "classifier" and "score", its two names of a head, of which a network has one.
+    names = adapter.get("modules_to_save") or []
+    modules = list(dict.fromkeys("the head" if name in ("classifier", "score") else name for name in names))
     settings = method.peft | {
         "target_modules": adapter.get("target_modules"),
         "layers_to_transform": adapter.get("layers_to_transform"),

@@ -1,8 +1,8 @@
 """Slices: groups of test texts that are measured separately.
 
 A slice is a column that divides the texts into groups, one for each of its values. `slices` in the data set's entry
-names columns. The number of words, `length`, is a slice of every data set. A value with enough rows is measured. Of
-other values, the rows are counted.
+names columns. The number of words, `length`, is a slice of every data set. The MOST_VALUES most frequent values of a
+slice are measured, if they have at least LEAST_ROWS rows. The rows of all other values are only counted.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ LEAST_ROWS = 30  # of a value that is measured
 MOST_VALUES = 20  # of a slice that are measured, the most frequent ones
 RANGES = 5  # of about equal size, into which a column with more than MOST_VALUES different numbers is cut
 MOST_CHARACTERS = 60  # of a key
-MISSING = {"": "missing", "missing": '"missing"'}  # keys of the empty value, and of the value that is called like it
+MISSING = {"": "missing", "missing": '"missing"'}  # the key of an empty value, and that of the value "missing" itself
 
 
 Calibrated = tuple[np.ndarray, np.ndarray] | None  # probabilities and labels; see `calibrated` of a task's measures
@@ -147,4 +147,4 @@ def p_of_worse(quality: np.ndarray, rows: np.ndarray) -> float:
         counts = [[part.sum(), len(part) - part.sum()] for part in (first, second)]
         return float(fisher_exact(counts, alternative="less").pvalue)
     p = ttest_ind(first, second, equal_var=False, alternative="greater").pvalue
-    return 1.0 if np.isnan(p) else float(p)  # of errors that are all equal, and beside a single row
+    return 1.0 if np.isnan(p) else float(p)  # NaN if all errors are equal, or if one of the two parts has a single row

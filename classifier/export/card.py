@@ -20,7 +20,7 @@ CARDS = Path(__file__).with_name("cards")  # card.md.j2, and a template for each
 
 
 class About(Settings):
-    """What the card says of a data set or of a pretrained model, and no file of the pipeline does."""
+    """What the card says of a data set or of a pretrained model, and what no other file of the pipeline has."""
 
     hub: str | None = None  # its name on the Hub
     language: str | list[str] | None = Field(None)  # of a data set
@@ -121,7 +121,8 @@ def metadata(config, evaluate: dict[str, Any], about_data: About, about_model: A
         "dataset_type": about_data.hub or trained["dataset"],
         "dataset_split": "test",
     }
-    present = {words: name for words, name in metrics.items() if name in evaluate}  # some need every label in test
+    # Some metrics need certain test texts, such as the ROC AUC, which needs texts with different labels.
+    present = {words: name for words, name in metrics.items() if name in evaluate}
     card = ModelCardData(
         language=about_data.language,
         license=license,

@@ -1,8 +1,8 @@
 """The gate of the export: a form passes if the validation texts show that its answers are as good as those in fp32.
 
 Two values of each text are compared: whether the answer is right, and its log loss (for numbers: the absolute and the
-squared error, divided by their means in fp32). A form passes if no difference can be a loss above the tolerance, by the
-bounds of the 95% intervals. So a form does not pass if there are too few texts to tell.
+squared error, divided by their means in fp32). A form passes if, by the bounds of the 95% intervals, neither value can
+be worse than in fp32 by more than the tolerance. So a form does not pass if there are too few texts to tell.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from classifier.evaluation.comparison import paired_difference
 from classifier.evaluation.intervals import paired_share_interval
 
 COMPARED = 2  # the first values of a task's `paired_values`
-LOG_LOSS = "log_loss"  # the loss that is compared as it is; errors have the unit of the numbers
+LOG_LOSS = "log_loss"  # it is compared as it is; errors, which have the unit of the numbers, are divided by their mean
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,12 @@ def difference_of_losses(fp32: np.ndarray, form: np.ndarray) -> Difference:
 
 
 def passes(found: dict[str, Difference], tolerance: float) -> bool:
-    """Return whether no difference can be a loss above the tolerance."""
+    """Return whether, by the bounds of the intervals, no value can be worse than in fp32 by more than the tolerance."""
     return all(difference.possible_loss <= tolerance for difference in found.values())
 
 
 def in_words(found: dict[str, Difference], texts: int, tolerance: float) -> str:
-    """Return the differences in words, and which of them can be a loss above the tolerance."""
+    """Return the differences in words, and which values can be worse than in fp32 by more than the tolerance."""
     found = {name.replace("_", " "): difference for name, difference in found.items()}
     parts = [f"{name} {d.mean:+z.4f} ({d.low:+z.4f} to {d.high:+z.4f})" for name, d in found.items()]
     words = f"difference to fp32 on {texts:,} validation texts: {', '.join(parts)}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from classifier.errors import InputError
 
-# The operators whose weights become int8: the linear layers and the embeddings.
+# The operators whose weights get eight bits: linear layers (MatMul, Gemm: int8) and embeddings (Gather: uint8).
 QUANTIZED = ["MatMul", "Gemm", "Gather"]
 LARGEST = 2**31 - 2**25  # bytes of weights in an ONNX file: protobuf's limit, less 32 MB for the operators
 
@@ -64,7 +64,7 @@ def write_onnx(model, path: Path, names: Sequence[str] = ("input_ids", "attentio
     with quiet(), plain_attention(model):
         program = torch.onnx.export(
             Logits().eval(),
-            (example, mask, mask.clone())[: len(names)],  # torch takes one tensor for one input
+            (example, mask, mask.clone())[: len(names)],  # a clone: torch would make one input of the same tensor twice
             input_names=names,
             output_names=["logits"],
             dynamic_shapes={name: {0: "rows", 1: "tokens"} for name in names},
@@ -77,7 +77,7 @@ def write_onnx(model, path: Path, names: Sequence[str] = ("input_ids", "attentio
 
 @contextlib.contextmanager
 def plain_attention(model) -> Iterator[None]:
-    """Let a model compute attention by plain products, in whose graph ONNX Runtime is a fifth faster in int8."""
+    """Let a model compute attention by plain matrix products: ONNX Runtime runs the int8 graph a fifth faster then."""
     before = model.config._attn_implementation
     model.set_attn_implementation("eager")
     try:

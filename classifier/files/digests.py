@@ -1,4 +1,4 @@
-"""SHA-256 digests of files, folders and settings."""
+"""SHA-256 digests of files, folders and settings, and the MD5 hashes by which DVC names outputs."""
 
 import hashlib
 import json
@@ -15,10 +15,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sha256s(*paths: Path) -> dict[str, str]:
+def sha256_by_path(*paths: Path) -> dict[str, str]:
     """Return path -> digest of files, and of all files in folders, sorted by path.
 
-    Files that Python and editors leave behind are skipped, as are files that vanish during the call.
+    Files that Python and editors leave behind are skipped: those whose names begin with . or # or end in ~ or .pyc.
+    Files that vanish during the call are skipped, too.
     """
     digests = {}
     for file in sorted({file for path in paths for file in (files_below(path) if path.is_dir() else [path])}):
@@ -44,17 +45,20 @@ def digest_of(settings: dict[str, Any], inputs: list[Path]) -> str:
 
     Args:
         settings: values that JSON can hold, or pydantic models.
-        inputs: files, and folders of which all files count.
+        inputs: files and folders. In a folder, the files that `sha256_by_path` does not skip count.
     """
     content = [
         json.dumps(settings, sort_keys=True, default=lambda entry: entry.model_dump()),
-        *(f"{file} {digest}" for file, digest in sha256s(*inputs).items()),
+        *(f"{file} {digest}" for file, digest in sha256_by_path(*inputs).items()),
     ]
     return hashlib.sha256("\n".join(content).encode()).hexdigest()[:32]
 
 
 def dvc_hash(path: Path) -> str:
-    """Return the hash that dvc.lock has for an output: the MD5 of a file, or that of a folder's list with ".dir"."""
+    """Return the hash that dvc.lock has for an output.
+
+    The hash of a file is its MD5. The hash of a folder is the MD5 of a JSON list of its files, followed by ".dir".
+    """
     if path.is_file():
         return md5(path)
     names = sorted(file.relative_to(path).as_posix() for file in files_below(path))

@@ -44,18 +44,18 @@ def write_table(path: Path, frame, **metadata: Any) -> None:
 
     table = pa.Table.from_pandas(frame, preserve_index=False)
     with replace_file(path) as part:
-        pq.write_table(table.replace_schema_metadata(metadata_bytes(metadata)), part)
+        pq.write_table(table.replace_schema_metadata(metadata_strings(metadata)), part)
 
 
 def table_of(columns: dict[str, Any]):
-    """Return a DataFrame of arrays. A column of (rows, names) has an array of (names,) in each row."""
+    """Return a DataFrame with these columns. A 2-D array (rows, names) becomes a column of 1-D arrays (names,)."""
     import pandas as pd
 
     return pd.DataFrame({name: list(values) if np.ndim(values) == 2 else values for name, values in columns.items()})
 
 
 def array_of(column) -> np.ndarray:
-    """Return a column of `table_of` as the array that it was made of."""
+    """Return the array from which `table_of` made a column."""
     return np.stack(column) if column.dtype == object else column.to_numpy()
 
 
@@ -72,6 +72,6 @@ def metadata_of(schema) -> dict[str, Any]:
     return {k.decode(): json.loads(v) for k, v in (schema.metadata or {}).items()}
 
 
-def metadata_bytes(metadata: dict[str, Any]) -> dict[str, str]:
-    """Return metadata as pyarrow stores it in a schema: the inverse of `metadata_of`."""
+def metadata_strings(metadata: dict[str, Any]) -> dict[str, str]:
+    """Return metadata in the form that pyarrow takes for a schema: each value as JSON. `metadata_of` reads it back."""
     return {k: json.dumps(v) for k, v in metadata.items()}

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 LOCAL = Path("data/local")  # the user's own tables
-RAW = Path("data/raw")  # {train,validation,test}.parquet: text, label
+# {train,validation,test}.parquet: text, label; for pairs also text_pair; in test also in_train and the slices' columns
+RAW = Path("data/raw")
 # {train,validation,test}.arrow: input_ids, label; in validation and test also text, the number of the row's text
 TOKENS = Path("data/tokens")
 BASELINE = Path("data/baseline.parquet")  # the baseline's prediction for each test row

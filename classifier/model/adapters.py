@@ -67,7 +67,7 @@ def peft_settings(
     peft_type = str(method_settings.get("peft_type"))
     if peft_type not in PEFT_TYPE_TO_CONFIG_MAPPING:
         raise settings_error(f"peft_type: {peft_type!r} is not a method of peft; one is LORA")
-    if isinstance(method_settings.get("target_modules"), str):  # a pattern, or all-linear: it selects the layers itself
+    if isinstance(method_settings.get("target_modules"), str):  # a pattern or all-linear selects the layers by itself
         defaults.pop("layers_to_transform", None)
     known = PEFT_TYPE_TO_CONFIG_MAPPING[peft_type].__dataclass_fields__
     settings = {name: value for name, value in defaults.items() if name in known} | method_settings
@@ -84,7 +84,7 @@ def peft_settings(
 
 
 def check_layers(model, setting: str, names: list[str]) -> None:
-    """Check that the model has a layer for each name. peft checks only that it has a layer for one of them.
+    """Check that the model has a layer for each name. peft refuses names only if the model has a layer for none.
 
     Args:
         model: The classifier.
@@ -165,10 +165,13 @@ def check_adapter(config, max_positions: int | None) -> None:
 def check_padding(model) -> None:
     """Refuse a learned prompt if padding changes the logits.
 
-    peft gives the network embeddings and no token ids. A decoder, which reads the last token that is not padding, then
-    reads padding.
+    For a learned prompt, peft gives the network embeddings in place of token ids. Without token ids, a decoder cannot
+    find the last token that is not padding. It reads the last position of each row, which is padding in a shorter text.
 
-    model: the classifier, wrapped by peft. It is left in evaluation mode.
+    model: The classifier, wrapped by peft. It is left in evaluation mode.
+
+    Raises:
+        InputError: Padding changes the logits.
     """
     import torch
 
@@ -190,9 +193,10 @@ def settings_error(problem: str) -> InputError:
 
 @contextmanager
 def refuse_peft_errors() -> Iterator[None]:
-    """Raise peft's errors about unusable settings as InputErrors. The block may contain only calls of peft.
+    """Raise peft's errors about unusable settings as InputErrors.
 
-    An out-of-memory error is not about a wrong setting and passes unchanged.
+    The `with` block should hold nothing but calls of peft and of the model that peft has wrapped: all their errors are
+    taken for errors of the settings. Only an out-of-memory error passes unchanged.
     """
     kinds = (ValueError, TypeError, LookupError, AttributeError, AssertionError, ImportError, RuntimeError, re.error)
     try:

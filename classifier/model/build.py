@@ -16,8 +16,8 @@ def build_classifier(
 ):
     """Return the encoder of models/base under a classification head, and the names of the head's modules.
 
-    The head's last layer has fresh weights. The head's other layers have the checkpoint's weights if the checkpoint
-    has some that fit, and fresh weights otherwise.
+    The head's last layer has fresh weights; if the checkpoint's last layer fits (as many labels), its whole module has,
+    in RoBERTa the whole head. The head's other layers have the checkpoint's weights if these fit, and else fresh ones.
 
     Args:
         labels: Label names, in the order of the labels' numbers.
@@ -30,7 +30,7 @@ def build_classifier(
         sorted names of its modules that form the head, such as ["classifier", "pre_classifier"].
 
     Raises:
-        InputError: A file of models/base is missing or damaged, the checkpoint lacks weights of the encoder, or its
+        InputError: models/base has no weights or a damaged file, the checkpoint lacks weights of the encoder, or the
             head does not end in a linear layer.
     """
     import torch
@@ -63,8 +63,8 @@ def build_classifier(
 def classifier_config(labels: list[str], dropout: float | None, problem_type: str):
     """Return the config of models/base for a classifier. Arguments: as in `build_classifier`.
 
-    Most decoders have no padding token in config.json and need one here: they read a text's last token, the last one
-    that is not padding.
+    A decoder reads the last token of a text that is not padding, so the config must name the padding token. The
+    config.json of most decoders names none. The config then gets the id that `padding_id` returns.
     """
     from transformers import AutoConfig, AutoTokenizer
     from transformers.modeling_layers import GenericForSequenceClassification
@@ -84,15 +84,15 @@ def classifier_config(labels: list[str], dropout: float | None, problem_type: st
     if getattr(config, "pad_token_id", None) in (None, -1):
         config.pad_token_id = padding_id(config, AutoTokenizer.from_pretrained(BASE, local_files_only=True))
     if issubclass(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)], GenericForSequenceClassification):
-        config.use_cache = False  # a decoder's keys and values, which only a generation of text would read again
+        config.use_cache = False  # keep no keys and values: only a decoder that generates text reads them again
     return config
 
 
 def read_tied_weights(model, missing: set[str]) -> set[str]:
     """Read those missing weights that the checkpoint has as the output layer of a language model; return their names.
 
-    A language model's output layer often shares the weights of the input embeddings. A safetensors file has them once,
-    and the Hub's conversions of pickled weights may have chosen the output layer's name.
+    A language model's output layer often shares the weights of the input embeddings. A safetensors file stores shared
+    weights once, under one of the two names. The Hub's conversions of pickled weights may use the output layer's name.
 
     Args:
         model: The classifier, loaded from models/base.
@@ -151,9 +151,10 @@ def last_layer(model):
 
 
 def head_modules(model, fresh: set[str]) -> list[str]:
-    """Return the sorted names of the modules of the head: those outside of the encoder, or with fresh weights.
+    """Return the sorted names of the modules of the head: the modules outside of the encoder, or with fresh weights.
 
-    A checkpoint that was fine-tuned for other labels has weights for a part of the head. All of the head trains.
+    A module outside of the encoder counts even if the checkpoint, fine-tuned for other labels, has its weights: all of
+    the head trains.
 
     fresh: as in `check_checkpoint`.
     """

@@ -1,7 +1,7 @@
-"""The features of a sample of texts: the inputs of the network's last layer, in half precision.
+"""Sample, convert, write and read features: the inputs of the network's last layer for each text, in half precision.
 
-models/adapter/features.safetensors has those of validation texts. The features of other texts show how far they are
-from these (see classifier/predict/distance.py).
+models/adapter/features.safetensors holds the features of validation texts. classifier/predict/distance.py compares
+the features of other texts with them, to measure how much the other texts differ from the validation texts.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ SAMPLE = 2000  # the most texts whose features are kept
 
 
 def sampled_rows(count: int) -> np.ndarray:
-    """Return the numbers of at most SAMPLE evenly spaced rows of `count` rows, from 0.
+    """Return the numbers, counted from 0, of at most SAMPLE evenly spaced rows among `count` rows.
 
     >>> len(sampled_rows(5000)), sampled_rows(5000)[:4].tolist(), sampled_rows(3).tolist()
     (2000, [0, 2, 5, 7], [0, 1, 2])
@@ -25,14 +25,14 @@ def sampled_rows(count: int) -> np.ndarray:
     return np.arange(kept) * count // max(kept, 1)
 
 
-def halved(features: np.ndarray) -> np.ndarray:
-    """Return features in half precision, float16, whose largest number is 65,504."""
+def in_half_precision(features: np.ndarray) -> np.ndarray:
+    """Return features in half precision, float16. Numbers beyond its range are cut to 65,504 or -65,504."""
     return features.clip(-65504, 65504).astype(np.float16)
 
 
 def to_bytes(text: Text, features: np.ndarray) -> bytes:
     """Return the digest of a text, 16 bytes, and its features, (width,), in half precision."""
-    return digest(text) + halved(features).tobytes()
+    return digest(text) + in_half_precision(features).tobytes()
 
 
 def from_bytes(content: bytes) -> tuple[bytes, np.ndarray]:
@@ -44,7 +44,7 @@ def write_features(folder: Path, features: np.ndarray) -> None:
     """Write a sample of the features of all validation texts, (texts, width), into a folder."""
     from safetensors.numpy import save_file
 
-    save_file({"features": halved(features[sampled_rows(len(features))])}, folder / FEATURES.name)
+    save_file({"features": in_half_precision(features[sampled_rows(len(features))])}, folder / FEATURES.name)
 
 
 def read_features() -> np.ndarray | None:

@@ -8,11 +8,11 @@ from tqdm import tqdm
 
 from classifier.distributed.processes import ALONE, Processes
 from classifier.model.build import last_layer
-from classifier.model.padding import batches_by_length, pad_batch, padding_multiple, types_after
+from classifier.model.padding import batches_by_length, pad_batch, padding_multiple, types_after_of
 from classifier.text.tokens import Tokens
 
-# Tokens of a batch, padding included. On a CPU, larger batches leave its caches, and are up to a tenth slower in fp32.
-# On a GPU, smaller batches leave the GPU idle.
+# The most tokens of a batch, padding included. On a CPU, a larger batch does not fit into the caches, and is up to a
+# tenth slower in fp32. On a GPU, smaller batches leave the GPU idle.
 TOKENS_PER_BATCH, TOKENS_PER_GPU_BATCH = 2048, 32768
 
 
@@ -66,12 +66,12 @@ def logits_and_features(
     ):
         for rows in batches:
             ids = sequences[rows] if is_split else [sequences[row] for row in rows]
-            inputs = pad_batch(ids, model.config.pad_token_id, multiple, longest, types_after(model))
+            inputs = pad_batch(ids, model.config.pad_token_id, multiple, longest, types_after_of(model))
             inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
             outputs = model(**inputs).logits
             scores[rows] = outputs.float().cpu().numpy()
             if layer:
-                features[rows] = taken_vectors(*calls.pop(), outputs).float().cpu().numpy()
+                features[rows] = vectors_behind_logits(*calls.pop(), outputs).float().cpu().numpy()
             bar.update(len(rows))
     scores = processes.all_reduce(torch.from_numpy(scores)).numpy()
     if layer:
@@ -83,7 +83,10 @@ def logits_and_features(
 
 @contextmanager
 def calls_of(layer) -> Iterator[list]:
-    """Yield a list to which each call of a layer adds its (input, output) tensors. None: the list stays empty."""
+    """Yield a list to which each call of a layer adds a pair of tensors: the layer's input and its output.
+
+    layer: A module with one input. None: the list stays empty.
+    """
     calls = []
     handle = layer and layer.register_forward_hook(lambda _, inputs, output: calls.append((inputs[0], output)))
     try:
@@ -93,15 +96,19 @@ def calls_of(layer) -> Iterator[list]:
             handle.remove()
 
 
-def taken_vectors(vectors, outputs, logits):
-    """Return the vector of each row that the network's logits come from, (rows, width).
+def vectors_behind_logits(vectors, outputs, logits):
+    """Return, for each row, the input vector of the last layer from which the row's logits were computed.
 
-    A decoder's last layer computes logits at all positions of a row, and transformers takes those of one position.
+    A decoder's last layer computes logits at all positions of a row, and transformers takes the logits of one position.
+    This position is the first one whose output equals the logits.
 
     Args:
         vectors: The inputs of the last layer, (rows, width) or (rows, positions, width).
-        outputs: Its outputs, (rows, labels) or (rows, positions, labels).
+        outputs: The outputs of the last layer, (rows, labels) or (rows, positions, labels).
         logits: The logits of the network, (rows, labels).
+
+    Returns:
+        (rows, width).
     """
     if vectors.ndim == 2:
         return vectors
@@ -110,11 +117,11 @@ def taken_vectors(vectors, outputs, logits):
 
 
 def mean_by_text(scores: np.ndarray, texts: np.ndarray) -> np.ndarray:
-    """Return the mean logits of each text's windows, (texts, labels).
+    """Return the mean over each text's windows, of logits or of features: (texts, columns).
 
     Args:
-        scores: The logits of each window, (windows, labels).
-        texts: The number of each window's text, (windows,), rising.
+        scores: The logits or the features of each window, (windows, columns).
+        texts: The number of each window's text, (windows,), in rising order. A number that is missing gets no row.
 
     >>> mean_by_text(np.array([[1.0, 0.0], [3.0, 2.0], [5.0, 5.0]]), np.array([0, 0, 1]))
     array([[2., 1.],

@@ -36,7 +36,11 @@ def check_folder_intact(folder: Path, weights: str = "model*.safetensors") -> No
 
 
 def check_file_intact(path: Path) -> None:
-    """Check that a JSON file can be parsed, or that a safetensors file is as long as its header says."""
+    """Check that a JSON file can be parsed, or that a safetensors file is as long as its header says.
+
+    Raises:
+        InputError: The file is damaged or missing.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:

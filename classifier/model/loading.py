@@ -1,4 +1,4 @@
-"""Load the trained classifier to score texts."""
+"""Load the trained classifier to score texts, or read only its settings; silence the libraries that do the loading."""
 
 import contextlib
 from typing import Any
@@ -23,7 +23,7 @@ def silence_libraries() -> None:
 
     # peft 0.21 asks transformers for an attribute by its old name.
     warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-    # peft 0.21 does not use the saved ranks of AdaLoRA here, and restores them elsewhere.
+    # peft 0.21 warns when it creates AdaLoRA's layers. It applies the saved ranks later, when it loads the weights.
     warnings.filterwarnings("ignore", "The following rank_pattern keys did not match", RuntimeWarning)
     # peft 0.21 takes a matrix whose rank AdaLoRA has lowered to 0 for a shard of another matrix.
     warnings.filterwarnings("ignore", r"Adapter .* LoRA tensor\(s\) have invalid shape", UserWarning)
@@ -40,8 +40,8 @@ def load_classifier(precision: str = "fp32"):
         precision: fp32, bf16 or auto, as in `uses_bf16`. In bf16 the weights are rounded, see `round_to_bf16`.
 
     Raises:
-        InputError: The precision is another one, a folder is missing, a file is damaged, the weights are not
-            safetensors, an older version of the code made the adapter, or it was trained on another base.
+        InputError: The precision has another value, a folder is missing, a file is damaged, the weights are not
+            safetensors, an older version of the code made the adapter, or the adapter was trained on another base.
     """
     from peft import PeftModel
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
@@ -105,8 +105,9 @@ def merge_adapter(model):
 def round_to_bf16(model) -> None:
     """Round the weights of a classifier to bf16, except those of its last layer, which then computes in fp32.
 
-    The last layer contains the calibration, and its outputs can be numbers. A number of bf16 has 8 bits: 1,003 would
-    become 1,004. Buffers stay in fp32, because 8 bits of the frequencies of rotary embeddings would shift positions.
+    The last layer contains the calibration, and in a regression its output is the answer itself. bf16 keeps 8
+    significant bits of a number: 1,003 would become 1,004. Buffers stay in fp32 too: with 8 significant bits, the
+    frequencies of rotary embeddings would shift the positions of tokens.
     """
     import torch
 

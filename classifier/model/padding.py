@@ -20,7 +20,7 @@ def pad_batch(
         sequences: The token ids of each row, (ids,).
         pad_id: The token id of padding.
         multiple: The batch's length is that of the longest row, rounded up to a multiple of this number.
-        max_length: Upper limit of the batch's length in tokens, at least that of the longest row. None: no limit.
+        max_length: Upper limit of the rounded length, in tokens. No row may be longer. None: no limit.
         types_after: As in `with_token_types`.
 
     Returns:
@@ -42,9 +42,9 @@ def pad_batch(
 
 
 def padding_multiple(in_bf16: bool, device) -> int:
-    """Return the number of tokens to a multiple of which batches are padded: 16 in bf16 on a CPU, and else 1.
+    """Return the argument `multiple` of `pad_batch`: 16 in bf16 on a CPU, so that few shapes occur, and else 1.
 
-    oneDNN generates code for each shape and keeps it, which takes more time and memory in bf16 than in fp32.
+    On a CPU, oneDNN generates and keeps code for each shape. In bf16 this takes more time and memory than in fp32.
     """
     return 16 if in_bf16 and device.type == "cpu" else 1
 
@@ -54,8 +54,8 @@ def with_token_types(inputs: dict, types_after: int | None) -> dict:
 
     Args:
         inputs: input_ids and attention_mask, (rows, tokens).
-        types_after: The id of the special token after the first text of a pair; the tokens behind it have the type 1,
-            and all others and the padding 0. None: the network gets no token types.
+        types_after: The id of the special token after the first text of a pair. The tokens behind this token have the
+            type 1. All other tokens, and the padding, have the type 0. None: the network gets no token types.
     """
     if types_after is None:
         return inputs
@@ -63,8 +63,11 @@ def with_token_types(inputs: dict, types_after: int | None) -> dict:
     return inputs | {"token_type_ids": (is_end.cumsum(1) - is_end).clamp(max=1) * inputs["attention_mask"]}
 
 
-def types_after(model) -> int | None:
-    """Return the `types_after` of `with_token_types` for a classifier, which config.json has if it reads pairs."""
+def types_after_of(model) -> int | None:
+    """Return the argument `types_after` of `with_token_types` for a classifier, from its config.
+
+    None: the classifier reads single texts, or its encoder has no token types.
+    """
     return getattr(model.config, "token_types_after", None)
 
 

@@ -5,8 +5,8 @@ The folder holds
 - the adapter and the modules that trained in full, the head at least; without an adapter, all weights;
 - the tokenizer;
 - validation.parquet, the prediction for each validation text;
-- features.safetensors, the inputs of the last layer for at most 2,000 validation texts (see features.py). They are no
-  texts, but can reveal something about them, such as the topic;
+- features.safetensors, the inputs of the last layer for at most 2,000 validation texts (see features.py). The inputs
+  are numbers, but can reveal something about the texts, such as the topic;
 - config.json, with the label names and these values of this project:
   - `base`: a digest of models/base;
   - `task`: the data set's task;
@@ -15,7 +15,7 @@ The folder holds
   - `tokenize`: the settings of the stage `tokenize`;
   - `calibration_temperature`, `calibration_bias`: the calibration, which the last layer already contains (see
     classifier/training/calibration.py);
-  - `decision`: what turns scores into answers besides the scores (see classifier/tasks/), such as thresholds;
+  - `decision`: values such as thresholds, by which scores become answers (see classifier/tasks/);
   - `trained`: the data set, model and method of the training, its number of texts, the numbers of all parameters and of
     the trained ones, and `validation_chose_step` if the validations chose the step whose weights are kept.
 """

@@ -39,7 +39,7 @@ ModelSource = Annotated[WheelFolder | WheelPieces | HubModel, best_match(WheelFo
 
 
 class Model(Entry):
-    """A pretrained encoder and the settings that suit it."""
+    """A pretrained encoder or decoder and the settings that suit it."""
 
     source: ModelSource
     learning_rate: Annotated[float, Field(gt=0)]  # for adapters

@@ -32,7 +32,10 @@ def as_list(value: Any) -> Any:
 
 
 def as_files(value: Any) -> Any:
-    """Return the keys of `Files` for a file, a list of files, or these keys."""
+    """Return the value of a split in `source` as a dictionary with the keys of `Files`.
+
+    The value is the name of a file, a list of names, or already such a dictionary. A `Files` or None stays as it is.
+    """
     if isinstance(value, Files | None):
         return value
     keys = value if isinstance(value, dict) else {"files": value}
@@ -43,7 +46,10 @@ def as_files(value: Any) -> Any:
 
 
 def path_in_local(path: str) -> str:
-    """Return a path below data/local/. Raises ValueError for a path that leaves this folder."""
+    """Return a path relative to data/local/: without this folder, if the path begins with it.
+
+    Raises ValueError for a path that leaves the folder.
+    """
     path = path.removeprefix("./").removeprefix("data/local/")
     if PurePath(path).is_absolute() or ".." in PurePath(path).parts:
         raise ValueError("should be a path inside data/local/, where DVC notices changes")
@@ -51,7 +57,7 @@ def path_in_local(path: str) -> str:
 
 
 def files_in_local(value: Any) -> Any:
-    """Return the keys of `Files`, whose paths are below data/local/."""
+    """Return the result of `as_files`, with each path made relative to data/local/ by `path_in_local`."""
     keys = as_files(value)
     return {**keys, "files": [path_in_local(name) for name in keys["files"]]} if isinstance(keys, dict) else keys
 

@@ -1,4 +1,4 @@
-"""Types of values that several entries of the catalogues in params.yaml have."""
+"""Types of values that several keys of the catalogues in params.yaml share, and the base class of their entries."""
 
 import re
 from typing import Annotated, Any
@@ -9,7 +9,10 @@ from classifier.params.settings import Settings
 
 
 def must_match(pattern: str, description: str) -> AfterValidator:
-    """Return a validator that refuses strings that do not match. Its error has the description, not the pattern."""
+    """Return a validator that refuses strings that do not match the pattern as a whole.
+
+    The error message shows the description and not the pattern.
+    """
 
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):

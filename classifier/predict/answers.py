@@ -10,7 +10,7 @@ def named_parts(names: Iterable[str], answer: tuple) -> dict[str, Any]:
 
 
 def rounded(value: Any, name: str) -> Any:
-    """Return a part of an answer: a confidence with four decimals, and another fraction with six digits."""
+    """Return a part of an answer: a confidence with four decimals, any other float with six significant digits."""
     if isinstance(value, list):
         return [rounded(item, name) for item in value]
     if not isinstance(value, float):

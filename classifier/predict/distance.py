@@ -1,23 +1,24 @@
 """The distance between the texts of a file and the validation texts: can a classifier tell their features apart?
 
 This is the classifier two-sample test (Lopez-Paz and Oquab 2017, "Revisiting Classifier Two-Sample Tests"). A linear
-discriminant analysis is fitted to the features of half of both samples. Its scores of the other halves give the AUC:
-the probability that a text of the file has a higher score than a validation text. The p-value is that of the
-Mann-Whitney test. Its level is right however good the discriminant is, because no text is both fitted and tested.
+discriminant analysis is fitted to the features of one half of each sample, and scores the texts of the other halves.
+The AUC is the probability that a text of the file has a higher score than a validation text. The p-value is that of the
+Mann-Whitney test of the two groups of scores. No text is both fitted and scored, so the p-value is valid however well
+the discriminant fits.
 
-Other tests would do as well: see Rabanser et al. 2019, "Failing Loudly". benchmarks/other_texts.py measures power and
-false alarms of this one.
+Other tests would do as well: see Rabanser et al. 2019, "Failing Loudly". benchmarks/other_texts.py measures how often
+this test detects other texts, and how often it raises a false alarm.
 """
 
 from typing import Any
 
 import numpy as np
 
-FEWEST = 30  # texts of either sample, from which the distance is measured
-LEVEL = 0.01  # probability of a false alarm, at most, over draws of both samples
+FEWEST = 30  # the fewest texts that each sample must have for a comparison
+FALSE_ALARMS = 0.01  # the highest probability of a false alarm, if both samples are drawn at random
 # The smallest AUC of an alarm: a medium effect, d = 0.5 (Rice and Harris 2005, "Comparing effect sizes in follow-up
-# studies"). In a large file a smaller difference is significant and matters little. It can also come from the chance
-# of the validation texts, which are the same sample for all files.
+# studies"). In a large file, a smaller difference can have a p-value below FALSE_ALARMS and still matter little. It may
+# also come from the random choice of the validation texts, which are the same for all files.
 SMALLEST = 0.64
 
 
@@ -31,8 +32,8 @@ def distance(features: np.ndarray, reference: np.ndarray | None) -> dict[str, An
 
     Returns:
         texts and validation_texts, the sizes of the samples; auc, from 0 to 1, where 0.5 is chance; p_value; differs:
-        whether the p-value is below LEVEL and the AUC at least SMALLEST. Without a comparison `not_compared`, the
-        reason, is in place of the last three.
+        whether the p-value is below FALSE_ALARMS and the AUC at least SMALLEST. If the samples are not compared, the
+        last three are missing, and not_compared has the reason. Without a reference, validation_texts is missing too.
     """
     if reference is None:
         reason = "models/adapter has no features of validation texts; train it again with `dvc repro train`"
@@ -41,7 +42,7 @@ def distance(features: np.ndarray, reference: np.ndarray | None) -> dict[str, An
     if min(sizes.values()) < FEWEST:
         return sizes | {"not_compared": f"fewer than {FEWEST} texts"}
     auc, p_value = two_sample_test(features.astype(np.float64), reference.astype(np.float64))
-    return sizes | {"auc": round(auc, 4), "p_value": p_value, "differs": p_value < LEVEL and auc >= SMALLEST}
+    return sizes | {"auc": round(auc, 4), "p_value": p_value, "differs": p_value < FALSE_ALARMS and auc >= SMALLEST}
 
 
 def two_sample_test(sample: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
@@ -49,7 +50,7 @@ def two_sample_test(sample: np.ndarray, reference: np.ndarray) -> tuple[float, f
     from scipy.stats import mannwhitneyu
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-    generator = np.random.default_rng(0)  # the rows of a file can have an order
+    generator = np.random.default_rng(0)  # for random halves: a file can be sorted
     halves = [np.array_split(generator.permutation(rows), 2) for rows in (reference, sample)]
     fitted = [half for half, _ in halves]
     discriminant = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")

@@ -1,4 +1,4 @@
-"""Explain which words of a text decided its label.
+"""Explain which words of a text decided its label, or speak for or against another label.
 
 The method is layer integrated gradients on the word embeddings (Sundararajan et al. 2017, "Axiomatic Attribution for
 Deep Networks"), computed by captum. It follows a straight line from the embeddings of mask tokens to those of the text
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from classifier.errors import InputError
 from classifier.model.forward import logits
-from classifier.model.padding import types_after, with_token_types
+from classifier.model.padding import types_after_of, with_token_types
 from classifier.tasks.task import TASKS, Task
 from classifier.text.cleaning import is_blank
 from classifier.text.pairs import Text, parts
@@ -27,15 +27,16 @@ MARKED = 5  # the most words in `Explanation.marked`
 
 @dataclass(frozen=True)
 class Explanation:
-    """The label of one text and how much each word contributed to it.
+    """A label, and how much each word of one text contributed to the label.
 
-    The attributions add up to a difference of log-odds (natural logarithm): the log-odds of the label, against all
-    other labels, for the text minus those for a text of mask tokens. For several labels a text, the log-odds are those
-    of the label against its absence. For a number, the difference is one of the number itself.
+    The attributions add up, nearly, to a difference of log-odds (natural logarithm): the log-odds of the label for the
+    text, minus the log-odds of the label for a text of mask tokens. The log-odds compare the label with all other
+    labels or, if a text can have several labels, with the absence of the label. If the answers are numbers, the
+    difference is that of the two predicted numbers.
 
     Attributes:
-        label: The label of the text.
-        confidence: The calibrated probability of the label; for a number, the number.
+        label: The name of the explained label: the most probable one, or the one that the caller named.
+        confidence: The calibrated probability of the label; if the answers are numbers, the predicted number.
         words: The words of the text without markup, in their order.
         attributions: One number for each word, its part of the difference; 0 for a word that the model does not read.
         difference: The difference that the attributions explain.
@@ -90,8 +91,8 @@ def explain_label(model, tokenizer, text: Text, name: str | None = None) -> Expl
     of the windows' log-odds is the log-odds of the answer itself.
 
     Args:
-        model: The network, as `load_classifier` returns it in fp32. In bf16 the attributions are inexact. Its weights
-            are set to need no gradient.
+        model: The network, as `load_classifier` returns it in fp32. In bf16 the attributions are inexact. The call sets
+            the network's weights to need no gradient.
         tokenizer: The tokenizer, as `load_classifier` returns it.
         text: The text, or the pair of texts, which must not be blank.
         name: The name of the label; None for the most probable one.
@@ -149,8 +150,9 @@ def integrated_gradients(model, task: Task, ids: list[int], in_word, mask_id: in
     from captum.attr import LayerIntegratedGradients
 
     def log_odds(ids):
-        inputs = with_token_types({"input_ids": ids, "attention_mask": torch.ones_like(ids)}, types_after(model))
-        # A decoder reads the last token that is not padding. No token is: the replacement may be the padding's.
+        inputs = with_token_types({"input_ids": ids, "attention_mask": torch.ones_like(ids)}, types_after_of(model))
+        # A decoder reads the last token that is not padding. None of these tokens is padding, even if mask_id is the
+        # id of the padding token.
         with without_padding(model.config):
             return task.logit_to_explain(model(**inputs).logits, label)
 

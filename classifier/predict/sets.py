@@ -21,7 +21,8 @@ If a text can have several labels, each label has a bound of its own, chosen by 
 statement then holds for each label, about the texts that have the label. It does not hold for all labels at once.
 
 Why not the usual quantile of conformal prediction? Its sets reach the target on average over many draws of validation
-rows. About half of the draws give sets that miss the target on all later texts.
+rows. But the validation rows are drawn once. In about half of the draws, the share of all later texts whose set has the
+right label stays below the target.
 """
 
 import numpy as np
@@ -75,7 +76,8 @@ def find_bounds(task: Task, rows: pd.DataFrame, target: float, level: float) -> 
 def texts_needed(target: float, level: float) -> int:
     """Return the smallest number of validation rows for which there is a bound.
 
-    A threshold shares the level among several tests, of which the first gets half. A bound needs all of it once.
+    `rows_needed` counts the rows for a threshold, whose first test gets half of the level. A bound gets the whole
+    level, hence the factor 2.
 
     >>> texts_needed(0.95, 0.05), texts_needed(0.99, 0.05)
     (59, 299)
@@ -87,8 +89,8 @@ def required_bounds(target: float, level: float = 0.05) -> np.ndarray:
     """Return the bounds of the adapter's sets, as `find_bounds` does.
 
     Raises:
-        InputError: The target is out of range, the rows are too few for any bound, or the file with the rows is missing
-            or broken, or of an older version.
+        InputError: The target is out of range, the rows are too few for any bound, the file with the rows is missing
+            or broken, or an older version of the code made the file.
     """
     if not is_share(target) or target in (0, 1):
         raise InputError(f"sets: {target!r}: a number between 0 and 1 is needed")

@@ -52,7 +52,8 @@ def threshold_for(target: float, level: float) -> float | None:
         The confidence, cut to four decimals; None if the validation rows show the target for no confidence.
 
     Raises:
-        InputError: models/adapter/validation.parquet is missing or broken.
+        InputError: models/adapter/validation.parquet is missing or broken, or the answers are numbers, which have no
+            confidence.
     """
     rows = validation_rows()
     if "unseen_confidence" not in rows:
@@ -122,8 +123,8 @@ def last_passed(p_values: Sequence[float], level: float) -> int | None:
         p_values: The p-values of the tests, in order.
         level: The probability of error that the tests share: half for the first, equal parts for the others.
 
-    In the example, the own levels are 0.05, 0.025 and 0.025. Test 0 passes and hands on 0.05, so that test 1 has 0.075
-    and passes too. Test 2 has 0.1, which is below 0.2: it fails.
+    In the example, the three tests begin with the levels 0.05, 0.025 and 0.025. Test 0 passes and hands on 0.05, so
+    that test 1 has 0.075. Test 1 passes too and hands on 0.075, so that test 2 has 0.1. Its p-value is 0.2: it fails.
 
     >>> last_passed([0.01, 0.07, 0.2], 0.1)
     1
@@ -144,7 +145,8 @@ def required_confidence(min_confidence: float = 0.0, min_accuracy: float | None 
         level: The highest probability that the remaining answers miss `min_accuracy`.
 
     Raises:
-        InputError: A share is out of range, both are given, or no confidence is shown to reach `min_accuracy`.
+        InputError: A share is out of range, both are given, the validation rows show no confidence that reaches
+            `min_accuracy`, or `threshold_for` raises an error.
     """
     if not is_share(min_confidence):
         raise InputError(f"min_confidence: {min_confidence!r}: a number from 0 to 1 is needed")

@@ -1,4 +1,4 @@
-"""The command line of a module: its help, if it takes no arguments, and the errors that end it."""
+"""The command lines of modules: the help of modules without arguments, and the errors that end a command."""
 
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
@@ -37,7 +37,7 @@ def exit_on_user_error(name: str, when_interrupted: str = "") -> Iterator[None]:
 
     Args:
         name: the name of the command, with which the line begins.
-        when_interrupted: an addition to the line after Ctrl-C.
+        when_interrupted: text to add to the line if Ctrl-C ends the process.
     """
     try:
         yield

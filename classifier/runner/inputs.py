@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from classifier.errors import InputError
-from classifier.files.digests import sha256s
+from classifier.files.digests import sha256_by_path
 from classifier.runner.params import arguments, load_params
 from classifier.runner.versions import VERSIONS, check_versions
 
@@ -32,9 +32,9 @@ def check_inputs(stage: Callable) -> tuple[dict[str, Any], dict[str, str]]:
     for dep in declared["deps"]:
         if not Path(dep).exists():
             raise InputError(f"{dep}: not found; `dvc repro {stage.__name__}` makes it, `dvc pull` downloads it")
-    return arguments(stage, load_params()), sha256s(*code_paths(declared["deps"]))
+    return arguments(stage, load_params()), sha256_by_path(*code_paths(declared["deps"]))
 
 
 def code_paths(deps: list[str]) -> list[Path]:
-    """Return the code among the deps of a stage: its own file and the folders of the library."""
+    """Return the code among the deps of a stage: its file in stages/, and the files and folders in classifier/."""
     return [Path(dep) for dep in deps if dep.startswith(("stages/", "classifier/"))]

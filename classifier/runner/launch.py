@@ -16,8 +16,9 @@ from classifier.errors import InputError
 def launch(module: str, *arguments: str) -> None:
     """Run `python -m MODULE ARGUMENTS` under the launcher, and wait until all processes have ended.
 
-    The processes print to this process's stdout. Their stderr is captured. If a process fails, the line of stderr that
-    tells the cause becomes the error message; with DEBUG in the environment, the whole stderr is printed before.
+    The stdout of the processes is the stdout of this process. Their stderr is captured. If a process fails, the line of
+    stderr that tells the cause becomes the error message. If DEBUG is set in the environment, the whole stderr is
+    printed first.
 
     Raises:
         InputError: LAUNCH names no launcher that can be used, or a process failed.

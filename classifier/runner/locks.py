@@ -10,7 +10,10 @@ from classifier.errors import InputError
 
 
 def single_stage(stage: str, launches: bool) -> AbstractContextManager[None]:
-    """Return `single_run` for a stage. A killed `dvc repro` may have left the stage running."""
+    """Return `single_run` with the lock and the message of a stage.
+
+    The lock is needed because a killed `dvc repro` may have left the stage running.
+    """
     refusal = f"an earlier run of this stage is running; wait or stop it (pgrep -f stages.{stage}), then `dvc repro`"
     return single_run(Path(".dvc/tmp") / f"{stage}.lock", launches, refusal)
 
@@ -19,8 +22,9 @@ def single_stage(stage: str, launches: bool) -> AbstractContextManager[None]:
 def single_run(lock: Path, launches: bool, refusal: str) -> Iterator[None]:
     """Hold the locks of a run. Raises InputError at once if another run holds them.
 
-    Ranks can outlive the process that launched them. Therefore a run has two locks: `lock`, for the process that the
-    user starts, and a second one that rank 0 holds. The other ranks hold none.
+    Ranks can outlive the process that launched them. Therefore a run has two locks. The process that the user starts
+    holds `lock`. The process that does the work holds the second lock: rank 0 or, without ranks, the process that the
+    user starts. The other ranks hold no lock.
 
     Args:
         lock: path of the first lock.

@@ -1,14 +1,15 @@
 """Put back a stage's outputs as dvc.lock has them, after a failed run.
 
-DVC's public API has no such function, so this module, alone in classifier/, uses DVC's internals. pyproject.toml pins
-the minor version of DVC for it. The internals are:
+DVC's public API has no function for this, so this module uses DVC's internals. No other module of classifier/ does.
+pyproject.toml pins the minor version of DVC because of this module. The internals are:
 
 - `Repo.stage.load_one`: a stage with its outs. `hash_info` of an out is its hash in dvc.lock.
 - `workspace_status()` of an out: empty if the file on disk has that hash.
 - `checkout`, `unprotect` and `remove` of an out: restore it from the cache, turn links into copies, delete it.
 - `use_cache` of an out: False for `cache: false` in dvc.yaml, and then `checkout` and `unprotect` do nothing.
-- `check` of a cache: hash an object, and delete a damaged one. By `state` and `CACHE_MODE` the cache knows the objects
-  that need no hashing.
+- `check` of a cache: hash an object, and delete it if it is damaged.
+- `state` and `CACHE_MODE` of a cache: known hashes, and the mode of objects that the cache trusts. `check` does not
+  hash an object that one of these covers.
 
 `dvc checkout` is not enough: it skips outputs with `cache: false`, and it restores a damaged object that is read-only.
 """

@@ -1,9 +1,10 @@
 """Read and check params.yaml before a stage starts.
 
-A stage is a function of keyword arguments. Each argument is annotated with its place in the file (see `Param`), and the
-stage's own section with a pydantic model. So the settings are declared once, in the stage.
+A stage is a function of keyword arguments. Each argument is annotated with its type and with its place in params.yaml
+(see `Param`). The type of the argument for the section with the stage's name is a pydantic model. So the keys of this
+section are declared once, in the module of the stage.
 
-The whole file is checked, and not the stage's section alone: a mistake in `evaluate` is found before an hour of
+Every stage checks the whole file, not only its section: a mistake in the section `evaluate` is found before an hour of
 training and not after it.
 """
 
@@ -18,7 +19,7 @@ from pydantic import BaseModel, ValidationError, create_model
 
 from classifier.errors import InputError
 from classifier.params.catalogue import Method, Model
-from classifier.params.datasets import TASKS, Dataset
+from classifier.params.datasets import LABEL_KEYS, Dataset
 from classifier.params.settings import Settings
 from classifier.params.values import must_match
 from classifier.text.cleaning import is_encodable
@@ -46,7 +47,7 @@ def section_model(stage: Callable) -> type[Settings] | None:
 
 @cache
 def schema() -> type[BaseModel]:
-    """Return the type of params.yaml: three selections, three catalogues, and a section for each stage."""
+    """Return the type of params.yaml: three selections, three catalogues, and the sections of the stages."""
     name = Annotated[str, must_match(r"[^.]*", "a name without dots, which DVC reads as nested keys")]
     sections = {stage: model for stage in STAGES if (model := section_model(stage_function(stage)))}
     return create_model(
@@ -153,7 +154,7 @@ def check_against_dataset(params: BaseModel, path: Path) -> None:
     if dataset.train and 1 <= dataset.train < batch_size:
         texts = f"{dataset.train} texts of datasets.{params.dataset}.train"
         raise InputError(f"{path}: train.batch_size: {batch_size} is above the {texts}; lower it")
-    if weights and not any(TASKS[dataset.task]):
+    if weights and not any(LABEL_KEYS[dataset.task]):
         raise InputError(f"{path}: train.class_weights: a {dataset.task} has no labels to weigh; set it to null")
     unknown = [name for name in weights if name not in dataset.label_names] if isinstance(weights, dict) else []
     if unknown:

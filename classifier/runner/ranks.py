@@ -51,7 +51,7 @@ def exit_with_launcher() -> None:
     stage, _, host = os.environ.get("LAUNCHED_BY", "").partition(" ")
 
     def watch() -> None:
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):  # the latter: another user's process has the number now
             while os.getppid() == launcher:
                 if host == platform.node():
                     os.kill(int(stage), 0)  # signal 0: raises ProcessLookupError if the process is gone

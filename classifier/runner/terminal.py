@@ -11,7 +11,7 @@ SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 def escape_controls(text: str) -> str:
     r"""Return a text in which each control character is written as JSON escapes it. Nothing else is changed.
 
-    The result has one line. JSON stays JSON of the same content.
+    The result has one line. If the text is JSON on one line, the result is JSON with the same content.
 
     >>> escape_controls("red \x1b[31m\u202e\n")
     'red \\u001b[31m\\u202e\\n'

@@ -14,7 +14,7 @@ from classifier.errors import InputError
 from classifier.scoring.values import json_line, json_value
 
 JSON = b"json"  # key in the metadata of a column of JSON texts; its value is the reason, or empty
-EXACT = 2**53  # integers up to here are exact as fractions
+EXACT = 2**53  # float64 holds all integers up to this one exactly
 
 
 class ColumnTypes:
@@ -22,7 +22,7 @@ class ColumnTypes:
 
     Attributes:
         types: Name of a column -> pyarrow type, or None if no type holds all values.
-        large: Names of the columns that have integers beyond EXACT.
+        large: Names of the columns that have integers beyond EXACT. If such a column also has floats, its type is None.
     """
 
     def __init__(self):
@@ -37,7 +37,10 @@ class ColumnTypes:
             self.types[name] = None if known is None else self.widened(name, known, table[name])
 
     def widened(self, name: str, known, values: pd.Series):
-        """Return the narrowest type that holds the known type and these values; None if there is none."""
+        """Return the narrowest type that holds the known type and these values; None if there is no such type.
+
+        A column with integers beyond EXACT is added to `large`.
+        """
         import pyarrow as pa
         from pyarrow.compute import min_max
 
@@ -58,7 +61,10 @@ class ColumnTypes:
 
 
 def becomes_number(value: Any, kind) -> bool:
-    """Return whether pyarrow would make a number of true or false, in a value or inside it, for this type."""
+    """Return whether pyarrow would turn True or False into a number if it converted a value to this type.
+
+    The value itself may be True or False, or an item of the value, which may be a list or a dict.
+    """
     import pyarrow as pa
 
     if pa.types.is_floating(kind):
@@ -89,7 +95,11 @@ def output_schema(types: dict, names: Iterable[str], suffix: str):
 
 
 def json_reason(kind, suffix: str) -> str | None:
-    """Return why a column of a type is written as JSON texts: None if it is not, "" if that is nothing to report."""
+    """Return the reason why a column of a type is written as JSON texts, in words for the user.
+
+    "": lists and objects, which a .csv or .jsonl file can hold only as JSON; the user is told nothing. None: the column
+    is not written as JSON texts.
+    """
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 

@@ -90,7 +90,8 @@ def check_columns(job: Job, missing: Sequence[str], names: list[str]) -> None:
 def check_texts(job: Job, texts: Sequence["TextColumn"]) -> None:
     """Raise InputError if a column of texts holds something else, or if none of the columns holds a text.
 
-    If the texts are in several columns, some of them may be empty in all rows, but not all of them. A pair needs both.
+    If the texts are in several columns, a column may be empty in all rows as long as another one has a text. For pairs
+    of texts, both columns need a text.
     """
     for column in texts:
         if column.count:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from classifier.distributed.devices import scoring_metadata
 from classifier.distributed.processes import ALONE, Processes
 from classifier.errors import InputError
-from classifier.files.formats import metadata_bytes, write_json
+from classifier.files.formats import metadata_strings, write_json
 from classifier.model.features import sampled_rows, to_bytes
 from classifier.model.integrity import check_models_exist
 from classifier.predict.classifier import Classifier
@@ -36,13 +36,13 @@ from classifier.text.pairs import Text
 
 
 def score_file(job: Job, overwrite: bool = False) -> int:
-    """Write the rows of a file to `job.out` with the answers in columns at the end, and return their number.
+    """Write the rows of a file to `job.out` with the answers in columns at the end, and return the number of rows.
 
     Memory does not grow with the file: it is read and scored in parts, which are written to a folder beside the output.
-    After a kill, the same call resumes after the finished parts. If the file, the settings, the model, a library or the
-    code has changed since, the call starts from the beginning. With LAUNCH in the environment, several processes share
-    the parts. A row whose text is missing, blank or without readable tokens gets null in all these columns, and so
-    does a pair with such a text.
+    After a kill, the same call resumes after the finished parts. The call starts from the beginning if the file, the
+    settings, the model, a library or the code has changed since, or if the input is a pipe. With LAUNCH in the
+    environment, several processes share the parts. The answer columns are null in a row whose text is missing, blank or
+    without readable tokens, and in a row with a pair that has such a text.
 
     Args:
         job: The input, the output and the settings.
@@ -107,8 +107,8 @@ def score_share(job: Job, processes: Processes) -> None:
 def only_writer(out: Path, launches: bool) -> AbstractContextManager[None]:
     """Return `single_run` for an output file, which raises InputError if another process writes it.
 
-    The lock file lies beside the output, where all runs that could write the output see it. The lock ends with this
-    process.
+    The lock file lies beside the output, where all runs that could write the output see it. The lock is held until the
+    `with` block or this process ends.
     """
     refusal = f"{out}: another run is writing it; wait for that run or give another --out"
     return single_run(out.with_name(f".{out.name}.lock"), launches, refusal)
@@ -133,7 +133,7 @@ def score_missing_parts(job: Job, schema, row_count: int, parts: Parts, processe
         processes: This process among those that share the parts.
     """
     classifier, skipped = Classifier(job.min_confidence, precision=job.precision, sets=job.sets), 0
-    metadata, start = metadata_bytes(scoring_metadata(job.precision)) or None, 0
+    metadata, start = metadata_strings(scoring_metadata(job.precision)) or None, 0
     sampled = sampled_rows(row_count)
     with tqdm(total=row_count, desc="infer", unit="text", unit_scale=True, disable=None) as bar:
         for number, table in enumerate(filter(len, read_rows(job.path, job.form))):

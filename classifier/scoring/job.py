@@ -1,4 +1,4 @@
-"""What is to be scored, and how."""
+"""A scoring job: the file to score, the settings of the scoring, and a copy of the input if it is a pipe."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -80,7 +80,7 @@ class Job:
 
     @property
     def kind(self) -> str:
-        """How the input is read, a value of `Format.kind`. Raises InputError if neither suffix nor format say it."""
+        """How the input is read, a value of `Format.kind`. Raises InputError if neither suffix nor format says it."""
         return kind_of(self.path, self.form)
 
     def parts(self) -> Parts:
@@ -93,7 +93,7 @@ def readable_twice(job: Job) -> Iterator[Job]:
     """Yield the job or, if its input is a pipe, the same job on a copy of the input. The copy is removed at the end.
 
     The copy lies beside the output under a fixed name, so that the next run replaces one that a kill has left. The
-    caller holds the lock of the output. Errors name the pipe.
+    caller holds the lock of the output. InputErrors of the `with` block name the pipe in place of the copy.
     """
     if job.path.is_file() and job.path.parts[:2] != ("/", "dev"):
         yield job

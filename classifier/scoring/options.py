@@ -76,8 +76,8 @@ def text_pairs(texts: list[str], pair: bool) -> list[Text]:
 def chosen_precision(option: str, command: str = "infer") -> str:
     """Return the precision in which to score, fp32 or bf16, for a value of --precision.
 
-    Print it to stderr after the name of the command, unless the option is the default fp32 or a launcher has started
-    this process.
+    The precision is also printed to stderr, after the name of the command, unless the option is the default fp32 or a
+    launcher has started this process.
 
     Raises InputError if the option has another value than fp32, bf16 and auto.
     """
@@ -95,7 +95,8 @@ def chosen_precision(option: str, command: str = "infer") -> str:
 def check_sets(share: float | None, command: str = "infer") -> None:
     """Check the value of --sets, and print the labels without a bound to stderr after the name of the command.
 
-    No line is printed if all labels have a bound, or if a launcher has started this process.
+    No line is printed if all labels have a bound. Nothing is checked or printed if a launcher has started this process:
+    the process that the user started has done both.
 
     Raises InputError if the share is out of range or the validation rows are too few for it.
     """

@@ -55,7 +55,8 @@ class Parts:
     def begin(self) -> None:
         """Make the folder ready: keep its parts if it has the key, and clear it if it is out of date."""
         if not self.key.is_file():
-            shutil.rmtree(self.folder, ignore_errors=True)
+            if self.folder.exists():
+                shutil.rmtree(self.folder)
             self.folder.mkdir()
             self.key.touch()
 

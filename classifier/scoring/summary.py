@@ -1,4 +1,4 @@
-"""A summary of a scored file: its answers beside those to the validation texts, and the distance between both.
+"""A summary of a scored file: its answers, the answers to the validation texts, and the distance of these texts.
 
 The summary is a JSON file beside the output. docs/reference/metrics.md lists its keys.
 """
@@ -11,7 +11,7 @@ import numpy as np
 from classifier.files.formats import array_of
 from classifier.files.places import VALIDATION
 from classifier.model.features import from_bytes, read_features
-from classifier.predict.distance import LEVEL, distance
+from classifier.predict.distance import FALSE_ALARMS, distance
 from classifier.predict.threshold import validation_rows
 from classifier.scoring.job import Job
 from classifier.scoring.parts import FEATURES
@@ -28,8 +28,10 @@ class Tally:
         """Count answers.
 
         Args:
-            predicted: Of each answer a number, a label, a list of labels, or None for an uncertain rating.
-            numbers: The confidence of each answer or, if the answers are numbers, these. Empty: there are none.
+            predicted: The first part of each answer: a number (float), a label, a list of labels, a rating (int), or
+                None for an uncertain rating.
+            numbers: The answers themselves if they are numbers, and else the confidence of each answer. Empty if a text
+                can have several labels: such an answer has no single confidence.
         """
         self.texts += len(predicted)
         for answer in predicted:
@@ -106,7 +108,11 @@ class Summary:
         return tally
 
     def facts(self, tally: Tally) -> dict[str, float]:
-        """Return the mean and sd of numbers, or the share of each label and the mean confidence or labels a text."""
+        """Return the facts about answers that the summary shows; {} if there are no answers.
+
+        For numbers: their mean and standard deviation. For labels: the share of each label, and the mean confidence or,
+        if a text can have several labels, the mean number of labels per text.
+        """
         if not tally.texts:
             return {}
         if self.are_numbers:
@@ -129,5 +135,5 @@ def summary_lines(summary: dict[str, Any]) -> tuple[list[str], str | None]:
         return lines, None
     return lines, (
         f"these texts differ from the training's: a classifier tells them apart (AUC {distance['auc']:.2f}; 0.5 is "
-        f"chance; false-alarm rate {LEVEL:.0%}); label some of them and check"
+        f"chance; false-alarm rate {FALSE_ALARMS:.0%}); label some of them and check"
     )

@@ -23,7 +23,7 @@ def write_parquet(path: Path, schema, tables: Iterable) -> None:
 
 
 def write_csv(path: Path, schema, tables: Iterable) -> None:
-    """Write pyarrow Tables of one schema as CSV in UTF-8: commas, quotes where they are needed, null as no text.
+    """Write pyarrow Tables of one schema as CSV in UTF-8: commas, quotes where needed, an empty field for null.
 
     Values that are not texts are written as JSON.
     """

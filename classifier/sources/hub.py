@@ -142,7 +142,14 @@ def with_retries(function, *args, within: float = math.inf, **kwargs):
 
 
 def check_download(name: str, path: Path, expected: str, is_pinned: bool) -> None:
-    """Remove a downloaded file and raise InputError if its digest, sha256 or Git's blob id, is not the expected one."""
+    """Check the digest of a downloaded file. If it is wrong, remove the file from the cache and raise InputError.
+
+    Args:
+        name: The repository and the file, for the message.
+        path: The file in the cache.
+        expected: Its sha256 (64 digits) or its blob id in Git (40 digits).
+        is_pinned: Whether the expected digest is from params.yaml and not from the Hub.
+    """
     from huggingface_hub.utils.sha import git_hash
 
     digest = sha256(path) if len(expected) == 64 else git_hash(path.read_bytes())

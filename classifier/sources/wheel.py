@@ -85,6 +85,6 @@ def installed_file(wheel: str, file: str, fix: str) -> Path:
 
 
 def check_digest(path: Path, name: str | Path, expected: str, fix: str) -> None:
-    """Raise InputError, which calls the file by `name`, if the file does not have the expected sha256."""
+    """Raise InputError if the file at `path` does not have the expected sha256. The message calls the file `name`."""
     if (digest := sha256(path)) != expected:
         raise InputError(f"{name}: sha256 is {digest[:12]}…, but params.yaml pins {expected[:12]}…; {fix}")

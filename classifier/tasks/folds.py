@@ -1,4 +1,4 @@
-"""The folds of the train texts, each of which is predicted by a baseline that was fitted on the others."""
+"""Divide the train texts into folds, and score each fold by a baseline that was fitted on the other folds."""
 
 import numpy as np
 

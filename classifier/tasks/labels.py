@@ -23,7 +23,7 @@ def label_numbers(
     Args:
         spellings: The different labels, as the file writes them.
         labels: The names, in the order of their numbers; or a mapping of each value to the name of its label, or to
-            None to leave its rows out.
+            None for LEFT_OUT.
         are_numbers: Whether the labels of the file are numbers, even if they look like names.
 
     >>> files = ["good", "bad", "fine"], ["1", "0.0", "2"], ["TRUE", "False"]

@@ -22,7 +22,7 @@ NEEDS_BIAS = False
 SCORE = "micro_f1"
 ANSWER = {"labels": "list<string>", "confidences": "list<float32>"}
 SET = {"set": "list<string>"}
-ENOUGH = 20  # validation texts that a label must have, so that its threshold is chosen
+MIN_TEXTS = 20  # the number of texts with a label from which the label's threshold is chosen, not fixed at one half
 
 label_cells = label_sets.label_cells
 read_labels = label_sets.read_labels
@@ -110,8 +110,8 @@ def fit_calibration(logits: np.ndarray, labels: np.ndarray, with_bias: bool = Tr
 def decide(scores: np.ndarray, labels: np.ndarray) -> dict:
     """Return {"thresholds": the probability from which each label is answered}.
 
-    A label's threshold is the one with the highest F1. With fewer than ENOUGH texts that have the label, or without
-    another text, it is one half.
+    A label's threshold is the one with the highest F1. If fewer than MIN_TEXTS texts have the label, or if all texts
+    have it, the threshold is one half.
     """
     from scipy.special import expit
 
@@ -122,7 +122,7 @@ def decide(scores: np.ndarray, labels: np.ndarray) -> dict:
 def best_threshold(probability: np.ndarray, label: np.ndarray) -> float:
     """Return the threshold with the highest F1, halfway between two probabilities."""
     positives = int(label.sum())
-    if positives < ENOUGH or positives == len(label):
+    if positives < MIN_TEXTS or positives == len(label):
         return 0.5
     order = np.argsort(-probability, kind="stable")
     sorted_probability = probability[order]
@@ -177,7 +177,10 @@ def in_sets(probabilities: np.ndarray, decision: dict) -> np.ndarray:
 
 
 def answers(scores: np.ndarray, names: list[str], decision: dict, min_confidence: float) -> dict[str, list]:
-    """Return the answered labels of each row, the most probable first, and their probabilities."""
+    """Return the answered labels of each row, the most probable first, and their probabilities.
+
+    A row whose confidence is below `min_confidence` has UNCERTAIN and its confidence instead.
+    """
     columns = prediction_columns(scores, names, decision)
     probabilities, labels, confidences = probability_array(columns, names), [], []
     for row, answered, sure in zip(probabilities, columns["predicted"], columns["confidence"], strict=True):
@@ -226,7 +229,7 @@ score = micro_f1
 
 
 def doubtful(labels: np.ndarray, columns: dict[str, np.ndarray], names: list[str]) -> pd.DataFrame:
-    """Return the pairs of a text and a label whose prediction is wrong. "not NAME" stands for a text without NAME."""
+    """Return the pairs of a text and a label whose prediction differs. "not NAME" stands for a text without NAME."""
     rows, numbers = np.nonzero(columns["predicted"] != labels)
     has = labels[rows, numbers].astype(bool)
     probability = probability_array(columns, names)[rows, numbers]

@@ -30,7 +30,7 @@ def fit_with_prior(
     variances = np.array([1.0] + [4.0] * biases)
 
     def objective(values: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return the loss plus the prior's share of it, and its gradient."""
+        """Return the sum of the mean loss and the penalty of the prior, and the gradient of this sum."""
         loss, gradient = loss_and_gradient(values)
         return loss + (values**2 / variances).sum() / 2 / rows, gradient + values / variances / rows
 

@@ -98,7 +98,8 @@ def quality(logits: np.ndarray, labels: np.ndarray, settings: np.ndarray | None 
 def fit_calibration(logits: np.ndarray, labels: np.ndarray, with_bias: bool = True) -> tuple[float, np.ndarray]:
     """Fit a temperature and a bias by least squares, so that logits / temperature + bias is the number.
 
-    The slope, 1 / temperature, is at least 1e-6. So logits without information give nearly the mean.
+    The slope, 1 / temperature, is at least 1e-6. So logits without information give nearly the mean. `with_bias` is
+    ignored: the head of a regression always has a bias (NEEDS_BIAS).
 
     Returns:
         (temperature, bias), the bias as (1,).
@@ -114,7 +115,8 @@ def decide(scores: np.ndarray, labels: np.ndarray) -> dict:
     """Return {"margin": half the width of the interval}. The margin is None if the rows are too few.
 
     This is split-conformal prediction with the absolute residual (Lei et al. 2018, "Distribution-Free Predictive
-    Inference for Regression"): of new texts like these, a share of at least COVERAGE lies in the interval on average.
+    Inference for Regression"): on average, the intervals of at least a share COVERAGE of new texts like these hold the
+    text's number.
     The residual of a row comes from a calibration that was fitted on other rows.
     """
     residuals = np.sort(np.abs(labels - scores[:, 0]))

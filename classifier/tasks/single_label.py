@@ -51,7 +51,7 @@ def describe(labels: np.ndarray, names: list[str]) -> dict[str, float]:
 def loss_settings(
     class_weights: str | dict[str, float] | None, labels: np.ndarray, names: list[str]
 ) -> np.ndarray | None:
-    """Return the weight of each label in the loss, (names,) float32, or None if all weights are equal.
+    """Return the weight of each label in the loss, (names,) float32, or None if `class_weights` is None.
 
     With "balanced", all labels have the same total weight. A mapping has the weights by the labels' names; a label that
     it lacks has the weight 1. Only the ratios matter: the weights are scaled to a mean of 1 over `labels`.

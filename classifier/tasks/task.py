@@ -29,7 +29,7 @@ class Task(Protocol):
     NEEDS_BIAS: bool  # whether the head must have a bias
     SCORE: str  # the name of `score` in metrics/
     ANSWER: dict[str, str]  # name and pyarrow type of each part of an answer
-    SET: dict[str, str]  # the same of the part that prediction sets add; none where the interval is the set
+    SET: dict[str, str]  # name and type of the part that prediction sets add to an answer; {} if they add none
 
     def label_cells(self, table: pd.DataFrame, dataset: Dataset) -> pd.Series:
         """Return the label of each row of a file as one text, "" if it is missing."""
@@ -71,10 +71,13 @@ class Task(Protocol):
         """Return (mean loss, SCORE)."""
 
     def fit_calibration(self, logits: np.ndarray, labels: np.ndarray, with_bias: bool = True) -> tuple[Any, np.ndarray]:
-        """Return (temperature, bias). The scores are logits / temperature + bias. with_bias=False: the bias is 0."""
+        """Return (temperature, bias). The scores are logits / temperature + bias.
+
+        with_bias: If False, the bias is 0. A task with NEEDS_BIAS ignores it.
+        """
 
     def decide(self, scores: np.ndarray, labels: np.ndarray) -> Decision:
-        """Return the decision, fitted to these rows. Their scores come from calibrations that are fitted to others."""
+        """Return the decision that is fitted to these rows. The calibrations of the scores are fitted to other rows."""
 
     def prediction_columns(self, scores: np.ndarray, names: list[str], decision: Decision) -> dict[str, np.ndarray]:
         """Return the columns of a table of predictions: `predicted` like `labels`, and others."""
@@ -107,7 +110,10 @@ class Task(Protocol):
         """Return the parts of ANSWER, and of SET if the decision has bounds, each a list with a value for each row."""
 
     def expected_answer(self, label: Any, names: list[str]) -> Any:
-        """Return the first part of the answer with a label of params.yaml; None if no answer can have the label."""
+        """Return the value of the first part of ANSWER in an answer that is `label`, as params.yaml writes labels.
+
+        Return None if the model cannot give this answer.
+        """
 
     def logit_to_explain(self, scores, number: int):
         """Return the logit that an explanation of the label with this number explains, (rows,). Tensors."""
@@ -128,7 +134,9 @@ class Task(Protocol):
         """Return SCORE of predictions; higher is better."""
 
     def doubtful(self, labels: np.ndarray, columns: dict[str, np.ndarray], names: list[str]) -> pd.DataFrame:
-        """Return the labels that differ from predictions by the other folds.
+        """Return the doubtful labels: those that differ from the prediction, or, of numbers, differ most from it.
+
+        The predictions of a fold come from an estimator that was fitted on the other folds.
 
         Args:
             labels: The labels of the held-out rows.
@@ -136,7 +144,7 @@ class Task(Protocol):
             names: The names of the labels.
 
         Returns:
-            Columns row (the number of the text), label, predicted and probability (of the label).
+            Columns row (the index in `labels`), label, predicted and probability (of the label).
         """
 
 

@@ -1,4 +1,7 @@
-"""Clean texts of HTML tags, and recognize blank texts. The encoder and the baseline read the same cleaned texts."""
+"""Remove HTML tags from texts, and recognize texts that are blank or that UTF-8 cannot encode.
+
+The encoder and the baseline read the same cleaned texts.
+"""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""Texts that count as equal: duplicates."""
+"""Compute hashes by which duplicates are recognized: texts that differ only in case, white space or Unicode form."""
 
 import hashlib
 import unicodedata

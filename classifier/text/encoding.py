@@ -1,7 +1,7 @@
 """Encode texts as token ids: clean a text, tokenize it, and cut a long text to one or several windows.
 
-The texts of a pair are tokenized and cut one by one, and then put between the special tokens that the tokenizer has for
-a pair, such as `[CLS] a [SEP] b [SEP]`.
+The two texts of a pair are tokenized one by one and cut so that both fit into a window (`cut_pair`). They are then put
+between the special tokens that the tokenizer has for a pair, such as `[CLS] a [SEP] b [SEP]`.
 """
 
 import itertools
@@ -65,8 +65,9 @@ def cut_pair(
 ) -> list[tuple[list, list]]:
     """Return the windows of a pair: in each, the two texts without special tokens.
 
-    The longer text is cut. The shorter one stays whole if it takes at most half of the room, and is cut to this half
-    otherwise: so does `longest_first` of transformers. The windows lie in the longer text, each beside the shorter one.
+    A pair that fits into `max_length` is the only window. Otherwise the longer text is cut. The shorter text stays
+    whole if it takes at most half of the room, and is cut to this half if not, as by `longest_first` of transformers.
+    Each window has a part of the longer text, and the same shorter text.
 
     Args:
         pair: The token ids of the two texts.

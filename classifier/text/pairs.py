@@ -19,7 +19,7 @@ def joined(text: Text) -> str:
 
 
 def texts_of(table) -> list[Text]:
-    """Return the texts of a table: those of the column text, in pairs with those of text_pair if it has this column.
+    """Return the texts of a table: the column text, or, if the table has a column text_pair, pairs of both columns.
 
     table: a pandas DataFrame or a RecordBatch of pyarrow.
     """

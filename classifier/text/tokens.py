@@ -84,7 +84,8 @@ def without_middle(ids: np.ndarray, longest: int) -> np.ndarray:
 def open_tokens(split: str) -> Tokens:
     """Open the rows of train, validation or test.
 
-    Memory grows by 12 bytes per row (length and label), and in validation and test by 8 more (number of the text).
+    Memory grows by 12 bytes per row (length and label; with several labels a text, 4 bytes and one for each name), and
+    in validation and test by 8 more (number of the text).
 
     Raises:
         InputError: The file is missing.

@@ -1,4 +1,4 @@
-"""How texts are cut into terms for TF-IDF: into words, or into characters if they are not written in words."""
+"""Choose how TF-IDF cuts texts into terms: into words, or into characters if the texts are not written in words."""
 
 import itertools
 import re
@@ -25,7 +25,8 @@ def choose_terms(texts: Sequence[str]) -> tuple[str, dict[str, Any]]:
     numbers that do not recur.
 
     Returns:
-        ("words" or "characters", the options of scikit-learn's TfidfVectorizer that read them).
+        ("words" or "characters", the options with which scikit-learn's TfidfVectorizer cuts texts into these terms).
+        The terms of TfidfVectorizer's default, words without combining marks, need no option.
 
     >>> choose_terms(["a great film", "the film was long"])
     ('words', {})

@@ -26,8 +26,8 @@ def cross_calibrate(
         with_bias: Whether the calibration has biases.
 
     Returns:
-        The calibrated logits, (rows, names) float64, and the task's `unseen_columns`. The decision behind these columns
-        is that of the other folds, too.
+        The calibrated logits, (rows, names) float64, and the task's `unseen_columns`. For each row, the decision by
+        which these columns are computed is fitted on the other folds too.
     """
     scores, unseen = np.empty(logits.shape), {}
     for held_out, others in folds(len(logits)):
@@ -42,7 +42,10 @@ def cross_calibrate(
 
 
 def folds(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return (rows of the fold, all other rows) for each fold of `count` rows, as bool; of one row, the row twice."""
+    """Return (held_out, others) for each fold of `count` rows, both (count,) bool.
+
+    held_out marks the rows of the fold, and others marks all other rows. If there is one row, both mark this row.
+    """
     number = np.arange(count) % FOLDS
     return [(number == fold, (number != fold) | (count == 1)) for fold in range(min(count, FOLDS))]
 

@@ -49,10 +49,13 @@ def run_key(recipe: Recipe, model: Model, method: Method) -> str:
 
 
 class Checkpoint:
-    """The checkpoint of the run with a key.
+    """The checkpoint of one run.
 
     CHECKPOINT_MINUTES in the environment (1 by default) sets the time between two checkpoints. params.yaml has no such
     setting, because the time changes no result.
+
+    Args:
+        key: The digest of the run that `run_key` returns.
 
     Raises:
         InputError: CHECKPOINT_MINUTES is not a number.
@@ -85,7 +88,7 @@ class Checkpoint:
     def load(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Return the tensors and the state of the checkpoint, in progress or finished, or None if it is absent.
 
-        The checkpoints of other runs are removed.
+        All other files in .checkpoints/ are removed: checkpoints of other runs, and unfinished files of killed runs.
         """
         from safetensors import safe_open
 
@@ -108,8 +111,9 @@ class Checkpoint:
 def remove_finished(deps: list[str]) -> None:
     """Remove finished checkpoints if DVC has started a stage that needs the trained adapter.
 
-    The outputs of the training are then in DVC's cache. This is unknown for a stage that was started without DVC.
-    The checkpoint of an interrupted run always stays.
+    Before DVC starts such a stage, it has stored the outputs of the training in its cache. If the stage was started
+    without DVC, the outputs may not be stored, and nothing is removed. The checkpoint of an interrupted run always
+    stays.
 
     Args:
         deps: The dependencies of the stage, as in dvc.yaml.

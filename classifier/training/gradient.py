@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from classifier.model.padding import pad_batch, padding_multiple, types_after
+from classifier.model.padding import pad_batch, padding_multiple, types_after_of
 from classifier.tasks.task import Task
 
 
@@ -69,7 +69,7 @@ class Gradient:
                 self.network.config.pad_token_id,
                 self.padding_multiple,
                 self.max_length,
-                types_after(self.network),
+                types_after_of(self.network),
             )
             total += self.backward(inputs, torch.from_numpy(labels[rows]), count).item()
         return total

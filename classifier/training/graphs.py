@@ -26,9 +26,10 @@ METHODS = ("LORA", "IA3", "VERA")
 
 
 def can_capture(network) -> bool:
-    """Return whether a step can be captured as a CUDA graph: no data-dependent control flow and no dropout.
+    """Return whether a step of the network can be captured as a CUDA graph.
 
-    The capture itself would draw dropout masks too, so a resumed run would end with other weights than a whole run.
+    The network must have no data-dependent control flow and no dropout. The capture would draw dropout masks of its
+    own, and a resumed run captures again, so it would end with other weights than an uninterrupted run.
     """
     config = getattr(network, "active_peft_config", None)
     return (

@@ -15,8 +15,9 @@ def build_network(plan: Plan, model: Model, method: Method, bf16: bool, device):
     """Return the network on the device, in training mode; the parameters that the method trains require gradients.
 
     Raises:
-        InputError: A file of models/base is unusable, peft or the network cannot use a setting, the rows are too long
-            for the network, or the validations would select AdaLoRA's weights or last step.
+        InputError: A file of models/base is unusable, the task needs a bias that the head lacks, peft or the network
+            cannot use a setting, the rows are too long for the network, or the validations would select the weights or
+            the last step of AdaLoRA.
     """
     metadata, recipe = plan.tokens.metadata, plan.recipe
     task, on_cpu = TASKS[metadata["task"]], device.type == "cpu"
@@ -37,10 +38,10 @@ def build_network(plan: Plan, model: Model, method: Method, bf16: bool, device):
 
 
 def model_settings(plan: Plan, model: Model) -> dict[str, Any]:
-    """Return the model's peft settings. With few texts the modules of modules_to_save stay frozen.
+    """Return the model's peft settings; with few texts without `modules_to_save`, so that these modules stay frozen.
 
-    These modules train in full at the rate of the adapter, so a few texts overfit them. A method that names
-    modules_to_save itself is not affected.
+    Modules in `modules_to_save` train in full at the learning rate of the adapter, and overfit a few texts. If the
+    method has a setting `modules_to_save`, it is used in any case.
     """
     if len(plan.tokens) >= plan.recipe.min_texts_for_modules:
         return model.peft

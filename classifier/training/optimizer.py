@@ -4,14 +4,16 @@
 def make_optimizer(model, learning_rate: float, weight_decay: float, loraplus_lr_ratio: float | None):
     """Return AdamW, or LoRA+ (Hayou et al. 2024) if a ratio is given.
 
-    Weight decay acts on matrices and not on vectors. Vectors are biases, norms, and two kinds of parameters that peft
-    gives the shape (1, n) or (n, 1): IA3's factors and AdaLoRA's singular values.
+    In AdamW, weight decay acts on matrices and not on vectors. Vectors are biases, norms, and two kinds of parameters
+    that peft gives the shape (1, n) or (n, 1): IA3's factors and AdaLoRA's singular values. For LoRA+, peft forms the
+    groups of parameters: weight decay acts on all but biases and layer norms, and only parameters of one dimension
+    count as vectors.
 
     Args:
         model: The network. Its parameters that require gradients are optimized.
         learning_rate: The highest learning rate of the schedule.
         weight_decay: AdamW's weight decay.
-        loraplus_lr_ratio: LoRA+'s ratio: the matrices B and, as in the authors' code, all vectors learn at this
+        loraplus_lr_ratio: The ratio of LoRA+. The matrices B and, as in the authors' code, all vectors learn at this
             multiple of the learning rate. None: AdamW.
     """
     import torch

@@ -5,7 +5,9 @@ from typing import Any
 
 from classifier.training.progress import Progress
 
-ADALORA_IMPORTANCE = ("ipt", "exp_avg_ipt", "exp_avg_unc")  # running means in AdaLoRA's rank allocator
+# Attributes of AdaLoRA's rank allocator: the last importance of each weight, and the running means of the importance
+# and of its deviation from this mean.
+ADALORA_IMPORTANCE = ("ipt", "exp_avg_ipt", "exp_avg_unc")
 
 
 def pack(training) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -27,7 +29,7 @@ def unpack(training, tensors: dict[str, Any], state: dict[str, Any]) -> list[str
 
 
 def hardware(training) -> dict[str, Any]:
-    """Return the hardware settings that also affect the weights, except the exact chip."""
+    """Return the hardware settings, which affect the weights but are not in the run's key. The chip is left out."""
     import torch
 
     return {

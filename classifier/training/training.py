@@ -110,7 +110,9 @@ class Training:
         return self.recipe.patience is not None and self.progress.validations_since_best >= self.recipe.patience
 
     def run(self) -> Iterator[int]:
-        """Take the remaining steps; yield the number of each, from 1, before its checkpoint is written.
+        """Take the remaining steps; yield the number of each step. The first step of a training is 1.
+
+        If a checkpoint is due after a step, it is written once the caller asks for the next step.
 
         Raises:
             InputError: The loss is no longer finite.
@@ -172,7 +174,10 @@ class Training:
             self.best_weights = {name: weights.clone() for name, weights in trained_parameters(self.network).items()}
 
     def validate(self, texts: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Score the first `texts` validation texts, or all. Only all texts have features.
+        """Score validation texts.
+
+        Args:
+            texts: How many validation texts to score, from the first on. None: all, and also return their features.
 
         Returns:
             (logits, features, labels): (texts, names), (texts, width) as in `logits_and_features`, and the labels.

@@ -54,7 +54,7 @@ def test_files_folders_and_patterns():
 def test_folders_that_are_no_table():
     for name in ("empty", "trees/neg", "trees/pos"):
         (LOCAL / name).mkdir(parents=True)
-    with pytest.raises(InputError, match="data/local/empty: has no files; for a folder for each label set `for"):
+    with pytest.raises(InputError, match="data/local/empty: has no files; put the files of the table there or"):
         names(source={"train": "empty"})
     with pytest.raises(InputError, match=r"data/local/trees: has folders \(neg, pos\); for a folder"):
         names(source={"train": "trees"})

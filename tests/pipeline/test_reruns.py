@@ -17,7 +17,7 @@ from forking import parse_each_text_once
 from ruamel.yaml import YAML
 from tiny import edit_params
 
-from classifier.files.digests import sha256s
+from classifier.files.digests import sha256_by_path
 from classifier.runner.params import STAGES
 
 ALL = set(STAGES)
@@ -212,13 +212,13 @@ def test_what_changes_no_stage(finished):
     for path in (*Path("stages").iterdir(), *room.iterdir(), *Path("data/raw").iterdir(), params, Path("dvc.yaml")):
         os.utime(path)
     left = [f"{room}/{name}" for name in (".training.py.swp", "training.py~", "#training.py#", ".DS_Store")]
-    before = sha256s(room)
+    before = sha256_by_path(room)
     for name in ("README.md", "stages/new.py", "data/notes.txt", "data/local/.DS_Store", ".checkpoints/x", *left):
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text("new")
     Path("stages/__pycache__").mkdir(exist_ok=True)
     assert changed() == set()
-    assert sha256s(room) == before  # by which a training in progress is known
+    assert sha256_by_path(room) == before  # by which a training in progress is known
 
 
 def test_local_data_reruns_data_alone(finished):

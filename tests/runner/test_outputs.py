@@ -8,7 +8,7 @@ from commands import contents, dvc, git, stages_run
 from killing import locked
 from tiny import edit_params
 
-from classifier.files.digests import sha256s
+from classifier.files.digests import sha256_by_path
 
 
 def test_refused_repro_changes_no_output(finished, capfd):
@@ -107,9 +107,9 @@ def refuse_train(project: Path) -> str:
 def test_put_back_as_links(finished, kind):
     """Outputs in DVC's cache come back as links, outputs in Git as plain files."""
     dvc("config", "--local", "cache.type", kind)
-    before, objects = sha256s(Path("models"), Path("metrics")), cached(finished)
+    before, objects = sha256_by_path(Path("models"), Path("metrics")), cached(finished)
     assert "not put back" not in refuse_train(finished)
-    assert sha256s(Path("models"), Path("metrics")) == before
+    assert sha256_by_path(Path("models"), Path("metrics")) == before
     assert cached(finished) == objects
     assert git("status", "--porcelain") == ""
     weights = Path("models/adapter/adapter_model.safetensors")

@@ -15,7 +15,7 @@ from tiny import reviews
 
 from classifier.errors import InputError
 from classifier.files.places import ADAPTER, FEATURES, VALIDATION
-from classifier.model.features import SAMPLE, from_bytes, halved, sampled_rows, to_bytes
+from classifier.model.features import SAMPLE, from_bytes, in_half_precision, sampled_rows, to_bytes
 from classifier.model.loading import load_classifier
 from classifier.scoring import files as scoring
 from classifier.scoring.files import score_file
@@ -148,12 +148,12 @@ def test_evenly_spaced_rows():
 
 def test_features_are_kept_in_half_precision():
     vector = np.array([0.1, 1e9, -1e9], dtype=np.float32)
-    assert halved(vector).tolist() == [np.float16(0.1), 65504, -65504]
+    assert in_half_precision(vector).tolist() == [np.float16(0.1), 65504, -65504]
     first, again = to_bytes("A good  film", vector), to_bytes("a good film", vector)
     assert first == again
     key, features = from_bytes(first)
     assert len(key) == 16
-    assert features.tolist() == halved(vector).tolist()
+    assert features.tolist() == in_half_precision(vector).tolist()
 
 
 @pytest.mark.parametrize(

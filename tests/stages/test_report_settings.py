@@ -54,12 +54,12 @@ def test_settings_of_every_method(finished, monkeypatch):
         peft = {} if isinstance(method.peft, str) else method.peft
         stated = {key: str(value) for key, value in peft.items() if key not in ("peft_type", "modules_to_save")}
         assert stated.items() <= shown[name].items()
-        assert shown[name].get("modules_to_save", "classifier, pooler") == "classifier, pooler"
+        assert shown[name].get("modules_to_save", "the head, pooler") == "the head, pooler"
     assert shown["full"] == shown["head"] == {}
     assert len({tuple(settings.items()) for settings in shown.values()}) == len(PARAMS.methods) - 2
     assert shown["prefix"] == shown["prompt"]  # both have one setting; the type of the method distinguishes them
     adalora = {"init_r": "48", "target_r": "32", "lora_alpha": "32", "target_modules": "key, value"}
-    assert shown["adalora"] == adalora | {"modules_to_save": "classifier, pooler"}
+    assert shown["adalora"] == adalora | {"modules_to_save": "the head, pooler"}
     assert shown["loraplus"]["loraplus_lr_ratio"] == "16.0"
 
 

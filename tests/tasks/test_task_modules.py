@@ -38,7 +38,7 @@ def test_a_module_has_the_functions_and_values_of_its_protocol(modules, protocol
 
 def test_the_tasks_have_the_same_names_everywhere():
     names = list(TASKS)
-    assert names == list(MEASURES) == list(datasets.TASKS)
+    assert names == list(MEASURES) == list(datasets.LABEL_KEYS)
     assert names == list(datasets.Dataset.model_fields["task"].annotation.__args__)
     for name in names:
         module = name.replace("-", "_")

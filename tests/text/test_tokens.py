@@ -10,7 +10,7 @@ import pytest
 from tiny import ROOT
 
 from classifier.errors import InputError
-from classifier.files.formats import metadata_bytes
+from classifier.files.formats import metadata_strings
 from classifier.files.places import TOKENS
 from classifier.text.tokens import Tokens, open_tokens
 
@@ -30,7 +30,9 @@ print(peak() - before)
 def write(rows: list[list[int]], labels: list[int], chunk: int) -> None:
     """Write data/tokens/train.arrow with `chunk` rows in each record batch."""
     TOKENS.mkdir(parents=True)
-    schema = pa.schema({"input_ids": pa.list_(pa.int32()), "label": pa.int64()}, metadata_bytes({"labels": ["a", "b"]}))
+    schema = pa.schema(
+        {"input_ids": pa.list_(pa.int32()), "label": pa.int64()}, metadata_strings({"labels": ["a", "b"]})
+    )
     with pa.ipc.new_stream(TOKENS / "train.arrow", schema) as out:
         out.write_table(pa.table([rows, labels], schema=schema), max_chunksize=chunk)
 

@@ -26,7 +26,7 @@ CARD = {
     "share of numbers inside the 90% interval": "interval_coverage",
 }
 SPLITS = ("train", "validation", "test")
-PARTS = 5  # of the table of numbers against predictions, of equal size
+PARTS = 5  # ranges in the table of numbers against predictions; each has a fifth of the test texts' numbers
 LEVELS = np.arange(1, 20) / 20  # shares of texts whose number an interval should hold
 POINTS = 2000  # in the picture
 
@@ -82,8 +82,9 @@ def set_metrics(scored: Scored, decision: dict) -> dict:
 def tables(scored: Scored) -> dict[str, pd.DataFrame]:
     """Return the plots' data.
 
-    The confusion table counts texts by fifths of the numbers and of the predictions. The reliability table has the
-    share of texts that lie in an interval against the share that should.
+    The confusion table counts texts by the range of the number and the range of the prediction. The ranges cut the
+    numbers, not the predictions, into fifths. The reliability table has the share of texts whose number lies in an
+    interval, and the share that the interval should hold.
     """
     empty = {
         "roc": ["label", "false_positive_rate", "true_positive_rate"],
@@ -95,7 +96,10 @@ def tables(scored: Scored) -> dict[str, pd.DataFrame]:
 
 
 def fifths(scored: Scored) -> pd.DataFrame:
-    """Return how many texts of each fifth of the numbers are predicted in each fifth."""
+    """Return how many texts have their number in one range and their prediction in the same or another range.
+
+    The ranges cut the numbers of the test texts into fifths.
+    """
     edges = np.unique(np.quantile(scored.labels, np.arange(1, PARTS) / PARTS))
     digits = next(digits for digits in range(4, 18) if len({f"{edge:.{digits}g}" for edge in edges}) == len(edges))
     ends = [f"below {edges[0]:.{digits}g}", *(f"from {edge:.{digits}g}" for edge in edges)]

@@ -57,7 +57,7 @@ class Measures(Protocol):
         """
 
     def report_tables(self, evaluate: dict, data: dict, labels: list[str], learned: bool) -> dict:
-        """Return the rows of the tables in the task's template of the report, NAME.md.j2 in this package.
+        """Return values for the task's template of the report, NAME.md.j2 in this package: rows of tables, and words.
 
         Args:
             evaluate: metrics/evaluate.json.

@@ -13,8 +13,8 @@ MATMUL_ATTENTION = "sdpa, in bf16 on a CPU by products"  # the name in transform
 # Attention scores computed at once: 16 MB in bf16. glibc returns a tensor of 32 MB to the system as soon as it is
 # freed, and fetching the memory anew takes long.
 SCORES_PER_PRODUCT = 2**23
-# Attention scores of a layer up to which products are used: 128 MB in bf16. The backward pass needs all of them, and
-# their number grows with the square of the length.
+# The most attention scores of a layer for which matrix products are used: 128 MB in bf16. The backward pass needs all
+# scores at once, and their number grows with the square of the length.
 MAX_SCORES = 2**26
 
 

@@ -1,8 +1,9 @@
-"""The last encoder layer for the first token alone.
+"""Modules that compute the last encoder layer for the first token alone.
 
-The classification head reads the first token's state and no other, and no encoder layer follows the last one. In the
-last layer the other tokens therefore serve as keys and values only. Their queries, attention outputs and feed-forward,
-most of the layer's arithmetic, have no influence on the logits. Without them the logits and all gradients are the same.
+The classification head reads the state of the first token only, and no encoder layer follows the last one. So in the
+last layer the other tokens serve as keys and values only. Their queries, attention outputs and feed-forward are most of
+the layer's arithmetic and have no influence on the logits. The modules leave this arithmetic out. The logits and all
+gradients stay the same.
 """
 
 import torch
@@ -18,9 +19,9 @@ def first_token_classes(model: torch.nn.Module) -> dict[torch.nn.Module, type]:
     """Return the module to replace in the last encoder layer, and the class that computes the first token alone.
 
     Returns:
-        {module: class} for a BERT, RoBERTa, DistilBERT or MPNet classifier whose attention is eager or sdpa. {} in
-        three cases: the layer has the class already; the model is a decoder, whose first token attends to itself
-        alone; or the model is any other, whose head may read the mean of all tokens.
+        {module: class} for a BERT, RoBERTa, DistilBERT or MPNet classifier whose attention is eager or sdpa. {} if
+        the layer has the class already, if the attention is of another kind, if the model is a decoder, whose first
+        token attends to itself alone, or if the classifier is of another family, whose head may read all tokens.
     """
     whole_class, first_token_class = {
         BertForSequenceClassification: (BertAttention, FirstTokenBertAttention),
@@ -37,7 +38,7 @@ def first_token_classes(model: torch.nn.Module) -> dict[torch.nn.Module, type]:
 
 
 class FirstTokenBertAttention(BertAttention):
-    """The attention of a BERT layer, and of a RoBERTa layer, which is the same, for the first token.
+    """The attention of a BERT or RoBERTa layer for the first token. Both families compute attention in the same way.
 
     The layer's feed-forward then computes the first token alone, since the attention returns no other.
     """

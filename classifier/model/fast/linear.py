@@ -1,11 +1,13 @@
 """Linear layers on an x86 processor: in fp32 by oneDNN, and under autocast to bf16 with weights that are rounded once.
 
-torch multiplies matrices of fp32 with MKL, which uses the AVX-512 instructions of Intel's processors only. oneDNN, with
-which torch multiplies in bf16, uses those of all processors. On an AMD processor with AVX-512 its products take less
-than half of MKL's time, and on one with AVX2 slightly less. The results differ in the last digits, because the sums are
-added in another order. torch itself calls oneDNN's operator for fp32 in compiled models only.
+torch multiplies matrices with MKL in fp32, and with oneDNN in bf16. MKL uses AVX-512 instructions on Intel's processors
+only. oneDNN uses them on all processors that have them. On an AMD processor with AVX-512, products of fp32 by oneDNN
+take less than half of MKL's time. On an AMD processor with AVX2 only, they take slightly less time than MKL's. The
+results differ in the last digits, because oneDNN adds in another order. torch itself calls oneDNN's operator for fp32
+in compiled models only.
 
-Autocast rounds the weights of a layer at each call. The weights of a frozen layer are the same at each call.
+Autocast rounds the weights of a layer at each call. The weights of a frozen layer do not change, so rounding them once
+is enough.
 """
 
 import platform
@@ -17,12 +19,12 @@ HAS_ONEDNN = torch.backends.mkldnn.is_available() and platform.machine() in ("x8
 
 
 def linear_classes(model: torch.nn.Module) -> dict[torch.nn.Module, type]:
-    """Return {module: OneDnnLinear} for the linear layers of a model; {} if torch has no oneDNN."""
+    """Return {module: OneDnnLinear} for the linear layers of a model; {} without oneDNN or an x86 processor."""
     return {module: OneDnnLinear for module in model.modules() if HAS_ONEDNN and type(module) is torch.nn.Linear}
 
 
 class OneDnnLinear(torch.nn.Linear):
-    """A linear layer by `linear`. Under autocast to bf16 on a CPU, a frozen layer keeps its rounded weights."""
+    """A linear layer that calls `linear`. Under autocast to bf16 on a CPU, a frozen layer keeps its rounded weights."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the layer's output, (..., out), for x, (..., in)."""

@@ -2,13 +2,15 @@
 
 peft computes x W' + b and s (x A') B' separately and adds the two results.
 
-In fp32 on a CPU the thin products with A and B take long for the little that they compute. `FoldedLora` adds s B A to
-the frozen weight W and multiplies once: x (W + s B A)' + b is the same function. The backward pass has one product as
-large as the frozen layer's. W is frozen, so no gradient of W's size is needed. All products are those of linear.py.
+In fp32 on a CPU the products with the narrow matrices A and B take long for the little that they compute. `FoldedLora`
+adds s B A to the frozen weight W and multiplies once: x (W + s B A)' + b is the same function. The backward pass has
+one product as large as the frozen layer's. W is frozen, so no gradient of W's size is needed. All products are computed
+by `linear` of linear.py, except B A.
 
-In bf16 the sum W + s B A would lose small weight changes to rounding, and thin products are fast. peft loses time
-elsewhere: it casts the layer's input to fp32, which autocast casts back to bf16, it rounds W at each call, and it
-scales and adds in separate passes over memory. `SeparateLora` leaves the casts out and adds within the products.
+In bf16 the sum W + s B A would lose small weight changes to rounding, and products with narrow matrices are fast. A
+layer of peft loses time in other ways: peft casts the input to fp32 and autocast casts it back to bf16, autocast rounds
+W at each call, and scaling and adding are separate passes over memory. `SeparateLora` leaves the casts out and adds
+within the products. On a CPU, W is rounded only once (see linear.py).
 """
 
 import torch
@@ -55,8 +57,9 @@ class FastLinear(Linear):
         """Return the function that computes this layer for x, or None if peft has to.
 
         peft computes layers with several adapters, with an adapter that is disabled or merged, with dropout, with a
-        bias in the adapter, with a transposed, trained or non-fp32 frozen weight, and with a variant of LoRA such as
-        DoRA. peft also computes every input that is neither in fp32 without autocast nor under autocast to bf16.
+        bias in the adapter, and with a variant of LoRA such as DoRA. peft also computes layers whose base weight is
+        transposed, is trained or is not in fp32. `FoldedLora` takes inputs in fp32 without autocast, and `SeparateLora`
+        takes inputs in fp32 or bf16 under autocast to bf16. peft computes all other inputs.
         """
         names, weight = self.active_adapters, self.get_base_layer().weight
         plain = (

@@ -21,7 +21,7 @@ def use_fast_modules(model: torch.nn.Module, bf16_on_cpu: bool = False) -> dict[
     | last encoder layer            | BERT, DistilBERT, MPNet and RoBERTa classifiers | first_token.py |
     | attention                     | MPNet classifiers                               | mpnet.py       |
     | LoRA's linear layers          | models that peft has wrapped                    | lora.py        |
-    | linear layers                 | all models, on a processor with oneDNN          | linear.py      |
+    | linear layers                 | all models, if torch has oneDNN, on x86         | linear.py      |
     | attention of the other layers | models with torch's attention, if bf16_on_cpu   | attention.py   |
 
     Other models stay as they are. The files say for which inputs their modules fall back to transformers or peft.
