@@ -111,9 +111,11 @@ def few_texts(data: dict, evaluate: dict, training: dict) -> str | None:
         return None
     width = evaluate["accuracy_high"] - evaluate["accuracy_low"]
     if width > WIDE_TEST:
+        is_whole = data["test"] == data.get("test_available")
+        fix = "The source's test split has no more" if is_whole else "Raise `test` in the data set's entry"
         return (
             f"The {data['test']:,} test texts are too few: the 95% interval of the accuracy is {100 * width:.1f} "
-            "points wide. Raise `test` in the data set's entry."
+            f"points wide. {fix}."
         )
     low, high = wilson_interval(round(training["validation_accuracy"] * data["validation"]), data["validation"])
     if high - low <= WIDE_VALIDATION:

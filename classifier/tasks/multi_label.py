@@ -6,15 +6,15 @@ the functions.
 """
 
 import warnings
-from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from classifier.files.formats import array_of
 from classifier.tasks import label_sets
+from classifier.tasks.calibration import best_threshold, fit_sigmoids
 from classifier.tasks.folds import equal_folds
-from classifier.tasks.probabilities import fit_with_prior, probability_array, probability_columns, ranked_names
+from classifier.tasks.probabilities import probability_array, probability_columns, ranked_names
 from classifier.tasks.single_label import UNCERTAIN
 
 PROBLEM_TYPE = "multi_label_classification"
@@ -22,7 +22,6 @@ NEEDS_BIAS = False
 SCORE = "micro_f1"
 ANSWER = {"labels": "list<string>", "confidences": "list<float32>"}
 SET = {"set": "list<string>"}
-MIN_TEXTS = 20  # the number of texts with a label from which the label's threshold is chosen, not fixed at one half
 
 label_cells = label_sets.label_cells
 read_labels = label_sets.read_labels
@@ -31,6 +30,7 @@ needed_labels = label_sets.needed_labels
 strata = label_sets.strata
 label_array = label_sets.label_array
 folds = equal_folds
+fit_calibration = fit_sigmoids
 
 
 def describe(labels: np.ndarray, names: list[str]) -> dict[str, float]:
@@ -84,53 +84,12 @@ def micro_f1(labels: np.ndarray, predicted: np.ndarray) -> float:
     return float(2 * found / (answered + actual)) if answered + actual else 1.0
 
 
-def fit_calibration(logits: np.ndarray, labels: np.ndarray, with_bias: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """Fit a temperature and a bias for each label, so that sigmoid(logits / temperature + bias) is calibrated.
-
-    Each label's fit is that of classifier/tasks/single_label.py, with the same prior (Platt 1999, "Probabilistic
-    outputs for support vector machines").
-
-    Returns:
-        (temperatures, biases), both (labels,).
-    """
-    from scipy.special import expit
-
-    def loss_and_gradient(values: np.ndarray, column: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
-        scaled = column / np.exp(values[0])
-        errors = (expit(scaled + values[1]) - target) / len(target)
-        losses = np.logaddexp(0, np.where(target, -1, 1) * (scaled + values[1]))
-        return losses.mean(), np.array([-(errors @ scaled), errors.sum()])
-
-    columns = zip(logits.astype(np.float64).T, labels.T, strict=True)
-    losses = [partial(loss_and_gradient, column=column, target=target) for column, target in columns]
-    solutions = [fit_with_prior(loss, 1, len(labels), with_bias) for loss in losses]
-    return np.exp([solution[0] for solution in solutions]), np.array([solution[1] for solution in solutions])
-
-
 def decide(scores: np.ndarray, labels: np.ndarray) -> dict:
-    """Return {"thresholds": the probability from which each label is answered}.
-
-    A label's threshold is the one with the highest F1. If fewer than MIN_TEXTS texts have the label, or if all texts
-    have it, the threshold is one half.
-    """
+    """Return {"thresholds": the probability from which each label is answered}, by `best_threshold`."""
     from scipy.special import expit
 
     columns = zip(expit(scores.astype(np.float64)).T, labels.T, strict=True)
     return {"thresholds": [best_threshold(probability, label) for probability, label in columns]}
-
-
-def best_threshold(probability: np.ndarray, label: np.ndarray) -> float:
-    """Return the threshold with the highest F1, halfway between two probabilities."""
-    positives = int(label.sum())
-    if positives < MIN_TEXTS or positives == len(label):
-        return 0.5
-    order = np.argsort(-probability, kind="stable")
-    sorted_probability = probability[order]
-    f1 = 2 * np.cumsum(label[order]) / (np.arange(1, len(label) + 1) + positives)
-    f1[:-1][sorted_probability[:-1] == sorted_probability[1:]] = 0  # equal probabilities are answered together
-    best = int(f1.argmax())
-    below = sorted_probability[best + 1] if best + 1 < len(label) else 0.0
-    return float(sorted_probability[best] + below) / 2
 
 
 def prediction_columns(scores: np.ndarray, names: list[str], decision: dict) -> dict[str, np.ndarray]:

@@ -8,9 +8,10 @@ import pandas as pd
 
 from classifier.params.datasets import Dataset
 from classifier.tasks import labels as names_and_numbers
+from classifier.tasks.calibration import fit_softmax
 from classifier.tasks.folds import stratified_folds
 from classifier.tasks.labels import LEFT_OUT, UNKNOWN, label_numbers, spelled
-from classifier.tasks.probabilities import fit_with_prior, probability_array, probability_columns, ranked_names
+from classifier.tasks.probabilities import probability_array, probability_columns, ranked_names
 
 PROBLEM_TYPE = "single_label_classification"
 NEEDS_BIAS = False
@@ -20,6 +21,7 @@ SET = {"set": "list<string>"}
 UNCERTAIN = "uncertain"  # the label of an answer whose confidence is below the threshold
 
 labels_fix = names_and_numbers.labels_fix
+fit_calibration = fit_softmax
 folds = stratified_folds
 
 
@@ -81,35 +83,6 @@ def quality(logits: np.ndarray, labels: np.ndarray, settings: np.ndarray | None 
     losses = -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
     mean_loss = np.average(losses, weights=None if settings is None else settings[labels])
     return float(mean_loss), float((logits.argmax(axis=1) == labels).mean())
-
-
-def fit_calibration(logits: np.ndarray, labels: np.ndarray, with_bias: bool = True) -> tuple[float, np.ndarray]:
-    """Fit a temperature and a bias for each label, so that softmax(logits / temperature + bias) is calibrated.
-
-    This is bias-corrected temperature scaling (Alexandari et al. 2020, "Maximum Likelihood with Bias-Corrected
-    Calibration is Hard-To-Beat at Label Shift Adaptation"). A temperature alone (Guo et al. 2017) cannot correct a
-    network that prefers a label.
-
-    Args:
-        logits: The logits of the validation rows, (rows, labels).
-        labels: Their right labels, (rows,).
-        with_bias: Whether to fit biases. Without them they are 0.
-
-    Returns:
-        The temperature, and the bias of each label, (labels,), with a sum of 0.
-    """
-    from scipy.special import softmax
-
-    logits, one_hot = logits.astype(np.float64), np.eye(logits.shape[1])[labels]
-
-    def loss_and_gradient(values: np.ndarray) -> tuple[float, np.ndarray]:
-        scaled = logits / np.exp(values[0])
-        errors = (softmax(scaled + values[1:], axis=1) - one_hot) / len(labels)
-        mean_loss, _ = quality(scaled + values[1:], labels)
-        return mean_loss, np.array([-(errors * scaled).sum(), *errors.sum(axis=0)])
-
-    solution = fit_with_prior(loss_and_gradient, logits.shape[1], len(labels), with_bias)
-    return float(np.exp(solution[0])), solution[1:] - solution[1:].mean()
 
 
 def decide(scores: np.ndarray, labels: np.ndarray) -> dict:

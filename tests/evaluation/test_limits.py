@@ -92,6 +92,13 @@ def test_labels_that_no_test_text_has(missing, named):
     assert labels_without_texts(evaluate, labels) == f"The test split has no text with the {named}"
 
 
+def test_a_whole_test_split_that_is_too_small_cannot_be_raised():
+    wide = {"accuracy_low": 0.7, "accuracy_high": 0.9}
+    whole, sample = (" ".join(found(data={"test_available": rows}, evaluate=wide)) for rows in (5000, 9000))
+    assert "20.0 points wide. The source's test split has no more." in whole
+    assert "20.0 points wide. Raise `test` in the data set's entry." in sample
+
+
 def test_a_rare_label_that_no_test_text_has():
     """Its recall is unknown, and both limits are named."""
     labels = {"a": {"support": 0}, "b|c": {"support": 5000, "recall": 0.9}}

@@ -112,8 +112,11 @@ def test_marks_of_two_labels_are_refused():
     """[0, 1] alone is a list of numbers, but with [1, 0] beside it each list marks one label."""
     two = SEVERAL | {"labels": ["a", "b"]}
     assert values_of(json_lines([[0, 1], [0], []]), two) == ["0 1", "0", ""]
-    with pytest.raises(InputError, match=re.escape(f'unknown label \'["0", "1"]\'; {LISTED}')):
+    with pytest.raises(
+        InputError, match=re.escape("lines 1, 3, column 'label': unknown label '[\"0\", \"1\"]'")
+    ) as error:
         values_of(json_lines([[0, 1], [1, 0], [0, 1]]), two)
+    assert str(error.value).endswith(f"line 2, column 'label': unknown label '[\"1\", \"0\"]'; {LISTED}")
 
 
 def test_numbers_and_ratings():

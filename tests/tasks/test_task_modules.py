@@ -46,7 +46,7 @@ def test_the_tasks_have_the_same_names_everywhere():
         assert MEASURES[name].__name__ == f"classifier.evaluation.tasks.{module}"
         assert (PACKAGES[1] / f"{module}.md.j2").is_file()
     for folder in PACKAGES:
-        others = {"__init__", "task", "labels", "label_sets", "folds", "probabilities"}
+        others = {"__init__", "task", "labels", "label_sets", "folds", "probabilities", "calibration"}
         assert {path.stem for path in folder.glob("*.py")} - others == {name.replace("-", "_") for name in names}
 
 
