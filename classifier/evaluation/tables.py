@@ -9,7 +9,7 @@ from classifier.evaluation.markdown import Markdown, verbatim
 from classifier.files.places import METRICS
 
 LABELS_IN_TABLE = 20  # of more labels, a table shows the worst or the rarest ones
-LABELS_IN_TABLE = 10  # a confusion matrix of more labels is a picture only
+COLUMNS_IN_MATRIX = 10  # a confusion matrix of more labels is a picture only
 ANSWER_HEADS = dict.fromkeys(["label", "labels", "value", "rating"], "predicted")  # heads of columns of answers
 ENDS = ("", "_low", "_high")  # endings of the keys of a metric or difference, and of the bounds of its interval
 NONE = "none there"  # instead of a metric of a label that no test text has
@@ -82,7 +82,7 @@ def share_cell(share: float | None) -> str:
 
 def confusion_rows(labels: list[str]) -> list[list]:
     """Return the rows of the confusion matrix: an actual label, then its counts. Return no row for too many labels."""
-    if len(labels) > LABELS_IN_TABLE:
+    if len(labels) > COLUMNS_IN_MATRIX:
         return []
     table = read_csv_table(METRICS / "confusion.csv", ["actual", "predicted"])
     counts = table.pivot(index="actual", columns="predicted", values="count")
