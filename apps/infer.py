@@ -39,8 +39,8 @@ no label. Answers of low confidence can become "uncertain":
                            evaluate.target_level of params.yaml
 
 --sets 0.9 adds a prediction set to each answer. The sets have the right label
-for at least 90% of the texts, as shown by the validation rows. A model that
-predicts numbers adds an interval in place of a set.
+for at least 90% of the texts, as shown by the validation rows. If the answers
+are numbers, their intervals are made for this share instead.
 
 Environment variables:
   DEVICE  cpu, cuda:1 or mps; default: the best device that is found
@@ -194,7 +194,8 @@ def run_job(job: Job, overwrite: bool) -> None:
         if warning:
             print(f"infer: {warning}", file=sys.stderr)
     except InputError as error:  # the errors of the table readers name keys of params.yaml, not options
-        message = re.sub(r'set `format\.(\w+)` to "([^"]+)"', r'give --format "\1=\2"', str(error))
+        message = re.sub(r'`format\.(\w+)` to "([^"]+)"', r'--format "\1=\2"', str(error))
+        message = message.replace('set --format "', 'give --format "')
         message = re.sub(r"`format\.(\w+)`", r"`--format \1=`", message)
         raise InputError(message) from None
 

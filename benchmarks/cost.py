@@ -137,7 +137,8 @@ def stage_seconds(
     """
     steps = 2 * texts / machine.batch
     operations = encoder.training(short) + encoder.training(tokens)
-    # In a ring all-reduce, each process sends and receives about all gradients once, with 4 bytes for each parameter.
+    # In a ring all-reduce, each process sends about all gradients twice, with 4 bytes for each parameter: once while
+    # they are summed, and once while the sums are passed on. It receives as much at the same time.
     step = machine.step + 2 * 4 * encoder.trained / machine.network * (machine.processes > 1)
     to_score = encoder.forward(scored)
     train = (texts * operations + VALIDATED * to_score) / machine.train + CALIBRATED * to_score / machine.score

@@ -3,10 +3,11 @@
     MACHINE=NAME make few-labels SEARCH=mpnet     # writes benchmarks/results/NAME/few_labels-mpnet.csv and .json
 
 Each training is that of the stage `train`, on a draw of the default's train texts. As in the pipeline, a fifth of the
-labels, but at least 20, is held out to calibrate the classifier. The classifier then scores all validation texts, in
-the precision of the training. The CSV file has one row for each training, and each row has a digest of everything
-that the training depended on. A training whose row has the current digest is not repeated, so a search that was stopped
-goes on where it was. The JSON file has the means over the draws.
+labels, but at least 20, is held out to calibrate the classifier; unlike there, a held-out text is cut to one window.
+The classifier then scores all validation texts, in the precision of the training. The CSV file has one row for each
+training, and each row has a digest of the settings, the token ids, the encoder and the code of the training. The digest
+does not cover the libraries and the hardware. A training whose row has the current digest is not repeated, so a search
+that was stopped goes on where it was. The JSON file has the means over the draws.
 """
 
 import os
@@ -28,7 +29,7 @@ from classifier.dataset.splitting import validation_size
 from classifier.files.digests import digest_of
 from classifier.files.formats import write_csv
 from classifier.files.places import BASE, TOKENS
-from classifier.model.forward import logits_and_features
+from classifier.model.forward import logits
 from classifier.model.loading import silence_libraries
 from classifier.runner.params import arguments
 from classifier.text.tokens import Tokens, open_tokens
@@ -107,12 +108,11 @@ def measured(settings: dict[str, Any], texts: Tokens, held_out: Tokens) -> dict[
     training = Training(**settings, train_tokens=texts, validation_tokens=held_out)
     for _ in training.run():
         pass
+    training.load_kept_weights()
     seconds = time.monotonic() - started
     validation, task = open_tokens("validation"), training.task
     with torch.autocast(training.network.device.type, torch.bfloat16, enabled=training.bf16):
-        scores = [
-            logits_and_features(training.network, part, with_features=False)[0] for part in (held_out, validation)
-        ]
+        scores = [logits(training.network, part) for part in (held_out, validation)]
     temperature, bias = task.fit_calibration(scores[0], held_out.labels)
     loss, accuracy = task.quality(scores[1] / temperature + bias, validation.labels)
     return {"steps": training.plan.steps, "accuracy": accuracy, "log_loss": loss, "seconds": round(seconds, 1)}

@@ -43,6 +43,7 @@ def measured(settings: dict, task: str) -> dict[str, float]:
     training = Training(**settings, train_tokens=splits["train"], validation_tokens=splits["validation"])
     for _ in training.run():
         pass
+    training.load_kept_weights()
     validation, test = (logits(training.network, splits[name]) for name in ("validation", "test"))
     temperature, bias = training.task.fit_calibration(validation, splits["validation"].labels)
     return metrics_of(softmax(test / temperature + bias, axis=1), splits["test"].labels)
@@ -63,7 +64,7 @@ def metrics_of(probabilities: np.ndarray, ratings: np.ndarray) -> dict[str, floa
 
 
 def main() -> None:
-    """Print the table."""
+    """Train with each loss and each seed; print and record the means and deviations of the metrics."""
     no_arguments("python -m benchmarks.ordinal_loss", "make ordinal-loss")
     silence_libraries()
     record, rows = Record("ordinal_loss", WHAT), []

@@ -10,7 +10,9 @@ Forms in fp32 are always kept. A form with rounded weights (bf16, int8) that may
 `export.tolerance` is removed (see classifier/export/gate.py).
 """
 
+import functools
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -116,11 +118,12 @@ def write_forms(model, tokenizer, settings: ExportSettings, folder: Path) -> dic
     results = {}
     if any(FORMS[name].is_graph for name in settings.formats):
         check_size(model)
+    test_in_fp32 = functools.cache(lambda: fp32_test_rows(model))
     for name in dict.fromkeys(settings.formats):
         file = folder / FORMS[name].file
         file.parent.mkdir(exist_ok=True)
         FORMS[name].write(model, tokenizer, file)
-        result = tested(name, FORMS[name].load(folder, model.config), settings.tolerance, model)
+        result = tested(name, FORMS[name].load(folder, model.config), settings.tolerance, test_in_fp32)
         results[name] = {"megabytes": round(file.stat().st_size / 1e6, 1), **result}
         if not result["kept"]:
             file.unlink()
@@ -131,7 +134,7 @@ def write_forms(model, tokenizer, settings: ExportSettings, folder: Path) -> dic
     return results
 
 
-def tested(name: FormName, model, tolerance: float, in_fp32) -> dict[str, Any]:
+def tested(name: FormName, model, tolerance: float, test_in_fp32: Callable[[], pd.DataFrame]) -> dict[str, Any]:
     """Compare a form's answers with those in fp32, print the verdict, and return it for metrics/export.json.
 
     The validation split decides whether a form is kept. If a form with rounded weights is kept, it then scores the test
@@ -141,7 +144,7 @@ def tested(name: FormName, model, tolerance: float, in_fp32) -> dict[str, Any]:
         name: The form.
         model: The loaded form.
         tolerance: By how much a form with rounded weights may be worse.
-        in_fp32: The classifier in fp32.
+        test_in_fp32: A function that returns the labels and the predictions of the test split in fp32.
     """
     result, found = compared(name, model, "validation", read_table(VALIDATION)[0])
     if not FORMS[name].is_rounded:
@@ -150,7 +153,7 @@ def tested(name: FormName, model, tolerance: float, in_fp32) -> dict[str, Any]:
     print(f"export: {name}: {'kept' if kept else 'not kept'}: {in_words(found, result['texts'], tolerance)}")
     result = {"kept": kept, "validation": result}
     if kept and FORMS[name].is_rounded:
-        result["test"], _ = compared(name, model, "test", fp32_test_rows(in_fp32))
+        result["test"], _ = compared(name, model, "test", test_in_fp32())
     return rounded(result)
 
 

@@ -17,6 +17,7 @@ from classifier.files.places import LOCAL
 from classifier.runner.inputs import code_paths, pipeline
 from classifier.runner.params import PARAMS, arguments, load_params, select, stage_function
 from classifier.runner.versions import VERSIONS
+from classifier.tasks.task import TASKS
 
 STAGES = ("data", "base_model", "tokenize", "baseline", "train", "evaluate")  # the stages of a run
 ONCE = 1000  # a size of this many labels or more is drawn once
@@ -113,7 +114,7 @@ def plan(overrides: list[str], sizes: list[int], draws: int) -> list[Run]:
     check_git()
     params = params_with(overrides)
     dataset, key = select(params, "dataset"), f"datasets.{params.dataset}"
-    if dataset.task not in ("single-label", "ordinal"):
+    if TASKS[dataset.task].SCORE != "accuracy":
         raise InputError(f"{key}: a learning curve shows the accuracy, which the task {dataset.task} does not have")
     source = read_source(dataset)
     local = [path for path in source.mtimes if path.is_relative_to(LOCAL)]

@@ -31,9 +31,9 @@ def read_split(paths: list[Path], dataset: Dataset, split: str = "train") -> tup
     """Return (the rows of one split's files, how many rows were left out by reason).
 
     The table describes each row by about 40 bytes. Its index is the number of the row, from 0, counted over all files.
-    The rows that are left out count as well.
-    The columns are label (its value, see classifier/tasks), words (the number of words), high and low (the halves of
-    `digest(text)`) and, if the entry has a `group`, group (a number that is equal for equal values).
+    Rows that `drop` or `labels` leaves out are counted, too, but not rows that `where` excludes. The columns are label
+    (its value, see classifier/tasks), words (the number of words), high and low (the halves of `digest(text)`) and, if
+    the entry has a `group`, group (a number that is equal for equal values).
 
     Raises:
         InputError: Files or rows are faulty (the message has the places and the column), or a label has no row. A test

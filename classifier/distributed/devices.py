@@ -28,7 +28,8 @@ def device():
             f"process {local_rank + 1} of this host has no GPU: the host has {gpus}; start {gpus} processes"
         )
     name, variable = requested or default, f"DEVICE={requested} in the environment"
-    if launched and launched[1] > 1 and name != default and name.startswith("cuda") and default.startswith("cuda"):
+    named = "cuda:0" if name == "cuda" else name
+    if launched and launched[1] > 1 and named != default and named.startswith("cuda") and default.startswith("cuda"):
         raise InputError(f"{variable}: with several processes each takes the GPU of its local rank; unset DEVICE")
     try:
         return torch.empty(0, device=name).device

@@ -1,9 +1,9 @@
 """Several processes that tokenize, train or score together, on one host or on several.
 
 LAUNCH in the environment names a launcher with its options: torchrun, or a command that starts torchrun on each host.
-If LAUNCH is set, a stage or `apps.infer` starts itself again under this launcher, once per process, and waits until
-all processes have ended (see classifier/runner/launch.py). torch.distributed connects the processes: over gloo between
-CPUs, over NCCL between GPUs. `rank` is the number of a process, from 0.
+If LAUNCH is set, `tokenize`, `train`, `evaluate` and `apps.infer --file` start themselves again under this launcher,
+once per process, and wait until all processes have ended (see classifier/runner/launch.py). torch.distributed connects
+the processes: over gloo between CPUs, over NCCL between GPUs. `rank` is the number of a process, from 0.
 
 The number of processes is a property of the hardware, like the number of threads. Therefore params.yaml does not have
 this number, and neither the rows of a batch nor DVC's run-cache depend on it.
@@ -67,6 +67,8 @@ class Processes:
                 if not torch.distributed.is_initialized():
                     torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
             except (RuntimeError, ValueError) as error:
+                if out_of_memory(error):
+                    raise
                 raise InputError(f"{NOT_CONNECTED}: {str(error).splitlines()[0]}") from error
         return processes
 

@@ -20,7 +20,7 @@ CARDS = Path(__file__).with_name("cards")  # card.md.j2, and a template for each
 
 
 class About(Settings):
-    """What the card says of a data set or of a pretrained model, and what no other file of the pipeline has."""
+    """The facts about a data set or a pretrained model that the card states and that no file of the pipeline has."""
 
     hub: str | None = None  # its name on the Hub
     language: str | list[str] | None = Field(None)  # of a data set

@@ -31,13 +31,13 @@ def replace_folder(folder: Path) -> Iterator[Path]:
     into DVC's cache.
     """
     part = part_of(folder)
-    remove_part(folder)
+    shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True, exist_ok=True)
     try:
         yield part
         set_default_modes(part)
     except BaseException:
-        remove_part(folder)
+        shutil.rmtree(part, ignore_errors=True)
         raise
     # The old folder is moved aside and then removed: removing it in place can fail, as for a file in use on NFS.
     with TemporaryDirectory(".old", f"{folder.name}.", folder.parent, ignore_cleanup_errors=True) as aside:
@@ -94,12 +94,12 @@ def replace_file(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = part_of(path)
     try:
-        remove_part(path)
+        part.unlink(missing_ok=True)
         part.touch()
         new_mode = mode(part)
         yield part
         set_mode(part, new_mode)
     except BaseException:
-        remove_part(path)
+        part.unlink(missing_ok=True)
         raise
     os.replace(part, path)

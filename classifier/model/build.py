@@ -16,8 +16,9 @@ def build_classifier(
 ):
     """Return the encoder of models/base under a classification head, and the names of the head's modules.
 
-    The head's last layer has fresh weights; if the checkpoint's last layer fits (as many labels), its whole module has,
-    in RoBERTa the whole head. The head's other layers have the checkpoint's weights if these fit, and else fresh ones.
+    The head's last layer has fresh weights. If the checkpoint was fine-tuned for as many labels, so that its last layer
+    fits, the module with this layer is replaced by a fresh one as a whole: in RoBERTa the whole head. The head's other
+    layers have the checkpoint's weights if these fit, and fresh weights otherwise.
 
     Args:
         labels: Label names, in the order of the labels' numbers.

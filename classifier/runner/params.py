@@ -2,7 +2,7 @@
 
 A stage is a function of keyword arguments. Each argument is annotated with its type and with its place in params.yaml
 (see `Param`). The type of the argument for the section with the stage's name is a pydantic model. So the keys of this
-section are declared once, in the module of the stage.
+section are declared once, in this model.
 
 Every stage checks the whole file, not only its section: a mistake in the section `evaluate` is found before an hour of
 training and not after it.

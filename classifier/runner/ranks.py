@@ -51,10 +51,11 @@ def exit_with_launcher() -> None:
     stage, _, host = os.environ.get("LAUNCHED_BY", "").partition(" ")
 
     def watch() -> None:
-        with suppress(ProcessLookupError, PermissionError):  # the latter: another user's process has the number now
+        with suppress(ProcessLookupError):
             while os.getppid() == launcher:
                 if host == platform.node():
-                    os.kill(int(stage), 0)  # signal 0: raises ProcessLookupError if the process is gone
+                    with suppress(PermissionError):  # the stage has another user than this process
+                        os.kill(int(stage), 0)  # signal 0: raises ProcessLookupError if the process is gone
                 time.sleep(1)
         os._exit(1)
 

@@ -1,8 +1,9 @@
 """The start of every stage: `run(stage)` takes the stage's lock, checks its inputs, runs it and handles its errors.
 
 A mistake in params.yaml is refused before torch and transformers, which take seconds, have loaded. For this, modules of
-classifier/ and stages/ import these two and the libraries built on them inside functions. A module that imports them at
-its top, such as classifier/training/graphs.py, is itself imported inside functions. numpy and pandas are exempt.
+classifier/ and stages/ import these two and other slow libraries (CONTRIBUTING.md lists them) inside functions. A
+module that imports them at its top, such as classifier/training/graphs.py, is itself imported inside functions. numpy
+and pandas are exempt.
 """
 
 import os

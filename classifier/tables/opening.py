@@ -16,7 +16,7 @@ COMPRESSED = (".gz", ".bz2", ".zst", ".zip")  # a suffix after the table's own, 
 SAMPLE_BYTES = 100_000  # from which the encoding is guessed
 LIKELY_ENCODINGS = ["ascii", "utf_8", "cp1252", "cp1250", "cp1251", "utf_16", "gb18030", "shift_jis", "big5", "euc_kr"]
 MARKS = {"utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE}
-# Encodings in which the bytes cannot be divided into lines: a byte 10 can be a part of any character.
+# Encodings in which the bytes cannot be divided into lines: a byte 10 can also be a part of another character.
 WIDE_ENCODINGS = ("utf-16", "utf-32")
 
 

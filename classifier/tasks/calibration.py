@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-MIN_TEXTS = 20  # the number of texts with a label from which the label's threshold is chosen, not fixed at one half
+MIN_TEXTS = 20  # the fewest texts with a label for which its threshold is chosen; with fewer texts it is one half
 
 
 def fit_softmax(logits: np.ndarray, labels: np.ndarray, with_bias: bool = True) -> tuple[float, np.ndarray]:

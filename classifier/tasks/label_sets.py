@@ -76,8 +76,8 @@ def read_labels(spellings: list[str], dataset: Dataset, are_numbers: bool = Fals
     """Return (value, status) of each spelling. A label that the entry maps to null is left out of its rows.
 
     Lists of marks, with a 0 or 1 for each label, are refused. A list that repeats a number is unknown, and so are true
-    and false if they are no names. Two labels have the marks [0, 1] and [1, 0], which are unknown if the file has both:
-    a list of numbers would have them in one order.
+    and false if they are no names. If the data set has two labels, the marks [0, 1] and [1, 0] repeat no number. Both
+    are unknown if the file has both, because lists of numbers would have the numbers in one order.
     """
     sets = [json.loads(text) if text else [] for text in spellings]
     words = list(dict.fromkeys(word for labels in sets for word in labels))
@@ -85,7 +85,7 @@ def read_labels(spellings: list[str], dataset: Dataset, are_numbers: bool = Fals
     numbers = dict(zip(words, label_numbers(words, names, are_numbers), strict=True))
     numbers |= {word: UNKNOWN for word in words if plain(word) in ("true", "false") and word not in names}
     rows = [sorted({int(numbers[word]) for word in labels} - {LEFT_OUT}) for labels in sets]
-    two_marks = marks_of_two(sets)
+    two_marks = marks_of_two(sets, dataset)
     unknown = [
         UNKNOWN in row or repeats_number(labels) or (two_marks and len(labels) == 2)
         for row, labels in zip(rows, sets, strict=True)
@@ -99,8 +99,10 @@ def repeats_number(labels: list[str]) -> bool:
     return len(set(labels)) < len(labels) and any(is_number(plain(word)) for word in labels if labels.count(word) > 1)
 
 
-def marks_of_two(sets: list[list[str]]) -> bool:
-    """Return whether both [0, 1] and [1, 0] are among the lists."""
+def marks_of_two(sets: list[list[str]], dataset: Dataset) -> bool:
+    """Return whether a data set of two labels, none named 0 or 1, has both [0, 1] and [1, 0] among its lists."""
+    if len(dataset.label_names) != 2 or {"0", "1"} & {*dataset.label_names}:
+        return False
     return {("0", "1"), ("1", "0")} <= {tuple(map(plain, labels)) for labels in sets}
 
 
@@ -109,7 +111,7 @@ def labels_fix(spellings: list[str], dataset: Dataset) -> str:
         return "write 1 or true in the rows with the column's label, and 0 or false in other rows"
     sets = [json.loads(text) for text in spellings if text]
     words = list(dict.fromkeys(word for labels in sets for word in labels))
-    if any(map(repeats_number, sets)) or marks_of_two(sets) or {*map(plain, words)} & {"true", "false"}:
+    if any(map(repeats_number, sets)) or marks_of_two(sets, dataset) or {*map(plain, words)} & {"true", "false"}:
         return "list the names of the text's labels; marks of 0 and 1 need a column for each label"
     fix = names_and_numbers.labels_fix(words, dataset)
     joined = any(mark in word for mark in ",;|" for word in words)

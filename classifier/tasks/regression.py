@@ -115,9 +115,8 @@ def decide(scores: np.ndarray, labels: np.ndarray) -> dict:
     """Return {"margin": half the width of the interval}. The margin is None if the rows are too few.
 
     This is split-conformal prediction with the absolute residual (Lei et al. 2018, "Distribution-Free Predictive
-    Inference for Regression"): on average, the intervals of at least a share COVERAGE of new texts like these hold the
-    text's number.
-    The residual of a row comes from a calibration that was fitted on other rows.
+    Inference for Regression"): on average, at least a share COVERAGE of new texts like these have their number in the
+    interval. The residual of a row comes from a calibration that was fitted on other rows.
     """
     residuals = np.sort(np.abs(labels - scores[:, 0]))
     place = math.ceil((len(residuals) + 1) * COVERAGE)

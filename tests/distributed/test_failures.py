@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from commands import contents
 from tiny import edit_params
 
-from classifier.distributed.processes import CONNECTION_LOST
+from classifier.distributed.processes import CONNECTION_LOST, report_lost_connection
+from classifier.errors import InputError
+from classifier.runner import run as run_module
 from classifier.runner.launch import cause_of_failure
 
 
@@ -35,6 +38,32 @@ def test_a_failure_is_one_line(finished, monkeypatch, launcher, changes, line):
     assert message.startswith("train: ")
     assert line in message
     assert contents(finished) == before
+
+
+def test_a_full_gpu_is_no_lost_connection(monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with pytest.raises(RuntimeError, match="out of memory"), report_lost_connection():
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+    with pytest.raises(InputError, match=f"^{CONNECTION_LOST}: reset by peer$"), report_lost_connection():
+        raise RuntimeError("reset by peer")
+
+
+def test_a_failed_launch_leaves_no_unfinished_output(finished, monkeypatch):
+    """evaluate writes a file, tokenize a folder."""
+    file, folder = Path("data/predictions.parquet.part"), Path("data/tokens.part")
+
+    def write_and_fail(module):
+        file.touch()
+        folder.mkdir()
+        raise InputError("a rank was killed")
+
+    monkeypatch.setattr(run_module, "launch", write_and_fail)
+    for stage, part in (("evaluate", file), ("tokenize", folder)):
+        with pytest.raises(InputError, match="killed"):
+            run_module.launch_stage(stage)
+        assert not part.exists()
+        file.unlink(missing_ok=True)
+        folder.rmdir() if folder.exists() else None
 
 
 CAUSES = [  # a line of stderr and the message that it gives, best first

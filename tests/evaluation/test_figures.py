@@ -16,6 +16,7 @@ from classifier.evaluation.figures import (
     smoothed,
     training_figure,
 )
+from classifier.evaluation.limits import metric_name
 
 TRAINING = pd.DataFrame({"step": range(1, 41), "loss": np.linspace(0.7, 0.2, 40)})
 VALIDATION = pd.DataFrame(
@@ -54,9 +55,9 @@ def test_labels_are_drawn_verbatim():
         assert not any(text.get_parse_math() for text in shown)
 
 
-@pytest.mark.parametrize(("score", "tick"), [("accuracy", "80%"), ("micro F1", "80%"), ("R²", "0.8")])
+@pytest.mark.parametrize(("score", "tick"), [("accuracy", "80%"), ("micro_f1", "80%"), ("r2", "0.8")])
 def test_the_score_of_a_training_is_in_percent_if_it_is_a_share(score, tick):
-    _, axes = drawn(training_figure, TRAINING, VALIDATION, score=score).axes
+    _, axes = drawn(training_figure, TRAINING, VALIDATION, score=metric_name(score)).axes
     assert axes.yaxis.get_major_formatter()(0.8, None).startswith(tick)
 
 

@@ -294,7 +294,7 @@ def test_few_texts_show_too_little(finished, capfd):
     assert files(EXPORT) == [name for name in FILES if "bf16" not in name and "int8" not in name]
     assert "test" not in results["int8"]
     lines = capfd.readouterr().out.splitlines()
-    assert [line.split(": beside")[0] for line in lines] == [
+    assert [line.split(": difference")[0] for line in lines] == [
         *("export: transformers: kept", "export: bf16: not kept", "export: onnx: kept", "export: int8: not kept")
     ]
     equal = r"accuracy \+0\.0000 \(-0\.0316 to \+0\.0316\), log loss \+0\.0000 \(\+0\.0000 to \+0\.0000\)"

@@ -112,6 +112,7 @@ def test_marks_of_two_labels_are_refused():
     """[0, 1] alone is a list of numbers, but with [1, 0] beside it each list marks one label."""
     two = SEVERAL | {"labels": ["a", "b"]}
     assert values_of(json_lines([[0, 1], [0], []]), two) == ["0 1", "0", ""]
+    assert values_of(json_lines([[0, 1], [1, 0], [2]]), SEVERAL) == ["0 1", "0 1", "2"]  # marks of three labels have 3
     with pytest.raises(
         InputError, match=re.escape("lines 1, 3, column 'label': unknown label '[\"0\", \"1\"]'")
     ) as error:
