@@ -27,7 +27,7 @@
 # make audit      look for known vulnerabilities in the locked packages
 # make lock       write requirements.txt and versions.yaml again after a change of pyproject.toml
 #
-# Measure (MACHINE=NAME keeps results in benchmarks/results/NAME/, except for settings, deletion, windows, planted):
+# Measure (MACHINE=NAME keeps the results in benchmarks/results/NAME/, except those of settings):
 # make bench      run the next seven benchmarks
 # make speed      compare texts a second in training and scoring with Trainer and pipeline (45 minutes)
 # make profile    measure where the time of a training step goes, by torch's profiler (2 minutes)

@@ -10,12 +10,21 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from benchmarks.record import Record
 from classifier.files.places import RAW
 from classifier.predict.classifier import Classifier
 from classifier.predict.explanation import MARKED, explain_label
 from classifier.runner.command import no_arguments
 
 TEXTS = 200
+WHAT = (
+    "How far the probability of the label falls if five words are taken out of a validation review: the five that "
+    "speak most for the label, or five drawn at random; means over the reviews."
+)
+FORMATS = {
+    **{"reviews": ",d", "fall without the five": ".3f", "fall without random words": ".3f"},
+    **{"falls more without the five": ".1%", "p (Wilcoxon)": ".0e", "largest gap": ".2%"},
+}
 
 
 def without(words: list[str], places: np.ndarray) -> str:
@@ -43,20 +52,20 @@ def confidence_lost(classifier: Classifier, text: str, rng: np.random.Generator)
 
 
 def main() -> None:
-    """Print the mean losses of confidence, a Wilcoxon test of their difference, and the largest gap."""
+    """Record the mean losses of confidence, a Wilcoxon test of their difference, and the largest gap."""
     no_arguments("python -m benchmarks.deletion", "make deletion")
     from scipy.stats import wilcoxon
 
-    classifier, rng = Classifier(), np.random.default_rng(0)
-    texts = pd.read_parquet(RAW / "validation.parquet")["text"][:TEXTS]
+    record, classifier, rng = Record("deletion", WHAT), Classifier(), np.random.default_rng(0)
+    texts = pd.read_parquet(RAW / "validation.parquet")["text"]
+    texts = texts[texts.str.split().str.len() > MARKED][:TEXTS]  # of a shorter text nothing would be left
     table = pd.DataFrame([confidence_lost(classifier, text, rng) for text in tqdm(texts, disable=None)])
     test = wilcoxon(table["marked"], table["drawn"], alternative="greater")
-    print(f"Mean loss of confidence of {len(table)} texts without {MARKED} words:")
-    print(f"  the words that speak most for the label  {table['marked'].mean():.3f}")
-    print(f"  words drawn at random                    {table['drawn'].mean():.3f}")
-    more = (table["marked"] > table["drawn"]).mean()
-    print(f"Texts that lose more without the first words: {more:.1%} (Wilcoxon: p = {test.pvalue:.1g})")
-    print(f"Largest gap between the attributions' sum and what they explain: {table['gap'].max():.2%}")
+    values = (
+        *(len(table), table["marked"].mean(), table["drawn"].mean()),
+        *((table["marked"] > table["drawn"]).mean(), test.pvalue, table["gap"].max()),
+    )
+    record.write(pd.DataFrame([dict(zip(FORMATS, values, strict=True))]), FORMATS)
 
 
 if __name__ == "__main__":

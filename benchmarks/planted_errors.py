@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.clone import in_clone
+from benchmarks.record import Record
 from classifier.files.formats import read_json
 from classifier.files.places import DOUBTFUL, LOCAL, METRICS, RAW
 from classifier.runner.command import no_arguments
@@ -21,6 +22,9 @@ from classifier.text.duplicates import text_hash
 
 SHARE = 0.1
 CORRECTIONS = "corrections.csv"
+FLIPPED = f"where {SHARE:.0%} of the default's train labels were flipped"
+LISTED = f"The texts in data/doubtful_labels.csv {FLIPPED}: how many of them have a flipped label."
+ACCURACY = f"Accuracy of TF-IDF and logistic regression on the default's test texts, {FLIPPED}."
 
 
 def baseline_accuracy(corrections: pd.Series | None = None) -> float:
@@ -36,10 +40,13 @@ def baseline_accuracy(corrections: pd.Series | None = None) -> float:
 
 
 def main() -> None:
-    """Print how many of the listed texts have a planted error, and the accuracies."""
+    """Record how many of the listed texts have a planted error, and the accuracies."""
     no_arguments("python -m benchmarks.planted_errors", "make planted")
     from dvc.utils.hydra import apply_overrides
 
+    record, accuracy = (
+        Record("planted_errors", what, file) for what, file in ((LISTED, None), (ACCURACY, "planted_errors_accuracy"))
+    )
     with in_clone():
         clean = baseline_accuracy()
         train = pd.read_parquet(RAW / "train.parquet")
@@ -51,10 +58,19 @@ def main() -> None:
         listed = pd.read_csv(DOUBTFUL)["hash"]
         is_planted = listed.isin(planted.index)
         corrected = baseline_accuracy(planted.drop(listed[is_planted]))
-    print(f"{len(planted)} of {len(train):,} labels flipped; {len(listed)} listed, {is_planted.sum()} of them flipped")
-    for first in (100, 300, len(planted)):
-        print(f"  of the first {first}: {is_planted[:first].mean():.1%}")
-    print(f"Baseline's accuracy: {clean:.1%} before, {noisy:.1%} with the errors, {corrected:.1%} with those corrected")
+    parts = {f"the first {count}": is_planted[:count] for count in (100, 300, len(planted))} | {"all": is_planted}
+    rows = [
+        {"part of the list": name, "texts": len(part), "with a flipped label": part.sum(), "share": part.mean()}
+        for name, part in parts.items()
+    ]
+    formats = {"part of the list": "", "texts": ",d", "with a flipped label": ",d", "share": ".1%"}
+    record.write(pd.DataFrame(rows), formats)
+    by_labels = {
+        **{"as they are": clean, f"{len(planted)} flipped": noisy},
+        f"those of the {len(planted)} corrected that the list has": corrected,
+    }
+    table = pd.DataFrame(by_labels.items(), columns=["train labels", "accuracy"])
+    accuracy.write(table, {"train labels": "", "accuracy": ".1%"})
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pandas as pd
 
+from benchmarks.record import Record
 from classifier.dataset.selected_rows import read_selected_rows
 from classifier.files.places import RAW
 from classifier.predict.classifier import Classifier
@@ -21,6 +22,8 @@ from classifier.text.duplicates import digest
 from classifier.text.encoding import encode
 
 WORDS, TEXTS = 500, 500
+WHAT = f"{TEXTS} reviews of {WORDS} words and more, which no split of the default holds, read by the trained default."
+FORMATS = {"read in": "", "tokens of a text": ".0f", "accuracy": ".1%", "log loss": ".3f", "seconds": ".0f"}
 
 
 def unused_texts(count: int, words: int = 0) -> pd.DataFrame:
@@ -44,7 +47,7 @@ def unused_texts(count: int, words: int = 0) -> pd.DataFrame:
 def main() -> None:
     """Read the reviews in three ways; print the accuracy, log loss, tokens and time of each."""
     no_arguments("python -m benchmarks.windows", "make windows")
-    rows, classifier, table = unused_texts(TEXTS, WORDS), Classifier(), []
+    record, rows, classifier, table = Record("windows", WHAT), unused_texts(TEXTS, WORDS), Classifier(), []
     texts, labels, settings = rows["text"].tolist(), rows["label"].to_numpy(), classifier.model.config.tokenize
     length = settings["max_length"]
     for name, changes in {
@@ -59,14 +62,13 @@ def main() -> None:
         table.append(
             {
                 "read in": name,
-                "tokens": sum(len(ids) for text_windows in windows for ids in text_windows) / len(texts),
+                "tokens of a text": sum(len(ids) for text_windows in windows for ids in text_windows) / len(texts),
                 "accuracy": (probabilities.argmax(axis=1) == labels).mean(),
                 "log loss": -np.log(probabilities[np.arange(len(labels)), labels]).mean(),
                 "seconds": time.monotonic() - started,
             }
         )
-    print(f"{len(texts)} texts of {WORDS} words and more that no split holds")
-    print(pd.DataFrame(table).to_markdown(index=False, floatfmt=("", ".0f", ".3f", ".3f", ".0f")))
+    record.write(pd.DataFrame(table), FORMATS)
 
 
 if __name__ == "__main__":
