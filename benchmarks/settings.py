@@ -30,7 +30,7 @@ from classifier.runner.inputs import code_paths, pipeline
 from classifier.runner.params import PARAMS, arguments, load_params, stage_function
 from classifier.runner.versions import VERSIONS
 
-RESULTS = Path(__file__).with_name("settings.csv")
+TABLE = Path(__file__).with_name("settings.csv")
 STAGES = ("data", "base_model", "tokenize", "train")  # the stages that a training runs
 SETTINGS: dict[str, list[str]] = {  # name of a setting -> its overrides, as `dvc exp run -S` takes them
     **{f"rank {rank}": [f"methods.lora.peft.r={rank}"] for rank in (8, 32, 128)},
@@ -107,19 +107,19 @@ def read_results(path: Path) -> pd.DataFrame:
 def main() -> None:
     """Measure the settings whose rows are missing or out of date; write and print the results."""
     no_arguments("python -m benchmarks.settings", "make settings")
-    part = RESULTS.with_suffix(".part")
-    rows = {row["setting"]: row for path in (RESULTS, part) for row in read_results(path).to_dict("records")}
+    part = TABLE.with_suffix(".part")
+    rows = {row["setting"]: row for path in (TABLE, part) for row in read_results(path).to_dict("records")}
     stale = [name for name in SETTINGS if name not in rows or rows[name]["digest"] != training_digest(SETTINGS[name])]
     print(f"{len(stale)} of {len(SETTINGS)} settings to measure", *stale, sep="\n  ", flush=True)
     for name in stale:
         rows[name] = train_with(name, SETTINGS[name])
         write_csv(part, pd.DataFrame(rows.values()))
     measured = pd.DataFrame(rows[name] for name in SETTINGS)
-    write_csv(RESULTS, measured)
+    write_csv(TABLE, measured)
     part.unlink(missing_ok=True)
-    draw_settings(measured, RESULTS.with_suffix(".png"))
+    draw_settings(measured, TABLE.with_suffix(".png"))
     for name, result in results(measured).items():
-        write_json(RESULTS.with_name(f"{name}.json"), result)
+        write_json(TABLE.with_name(f"{name}.json"), result)
         print(f"\n\n{table(result)}")
 
 

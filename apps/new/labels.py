@@ -8,18 +8,18 @@ from pathlib import Path
 from classifier.errors import InputError
 from classifier.tables.columnar import schema_of
 
-NO_LABEL = ("-", "?", "nan", "null", "n/a", "unsup")  # lower case; unlabelled_values() also finds -1
+MISSING_LABELS = ("-", "?", "nan", "null", "n/a", "unsup")  # lower case; unlabelled_values() also finds -1
 
 
 def unlabelled_values(values: Iterable[str], names: list[str] | None) -> list[str]:
-    """Return the values that stand for a missing label: those of NO_LABEL, and -1 beside 0, 1, 2 and so on.
+    """Return the values that stand for a missing label: those of MISSING_LABELS, and -1 beside 0, 1, 2 and so on.
 
     Args:
         values: All values of the column.
         names: The names of the numbers 0, 1, ... if the file has them.
     """
     values = set(values)
-    found = sorted(value for value in values if value.lower() in NO_LABEL)
+    found = sorted(value for value in values if value.lower() in MISSING_LABELS)
     count = len(names) if names else len(values) - 1
     if (names or count > 2) and "-1" in values and values <= {"-1", *map(str, range(count))}:
         found.append("-1")  # -1, 0, 1 without names may be negative, neutral, positive

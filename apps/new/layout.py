@@ -67,7 +67,7 @@ def find_layout(place: Path, kind: str | None = None) -> Layout:
     kinds = {has_label_folders(child) for found in by_split.values() for child in found if child.is_dir()}
     if kinds == {True}:
         return Layout(ordered(by_split), "folders", [child.name for child in rest])
-    splits = {split: one_form(place, tables_of(found)) for split, found in ordered(by_split).items()}
+    splits = {split: one_suffix(place, tables_of(found)) for split, found in ordered(by_split).items()}
     if not splits["train"]:
         raise InputError(f"{place}: no table in this folder; name a file, or a folder that has a folder for each label")
     return Layout(splits, None, [child.name for child in rest])
@@ -105,7 +105,7 @@ def tables_of(found: list[Path]) -> list[Path]:
     return [path for child in found for path in (visible(child) if child.is_dir() else [child]) if is_table(path)]
 
 
-def one_form(place: Path, paths: list[Path]) -> list[Path]:
+def one_suffix(place: Path, paths: list[Path]) -> list[Path]:
     """Return the files of one suffix. Descriptions in .json beside tables are left out.
 
     Raises InputError if there are tables of several suffixes.

@@ -134,7 +134,7 @@ def plan(overrides: list[str], sizes: list[int], draws: int) -> list[Run]:
                 held_out = min(max(held_out, labels - whole["train"]), whole["validation"])
             changes += [f"{key}.train={labels - held_out}", f"{key}.validation={held_out}"]
         try:
-            runs += [draw(labels, n, changes, source, local) for n in range(draws if labels < ONCE else 1)]
+            runs += [planned_draw(labels, n, changes, source, local) for n in range(draws if labels < ONCE else 1)]
         except InputError as error:
             if sizes:
                 raise InputError(f"{labels:,} labels: {error}") from None
@@ -142,7 +142,7 @@ def plan(overrides: list[str], sizes: list[int], draws: int) -> list[Run]:
     return runs
 
 
-def draw(labels: int, number: int, changes: list[str], source: Source, local: list[Path]) -> Run:
+def planned_draw(labels: int, number: int, changes: list[str], source: Source, local: list[Path]) -> Run:
     """Return one run of a size.
 
     Args:

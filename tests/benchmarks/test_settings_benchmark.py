@@ -75,7 +75,7 @@ def bench(project, monkeypatch):
         return measured
 
     three = {name: settings.SETTINGS[name] for name in ("rank 8", "rank 32", "method head")}
-    for name, value in {"SETTINGS": three, "RESULTS": Path("settings.csv"), "train_with": train_with}.items():
+    for name, value in {"SETTINGS": three, "TABLE": Path("settings.csv"), "train_with": train_with}.items():
         monkeypatch.setattr(settings, name, value)
     monkeypatch.setattr(settings, "draw_settings", lambda results, path: None)
     monkeypatch.setattr(sys, "argv", ["bench"])
@@ -106,7 +106,7 @@ def test_a_stopped_run_goes_on(bench, monkeypatch):
         patch.setattr(settings, "train_with", stopped)
         with pytest.raises(SystemExit):
             bench()
-    assert not settings.RESULTS.exists()
+    assert not settings.TABLE.exists()
     assert bench() == ["rank 32", "method head"]
     assert [path.name for path in Path().glob("settings.*")] == ["settings.csv"]
 
@@ -116,7 +116,7 @@ def test_out_of_date_rows_are_measured(bench, project, monkeypatch):
     commit = settings.current_commit()
     edit_params(project, **{"methods.head.learning_rate": 0.1})
     assert bench() == ["method head"]
-    commits = settings.read_results(settings.RESULTS).set_index("setting")["commit"]
+    commits = settings.read_results(settings.TABLE).set_index("setting")["commit"]
     assert commits.to_dict() == {"rank 8": commit, "rank 32": commit, "method head": f"{commit}+"}
     assert read("settings_methods.json")["rows"][0] == {
         **{"setting": "method head", "trainable parameters": 9, "learning rate": 1e-3, "validation accuracy": 0.9},
@@ -152,16 +152,16 @@ def test_a_row_depends_on_every_stage_that_a_training_runs():
 
 
 def test_results_and_picture_are_those_of_the_csv(tmp_path):
-    measured = settings.read_results(settings.RESULTS)
+    measured = settings.read_results(settings.TABLE)
     assert default_rank(measured).sum() == 1
     names = measured["setting"].tolist()
     assert names == [name for name in settings.SETTINGS if name in names]
     results = settings.results(measured)
     for name, result in results.items():
-        assert read(settings.RESULTS.with_name(f"{name}.json")) == result
+        assert read(settings.TABLE.with_name(f"{name}.json")) == result
     lora, methods = ([row["setting"] for row in result["rows"]] for result in results.values())
     assert lora == [name for name in names if not name.startswith("method ")]
     assert {*methods} == {name for name in names if name.startswith("method ")} | {"method lora"}
     settings.draw_settings(measured, tmp_path / "drawn.png")
-    shown = str(settings.RESULTS.with_suffix(".png"))
+    shown = str(settings.TABLE.with_suffix(".png"))
     assert compare_images(shown, str(tmp_path / "drawn.png"), tol=5) is None
