@@ -11,7 +11,6 @@ that was stopped goes on where it was. The JSON file has the means over the draw
 """
 
 import os
-import time
 from dataclasses import replace
 from pathlib import Path
 from subprocess import run
@@ -59,32 +58,21 @@ class Search(NamedTuple):
 
 EPOCHS = {f"epochs {epochs}": [f"train.epochs={epochs}"] for epochs in (1, 2, 4, 8, 16)}
 RATES = {f"learning rate {rate}": [f"train.learning_rate={rate}"] for rate in ("1.5e-4", "6.0e-4")}
+EPOCHS_2 = {"epochs 2": EPOCHS["epochs 2"]}
+EPOCHS_2_8 = EPOCHS_2 | {"epochs 8": EPOCHS["epochs 8"]}
+RANKS = {f"rank {rank}": [f"methods.lora.peft.r={rank}"] for rank in (8, 128)}
 NO_SHORT_EPOCH = {"no short epoch": ["train.short_epoch=null"]}
 TOP_4, ALL_12 = {"LoRA in the top 4 layers": [layers(8)]}, {"LoRA in all 12 layers": [layers(0)]}
 SEARCHES = {
     "minilm": Search("minilm", 10, dict.fromkeys((50, 100, 200), DEFAULT | EPOCHS)),
-    "mpnet": Search(
-        "mpnet",
-        2,
-        {
-            200: {
-                **DEFAULT,
-                **RATES,
-                **{f"epochs {epochs}": EPOCHS[f"epochs {epochs}"] for epochs in (2, 8)},
-                **TOP_4,
-                **ALL_12,
-                **{f"rank {rank}": [f"methods.lora.peft.r={rank}"] for rank in (8, 128)},
-                **NO_SHORT_EPOCH,
-            },
-            2000: {**DEFAULT, **RATES, "epochs 2": EPOCHS["epochs 2"], **TOP_4, **ALL_12, **NO_SHORT_EPOCH},
-        },
-    ),
+    "mpnet": Search("mpnet", 2, {200: DEFAULT | RATES | EPOCHS_2_8 | TOP_4 | ALL_12 | RANKS | NO_SHORT_EPOCH}),
+    "mpnet-2000": Search("mpnet", 2, {2000: DEFAULT | RATES | EPOCHS_2 | TOP_4 | ALL_12 | NO_SHORT_EPOCH}),
 }
 WHAT = "Settings compared with few labels, some of them for the calibration: means of draws, on 1,000 reviews."
 TEMPORARY = Path("dvc_plots")  # for the trainings, unless MACHINE names a folder of benchmarks/results/
 KEY = ("labels", "setting", "draw", "digest")
 COLUMNS = {"labels": ",d", "setting": "", "steps": ",d", "draws": "d", "accuracy": ".1%", "log loss": ".3f"}
-COLUMNS |= {"log loss minus the first row's": "+.3f", "its standard error": ".3f", "training, seconds": ",.0f"}
+COLUMNS |= {"log loss minus the first row's": "+.3f", "its standard error": ".3f"}
 
 
 def draw(tokens: Tokens, labels: int, seed: int) -> tuple[Tokens, Tokens]:
@@ -104,18 +92,16 @@ def selected(tokens: Tokens, rows: np.ndarray) -> Tokens:
 
 def measured(settings: dict[str, Any], texts: Tokens, held_out: Tokens) -> dict[str, float]:
     """Train on texts, calibrate on the held-out ones, and score the validation split."""
-    started = time.monotonic()
     training = Training(**settings, train_tokens=texts, validation_tokens=held_out)
     for _ in training.run():
         pass
     training.load_kept_weights()
-    seconds = time.monotonic() - started
     validation, task = open_tokens("validation"), training.task
     with torch.autocast(training.network.device.type, torch.bfloat16, enabled=training.bf16):
         scores = [logits(training.network, part) for part in (held_out, validation)]
     temperature, bias = task.fit_calibration(scores[0], held_out.labels)
     loss, accuracy = task.quality(scores[1] / temperature + bias, validation.labels)
-    return {"steps": training.plan.steps, "accuracy": accuracy, "log_loss": loss, "seconds": round(seconds, 1)}
+    return {"steps": training.plan.steps, "accuracy": accuracy, "log_loss": loss}
 
 
 def means(rows: pd.DataFrame) -> pd.DataFrame:
@@ -135,7 +121,6 @@ def means(rows: pd.DataFrame) -> pd.DataFrame:
                     "log loss": of_setting["log_loss"].mean(),
                     "log loss minus the first row's": difference.mean(),
                     "its standard error": difference.sem(),
-                    "training, seconds": of_setting["seconds"].mean(),
                 }
             )
     return pd.DataFrame(table)
