@@ -63,8 +63,6 @@ def report(
     overall = measures.row_quality(predictions).mean()
     draw_pictures(curves, overall, results, train, metadata["task"])
     measures.draw_report(curves, predictions, results["evaluate"])
-    adapter = ADAPTER / "adapter_config.json"
-    adapter = read_json(adapter) if adapter.is_file() else None
     text = filled_template(
         metadata["task"],
         dataset=dataset,
@@ -82,7 +80,7 @@ def report(
         curve_of_sets=curves["sets"].to_dict("records"),
         quality=measures.QUALITY,
         limits=limits(results, curves["validation"], train, labels, measures.HEADLINE),
-        settings=settings_table(model, method, adapter, results["training"], train, measures.LOSS),
+        settings=settings_table(model, method, adapter_config(), results["training"], train, measures.LOSS),
         widths={name: page_width(METRICS / f"{name}.png") for name in PICTURES},
         left_out=findings.rows_left_out(results["data"]),
         forms_table=tables.forms_table(results["export"]) if results["export"] else [],
@@ -96,6 +94,12 @@ def report(
     )
     with replace_file(METRICS / "report.md") as part:
         part.write_text(text, encoding="utf-8")
+
+
+def adapter_config() -> dict | None:
+    """Return models/adapter/adapter_config.json; None if the method makes no adapter."""
+    path = ADAPTER / "adapter_config.json"
+    return read_json(path) if path.is_file() else None
 
 
 def draw_pictures(curves: dict[str, pd.DataFrame], overall: float, results: dict, train, task: str) -> None:

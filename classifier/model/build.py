@@ -1,8 +1,6 @@
 """Build the classifier that a training starts from: the encoder of models/base under a classification head."""
 
-import bisect
-
-from classifier.errors import InputError, out_of_memory
+from classifier.errors import InputError
 from classifier.files.places import BASE
 from classifier.model.integrity import check_folder_intact
 from classifier.text.encoding import padding_id
@@ -16,9 +14,8 @@ def build_classifier(
 ):
     """Return the encoder of models/base under a classification head, and the names of the head's modules.
 
-    The head's last layer has fresh weights. If the checkpoint was fine-tuned for as many labels, so that its last layer
-    fits, the module with this layer is replaced by a fresh one as a whole: in RoBERTa the whole head. The head's other
-    layers have the checkpoint's weights if these fit, and fresh weights otherwise.
+    The head's last layer has fresh weights (see also `replace_fitting_head`). The head's other layers have the
+    checkpoint's weights if these fit, and fresh weights otherwise.
 
     Args:
         labels: Label names, in the order of the labels' numbers.
@@ -53,12 +50,27 @@ def build_classifier(
     missing = loading["missing_keys"] - read_tied_weights(model, loading["missing_keys"])
     fresh = missing | {key for key, *_ in loading["mismatched_keys"]}
     check_checkpoint(model, fresh)
-    last = [name for name, module in model.named_children() if any(True for _ in module.parameters())][-1]
-    if not any(key.startswith(f"{last}.") for key in fresh):  # fine-tuned for as many labels, but for another task
-        fresh_model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
-        setattr(model, last, getattr(fresh_model, last))
+    replace_fitting_head(model, fresh)
     use_fast_modules(model, bf16_on_cpu)
     return model, head_modules(model, fresh)
+
+
+def replace_fitting_head(model, fresh: set[str]) -> None:
+    """Replace a head that the checkpoint has for as many labels of another task by a fresh one.
+
+    The module that is replaced is the last one with parameters: in RoBERTa the whole head.
+
+    Args:
+        model: The sequence classifier.
+        fresh: The names of its weights that the checkpoint lacks or that do not fit.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    last = [name for name, module in model.named_children() if any(True for _ in module.parameters())][-1]
+    if not any(key.startswith(f"{last}.") for key in fresh):
+        fresh_model = AutoModelForSequenceClassification.from_config(model.config, dtype=torch.float32)
+        setattr(model, last, getattr(fresh_model, last))
 
 
 def classifier_config(labels: list[str], dropout: float | None, problem_type: str):
@@ -163,44 +175,3 @@ def head_modules(model, fresh: set[str]) -> list[str]:
     head = {key.removeprefix(encoder).split(".")[0] for key in fresh}
     head |= {name.split(".")[0] for name, _ in model.named_parameters() if not name.startswith(encoder)}
     return sorted(head)
-
-
-def check_length(network, max_length: int) -> None:
-    """Check that the network can read a text of max_length tokens, by giving it one.
-
-    The limit does not follow from an encoder's config. Some encoders keep two of their positions free, a learned prompt
-    takes positions, and some configs state no limit.
-
-    Args:
-        network: A sequence classifier on the CPU, wrapped by peft or not. It is left in evaluation mode.
-        max_length: Tokens of the longest text, special tokens included.
-
-    Raises:
-        InputError: The network cannot read the text. The message has the largest number of tokens that it can read.
-    """
-    import torch
-
-    def failure(length: int) -> Exception | None:
-        """Return the error that a text of this many tokens raises; None if there is none."""
-        ids = torch.full((1, length), 1 if network.config.pad_token_id != 1 else 0)
-        try:
-            with torch.inference_mode():
-                network.eval()(input_ids=ids, attention_mask=torch.ones_like(ids))
-        except (AssertionError, IndexError, RuntimeError, ValueError) as error:  # encoders raise different errors
-            if out_of_memory(error):
-                raise
-            return error
-        return None
-
-    if (error := failure(max_length)) is None:
-        return
-    limit = bisect.bisect_left(range(max_length), True, key=lambda length: failure(length + 1) is not None)
-    reason = (str(error) or repr(error)).splitlines()[0]
-    if not limit:
-        raise InputError(f"{BASE}: the model cannot read a text: {reason}; choose another model") from error
-    virtual = getattr(getattr(network, "active_peft_config", None), "num_virtual_tokens", 0)
-    prompt = f" beside the method's {virtual} virtual tokens" if virtual else ""
-    raise InputError(
-        f"params.yaml: tokenize.max_length: the model cannot read {max_length} tokens{prompt}; lower it to {limit} "
-        f"({reason})"
-    ) from error

@@ -5,7 +5,8 @@ from typing import Any
 from classifier.errors import InputError
 from classifier.files.places import BASE
 from classifier.model.adapters import apply_method
-from classifier.model.build import build_classifier, check_length, last_layer
+from classifier.model.build import build_classifier, last_layer
+from classifier.model.length import check_length
 from classifier.params.catalogue import Method, Model
 from classifier.tasks.task import TASKS
 from classifier.training.batches import Plan

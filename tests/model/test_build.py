@@ -4,7 +4,7 @@ import pytest
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from classifier.errors import InputError
-from classifier.model.build import check_length
+from classifier.model.length import check_length
 
 
 @pytest.mark.parametrize(

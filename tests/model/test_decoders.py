@@ -16,10 +16,11 @@ from classifier.export.forms import FORMS
 from classifier.files.digests import digest_of
 from classifier.files.places import ADAPTER, BASE, EXPORT
 from classifier.model.adapters import apply_method
-from classifier.model.build import build_classifier, check_length
+from classifier.model.build import build_classifier
 from classifier.model.fast import attention
 from classifier.model.fast.first_token import first_token_classes
 from classifier.model.forward import logits, logits_and_features
+from classifier.model.length import check_length
 from classifier.model.loading import load_classifier, silence_libraries
 from classifier.model.padding import pad_batch
 from classifier.model.saving import save_classifier

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from classifier.evaluation.canvas import BLUE, GREY, new_figure, save_figure
-from classifier.evaluation.figures import error_figure, interval_figure
 from classifier.evaluation.intervals import wilson_interval, with_interval
+from classifier.evaluation.number_figures import error_figure, interval_figure
 from classifier.evaluation.scored import Scored
 from classifier.evaluation.sets import share_with_interval
 from classifier.files.places import METRICS
