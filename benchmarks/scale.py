@@ -6,8 +6,8 @@ Made-up texts of about 1 kB pass through data, tokenize and the first 200 steps 
 stage runs as a process of its own in a clone of the last commit, in a temporary folder. The folder takes about 4 kB of
 disk a text; TMPDIR in the environment sets its parent.
 
-Memory is sampled every 20 ms. Resident memory is all memory of the process that is in RAM. It includes pages of mapped
-files, which the system reclaims when other programs need memory. Private memory is resident memory without such pages.
+Memory is sampled every 20 ms. Resident memory is all memory of the process that is in RAM, pages of mapped files
+included. The system can reclaim these pages for other programs. Private memory is resident memory without these pages.
 """
 
 import contextlib
