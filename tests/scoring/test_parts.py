@@ -211,6 +211,25 @@ def test_a_rank_refuses_parts_of_another_model(finished):
         score_share(job, Processes(1, 2))
 
 
+def test_a_folder_of_old_parts_that_cannot_be_removed_is_not_used(tmp_path, monkeypatch):
+    """Parts of another input must not stand beside those of this one."""
+    parts = Parts(tmp_path / "parts", tmp_path / "parts/key")
+    parts.begin()
+    parts.part(0).touch()
+    parts.key.unlink()  # as if the parts were those of another input
+
+    def refuse(path, *args, **options):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", refuse)
+        with pytest.raises(PermissionError):
+            parts.begin()
+    assert not parts.key.exists()
+    parts.begin()
+    assert [*parts.folder.iterdir()] == [parts.key]
+
+
 def test_parts_of_a_scoring_are_keyed_by_the_code_that_shapes_them():
     others = {"classifier/errors.py", "classifier/files", "classifier/params"}
     shaping = {package(path) for path in imported("classifier/scoring/files.py")} - others
