@@ -148,10 +148,10 @@ class Dataset(Entry):
         return self.source.where | (rows.where if rows else {})
 
     def excluded_values(self, split: str) -> list[Where]:
-        """Return the `where` of validation and of test if `split` is the train split of a wheel without a `where`.
+        """Return the `where` of each other split whose rows this split must not have.
 
-        Such a train split has all rows of the table except those that fit one of the returned `where`. For any other
-        split the list is empty.
+        Only the train split of a wheel has such splits, and only if it sets no `where`: it gets all rows of the table
+        that are in neither validation nor test.
         """
         source = self.source
         if split != "train" or not isinstance(source, WheelFile) or source.train:

@@ -163,7 +163,7 @@ class Classifier:
     def prediction_columns(self, windows: list[list[list[int]]]) -> dict:
         """Return the task's columns of predictions (see classifier/tasks/) from the windows of texts.
 
-        windows: The windows of each text. Each text needs at least one window.
+        windows: The token ids of the windows, for each text; a text without a window is not allowed.
         """
         return self.task.prediction_columns(self.scores(windows), self.names, self.decision)
 

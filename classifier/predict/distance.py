@@ -1,7 +1,8 @@
 """The distance between the texts of a file and the validation texts: can a classifier tell their features apart?
 
-This is the classifier two-sample test (Lopez-Paz and Oquab 2017, "Revisiting Classifier Two-Sample Tests"). A linear
-discriminant analysis is fitted to the features of one half of each sample, and scores the texts of the other halves.
+This is the classifier two-sample test (Lopez-Paz and Oquab 2017, "Revisiting Classifier Two-Sample Tests"). Each of the
+two samples is split into halves. A linear discriminant analysis is fitted to the features of both first halves, and
+scores the texts of both second halves.
 The AUC is the probability that a text of the file has a higher score than a validation text. The p-value is that of the
 Mann-Whitney test of the two groups of scores. No text is both fitted and scored, so the p-value is valid however well
 the discriminant fits.

@@ -44,7 +44,8 @@ def cross_calibrate(
 def folds(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return (held_out, others) for each fold of `count` rows, both (count,) bool.
 
-    held_out marks the rows of the fold, and others marks all other rows. If there is one row, both mark this row.
+    held_out is True for the rows of the fold, and others for the rows of all other folds. With a single row, both are
+    True for this row.
     """
     number = np.arange(count) % FOLDS
     return [(number == fold, (number != fold) | (count == 1)) for fold in range(min(count, FOLDS))]
