@@ -64,17 +64,15 @@ from classifier.distributed.rank import rank_and_count
 from classifier.errors import InputError
 from classifier.files.formats import read_json
 from classifier.predict.classifier import Classifier
-from classifier.predict.threshold import is_share, required_confidence
 from classifier.runner.command import exit_on_user_error
 from classifier.runner.environment import let_idle_threads_sleep, restart_with_malloc_settings
-from classifier.runner.params import load_params
 from classifier.runner.ranks import rank_process
 from classifier.runner.terminal import escape_controls
 from classifier.scoring.answer_table import show_table
 from classifier.scoring.files import score_file, score_share
 from classifier.scoring.job import Job
 from classifier.scoring.lines import answer_lines
-from classifier.scoring.options import check_sets, chosen_precision, parse_format, text_pairs
+from classifier.scoring.options import check_sets, chosen_precision, parse_format, parse_required_confidence, text_pairs
 from classifier.scoring.summary import summary_lines
 from classifier.text.cleaning import is_encodable
 
@@ -165,20 +163,6 @@ def check_combination(texts: list[str] | None, file: Path | None, text_option: s
         raise InputError("--column, --separator, --format, --keep, --out and --overwrite: give them with --file only")
     if text_option and (file or texts == ["-"]):
         raise InputError(f"{text_option}: give it with texts on the command line only")
-
-
-def parse_required_confidence(min_confidence: str | None, min_accuracy: float | None) -> float:
-    """Return the confidence below which an answer is "uncertain", as the options ask for it."""
-    if min_confidence is not None and min_accuracy is not None:
-        raise InputError("--min-confidence and --min-accuracy: give only one of them")
-    if min_confidence == "target":
-        evaluate = load_params().evaluate
-        return required_confidence(0.0, evaluate.target_accuracy, evaluate.target_level)
-    if min_confidence is None:
-        return required_confidence(0.0, min_accuracy)
-    if not re.fullmatch(r"(\d+\.?\d*|\.\d+)(e-?\d+)?", min_confidence) or not is_share(number := float(min_confidence)):
-        raise InputError(f"--min-confidence {min_confidence}: should be a number from 0 to 1, or target")
-    return number
 
 
 def run_job(job: Job, overwrite: bool) -> None:

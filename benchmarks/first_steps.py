@@ -12,6 +12,7 @@ from benchmarks.default_training import default_training
 from classifier.model.loading import silence_libraries
 from classifier.runner.command import no_arguments
 from classifier.runner.environment import restart_with_malloc_settings
+from classifier.training.state import pack
 
 STEPS = 200
 
@@ -25,7 +26,7 @@ def main() -> None:
     for _ in itertools.islice(training.run(), STEPS):
         pass
     training.validate()
-    training.save()
+    training.checkpoint.save(*pack(training))
 
 
 if __name__ == "__main__":

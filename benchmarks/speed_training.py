@@ -12,7 +12,7 @@ import pandas as pd
 from transformers import AutoConfig, AutoTokenizer, TrainerCallback
 
 from benchmarks import peers
-from benchmarks.cost import Encoder
+from benchmarks.operations import Encoder
 from classifier.files.formats import read_table, write_table
 from classifier.files.places import BASE, RAW
 from classifier.params.catalogue import Method

@@ -5,7 +5,6 @@ In:  metrics/*.json and *.csv, data/predictions.parquet, data/doubtful_labels.cs
 Out: metrics/report.md and metrics/{training,reliability,coverage,length}.png.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,11 +16,11 @@ from classifier.evaluation.canvas import page_width
 from classifier.evaluation.figures import length_figure, training_figure
 from classifier.evaluation.intervals import wilson_interval
 from classifier.evaluation.limits import limits, metric_name
-from classifier.evaluation.markdown import verbatim
 from classifier.evaluation.promises import promises
 from classifier.evaluation.settings_table import settings_table
 from classifier.evaluation.tasks import task as by_task
 from classifier.evaluation.tasks.task import MEASURES
+from classifier.evaluation.template import excerpt, fill_template
 from classifier.files.formats import read_json, read_table
 from classifier.files.places import ADAPTER, DOUBTFUL, METRICS, PREDICTIONS
 from classifier.files.writing import replace_file
@@ -35,7 +34,6 @@ TASK_TEMPLATES = Path(by_task.__file__).parent
 RESULTS = ("data", "baseline", "training", "evaluate", "samples", "export")  # .json
 CURVES = ("training", "validation", "reliability", "coverage", "sets")  # .csv
 PICTURES = ("training", "confusion", "reliability", "coverage", "length")  # .png
-EXCERPT = 160  # characters of a text, or of both texts of a pair
 
 
 class ReportSettings(Settings):
@@ -63,8 +61,9 @@ def report(
     overall = measures.row_quality(predictions).mean()
     draw_pictures(curves, overall, results, train, metadata["task"])
     measures.draw_report(curves, predictions, results["evaluate"])
-    text = filled_template(
-        metadata["task"],
+    text = fill_template(
+        [TEMPLATE.parent, TASK_TEMPLATES],
+        f"{metadata['task'].replace('-', '_')}.md.j2",
         dataset=dataset,
         model=model,
         method=method,
@@ -179,35 +178,6 @@ def about_samples(samples: list[dict], measures, with_texts: bool) -> dict[str, 
         "samples_head": head,
         "sample_rows": rows,
     }
-
-
-def filled_template(task: str, **values: Any) -> str:
-    """Return the report in Markdown. Each value is escaped, so that the report shows it unchanged."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader([TEMPLATE.parent, TASK_TEMPLATES]),
-        undefined=StrictUndefined,
-        finalize=verbatim,  # applied to the result of every {{ }}
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {
-        "percent": "{:.1%}".format,
-        "number": "{:,}".format,
-        "excerpt": excerpt,
-        "row": tables.row,
-        "head": tables.head,
-    }
-    return environment.get_template(f"{task.replace('-', '_')}.md.j2").render(values)
-
-
-def excerpt(text: str | Sequence[str]) -> str:
-    """Return the beginning of a text, or the beginnings of both texts of a pair."""
-    texts = [text] if isinstance(text, str) else text
-    length = EXCERPT // len(texts)
-    return " | ".join(part if len(part) <= length else f"{part[: length - 1]}…" for part in texts)
 
 
 if __name__ == "__main__":

@@ -22,13 +22,14 @@ from pydantic import Field
 from tqdm import tqdm
 
 from classifier.distributed.processes import ALONE, Processes
+from classifier.distributed.shares import join_shares, share_path
 from classifier.errors import InputError
 from classifier.files.formats import metadata_of, metadata_strings
 from classifier.files.places import BASE, RAW, TOKENS
 from classifier.files.writing import replace_folder
 from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
-from classifier.text.encoding import Truncation, Windows, encode, padding_id, special_tokens_of_pair
+from classifier.text.encoding import Truncation, Windows, encode, padding_id, token_types_after
 from classifier.text.pairs import texts_of
 
 TEXTS_PER_BATCH = 4096
@@ -49,20 +50,22 @@ class TokenizeSettings(Settings):
 def tokenize(*, settings: Annotated[TokenizeSettings, Param("tokenize")]) -> None:
     """Write data/tokens/. Raises InputError for a tokenizer, settings or a text that the pipeline cannot use."""
     from pyarrow.parquet import read_schema
+    from transformers import AutoConfig
 
     processes = Processes.connect()
     tokenizer = load_tokenizer(settings.max_length)
     stored = metadata_of(read_schema(RAW / "train.parquet"))  # as in validation and test
     metadata = {name: stored[name] for name in KEPT} | {"tokenize": settings.model_dump()}
     if stored.get("pair"):
-        metadata |= {"pair": True, "token_types_after": token_types_after(tokenizer)}
+        config = AutoConfig.from_pretrained(BASE, local_files_only=True)
+        metadata |= {"pair": True, "token_types_after": token_types_after(config, tokenizer)}
     with replace_folder(TOKENS) if processes.is_rank_0 else nullcontext() as new_folder:
         folder = processes.broadcast(new_folder)
         processes.check_equal(repr(folder.is_dir() and [*folder.iterdir()]), NO_SHARED_FOLDER)
         with processes.ending_together():  # so that no rank starts another stage before this one has ended
             with processes.ending_together():
                 for split in SPLITS:
-                    write_tokens(share_of(folder, split, processes), split, tokenizer, metadata, processes)
+                    write_tokens(share_path(folder, split, processes), split, tokenizer, metadata, processes)
             if processes.is_rank_0 and processes.count > 1:
                 for split in SPLITS:
                     join_shares(folder, split, processes.count)
@@ -184,39 +187,6 @@ def tokens_of(batch, windows: list[Windows], row: int, schema):
         "text": row + positions,
     }
     return pa.record_batch([pa.array(columns[field.name], field.type) for field in schema], schema)
-
-
-def share_of(folder: Path, split: str, processes: Processes) -> Path:
-    """Return the path of this process's share of a split; a process that works alone writes the whole split."""
-    return folder / (f"{split}.arrow" if processes.count == 1 else f"{split}.{processes.rank}.arrow")
-
-
-def join_shares(folder: Path, split: str, count: int) -> None:
-    """Write the batches of all processes into one file, in the order of the texts, and remove the shares."""
-    import pyarrow as pa
-
-    shares = [share_of(folder, split, Processes(rank, count)) for rank in range(count)]
-    readers = [pa.ipc.open_stream(pa.memory_map(str(share))) for share in shares]
-    with pa.ipc.new_stream(folder / f"{split}.arrow", readers[0].schema) as out:
-        for batches in itertools.zip_longest(*readers):
-            for batch in filter(None, batches):
-                out.write_batch(batch)
-    for share in shares:
-        share.unlink()
-
-
-def token_types_after(tokenizer) -> int | None:
-    """Return the id of the special token after the first text of a pair, or None.
-
-    The result is None if the encoder has no token types, if the tokenizer gives both texts the same type, or if no
-    special token stands between the texts.
-    """
-    from transformers import AutoConfig
-
-    types = getattr(AutoConfig.from_pretrained(BASE, local_files_only=True), "type_vocab_size", 0)
-    between = special_tokens_of_pair(tokenizer)[1]
-    has_types = types >= 2 and 1 in tokenizer("a", "a", return_token_type_ids=True)["token_type_ids"]
-    return between[0] if has_types and between else None
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ from classifier.dataset.splitting import draw_splits
 from classifier.errors import InputError
 from classifier.files.places import BASE
 from classifier.files.writing import replace_file
-from classifier.params.datasets import LABEL_KEYS
 from classifier.params.format import Format
+from classifier.params.labels import LABEL_KEYS
 from classifier.runner.command import exit_on_user_error
 from classifier.runner.params import PARAMS, load_params, problem_of, select
 

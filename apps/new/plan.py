@@ -14,8 +14,8 @@ from apps.new.labels import names_in_metadata, unlabelled_values
 from apps.new.layout import Layout, find_layout, split_of
 from apps.new.survey import Survey, survey
 from classifier.errors import InputError
-from classifier.params.datasets import LABEL_KEYS
 from classifier.params.format import Format
+from classifier.params.labels import LABEL_KEYS
 from classifier.tables.reading import column_values, read_rows
 
 

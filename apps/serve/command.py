@@ -30,12 +30,12 @@ from typing import Annotated
 
 from typer import Option, Typer
 
-from apps.infer import MIN_ACCURACY, MIN_CONFIDENCE, PRECISION, SETS, parse_required_confidence
+from apps.infer import MIN_ACCURACY, MIN_CONFIDENCE, PRECISION, SETS
 from classifier.errors import InputError
 from classifier.predict.classifier import Classifier
 from classifier.runner.command import exit_on_user_error
 from classifier.runner.environment import let_idle_threads_sleep
-from classifier.scoring.options import check_sets, chosen_precision
+from classifier.scoring.options import check_sets, chosen_precision, parse_required_confidence
 
 HOST = "Address to listen on; 0.0.0.0 for all addresses of this machine."
 BATCH = "Most texts of several requests that are scored together."

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from classifier.errors import InputError
-from classifier.params.datasets import Dataset, label_value
+from classifier.params.datasets import Dataset
+from classifier.params.labels import label_value
 from classifier.params.sources import Where
 from classifier.tables.delimited import delimiter_of
 from classifier.tables.hints import delimiter_hint, header_hint

@@ -3,14 +3,13 @@
 import pandas as pd
 
 from classifier.evaluation.intervals import wilson_interval
-from classifier.evaluation.markdown import Markdown, verbatim
+from classifier.evaluation.limits_of_labels import labels_without_texts, rare_label
+from classifier.evaluation.markdown import Markdown
 
 MOST = 4  # limits in the report
 WIDE_TEST, WIDE_VALIDATION = 0.1, 0.05  # widths of the 95% interval of an accuracy from which texts count as few
 GAP = 1.5  # validation loss divided by training loss
-LABELS_NAMED = 5
 ERRORS = ("rmse",)  # headlines of which lower is better
-RARE = 0.5  # share of a label, divided by the share that it would have if all labels were equally frequent
 
 
 def limits(
@@ -58,20 +57,6 @@ def origin(data: dict) -> str:
         "shows by how much. No `group` is set, so train and test may have rows of the same author or patient. This "
         "report cannot know whether they do."
     )
-
-
-def labels_without_texts(evaluate: dict, labels: list[str]) -> str | None:
-    """Return a limit if the test split lacks a label. Of more than LABELS_NAMED such labels, not all are named."""
-    by_label = evaluate.get("labels", {})
-    names = [f"'{verbatim(label)}'" for label in labels if not by_label.get(label, {"support": 1})["support"]]
-    if not names:
-        return None
-    if len(names) == 1:
-        return f"The test split has no text with the label {names[0]}, so nothing is known of it."
-    if len(names) > LABELS_NAMED:
-        names[LABELS_NAMED - 1 :] = [f"{len(names) - LABELS_NAMED + 1:,} others"]
-    listed = f"{', '.join(names[:-1])} and {names[-1]}"
-    return f"The test split has no text with the labels {listed}, so nothing is known of them."
 
 
 def baseline_not_beaten(baseline: dict, evaluate: dict, headline: str) -> str | None:
@@ -163,22 +148,6 @@ def gap(training: dict, train, headline: str) -> str | None:
     return (
         f"The validation loss, {losses[1]:.4f}, is far above the training loss, {losses[0]:.4f}: the model fits the "
         "train texts better than new ones. Add train texts or train for fewer epochs."
-    )
-
-
-def rare_label(data: dict, evaluate: dict, train, labels: list[str]) -> str | None:
-    """Return a limit if a label has less than half of the train texts that it would have among equal labels."""
-    if "accuracy_low" not in evaluate:
-        return None
-    shares = [(data[f"train_share_{label}"], label) for label in labels]
-    share, label = min(pair for pair in shares if pair[0] > 0)
-    if train.class_weights or share * len(labels) >= RARE:
-        return None
-    recall = evaluate["labels"][label].get("recall")
-    found = "" if recall is None else f", and its recall is {recall:.1%}"
-    return (
-        f"Only {share:.1%} of the train texts are labelled {verbatim(label)}{found}: "
-        "try `dvc exp run -S train.class_weights=balanced`."
     )
 
 

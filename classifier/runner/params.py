@@ -19,7 +19,8 @@ from pydantic import BaseModel, ValidationError, create_model
 
 from classifier.errors import InputError
 from classifier.params.catalogue import Method, Model
-from classifier.params.datasets import LABEL_KEYS, Dataset
+from classifier.params.datasets import Dataset
+from classifier.params.labels import LABEL_KEYS
 from classifier.params.settings import Settings
 from classifier.params.values import must_match
 from classifier.text.cleaning import is_encodable

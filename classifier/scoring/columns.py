@@ -3,6 +3,7 @@
 A column that has no such type is written as JSON texts. Its field in the schema says so in its metadata.
 """
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -150,3 +151,10 @@ def input_errors_of_arrow(path: Path, table: pd.DataFrame) -> Iterator[None]:
     except (pa.ArrowException, OverflowError) as error:
         place = f"{table.index.name}s {table.index[0]} to {table.index[-1]}"
         raise InputError(f"{path}: {place}: {'; '.join(map(str, error.args))}; fix the file") from None
+
+
+def report_json(schema) -> None:
+    """Print a line to stderr for each column that is written as JSON because of its values."""
+    for field in schema:
+        if reason := (field.metadata or {}).get(JSON, b"").decode():
+            print(f"infer: column {field.name!r} has {reason}: written as JSON", file=sys.stderr)

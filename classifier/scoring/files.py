@@ -6,7 +6,6 @@ and it joins all parts into the output file. A summary of the answers goes into 
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -24,7 +23,7 @@ from classifier.model.integrity import check_models_exist
 from classifier.predict.classifier import Classifier
 from classifier.runner.launch import launch
 from classifier.runner.locks import single_run
-from classifier.scoring.columns import JSON, arrow_table, arrow_type, input_errors_of_arrow
+from classifier.scoring.columns import arrow_table, arrow_type, input_errors_of_arrow, report_json
 from classifier.scoring.examining import examine
 from classifier.scoring.job import Job, readable_twice
 from classifier.scoring.options import model_labels
@@ -87,13 +86,6 @@ def score_checked(job: Job, launches: bool) -> int:
     shutil.rmtree(parts.folder)
     remove_other_parts(job.out)
     return row_count
-
-
-def report_json(schema) -> None:
-    """Print a line to stderr for each column that is written as JSON because of its values."""
-    for field in schema:
-        if reason := (field.metadata or {}).get(JSON, b"").decode():
-            print(f"infer: column {field.name!r} has {reason}: written as JSON", file=sys.stderr)
 
 
 def score_share(job: Job, processes: Processes) -> None:

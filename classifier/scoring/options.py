@@ -1,8 +1,9 @@
-"""The options of apps.infer: --format, which is KEY=VALUE for each key of `Format`, --pair, --precision and --sets."""
+"""The options of apps.infer and apps.serve: what each value means, and what is refused."""
 
 import csv
 import io
 import itertools
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
@@ -17,7 +18,8 @@ from classifier.files.places import ADAPTER
 from classifier.model.loading import trained_settings
 from classifier.params.format import Format
 from classifier.predict.sets import required_bounds
-from classifier.runner.params import problem_of
+from classifier.predict.threshold import is_share, required_confidence
+from classifier.runner.params import load_params, problem_of
 from classifier.text.pairs import Text
 
 
@@ -90,6 +92,20 @@ def chosen_precision(option: str, command: str = "infer") -> str:
         reason = "" if uses_bf16("auto", here) else f": {here.type} does not multiply in bf16{slower}"
         print(f"{command}: scoring in {precision}{reason}", file=sys.stderr)
     return precision
+
+
+def parse_required_confidence(min_confidence: str | None, min_accuracy: float | None) -> float:
+    """Return the confidence below which an answer is "uncertain", as the options ask for it."""
+    if min_confidence is not None and min_accuracy is not None:
+        raise InputError("--min-confidence and --min-accuracy: give only one of them")
+    if min_confidence == "target":
+        evaluate = load_params().evaluate
+        return required_confidence(0.0, evaluate.target_accuracy, evaluate.target_level)
+    if min_confidence is None:
+        return required_confidence(0.0, min_accuracy)
+    if not re.fullmatch(r"(\d+\.?\d*|\.\d+)(e-?\d+)?", min_confidence) or not is_share(number := float(min_confidence)):
+        raise InputError(f"--min-confidence {min_confidence}: should be a number from 0 to 1, or target")
+    return number
 
 
 def check_sets(share: float | None, command: str = "infer") -> None:

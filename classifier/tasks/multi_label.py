@@ -14,6 +14,7 @@ from classifier.files.formats import array_of
 from classifier.tasks import label_sets
 from classifier.tasks.calibration import best_threshold, fit_sigmoids
 from classifier.tasks.folds import equal_folds
+from classifier.tasks.label_sets import micro_f1
 from classifier.tasks.probabilities import probability_array, probability_columns, ranked_names
 from classifier.tasks.single_label import UNCERTAIN
 
@@ -76,12 +77,6 @@ def quality(logits: np.ndarray, labels: np.ndarray, settings: np.ndarray | None 
     losses = weights * np.logaddexp(0, np.where(labels, -logits, logits))
     predicted = expit(logits.astype(np.float64)) >= decide(logits, labels)["thresholds"]
     return float(losses.mean()), micro_f1(labels, predicted)
-
-
-def micro_f1(labels: np.ndarray, predicted: np.ndarray) -> float:
-    """Return the F1 of all pairs of a text and a label; 1 if no text has a label and none is predicted."""
-    found, answered, actual = (labels & predicted).sum(), predicted.sum(), labels.sum()
-    return float(2 * found / (answered + actual)) if answered + actual else 1.0
 
 
 def decide(scores: np.ndarray, labels: np.ndarray) -> dict:

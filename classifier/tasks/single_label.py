@@ -194,7 +194,6 @@ def doubtful(labels: np.ndarray, columns: dict[str, np.ndarray], names: list[str
     Learning".
     """
     rows = np.flatnonzero(columns["predicted"] != labels)
-    table = {"row": rows, "label": labels[rows], "predicted": columns["predicted"][rows]}
-    named = {key: [names[number] for number in table[key]] for key in ("label", "predicted")}
-    probability = probability_array(columns, names)[rows, labels[rows]]
-    return pd.DataFrame(table | named | {"probability": probability})
+    numbers = {"label": labels[rows], "predicted": columns["predicted"][rows]}
+    named = {column: [names[number] for number in of_rows] for column, of_rows in numbers.items()}
+    return pd.DataFrame({"row": rows} | named | {"probability": probability_array(columns, names)[rows, labels[rows]]})

@@ -103,6 +103,18 @@ def special_tokens_of_pair(tokenizer) -> list[list[int]]:
     return special
 
 
+def token_types_after(config, tokenizer) -> int | None:
+    """Return the id of the special token after the first text of a pair, or None.
+
+    The result is None if the encoder has no token types, if the tokenizer gives both texts the same type, or if no
+    special token stands between the texts.
+    """
+    types = getattr(config, "type_vocab_size", 0)
+    between = special_tokens_of_pair(tokenizer)[1]
+    has_types = types >= 2 and 1 in tokenizer("a", "a", return_token_type_ids=True)["token_type_ids"]
+    return between[0] if has_types and between else None
+
+
 def padding_id(config, tokenizer) -> int | None:
     """Return the id of the token that pads texts: that of the model's config, or else of the tokenizer.
 

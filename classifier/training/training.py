@@ -87,10 +87,6 @@ class Training:
         # PiSSA's initial weights come from a decomposition, whose signs depend on the processor.
         processes.broadcast_parameters(self.trained)
 
-    def save(self) -> None:
-        """Write the checkpoint."""
-        self.checkpoint.save(*pack(self))
-
     def resume(self) -> str | None:
         """Restore the checkpoint of an interrupted run, if there is one.
 
@@ -132,7 +128,7 @@ class Training:
                 self.progress.losses = []
             yield step
             if self.processes.is_rank_0 and (is_last or self.checkpoint.is_due):
-                self.save()
+                self.checkpoint.save(*pack(self))
 
     def take_step(self, step: int) -> tuple[float, float]:
         """Take one optimizer step; return the loss of the batch and the learning rate."""

@@ -1,4 +1,4 @@
-"""The arithmetic of benchmarks/cost.py, compared with torch's own count and with a case worked by hand."""
+"""The arithmetic of cost.py and operations.py, compared with torch's own count and with a case worked by hand."""
 
 import pytest
 import torch
@@ -11,7 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertForSequenceClassification
 from typer.testing import CliRunner
 
-from benchmarks.cost import MACHINES, TOKENIZE, Encoder, Machine, main, predictions, stage_seconds, time_span
+from benchmarks.cost import MACHINES, TOKENIZE, Machine, main, predictions, stage_seconds, time_span
+from benchmarks.operations import Encoder
 from classifier.model.fast.modules import use_fast_modules
 
 

@@ -23,6 +23,7 @@ from safetensors.numpy import load_file
 from tiny import ROOT, edit_params
 
 from classifier.distributed.processes import Processes
+from classifier.distributed.shares import join_shares, share_path
 from classifier.files.formats import read_table, write_table
 from classifier.model import forward
 from classifier.scoring import files as scoring
@@ -178,9 +179,9 @@ def test_shares_of_the_tokens_join_to_the_bytes_of_one_process(finished, tmp_pat
     tokenizer, metadata = tokenize_stage.load_tokenizer(24), open_tokens("test").metadata
     tokenize_stage.write_tokens(tmp_path / "alone.arrow", "test", tokenizer, metadata)
     for processes in (Processes(rank, count) for rank in range(count)):
-        path = tokenize_stage.share_of(tmp_path, "test", processes)
+        path = share_path(tmp_path, "test", processes)
         tokenize_stage.write_tokens(path, "test", tokenizer, metadata, processes)
-    tokenize_stage.join_shares(tmp_path, "test", count)
+    join_shares(tmp_path, "test", count)
     assert {path.name for path in tmp_path.glob("*.arrow")} == {"alone.arrow", "test.arrow"}
     assert (tmp_path / "test.arrow").read_bytes() == (tmp_path / "alone.arrow").read_bytes()
     reader = pa.ipc.open_stream((tmp_path / "test.arrow").read_bytes())

@@ -14,9 +14,8 @@ from classifier.model.loading import silence_libraries
 from classifier.model.padding import pad_batch
 from classifier.params.catalogue import Method
 from classifier.tasks import single_label
-from classifier.text.encoding import encode
+from classifier.text.encoding import encode, token_types_after
 from classifier.training.gradient import Gradient
-from stages.tokenize import token_types_after
 
 PAIRS = [("good film", "bad"), ("the plot was long", "a great scene, and fun"), ("dull", "i loved the actor")]
 LABELS = np.array([0, 1, 2])
@@ -60,7 +59,7 @@ def test_training_and_scoring_read_pairs_as_transformers_does(family, method):
         for name, weights in model.named_parameters():
             weights.mul_(50 if "token_type" in name else 3)  # so that the types matter in a random network
     model = apply_method(model, list(head), Method(peft=METHODS[method]), peft_defaults(family), steps=10)
-    model.config.token_types_after = types_after = token_types_after(tokenizer)
+    model.config.token_types_after = types_after = token_types_after(model.config, tokenizer)
     assert types_after == (tokenizer.sep_token_id if family == "bert" else None)
     ids = [np.array(window) for (window,) in encode(PAIRS, tokenizer, 60, "head", False)]
     own = tokenizer(*map(list, zip(*PAIRS, strict=True)), padding=True, return_tensors="pt")

@@ -14,6 +14,7 @@ ROOMS = [
     "text",
     "tables",
     "tasks",
+    "baseline",
     "dataset",
     "distributed",
     "model",

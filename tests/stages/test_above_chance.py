@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy.stats import fisher_exact
 
+from classifier.baseline import NothingLearnedError, Predictions, check_above_chance
 from classifier.tasks import single_label
-from stages.baseline import NothingLearnedError, Predictions, check_above_chance
 
 
 def above_chance(*tables: pd.DataFrame) -> bool:

@@ -7,7 +7,8 @@ import pytest
 from tiny import ROOT
 
 from classifier.evaluation.tasks.task import MEASURES, Measures
-from classifier.params import datasets
+from classifier.params.datasets import Dataset
+from classifier.params.labels import LABEL_KEYS
 from classifier.tasks.task import TASKS, Task
 
 PACKAGES = ROOT / "classifier" / "tasks", ROOT / "classifier" / "evaluation" / "tasks"
@@ -38,8 +39,8 @@ def test_a_module_has_the_functions_and_values_of_its_protocol(modules, protocol
 
 def test_the_tasks_have_the_same_names_everywhere():
     names = list(TASKS)
-    assert names == list(MEASURES) == list(datasets.LABEL_KEYS)
-    assert names == list(datasets.Dataset.model_fields["task"].annotation.__args__)
+    assert names == list(MEASURES) == list(LABEL_KEYS)
+    assert names == list(Dataset.model_fields["task"].annotation.__args__)
     for name in names:
         module = name.replace("-", "_")
         assert TASKS[name].__name__ == f"classifier.tasks.{module}"

@@ -6,19 +6,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from classifier.evaluation import label_sets
 from classifier.evaluation import metrics as of_labels
 from classifier.evaluation import tables as rows
 from classifier.evaluation.confusion import LABELS_IN_MATRIX, confusion_figure, confusion_table
 from classifier.evaluation.curves import curves
 from classifier.evaluation.figures import coverage_figure, reliability_figure
 from classifier.evaluation.intervals import wilson_interval, with_interval
-from classifier.evaluation.label_sets import as_pairs, counts_by_row, f1_of, in_words, log_loss
+from classifier.evaluation.label_sets import as_pairs, counts_by_row, f1_of, in_words, log_loss, mean_of
 from classifier.evaluation.scored import Scored
 from classifier.evaluation.sets import label_set_metrics
 from classifier.evaluation.tasks.single_label import verdict_on
 from classifier.files.formats import array_of
 from classifier.files.places import METRICS
-from classifier.tasks.multi_label import micro_f1
+from classifier.tasks.label_sets import micro_f1
 from classifier.tasks.probabilities import probability_array
 
 HEADLINE = "micro_f1"
@@ -33,7 +34,6 @@ CARD = {
     "log loss": "log_loss",
     "expected calibration error": "ece",
 }
-KEYS = ("precision", "recall", "f1")
 RELIABILITY, COVERAGE = METRICS / "reliability.png", METRICS / "coverage.png"
 
 
@@ -69,11 +69,6 @@ def metrics(scored: Scored) -> dict:
     }
 
 
-def mean_of(by_label: list[dict], key: str) -> float:
-    """Return the mean of a metric over labels; 0 if there is none."""
-    return float(np.mean([row[key] for row in by_label])) if by_label else 0.0
-
-
 def against_baseline(scored: Scored) -> dict:
     """Return the baseline's metrics, and the difference in micro F1 with its interval by a paired bootstrap."""
     labels, predicted = scored.labels, scored.predicted
@@ -91,25 +86,9 @@ def against_baseline(scored: Scored) -> dict:
 
 @lru_cache(maxsize=1)  # average precision takes long; `metrics` and `against_baseline` both need it
 def metrics_by_label(scored: Scored) -> dict[str, dict[str, float]]:
-    """Return precision, recall, F1, support, average precision and mean probability of each label, by its name.
-
-    A label without test texts has only its support, 0, and its mean probability.
-    """
-    from sklearn.metrics import average_precision_score, precision_recall_fscore_support
-
-    calibrated, _ = probabilities(scored)
-    both = [("", scored.predicted)] + ([("baseline_", scored.baseline)] if scored.learned else [])
-    shares = {start: precision_recall_fscore_support(scored.labels, p, zero_division=0.0) for start, p in both}
-    result = {}
-    for number, name in enumerate(scored.names):
-        support = int(scored.labels[:, number].sum())
-        row = {"support": support, "mean_probability": float(calibrated[:, number].mean())}
-        if support:
-            row["average_precision"] = float(average_precision_score(scored.labels[:, number], calibrated[:, number]))
-            for start, shares_of_labels in shares.items():
-                row |= {f"{start}{key}": float(shares_of_labels[place][number]) for place, key in enumerate(KEYS)}
-        result[name] = row
-    return result
+    """Return the metrics of each label, by its name (see label_sets.py), with those of the baseline if there is one."""
+    predicted = {"": scored.predicted} | ({"baseline_": scored.baseline} if scored.learned else {})
+    return label_sets.metrics_by_label(scored.labels, probabilities(scored)[0], predicted, scored.names)
 
 
 def covered(scored: Scored, decision: dict) -> np.ndarray:
