@@ -29,6 +29,7 @@ from classifier.runner.command import no_arguments
 from classifier.runner.inputs import code_paths, pipeline
 from classifier.runner.params import PARAMS, arguments, load_params, stage_function
 from classifier.runner.versions import VERSIONS
+from classifier.runner.yaml import parse_yaml
 
 TABLE = Path(__file__).with_name("settings.csv")
 STAGES = ("data", "base_model", "tokenize", "train")  # the stages that a training runs
@@ -58,13 +59,12 @@ def training_digest(overrides: list[str]) -> str:
     not train again.
     """
     from dvc.utils.hydra import apply_overrides
-    from ruamel.yaml import YAML
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(shutil.copy(PARAMS, folder))
         apply_overrides(path, every_override(overrides))
         params = load_params(path)
-    stages, versions = pipeline(), YAML(typ="safe", pure=True).load(VERSIONS)
+    stages, versions = pipeline(), parse_yaml(VERSIONS.read_text(encoding="utf-8"))
     settings, files = {"precision": precision(params)}, set()
     for name in STAGES:
         declared = stages[name]

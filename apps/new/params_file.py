@@ -9,12 +9,13 @@ from ruamel.yaml.error import YAMLError
 
 from classifier.errors import InputError
 from classifier.runner.params import PARAMS
+from classifier.runner.yaml import parse_yaml
 
 
 def parsed(text: str) -> Any:
     """Return the content of YAML text, or None if it is not valid."""
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        return parse_yaml(text)
     except YAMLError:
         return None
 

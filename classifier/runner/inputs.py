@@ -8,15 +8,14 @@ from classifier.errors import InputError
 from classifier.files.digests import sha256_by_path
 from classifier.runner.params import arguments, load_params
 from classifier.runner.versions import VERSIONS, check_versions
+from classifier.runner.yaml import parse_yaml
 
 
 def pipeline() -> dict[str, Any]:
     """Return the stages of dvc.yaml by name. Raises InputError if the current folder has no dvc.yaml."""
-    from ruamel.yaml import YAML
-
     if not (path := Path("dvc.yaml")).is_file():
         raise InputError(f"{path}: not found; run this from the folder that holds it")
-    return YAML(typ="safe", pure=True).load(path)["stages"]
+    return parse_yaml(path.read_text(encoding="utf-8"))["stages"]
 
 
 def check_inputs(stage: Callable) -> tuple[dict[str, Any], dict[str, str]]:

@@ -23,6 +23,7 @@ from classifier.params.datasets import Dataset
 from classifier.params.labels import LABEL_KEYS
 from classifier.params.settings import Settings
 from classifier.params.values import must_match
+from classifier.runner.yaml import parse_yaml
 from classifier.text.cleaning import is_encodable
 
 PARAMS = Path("params.yaml")
@@ -79,11 +80,10 @@ def load_params(path: Path = PARAMS) -> BaseModel:
 
 def read_yaml(path: Path) -> Any:
     """Return the content of a YAML file. Raises InputError if it is not YAML, or has text that UTF-8 cannot encode."""
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        values = parse_yaml(path.read_text(encoding="utf-8"))
         unencodable = next((text for text in strings(values) if not is_encodable(text)), None)
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run this from the folder that holds dvc.yaml") from None

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from classifier.errors import InputError
+from classifier.runner.yaml import parse_yaml
 
 VERSIONS = Path("versions.yaml")
 
@@ -20,9 +21,7 @@ def check_versions(packages: list[str]) -> None:
     If the locked version of a package depends on the version of Python, versions.yaml has a list of versions. The label
     of a build, as in 2.13.0+cpu, is ignored.
     """
-    from ruamel.yaml import YAML
-
-    versions = YAML(typ="safe", pure=True).load(VERSIONS)
+    versions = parse_yaml(VERSIONS.read_text(encoding="utf-8"))
     for package in packages:
         admitted = versions[package] if isinstance(versions[package], list) else [versions[package]]
         try:
@@ -38,9 +37,7 @@ def check_versions(packages: list[str]) -> None:
 
 def locked_versions() -> str:
     """Return the text of versions.yaml: the pinned version of each package that a stage in dvc.yaml names."""
-    from ruamel.yaml import YAML
-
-    stages = YAML(typ="safe", pure=True).load(Path("dvc.yaml"))["stages"].values()
+    stages = parse_yaml(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"].values()
     entries = [entry for stage in stages for entry in stage["params"] if isinstance(entry, dict)]
     named = {name for entry in entries for name in entry[VERSIONS.name]}
     pins = pinned_packages()
