@@ -3,10 +3,11 @@
 import contextlib
 import hashlib
 import json
+import os
 import subprocess
-import sys
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import forking
 import psutil
@@ -15,7 +16,7 @@ import pytest
 from classifier.runner.params import stage_function
 from classifier.runner.run import run
 
-INFER = [sys.executable, "-m", "apps.infer"]
+INFER = ["python", "-m", "apps.infer"]
 
 
 def dvc(*args: str, ok: bool = True) -> str:
@@ -31,7 +32,8 @@ def run_stages(*names: str) -> None:
     In a new Python each stage would import torch and transformers, which takes longer than most stages take.
     """
     for name in names:
-        run(stage_function(name))
+        with patch.dict(os.environ):  # a stage sets variables for its process
+            run(stage_function(name))
 
 
 def stages_run(output: str) -> list[str]:

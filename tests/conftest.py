@@ -1,10 +1,12 @@
 """Fixtures of the tiny project (see tiny.py), and the environment of the tests."""
 
+import gc
 import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest.mock import patch
 
@@ -19,9 +21,8 @@ from tiny import ROOT, make_project, site_packages
 os.environ["OMP_NUM_THREADS"] = "1"
 # Settings of the developer's shell, of a Git hook or of an outer DVC run must not reach a test or a fixture.
 for name in list(os.environ):
-    if name.startswith(("DVC_", "HF_", "GIT_", "AWS_")) or name in ("DEBUG", "TRANSFORMERS_OFFLINE"):
+    if name.startswith(("DVC_", "HF_", "GIT_", "AWS_", "CHECKPOINT_")) or name in ("DEBUG", "TRANSFORMERS_OFFLINE"):
         del os.environ[name]
-os.environ["CHECKPOINT_MINUTES"] = "0"  # write a checkpoint after every step
 os.environ["GLIBC_TUNABLES"] = ""  # a stage that finds this set does not replace its process, which may be a test's
 os.environ |= {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}  # for the loopback Hub
 os.environ |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}  # no signed commits, no hooks
@@ -29,6 +30,11 @@ os.environ |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
 
 def pytest_configure(config):
     """Start the fork server in each process that runs tests, so that it imports while the tests are collected."""
+    gc.set_threshold(100_000, 20, 100)  # the default takes a sixth of the time of a test that exports to ONNX
+    if "PARSED_YAML" not in os.environ:  # xdist's workers inherit it
+        folder = tempfile.TemporaryDirectory()
+        config.add_cleanup(folder.cleanup)
+        os.environ["PARSED_YAML"] = folder.name
     if not getattr(config.option, "numprocesses", None):  # xdist's controller runs no tests
         forking.start_server()
 
@@ -91,6 +97,7 @@ def finished_once(tmp_path_factory, site) -> Path:
             dvc("repro")
             git("add", "-A")
             git("commit", "-qm", "run")
+            git("gc", "--quiet")  # fewer files to copy
 
     return made_once(tmp_path_factory, "finished", finish) / "project"
 
@@ -102,6 +109,38 @@ def finished(finished_once, tmp_path, site, monkeypatch) -> Path:
     shutil.copytree(finished_once, project, symlinks=True)
     enter(project, site, monkeypatch)
     return project
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory) -> Iterator[Path]:
+    """A folder with the commands dvc, python and torchrun, which run in forks (see forking.py)."""
+    folder = tmp_path_factory.mktemp("commands")
+    with forking.commands_in(folder):
+        yield folder
+
+
+@pytest.fixture
+def forked_commands(commands, monkeypatch) -> None:
+    """Let dvc, python and torchrun run in forks where another program or LAUNCH starts them."""
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(sys, "executable", str(commands / "python"))
+
+
+@pytest.fixture
+def another_hash_seed(tmp_path, monkeypatch) -> None:
+    """Let stages that DVC starts, and the command python, run in forks of a Python with another hash seed."""
+    folder = tmp_path / "commands"
+    folder.mkdir()
+    monkeypatch.setenv("PYTHONHASHSEED", "7")
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    with forking.commands_in(folder, PYTHONHASHSEED="7"):
+        yield
+
+
+@pytest.fixture
+def checkpoint_after_each_step(monkeypatch) -> None:
+    """Let train write a checkpoint after each step, and not each minute."""
+    monkeypatch.setenv("CHECKPOINT_MINUTES", "0")
 
 
 @pytest.fixture

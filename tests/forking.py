@@ -4,29 +4,43 @@ Starting a new Python for each command would import DVC, torch and transformers 
 commands take on the tiny project. multiprocessing's fork server imports them once for each process that runs tests.
 Forks of that process itself would not do: after torch has trained in a process, it does not train in a fork of it.
 
-A stage that DVC starts is a fork of the forked DVC, for the same reason.
+A stage that DVC starts is a fork of the forked DVC, for the same reason. Other programs, such as make, bash and
+torchrun, start such forks by the commands that `commands_in` puts into a folder of PATH.
+
+A fork freezes the objects that it inherits: the garbage collector would write into all of them, and the operating
+system would copy each page that it writes to.
 """
 
-import copy
-import functools
+import contextlib
+import gc
 import importlib
+import json
 import logging
 import multiprocessing
 import os
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+import traceback
+from collections.abc import Iterator, Sequence
 from multiprocessing import forkserver
+from pathlib import Path
 from typing import IO
+
+import quick_yaml  # noqa: F401
 
 PRELOADED = [
     *("dvc.cli.parser", "dvc.repo", "dvc.scm", "dvc.stage.run", "dulwich.client", "colorama"),
     *("datasets", "jinja2", "matplotlib.pyplot", "pandas", "peft", "pyarrow.parquet", "scipy.optimize"),
     *("sklearn.feature_extraction.text", "sklearn.linear_model", "sklearn.model_selection", "sklearn.metrics"),
-    *("torch", "transformers", "typer"),
+    *("captum.attr", "matplotlib.backends.backend_agg", "pydantic", "ruamel.yaml", "torch", "transformers", "typer"),
+    *("transformers.models.bert.modeling_bert", "transformers.models.distilbert.modeling_distilbert"),
+    *("transformers.models.mpnet.modeling_mpnet", "transformers.models.roberta.modeling_roberta"),
+    "torch.distributed.run",
 ]
 # Packages that a command imports anew: the code of the project, and the settings of the Hub, which are fixed when
 # huggingface_hub is imported. (transformers and datasets keep the preloaded one; the stages fetch without them.)
@@ -70,7 +84,8 @@ def start(command: str, args: Sequence[str | bytes], out: IO, err: IO, stdin: IO
     """
     streams = [os.path.abspath(file.name) if file else os.devnull for file in (stdin, out, err)]
     args = [os.fsdecode(arg) for arg in args]
-    process = Command(target=run_command, args=(command, args, streams, os.getcwd(), dict(os.environ), sys.path))
+    place = os.getcwd(), dict(os.environ), sys.path, sys.executable
+    process = Command(target=run_command, args=(command, args, streams, *place))
     process.start()
     return process
 
@@ -93,36 +108,44 @@ def run_module(module: str, args: Sequence[str | bytes] = (), stdin: bytes = b""
         return start(module, args, out, err, file).wait(), out.read(), err.read()
 
 
-def parse_each_text_once(setattr: Callable = setattr) -> None:
-    """Cache DVC's YAML parser: a command parses params.yaml up to 16 times, four fifths of the time of `dvc status`."""
-    from dvc.utils import strictyaml
-    from dvc.utils.serialize import _yaml
-
-    parsed = functools.cache(_yaml.parse_yaml)
-    for module in (_yaml, strictyaml):
-        setattr(module, "parse_yaml", lambda *args, **kwargs: copy.deepcopy(parsed(*args, **kwargs)))
-
-
 def run_command(
-    command: str, args: list[str], streams: list[str], folder: str, environment: dict[str, str], path: list[str]
+    command: str,
+    args: list[str],
+    streams: list[str],
+    folder: str,
+    environment: dict[str, str],
+    path: list[str],
+    python: str,
 ) -> None:
-    """Run a command in this process, which was forked for it. Arguments as start() makes them; path: sys.path."""
+    """Run a command in this process, which was forked for it.
+
+    Args:
+        command, args, streams, folder, environment: As start() makes them.
+        path, python: sys.path and sys.executable.
+    """
+    gc.freeze()
     os.setsid()
-    for number, name in enumerate(streams):
-        file = os.open(name, os.O_WRONLY | os.O_APPEND if number else os.O_RDONLY)
-        os.dup2(file, number)
-        os.close(file)
-    sys.path[:] = path
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115
-    sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", buffering=1, closefd=False, errors="backslashreplace")  # noqa: SIM115
+    files = [os.open(name, os.O_WRONLY | os.O_APPEND if number else os.O_RDONLY) for number, name in enumerate(streams)]
+    sys.path[:], sys.executable = path, python
     enter(folder, environment)
+    connect_streams(files)
     if command == "dvc":
         sys.stderr = sys.stdout
         dvc_main(args)
     else:
         module_main(command, args)
+
+
+def connect_streams(files: Sequence[int]) -> None:
+    """Make three file descriptors stdin, stdout and stderr, as Python opens them, and restore the handler of Ctrl-C."""
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    encoding = os.environ.get("PYTHONIOENCODING")
+    sys.stdin = open(0, encoding=encoding, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", buffering=1, encoding=encoding, closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, encoding=encoding, closefd=False, errors="backslashreplace")  # noqa: SIM115
 
 
 def enter(folder: str, environment: dict[str, str]) -> None:
@@ -138,7 +161,6 @@ def dvc_main(args: list[str]) -> None:
     from dvc import cli
     from dvc.stage import run
 
-    parse_each_text_once()
     for handler in logging.getLogger("dvc").handlers:
         handler.stream = sys.stdout
     colorama.init()  # DVC resets stdout to the one that colorama saw last
@@ -149,6 +171,7 @@ def dvc_main(args: list[str]) -> None:
             return run_in_shell(executable, cmd, cwd=cwd, env=env, **kwargs)
 
         def stage_main():
+            gc.freeze()
             enter(cwd, env)
             module_main(cmd.split()[-1], [])
 
@@ -166,7 +189,133 @@ def module_main(module: str, args: list[str]) -> None:
     """Run `python -m MODULE ARGS` in this process and the current folder."""
     for name in [name for name in sys.modules if name.split(".")[0] in IMPORTED_ANEW]:
         del sys.modules[name]
+    sys.dont_write_bytecode = False  # the next stages of the project then need not compile the code
     sys.path.insert(0, os.getcwd())
     importlib.invalidate_caches()
     sys.argv = [module, *args]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+# A program that has a fork do what its arguments say. It gives the fork its open files, folder and environment, passes
+# signals on, and ends as the fork ends. -I and -S: Python then starts in 20 ms.
+CLIENT = """#!{python} -IS
+import json, os, signal, socket, sys
+files = []
+for number in map(int, os.listdir("/dev/fd")):
+    try:
+        os.fstat(number)
+        files.append(number)
+    except OSError:  # of the listing itself
+        pass
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect({address!r})
+    name = os.path.basename(sys.argv[0])
+    request = json.dumps([name, sys.argv[1:], files, os.getcwd(), dict(os.environ)]).encode()
+    socket.send_fds(server, [len(request).to_bytes(4, "big")], files)
+    server.sendall(request)
+    pid = int.from_bytes(server.recv(4), "big")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: os.kill(pid, number))
+    status = server.recv(1)
+os._exit(status[0]) if status else os.kill(os.getpid(), signal.SIGKILL)
+"""
+MOST_FILES = 64
+
+
+@contextlib.contextmanager
+def commands_in(folder: Path, **environment: str) -> Iterator[None]:
+    """Put the commands dvc, python and torchrun, which run in forks, into a folder, as long as the `with` block runs.
+
+    environment: variables that a Python reads when it starts, such as PYTHONHASHSEED. With these, the forks are those
+        of a new Python.
+    """
+    with tempfile.TemporaryDirectory() as short:  # the path of a socket has at most 104 characters
+        address = f"{short}/socket"
+        arguments = address, str(folder / "python")
+        for name in ("dvc", "python", "torchrun"):
+            (folder / name).write_text(CLIENT.format(python=sys.executable, address=address))
+            (folder / name).chmod(0o755)
+        if environment:
+            code = f"import sys; sys.path[:] = {sys.path}; import forking; forking.serve{arguments}"
+            server = subprocess.Popen([sys.executable, "-c", code], env=os.environ | environment)
+        else:
+            server = Command(target=serve, args=arguments)
+            server.start()
+        while not Path(address).exists():
+            assert server.poll() is None
+            time.sleep(0.01)
+        yield
+        server.kill()
+        server.wait()
+
+
+def serve(address: str, python: str) -> None:
+    """Fork for each connection to a socket, and run the command that the program at its other end asks for.
+
+    Args:
+        address: Path of the socket.
+        python: What sys.executable is in the forks.
+    """
+    for name in PRELOADED:
+        importlib.import_module(name)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no child is waited for
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen(64)
+        while True:
+            connection = listener.accept()[0]
+            if os.fork():
+                connection.close()
+                continue
+            listener.close()
+            os._exit(answer(connection, python))
+
+
+def answer(connection: socket.socket, python: str) -> int:
+    """Run the command that a program asks for; return its exit status, and send it to the program."""
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()
+    size, files, *_ = socket.recv_fds(connection, 4, MOST_FILES)
+    request = json.loads(connection.recv(int.from_bytes(size, "big"), socket.MSG_WAITALL))
+    command, args, numbers, folder, environment = request
+    connection.sendall(os.getpid().to_bytes(4, "big"))
+    sys.executable = python
+    status = 0
+    try:
+        for file, number in zip(files, numbers, strict=True):
+            if number > 2:
+                os.dup2(file, number)
+        enter(folder, environment)
+        connect_streams([file for file, number in zip(files, numbers, strict=True) if number <= 2])
+        sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
+        if command == "dvc":
+            dvc_main(args)
+        else:
+            python_main(["-m", "torch.distributed.run", *args] if command == "torchrun" else args)
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    connection.sendall(bytes([status]))
+    return status
+
+
+def python_main(args: list[str]) -> None:
+    """Run `python ARGS`: a module, code or a file, with its arguments."""
+    while args[0] == "-u":  # the streams are written line by line in any case
+        args = args[1:]
+    if args[0] == "-m":
+        module_main(args[1], args[2:])
+    elif args[0] == "-c":
+        sys.argv = ["-c", *args[2:]]
+        exec(args[1], {"__name__": "__main__"})
+    else:
+        sys.path.insert(0, str(Path(args[0]).parent))
+        sys.argv = args
+        runpy.run_path(args[0], run_name="__main__")

@@ -39,7 +39,7 @@ def test_texts(finished):
         assert confidence == pytest.approx(row.confidence, abs=1e-5)
 
 
-def test_pipe_is_utf_8_whatever_the_terminal_is(finished):
+def test_pipe_is_utf_8_whatever_the_terminal_is(finished, forked_commands):
     text, latin = "good film, für immer", {**os.environ, "PYTHONIOENCODING": "ascii"}
     piped = subprocess.run([*INFER, "-"], input=b"\xef\xbb\xbf" + text.encode(), env=latin, capture_output=True)
     assert json.loads(piped.stdout.decode())["text"] == text
@@ -87,7 +87,7 @@ def test_the_name_of_a_file_is_no_text(finished):
     assert infer_command("data", "x" * 5000, "a\nb").count("\n") == 4  # a folder's name may be a word
 
 
-def test_pipe_answers_each_line_at_once(finished):
+def test_pipe_answers_each_line_at_once(finished, forked_commands):
     with subprocess.Popen([*INFER, "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         for text in ("good film", "", "bad film"):
             process.stdin.write(text + "\n")

@@ -193,7 +193,7 @@ def test_a_pipe(finished, monkeypatch):
         score_file(Job(Path("fifo"), Path("out/other.csv")))  # before the pipe is read, which would wait here
 
 
-def test_standard_input_and_process_substitution(finished):
+def test_standard_input_and_process_substitution(finished, forked_commands):
     Path("a.csv").write_text(CSV)
     command = " ".join(INFER)
     script = f"""

@@ -86,7 +86,7 @@ def test_an_interrupted_command_leaves_nothing(place, monkeypatch, error, where)
     assert written() == before
 
 
-def test_the_command_and_dvc(project):
+def test_the_command_and_dvc(project, forked_commands):
     """The whole way, with DVC: the command in a process of its own, and then `dvc repro data`."""
     write(path="../reviews.csv")
     command = [sys.executable, "-m", "apps.new", "../reviews.csv"]

@@ -28,7 +28,7 @@ def torchrun(count: int) -> str:
         ('torchrun "', {}, "in the environment: No closing quotation"),
     ],
 )
-def test_a_failure_is_one_line(finished, monkeypatch, launcher, changes, line):
+def test_a_failure_is_one_line(finished, forked_commands, monkeypatch, launcher, changes, line):
     edit_params(finished, **changes)
     monkeypatch.setenv("LAUNCH", launcher)
     before = contents(finished)

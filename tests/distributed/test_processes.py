@@ -63,7 +63,9 @@ def test_shards_have_every_row_once(count):
     ],
     ids=["2", "3", "2 adalora"],
 )
-def test_the_weights_after_twenty_steps_are_those_of_one_process(finished, tmp_path, monkeypatch, count, peft):
+def test_the_weights_after_twenty_steps_are_those_of_one_process(
+    finished, forked_commands, tmp_path, monkeypatch, count, peft
+):
     """In fp32 and without dropout. Each step takes the same rows, each row on one rank."""
     changes = {"train.batch_size": BATCH, "train.micro_batch_size": 16, "train.epochs": 4, "train.short_epoch": 8}
     edit_params(finished, **changes, **{"methods.lora.peft": peft, "train.class_weights": {"positive": 3.0}})
@@ -117,6 +119,7 @@ def processes_of(project: Path) -> dict[str, psutil.Process]:
 
 
 @pytest.mark.scale
+@pytest.mark.usefixtures("checkpoint_after_each_step")
 def test_any_process_is_killed_and_the_run_resumes_with_another_number(finished, monkeypatch):
     """A killed rank, a killed launcher, an interrupted stage and a killed stage each end all processes.
 
@@ -188,7 +191,7 @@ def test_shares_of_the_tokens_join_to_the_bytes_of_one_process(finished, tmp_pat
     assert len(list(reader)) > count, "several batches a process"
 
 
-def test_ranks_tokenize_to_the_bytes_of_one_process(finished, monkeypatch):
+def test_ranks_tokenize_to_the_bytes_of_one_process(finished, forked_commands, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", f"{finished}:{os.environ['PYTHONPATH']}")
     group = str(ROOT / "tests" / "tokens_group.py")
     for folder in ("alone", "together"):
@@ -202,7 +205,7 @@ def test_ranks_tokenize_to_the_bytes_of_one_process(finished, monkeypatch):
     assert {*alone} == {"train.arrow", "validation.arrow", "test.arrow"}
 
 
-def test_a_text_that_one_of_the_ranks_refuses(finished, monkeypatch, capfd):
+def test_a_text_that_one_of_the_ranks_refuses(finished, forked_commands, monkeypatch, capfd):
     """The text is in the second batch, which the second rank takes. The other ranks leave nothing half-written."""
     path = Path("data/raw/test.parquet")
     raw, metadata = read_table(path)
@@ -218,7 +221,7 @@ def test_a_text_that_one_of_the_ranks_refuses(finished, monkeypatch, capfd):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_file_is_scored_to_the_same_bytes(finished, monkeypatch, precision):
+def test_a_file_is_scored_to_the_same_bytes(finished, forked_commands, monkeypatch, precision):
     rows = Path("rows.jsonl")
     rows.write_text(
         "".join(json.dumps({"text": f"a good film, number {n}" if n % 3 else None}) + "\n" for n in range(3000))

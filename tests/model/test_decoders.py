@@ -12,7 +12,6 @@ from tiny import ROOT, edit_params, reviews
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, GemmaConfig
 
 from classifier.errors import InputError
-from classifier.export.forms import FORMS
 from classifier.files.digests import digest_of
 from classifier.files.places import ADAPTER, BASE, EXPORT
 from classifier.model.adapters import apply_method
@@ -207,15 +206,15 @@ def test_a_whole_run(finished, family):
 
 
 def check_export(texts: list[str], answers) -> None:
-    """Export all forms; compare pipeline() and the ONNX graph, on a batch with padding, with the pipeline's answers."""
+    """Export two forms; compare pipeline() and the ONNX graph, on a batch with padding, with the pipeline's answers."""
     import onnxruntime
     from scipy.special import softmax
     from transformers import pipeline
 
-    edit_params(Path(), **{"export.formats": list(FORMS), "export.tolerance": 1.0})
+    edit_params(Path(), **{"export.formats": ["transformers", "onnx"], "export.tolerance": 1.0})
     run_stages("export")
     results = read("metrics/export.json")
-    assert {name: result["kept"] for name, result in results.items()} == dict.fromkeys(FORMS, True)
+    assert {name: result["kept"] for name, result in results.items()} == {"transformers": True, "onnx": True}
     assert results["transformers"]["validation"] == results["onnx"]["validation"]
     confidences = pytest.approx([confidence for _, confidence in answers], abs=1e-4)
     scored = pipeline("text-classification", model=str(EXPORT), device="cpu")(texts, batch_size=3)

@@ -14,7 +14,7 @@ from classifier.files.places import LOCAL
 from classifier.runner.params import STAGES
 
 
-@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+@pytest.mark.parametrize("kind", ["csv", pytest.param("jsonl", marks=pytest.mark.scale)])
 def test_other_data_sets_train_end_to_end(project, kind):
     if kind == "csv":
         write_csv("a.csv", [(text, ["bad", "good"][label]) for text, label in reviews(200)], ("body", "stars"))

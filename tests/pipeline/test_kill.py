@@ -18,6 +18,8 @@ from tiny import edit_params
 from classifier.runner.run import run
 from stages.train import train
 
+pytestmark = pytest.mark.usefixtures("checkpoint_after_each_step")
+
 
 def forget_training(project: Path) -> Path:
     """As if train had never run here; returns where DVC's cache will hold the weights."""
@@ -155,7 +157,7 @@ def test_disk_full(finished, capfd, folder):
 
 def test_interrupted(untrained):
     project, (lock, outputs), _ = untrained
-    sent, log = repro_until(lambda: checkpoints("*.safetensors"), signal.SIGINT)
+    sent, log = repro_until(lambda: checkpoints("*.safetensors"), signal.SIGINT, forked=True)
     assert sent, log
     assert log.count("train: interrupted; `dvc repro` continues, and training resumes from its last") == 1, log
     assert "Traceback" not in log

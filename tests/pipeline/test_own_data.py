@@ -30,7 +30,7 @@ def own_file(finished):
     return finished
 
 
-def test_readme_commands_classify_a_file_of_ones_own(own_file):
+def test_readme_commands_classify_a_file_of_ones_own(own_file, forked_commands):
     (commands,), (entry, _) = blocks("bash"), blocks("yaml")  # the second block has the entries of other tasks
     setup, *lines = commands.splitlines()
     assert setup.startswith("make env && source .venv/bin/activate  ")  # the tests have this environment already

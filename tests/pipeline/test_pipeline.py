@@ -58,13 +58,13 @@ def test_from_clone_to_report(finished):
     assert not {"data", "base_model", "baseline"} & ran
 
 
-def test_same_bytes_again_and_from_another_folder(finished, tmp_path, monkeypatch):
+def test_same_bytes_again_and_from_another_folder(finished, tmp_path, monkeypatch, another_hash_seed):
+    """Each stage is a process of its own."""
     other = tmp_path / "elsewhere" / "copy"
     shutil.copytree(finished, other, ignore=shutil.ignore_patterns("cache", "tmp"))
     (other / "dvc.lock").unlink()
     monkeypatch.chdir(other)
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "other-site-cache"))
-    monkeypatch.setenv("PYTHONHASHSEED", "7")  # and each stage a Python of its own
     output = dvc("repro")
     assert sorted(stages_run(output)) == sorted(STAGES)
     assert [line for line in output.splitlines() if not re.fullmatch(PRINTED, line)] == []

@@ -117,7 +117,7 @@ def test_confusions_of_many_labels():
 
 
 @pytest.fixture
-def page(finished) -> Path:
+def page(finished, forked_commands) -> Path:
     """What `make plots` writes."""
     subprocess.run(["make", "-f", ROOT / "Makefile", "-o", ".venv/.ready", "plots"], check=True)
     return Path("dvc_plots/index.html").resolve()

@@ -69,7 +69,7 @@ def clone(tmp_path, site, monkeypatch):
     return clone
 
 
-def test_a_colleague_runs_nothing(store, with_experiment, tmp_path, site, monkeypatch, clone):
+def test_a_colleague_runs_nothing(store, with_experiment, tmp_path, site, monkeypatch, clone, forked_commands):
     owner = tmp_path / "project"
     shutil.copytree(with_experiment, owner, symlinks=True)
     enter(owner, site, monkeypatch)

@@ -67,7 +67,6 @@ def finished_tasks(tmp_path_factory, site):
             make_project(project, site)
             with pytest.MonkeyPatch.context() as monkeypatch:
                 enter(project, site, monkeypatch)
-                monkeypatch.setenv("CHECKPOINT_MINUTES", "10")
                 rows(task).to_json(project / "data/local/a.jsonl", orient="records", lines=True)
                 samples = [
                     {"text": text, "label": label} for text, label in zip((GOOD, BAD), SAMPLES[task], strict=True)
@@ -290,6 +289,7 @@ def test_the_forms_of_the_export_are_compared(finished):
 
 def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(finished, monkeypatch):
     _, project = finished
+    monkeypatch.setenv("CHECKPOINT_MINUTES", "0")
     lock, outputs = locked(project), contents(project)
     shutil.rmtree(project / "models/adapter")
     for name in ("training.json", "training.csv", "validation.csv"):
@@ -307,7 +307,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(finished, monkey
 
 
 @pytest.mark.parametrize("finished", ["multi-label"], indirect=True)
-def test_two_processes_evaluate_like_one(finished, monkeypatch):
+def test_two_processes_evaluate_like_one(finished, monkeypatch, forked_commands):
     _, project = finished
     outputs = contents(project)
     monkeypatch.setenv("LAUNCH", "torchrun --nproc-per-node 2")
@@ -315,7 +315,7 @@ def test_two_processes_evaluate_like_one(finished, monkeypatch):
     assert contents(project) == outputs
 
 
-def test_two_processes_train_like_one(finished, monkeypatch):
+def test_two_processes_train_like_one(finished, monkeypatch, forked_commands):
     """The same weights, calibration and decision up to rounding: each task sums its loss over the ranks' rows."""
     _, project = finished
     edit_params(project, **{"train.precision": "fp32", "train.epochs": 2, "train.keep": "last"})

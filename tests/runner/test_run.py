@@ -34,7 +34,7 @@ for stage in {list(STAGES)}:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_only_two_stages_may_ask_the_hub(finished, stage):
+def test_only_two_stages_may_ask_the_hub(finished, forked_commands, stage):
     code = f"""
 import os
 from classifier.runner.run import run

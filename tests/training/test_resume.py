@@ -21,6 +21,7 @@ from stages.evaluate import evaluate
 from stages.train import train
 
 STEPS = 8  # two epochs of four batches; the first is the short one
+pytestmark = pytest.mark.usefixtures("checkpoint_after_each_step")
 
 
 class AbortError(Exception):

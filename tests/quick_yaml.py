@@ -1,0 +1,57 @@
+"""Parse each YAML text once in a run of the tests, whichever process parses it first.
+
+A test that runs the pipeline parses the same dvc.yaml, params.yaml and dvc.lock tens of times, by DVC and by the
+stages, each in a process of its own. ruamel.yaml, which all of them use, takes 25 to 80 ms for each. The content is
+kept as a pickle in the folder that PARSED_YAML in the environment names. What is written is kept, too: DVC writes
+dvc.lock after each stage, and reads it again before it writes the next one.
+"""
+
+import io
+import os
+import pickle
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+load, dump = YAML.load, YAML.dump
+
+
+def pickle_of(yaml: YAML, text: str) -> Path:
+    """Return the place of a text's content, as this kind of parser returns it."""
+    name = sha256(f"{yaml.typ} {yaml.pure} {text}".encode(errors="surrogatepass")).hexdigest()
+    return Path(os.environ.get("PARSED_YAML", os.devnull), name)
+
+
+def keep(path: Path, content: Any) -> None:
+    """Write a pickle, unless PARSED_YAML is not set."""
+    if path.parent.is_dir():
+        unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+        unfinished.write_bytes(pickle.dumps(content))
+        unfinished.replace(path)
+
+
+def load_once(self: YAML, stream: Any) -> Any:
+    """Return what YAML.load returns. A text with an error is parsed each time, and so is a file."""
+    if not isinstance(stream, str):
+        return load(self, stream)
+    path = pickle_of(self, stream)
+    if path.exists():
+        return pickle.loads(path.read_bytes())
+    content = load(self, stream)
+    keep(path, content)
+    return content
+
+
+def dump_and_keep(self: YAML, data: Any, stream: Any = None, **options: Any) -> Any:
+    """Do what YAML.dump does."""
+    if not isinstance(stream, io.TextIOBase) or options:
+        return dump(self, data, stream, **options)
+    text = io.StringIO()
+    dump(self, data, text)
+    stream.write(text.getvalue())
+    keep(pickle_of(self, text.getvalue()), data)
+
+
+YAML.load, YAML.dump = load_once, dump_and_keep
