@@ -201,7 +201,7 @@ def module_main(module: str, args: list[str]) -> None:
 CLIENT = """#!{python} -IS
 import json, os, signal, socket, sys
 files = []
-for number in map(int, os.listdir("/dev/fd")):
+for number in sorted(map(int, os.listdir("/dev/fd"))):
     try:
         os.fstat(number)
         files.append(number)
