@@ -224,10 +224,10 @@ MOST_FILES = 64
 
 @contextlib.contextmanager
 def commands_in(folder: Path, **environment: str) -> Iterator[None]:
-    """Put the commands dvc, python and torchrun, which run in forks, into a folder, as long as the `with` block runs.
+    """Put the commands dvc, python and torchrun into a folder. They run in forks while the `with` block runs.
 
-    environment: variables that a Python reads when it starts, such as PYTHONHASHSEED. With these, the forks are those
-        of a new Python.
+    environment: variables that Python reads when it starts, such as PYTHONHASHSEED. If there are any, a new Python
+        starts with them, and the commands run in forks of it.
     """
     with tempfile.TemporaryDirectory() as short:  # the path of a socket has at most 104 characters
         address = f"{short}/socket"
@@ -241,12 +241,14 @@ def commands_in(folder: Path, **environment: str) -> Iterator[None]:
         else:
             server = Command(target=serve, args=arguments)
             server.start()
-        while not Path(address).exists():
-            assert server.poll() is None
-            time.sleep(0.01)
-        yield
-        server.kill()
-        server.wait()
+        try:
+            while not Path(address).exists():
+                assert server.poll() is None
+                time.sleep(0.01)
+            yield
+        finally:
+            server.kill()
+            server.wait()
 
 
 def serve(address: str, python: str) -> None:

@@ -1,9 +1,9 @@
 """Parse each YAML text once in a run of the tests, whichever process parses it first.
 
-A test that runs the pipeline parses the same dvc.yaml, params.yaml and dvc.lock tens of times, by DVC and by the
-stages, each in a process of its own. ruamel.yaml, which all of them use, takes 25 to 80 ms for each. The content is
-kept as a pickle in the folder that PARSED_YAML in the environment names. What is written is kept, too: DVC writes
-dvc.lock after each stage, and reads it again before it writes the next one.
+A test that runs the pipeline parses the same dvc.yaml, params.yaml and dvc.lock tens of times: DVC and each stage run
+in their own processes, and ruamel.yaml takes 25 to 80 ms for one of these files. The parsed content of a text is kept
+as a pickle in the folder that PARSED_YAML in the environment names. The content that DVC writes to dvc.lock is kept,
+too, because DVC reads dvc.lock again before it writes the result of the next stage.
 """
 
 import io
@@ -45,8 +45,8 @@ def load_once(self: YAML, stream: Any) -> Any:
 
 
 def dump_and_keep(self: YAML, data: Any, stream: Any = None, **options: Any) -> Any:
-    """Do what YAML.dump does."""
-    if not isinstance(stream, io.TextIOBase) or options:
+    """Do what YAML.dump does. Content is kept for the default kind of parser only: others turn tuples into lists."""
+    if not isinstance(stream, io.TextIOBase) or options or self.typ != ["rt"]:
         return dump(self, data, stream, **options)
     text = io.StringIO()
     dump(self, data, text)

@@ -1,4 +1,4 @@
-"""The options of apps.infer and apps.serve: what each value means, and what is refused."""
+"""Check and parse the options of apps.infer and apps.serve."""
 
 import csv
 import io

@@ -12,6 +12,7 @@ from dvc.utils.hydra import apply_overrides
 from tiny import ROOT, edit_params
 
 from classifier.runner.params import PARAMS, load_params
+from classifier.runner.yaml import parse_once, parse_yaml
 from stages.data import data
 from stages.tokenize import tokenize
 from stages.train import train
@@ -167,3 +168,12 @@ def test_params_keeps_its_comments_when_dvc_rewrites_it(tmp_path):
     before, after = (re.findall(r"#.*", path.read_text()) for path in (ROOT / PARAMS, rewritten))
     assert before
     assert after == before
+
+
+def test_a_parsed_text_may_be_changed():
+    """The text is parsed once, and each call returns a copy of its own."""
+    parse_once.cache_clear()
+    first = parse_yaml("a: [1, {b: yes}]")
+    first["a"][1]["b"] = "changed"
+    assert parse_yaml("a: [1, {b: yes}]") == {"a": [1, {"b": "yes"}]}  # YAML 1.2: yes is a text
+    assert parse_once.cache_info()[:2] == (1, 1)  # hits, misses

@@ -212,7 +212,7 @@ def test_a_rank_refuses_parts_of_another_model(finished):
 
 
 def test_a_folder_of_old_parts_that_cannot_be_removed_is_not_used(tmp_path, monkeypatch):
-    """Parts of another input must not stand beside those of this one."""
+    """If the parts of another input cannot be removed, no part of this input is written beside them."""
     parts = Parts(tmp_path / "parts", tmp_path / "parts/key")
     parts.begin()
     parts.part(0).touch()
