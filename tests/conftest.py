@@ -1,5 +1,6 @@
 """Fixtures of the tiny project (see tiny.py), and the environment of the tests."""
 
+import contextlib
 import gc
 import os
 import shutil
@@ -162,3 +163,30 @@ def place(tmp_path, monkeypatch) -> Path:
     Path("elsewhere").mkdir()
     Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def random_models(tmp_path_factory) -> Callable[[str], Path]:
+    """A function from a task, or "pairs", to a folder with models/ of a random classifier."""
+    from random_classifier import TEXTS, save_random_classifier
+
+    made = {}
+
+    def folder(name: str) -> Path:
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp(name)
+            with contextlib.chdir(made[name]):
+                if name == "pairs":
+                    pairs = [*zip(TEXTS, TEXTS[::-1], strict=True)]
+                    save_random_classifier("single-label", pairs, pair=True, token_types_after=3)
+                else:
+                    save_random_classifier(name)
+        return made[name]
+
+    return folder
+
+
+@pytest.fixture
+def random_model(random_models, monkeypatch) -> None:
+    """models/ of a random classifier of single labels, in the current folder."""
+    monkeypatch.chdir(random_models("single-label"))
