@@ -15,22 +15,23 @@ DECODERS = ["qwen3", "llama"]  # llama: as SmolLM2 has it
 SAVED = {"task": "single-label", "decision": {}, "tokenize": {}}  # settings that every classifier is saved with
 
 
-def write_encoder(family: str) -> None:
+def write_encoder(family: str, layers: int = 2) -> None:
     """Write models/base/ as the family's repository on the Hub has it: a masked language model without a classifier."""
     import torch
     from transformers import AutoModelForMaskedLM, DistilBertConfig, ModernBertConfig, MPNetConfig, RobertaConfig
 
     BASE.mkdir(parents=True)
     if family == "bert":
-        return write_bert(BASE)
+        return write_bert(BASE, layers)
     torch.manual_seed(0)
     if family in DECODERS:
-        return write_decoder(family)
+        return write_decoder(family, layers)
+    sizes = SIZES | {"num_hidden_layers": layers}
     if family == "distilbert":
         write_bert(BASE)  # the same tokenizer, but tokenizer_config.json does not name its class
         (BASE / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": True, "model_max_length": MAX_LENGTH}))
         vocabulary = len((BASE / "vocab.txt").read_text().split())
-        config = DistilBertConfig(vocab_size=vocabulary, dim=32, n_layers=2, n_heads=2, hidden_dim=64)
+        config = DistilBertConfig(vocab_size=vocabulary, dim=32, n_layers=layers, n_heads=2, hidden_dim=64)
         config.max_position_embeddings = MAX_LENGTH
     else:
         # The position numbers of these two families start after the padding's number.
@@ -39,14 +40,14 @@ def write_encoder(family: str) -> None:
         tokens = write_byte_tokenizer(special or ["[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]"])
         ids = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
         if padded_config:
-            config = padded_config(vocab_size=tokens, max_position_embeddings=MAX_LENGTH + 2, **SIZES, **ids)
+            config = padded_config(vocab_size=tokens, max_position_embeddings=MAX_LENGTH + 2, **sizes, **ids)
         else:
             config = ModernBertConfig(vocab_size=tokens, max_position_embeddings=MAX_LENGTH, cls_token_id=0,
-                                      sep_token_id=2, **SIZES, **ids)  # fmt: skip
+                                      sep_token_id=2, **sizes, **ids)  # fmt: skip
     AutoModelForMaskedLM.from_config(config).save_pretrained(BASE)
 
 
-def write_decoder(family: str) -> None:
+def write_decoder(family: str, layers: int) -> None:
     """Write models/base/ as Qwen3-0.6B and SmolLM2-135M have it: a causal language model without a classifier.
 
     Four heads share two heads of keys and values, the tokenizer adds no special token, and config.json names no padding
@@ -58,6 +59,7 @@ def write_decoder(family: str) -> None:
     named = {"pad_token": special[0]} if family == "qwen3" else {"unk_token": special[0]}
     tokens = write_byte_tokenizer(special, model_max_length=131072, eos_token=special[-1], **named)
     sizes = SIZES | {"num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": tokens}
+    sizes["num_hidden_layers"] = layers
     sizes |= {"max_position_embeddings": 8192, "tie_word_embeddings": True, "eos_token_id": len(special) - 1}
     config = LlamaConfig(**sizes) if family == "llama" else Qwen3Config(**sizes, head_dim=16)
     AutoModelForCausalLM.from_config(config).bfloat16().save_pretrained(BASE)  # the published weights are in bf16

@@ -34,13 +34,19 @@ from typing import IO
 import quick_yaml  # noqa: F401
 
 PRELOADED = [
-    *("dvc.cli.parser", "dvc.repo", "dvc.scm", "dvc.stage.run", "dulwich.client", "colorama"),
+    *("dvc.cli.parser", "dvc.repo", "dvc.scm", "dvc.stage.run", "dulwich.client", "colorama", "tomllib"),
     *("datasets", "jinja2", "matplotlib.pyplot", "pandas", "peft", "pyarrow.parquet", "scipy.optimize"),
     *("sklearn.feature_extraction.text", "sklearn.linear_model", "sklearn.model_selection", "sklearn.metrics"),
-    *("captum.attr", "matplotlib.backends.backend_agg", "pydantic", "ruamel.yaml", "torch", "transformers", "typer"),
+    *("captum.attr", "matplotlib.backends.backend_agg", "ruamel.yaml", "torch", "transformers", "typer"),
     *("transformers.models.bert.modeling_bert", "transformers.models.distilbert.modeling_distilbert"),
     *("transformers.models.mpnet.modeling_mpnet", "transformers.models.roberta.modeling_roberta"),
     "torch.distributed.run",
+    # What these packages import when it is first used.
+    *("pydantic.main", "pydantic.fields", "pydantic.types", "pydantic.type_adapter", "pydantic.functional_validators"),
+    *("pydantic.plugin._loader", "transformers.optimization", "transformers.models.align", "safetensors.numpy"),
+    *("transformers.models.bert.tokenization_bert", "typer._click.decorators"),
+    *("peft.utils.transformers_weight_conversion", "pandas.io.formats.csvs", "pandas.core.methods.to_dict"),
+    *("PIL.BmpImagePlugin", "PIL.GifImagePlugin", "PIL.JpegImagePlugin", "PIL.PpmImagePlugin"),
 ]
 # Packages that a command imports anew: the code of the project, and the settings of the Hub, which are fixed when
 # huggingface_hub is imported. (transformers and datasets keep the preloaded one; the stages fetch without them.)

@@ -38,7 +38,7 @@ def save_random_classifier(name: str, texts: list[Text] = TEXTS, **settings) -> 
     from classifier.training.calibration import calibrate
 
     silence_libraries()
-    write_encoder("bert")
+    write_encoder("bert", layers=1)
     names, labels = LABELS[name]
     model, head = build_classifier(names, dropout=0.0, problem_type=TASKS[name].PROBLEM_TYPE)
     model = apply_method(model, head, Method(peft={"peft_type": "LORA", "r": 4}), peft_defaults("bert"), 10).eval()

@@ -39,14 +39,15 @@ def reviews(count: int, seed: int = 0) -> list[tuple[str, int]]:
     return list(labels_by_text.items())
 
 
-def write_bert(folder: Path) -> None:
-    """Write a random BERT of 2 layers. Its vocabulary is fixed: a trained vocabulary differs from run to run."""
+def write_bert(folder: Path, layers: int = 2) -> None:
+    """Write a random BERT. Its vocabulary is fixed: a trained vocabulary differs from run to run."""
     import torch
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
     torch.manual_seed(0)
     vocabulary = SPECIAL + POSITIVE + NEGATIVE + NEUTRAL
     config = BertConfig(vocab_size=len(vocabulary), max_position_embeddings=MAX_LENGTH, **SIZES)
+    config.num_hidden_layers = layers
     BertModel(config).save_pretrained(folder)
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
     BertTokenizerFast(vocab=str(folder / "vocab.txt"), model_max_length=MAX_LENGTH).save_pretrained(folder)

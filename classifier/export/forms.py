@@ -53,10 +53,12 @@ def write_fp32_graph(model, tokenizer, file: Path) -> None:
 
 
 def write_int8_graph(model, tokenizer, file: Path) -> None:
-    """Write onnx/model_int8.onnx."""
+    """Write onnx/model_int8.onnx, from onnx/model.onnx if the folder has it already."""
+    fp32 = file.with_name("model.onnx")
     with TemporaryDirectory() as folder:
-        fp32 = Path(folder) / "model.onnx"
-        write_onnx(model, fp32, tokenizer.model_input_names)
+        if not fp32.exists():
+            fp32 = Path(folder) / "model.onnx"
+            write_fp32_graph(model, tokenizer, fp32)
         write_int8(fp32, file)
 
 

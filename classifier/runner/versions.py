@@ -4,6 +4,7 @@
 file has the libraries that some stage names in its params in dvc.yaml.
 """
 
+import functools
 import re
 import tomllib
 from importlib import metadata
@@ -18,21 +19,28 @@ VERSIONS = Path("versions.yaml")
 def check_versions(packages: list[str]) -> None:
     """Raise InputError if a package is installed in another version than versions.yaml has.
 
-    If the locked version of a package depends on the version of Python, versions.yaml has a list of versions. The label
-    of a build, as in 2.13.0+cpu, is ignored.
+    If the locked version of a package depends on the version of Python, versions.yaml has a list of versions.
     """
     versions = parse_yaml(VERSIONS.read_text(encoding="utf-8"))
     for package in packages:
         admitted = versions[package] if isinstance(versions[package], list) else [versions[package]]
-        try:
-            installed = metadata.version(package).partition("+")[0]
-        except metadata.PackageNotFoundError:
-            installed = "none"
-        if installed not in admitted:
+        if (installed := installed_version(package)) not in admitted:
             raise InputError(
                 f"{VERSIONS}: {package}: {' or '.join(admitted)} is locked, {installed} is installed; "
                 "`rm -r .venv; make env` installs the locked versions, `make lock` locks those of pyproject.toml"
             )
+
+
+@functools.cache
+def installed_version(package: str) -> str:
+    """Return the version of an installed package, without the label of a build, as in 2.13.0+cpu.
+
+    Returns "none" if the package is not installed.
+    """
+    try:
+        return metadata.version(package).partition("+")[0]
+    except metadata.PackageNotFoundError:
+        return "none"
 
 
 def locked_versions() -> str:
