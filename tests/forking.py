@@ -7,8 +7,8 @@ Forks of that process itself would not do: after torch has trained in a process,
 A stage that DVC starts is a fork of the forked DVC, for the same reason. Other programs, such as make, bash and
 torchrun, start such forks by the commands that `commands_in` puts into a folder of PATH.
 
-A fork freezes the objects that it inherits: the garbage collector would write into all of them, and the operating
-system would copy each page that it writes to.
+The garbage collector of a fork leaves the inherited objects alone (see `spare_inherited`): it would write into all of
+them, and the operating system would copy each page that it writes to.
 """
 
 import contextlib
@@ -35,6 +35,9 @@ import quick_yaml  # noqa: F401
 
 PRELOADED = [
     *("dvc.cli.parser", "dvc.repo", "dvc.scm", "dvc.stage.run", "dulwich.client", "colorama", "tomllib"),
+    *("dvc.cachemgr", "dvc.data_cloud", "dvc.dirs", "dvc.lock", "dvc.repo.artifacts", "dvc.repo.experiments"),
+    *("dvc.repo.graph", "dvc.repo.index", "dvc.repo.metrics.diff", "dvc.repo.params.diff", "dvc.repo.plots"),
+    *("dvc_data.index.checkout", "dulwich.ignore", "dulwich.worktree", "fsspec.implementations.memory", "pygit2"),
     *("datasets", "jinja2", "matplotlib.pyplot", "pandas", "peft", "pyarrow.parquet", "scipy.optimize"),
     *("sklearn.feature_extraction.text", "sklearn.linear_model", "sklearn.model_selection", "sklearn.metrics"),
     *("captum.attr", "matplotlib.backends.backend_agg", "ruamel.yaml", "torch", "transformers", "typer"),
@@ -53,6 +56,12 @@ PRELOADED = [
 IMPORTED_ANEW = ("stages", "classifier", "apps", "huggingface_hub")
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(PRELOADED)
+
+
+def spare_inherited() -> None:
+    """Let the garbage collector leave the objects alone that this process has now, and let it run rarely."""
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
 
 
 def start_server() -> None:
@@ -129,7 +138,7 @@ def run_command(
         command, args, streams, folder, environment: As start() makes them.
         path, python: sys.path and sys.executable.
     """
-    gc.freeze()
+    spare_inherited()
     os.setsid()
     files = [os.open(name, os.O_WRONLY | os.O_APPEND if number else os.O_RDONLY) for number, name in enumerate(streams)]
     sys.path[:], sys.executable = path, python
@@ -177,7 +186,7 @@ def dvc_main(args: list[str]) -> None:
             return run_in_shell(executable, cmd, cwd=cwd, env=env, **kwargs)
 
         def stage_main():
-            gc.freeze()
+            spare_inherited()
             enter(cwd, env)
             module_main(cmd.split()[-1], [])
 
@@ -281,7 +290,7 @@ def serve(address: str, python: str) -> None:
 
 def answer(connection: socket.socket, python: str) -> int:
     """Run the command that a program asks for; return its exit status, and send it to the program."""
-    gc.freeze()
+    spare_inherited()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     size, files, *_ = socket.recv_fds(connection, 4, MOST_FILES)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from classifier.errors import InputError
 from classifier.runner.messages import message_of
 
-ROUNDS = int(os.environ.get("ROUNDS", "60"))
+ROUNDS = int(os.environ.get("ROUNDS", "40"))
 within = settings(
     max_examples=ROUNDS,
     deadline=None,

@@ -9,7 +9,7 @@ from benchmarks.clone import in_clone
 from classifier.files.places import ADAPTER
 
 
-def test_a_benchmark_works_in_a_clone_of_the_last_commit(finished):
+def test_a_benchmark_works_in_a_clone_of_the_last_commit(finished, forked_commands):
     committed = Path("params.yaml").read_bytes()
     edit_params(finished, **{"train.seed": 15})
     params = Path("params.yaml").read_bytes()

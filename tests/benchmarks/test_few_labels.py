@@ -51,7 +51,7 @@ def test_means_by_hand():
     assert second["its standard error"] == pytest.approx(0.1)
 
 
-def test_a_finished_search_trains_nothing_again(finished, tmp_path, monkeypatch, matrix_rate):
+def test_a_finished_search_trains_nothing_again(finished, forked_commands, tmp_path, monkeypatch, matrix_rate):
     """The second run reads the rows of the first; a changed setting is trained, and its old row is dropped."""
     settings = {**few_labels.DEFAULT, "epochs 2": ["train.epochs=2"]}
     monkeypatch.setattr(few_labels, "SEARCHES", {"tiny": few_labels.Search("minilm", 1, {60: settings})})

@@ -1,5 +1,6 @@
 """Pairs of texts, from the data set's entry to the exported model, on the tiny project."""
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands import infer_command, predict, read, refusal, run_stages
+from conftest import made_once
 from forking import run_module
 from scipy.special import softmax
 from tiny import edit_params, reviews
@@ -57,15 +59,17 @@ def select(project: Path, **changes) -> None:
 @pytest.fixture(scope="module")
 def trained_once(finished_once, tmp_path_factory) -> Path:
     """A project whose model was trained on pairs. The infer.texts of its params.yaml are single texts."""
-    project = tmp_path_factory.mktemp("pairs") / "project"
-    shutil.copytree(finished_once, project, symlinks=True)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.chdir(project)
-        write_pairs(pairs(240))
-        select(project)
-        edit_params(project, **{"export.formats": list(FORMS), "export.tolerance": 1.0})
-        run_stages("data", "tokenize", "baseline", "train", "evaluate", "infer", "export", "report")
-    return project
+
+    def train(folder: Path) -> None:
+        project = folder / "project"
+        shutil.copytree(finished_once, project, symlinks=True)
+        with contextlib.chdir(project):
+            write_pairs(pairs(240))
+            select(project)
+            edit_params(project, **{"export.formats": list(FORMS), "export.tolerance": 1.0})
+            run_stages("data", "tokenize", "baseline", "train", "evaluate", "infer", "export", "report")
+
+    return made_once(tmp_path_factory, "pairs", train) / "project"
 
 
 @pytest.fixture

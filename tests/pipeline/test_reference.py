@@ -125,7 +125,7 @@ def test_keys_of_the_export(finished):
     keys = listed("metrics/export.json")
     assert {present.split(" FORM")[0] for present in keys.values()} == {"if `export.formats` names", "if"}
     without_test = {key for key in keys if not key.startswith("FORM.test.")}
-    cases = [(1.0, ["bf16", "onnx"], [{*keys}, without_test]), (0.0, ["bf16"], [without_test])]
+    cases = [(1.0, ["bf16", "transformers"], [{*keys}, without_test]), (0.0, ["bf16"], [without_test])]
     for tolerance, formats, expected in cases:
         edit_params(finished, **{"export.formats": formats, "export.tolerance": tolerance})
         run_stages("export")

@@ -265,7 +265,7 @@ def test_a_long_text_has_the_mean_scores_of_its_windows(finished):
 def test_the_forms_of_the_export_are_compared(finished):
     """By the two values of the task; only numbers have no count of changed answers."""
     task, project = finished
-    edit_params(project, **{"export.formats": ["transformers", "int8"], "export.tolerance": 1.0})
+    edit_params(project, **{"export.formats": ["transformers", "bf16"], "export.tolerance": 1.0})
     run_stages("export", "report")
     results = read("metrics/export.json")
     compared = {
@@ -273,20 +273,25 @@ def test_the_forms_of_the_export_are_compared(finished):
         "regression": ["absolute_error", "squared_error"],
         "ordinal": ["answers_changed", "accuracy", "log_loss"],
     }[task]
-    for form, split in (("transformers", "validation"), ("int8", "validation"), ("int8", "test")):
+    for form, split in (("transformers", "validation"), ("bf16", "validation"), ("bf16", "test")):
         assert [key for key in results[form][split] if not key.endswith(("_low", "_high"))] == [
             "texts", *(name if name == "answers_changed" else f"{name}_difference" for name in compared)
         ]  # fmt: skip
         assert results[form][split]["texts"] == 80
     fp32 = {key: value for key, value in results["transformers"]["validation"].items() if key.endswith("_difference")}
     assert set(fp32.values()) == {0}
-    assert any(value for key, value in results["int8"]["test"].items() if key.endswith("_difference"))
+    assert any(value for key, value in results["bf16"]["test"].items() if key.endswith("_difference"))
     text = Path("metrics/report.md").read_text()
     check_markdown(text)
     heads = [name.replace("_", " ") for name in compared]
     assert f"| form | split | MB | texts | {' | '.join(heads)} | kept |\n" in text
 
 
+@pytest.mark.parametrize(
+    "finished",
+    ["regression", *(pytest.param(task, marks=pytest.mark.scale) for task in ("multi-label", "ordinal"))],
+    indirect=True,
+)
 def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(finished, monkeypatch):
     _, project = finished
     monkeypatch.setenv("CHECKPOINT_MINUTES", "0")
