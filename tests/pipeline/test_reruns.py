@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from commands import contents, dvc, git, stages_run
+from dvc.dependency.base import Dependency
 from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
 from fsspec.implementations.memory import MemoryFileSystem
@@ -30,17 +31,20 @@ def changed() -> set[str]:
         return set(repo.status())
 
 
-def declared_params() -> list[tuple[str, ParamsDependency]]:
-    """Return (stage, some of its params), as DVC reads dvc.yaml for what params.yaml selects."""
+def dependencies(params: bool) -> list[tuple[str, Dependency]]:
+    """Return (stage, a dependency), as DVC reads dvc.yaml for what params.yaml selects.
+
+    params: whether to return the params of the stages, or their files and folders.
+    """
     MemoryFileSystem.store.clear()
     with Repo() as repo:
         deps = ((stage.addressing, dep) for stage in repo.index.stages for dep in stage.deps)
-        return [(stage, dep) for stage, dep in deps if isinstance(dep, ParamsDependency)]
+        return [(stage, dep) for stage, dep in deps if isinstance(dep, ParamsDependency) == params]
 
 
-def changed_by_params(declared: list[tuple[str, ParamsDependency]]) -> set[str]:
-    """Return the stages of `changed` whose params have changed, without looking at their files, which takes longer."""
-    return {stage for stage, dep in declared if dep.status()}
+def changed_by(deps: list[tuple[str, Dependency]]) -> set[str]:
+    """Return the stages of `changed` that have changed by these dependencies: to look at all takes longer."""
+    return {stage for stage, dep in deps if dep.status()}
 
 
 def dvc_stages() -> dict[str, dict]:
@@ -157,11 +161,11 @@ def test_every_leaf_of_params(finished):
     good = deepcopy(params)
     used = [(path, value) for path, value in leaves(params) if reruns(path)]
     assert len(used) > 40
-    declared = declared_params()
+    params_of_stages = dependencies(params=True)
     for path, value in used:
         edit(path, value)
         is_selection = len(path) == 1
-        assert changed_by_params(declared_params() if is_selection else declared) == reruns(path), path
+        assert changed_by(dependencies(params=True) if is_selection else params_of_stages) == reruns(path), path
         params = deepcopy(good)
     yaml.dump(params, Path("params.yaml"))
     assert changed() == set()
@@ -174,7 +178,7 @@ def test_every_module(finished):
     """
     code = {path for stage in dvc_stages().values() for path in stage["deps"] if path.startswith("classifier/")}
     assert all(Path(path).is_dir() for path in code - {"classifier/errors.py", "classifier/baseline.py"})
-    packages, edited = set(), set()
+    packages, edited, files_of_stages = set(), set(), dependencies(params=False)
     for path in sorted(path for folder in ("stages", "classifier", "apps") for path in Path(folder).rglob("*.*")):
         if "__pycache__" in path.parts or path.name == "__init__.py":
             continue
@@ -186,7 +190,7 @@ def test_every_module(finished):
         edited.add(kind)
         good = path.read_bytes()
         path.write_bytes(good + b"# an edit\n")
-        assert changed() == CODE[package], path
+        assert changed_by(files_of_stages) == CODE[package], path
         path.write_bytes(good)
     assert packages == CODE.keys()
     assert changed() == set()
@@ -198,10 +202,10 @@ def test_every_version(finished):
     good = Path("versions.yaml").read_text()
     versions = yaml.load(good)
     assert versions.keys() == VERSIONS.keys()
-    declared = declared_params()
+    params_of_stages = dependencies(params=True)
     for package in versions:
         yaml.dump(versions | {package: "0.0.1"}, Path("versions.yaml"))
-        assert changed_by_params(declared) == VERSIONS[package], package
+        assert changed_by(params_of_stages) == VERSIONS[package], package
     yaml.dump(versions | {"peft": "0.0.1"}, Path("versions.yaml"))
     assert "peft" in dvc("params", "diff", "--targets", "versions.yaml")
     output = dvc("repro", ok=False)
