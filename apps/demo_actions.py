@@ -3,6 +3,7 @@
 gradio is imported inside the functions, because it is an optional dependency that only `make demo` installs.
 """
 
+import csv
 import tempfile
 from pathlib import Path
 from typing import NoReturn
@@ -98,7 +99,7 @@ class Actions:
 
         Args:
             path: the uploaded file; None if the visitor has not chosen one.
-            columns: names of the text columns, separated by commas.
+            columns: names of the text columns, as a line of CSV.
             threshold: confidence below which the answer is "uncertain".
             share: the target of the prediction sets; 0 adds none.
 
@@ -110,7 +111,7 @@ class Actions:
         if path is None:
             refuse("no file was chosen; drop a file into the box first")
         out = Path(tempfile.mkdtemp(dir=Path(path).parent)) / f"{Path(path).stem}.scored.parquet"
-        names = [name.strip() for name in columns.split(",")]
+        names = [name.strip() for name in next(csv.reader([columns], skipinitialspace=True), [])]
         try:
             job = Job.like_training(Path(path), out, names, min_confidence=threshold, sets=share or None)
             check_sets(job.sets)

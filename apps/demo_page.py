@@ -8,6 +8,7 @@ from classifier.evaluation.markdown import verbatim
 from classifier.model.loading import trained_settings
 from classifier.predict.classifier import UNCERTAIN
 from classifier.predict.threshold import threshold_for
+from classifier.scoring.options import csv_line
 from classifier.tables.opening import COMPRESSED
 from classifier.tables.reading import KINDS
 from classifier.text.pairs import Text, parts
@@ -87,7 +88,7 @@ def fill_file_tab(actions: Actions, threshold, share) -> None:
     with gr.Row():
         file = gr.File(label=f"A table: {', '.join(KINDS)}", file_types=[*KINDS, *COMPRESSED])
         scored = gr.File(label="The scored file")
-    columns = gr.Textbox(", ".join(trained_settings()["columns"]), label=COLUMNS_LABEL)
+    columns = gr.Textbox(csv_line(trained_settings()["columns"]), label=COLUMNS_LABEL)
     button = gr.Button("Score", variant="primary")
     rows = gr.Dataframe(label=f"The first {ROWS_SHOWN} rows", wrap=True)
     button.click(actions.score, [file, columns, threshold, share], [scored, rows], **ONE_AT_A_TIME)

@@ -73,7 +73,7 @@ def report(
         labels=labels,
         learned=learned,
         reads_pairs="text_pair" in predictions,
-        train_texts=same_texts(results),
+        train_texts=baseline_texts(results),
         above=results["evaluate"].get("above_threshold"),
         sets=results["evaluate"]["sets"],
         curve_of_sets=curves["sets"].to_dict("records"),
@@ -124,7 +124,7 @@ def draw_pictures(curves: dict[str, pd.DataFrame], overall: float, results: dict
     length_figure(lengths, METRICS / "length.png", overall, measures.ROW_QUALITY, measures.QUALITY)
 
 
-def same_texts(results: dict) -> str:
+def baseline_texts(results: dict) -> str:
     """Return the train texts of the baseline in words."""
     rows = results["baseline"]["train"]
     return "the same texts" if rows == results["data"]["train"] else f"{rows:,} of the same texts"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from classifier.errors import InputError
-from classifier.tables.columnar import schema_of
+from classifier.tables.columnar import names_of_numbers, schema_of
 
 MISSING_LABELS = ("-", "?", "nan", "null", "n/a", "unsup")  # lower case; unlabelled_values() also finds -1
 
@@ -100,13 +100,4 @@ def named_by(option: str, values: list[str]) -> dict[str, str | None]:
 
 def names_in_metadata(path: Path, kind: str | None, label: str) -> list[str] | None:
     """Return the names of the labels in the metadata of a Parquet or Arrow file, as `datasets` writes them, or None."""
-    import json
-
-    if kind not in ("parquet", "arrow"):
-        return None
-    try:
-        metadata = json.loads((schema_of(path, kind).metadata or {}).get(b"huggingface", b"{}"))
-        feature = metadata["info"]["features"][label]
-        return [str(name).strip() for name in feature.get("feature", feature)["names"]]  # of a list, or of one label
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return None
+    return names_of_numbers(schema_of(path, kind), label) if kind in ("parquet", "arrow") else None

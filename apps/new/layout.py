@@ -1,9 +1,8 @@
 """Find which files of a folder belong to which split, by their names."""
 
-import itertools
-import os
 import re
 from dataclasses import dataclass, field
+from os.path import commonprefix
 from pathlib import Path
 
 from classifier.errors import InputError
@@ -92,11 +91,11 @@ def is_table(path: Path) -> bool:
 def has_label_folders(place: Path) -> bool:
     """Return whether a folder has a folder of texts for each label: two or more, with files other than tables."""
     folders = [child for child in visible(place) if child.is_dir()]
-    firsts = [next(os.scandir(folder), None) for folder in folders]
+    firsts = [next(iter(visible(folder)), None) for folder in folders]
     return (
         len(folders) > 1
         and not any(split_of(folder.name) for folder in folders)
-        and all(first and first.is_file() and not is_table(Path(first.name)) for first in firsts)
+        and all(first and first.is_file() and not is_table(first) for first in firsts)
     )
 
 
@@ -122,13 +121,9 @@ def source_names(paths: list[Path], root: Path) -> str | list[str]:
     names = [path.relative_to(root).as_posix() for path in paths]
     if len(names) == 1:
         return names[0]
-    start, end = common_start(names), common_start([name[::-1] for name in names])[::-1]
+    ends = (names, [name[::-1] for name in names])
+    start, reversed_end = map(commonprefix, ends)  # in characters, not in the parts of a path
+    end = reversed_end[::-1]
     pattern = f"{start}*{end}"
     matching = sorted(root.glob(pattern))
     return pattern if len(names) > LISTED and "/" in start and matching == sorted(paths) else names
-
-
-def common_start(names: list[str]) -> str:
-    """Return the characters with which all names begin."""
-    same = itertools.takewhile(lambda signs: len(set(signs)) == 1, zip(*names, strict=False))
-    return "".join(signs[0] for signs in same)

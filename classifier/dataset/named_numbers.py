@@ -1,11 +1,10 @@
 """Check labels that a file stores as numbers, with the name of each number in the metadata of the file."""
 
-import json
 from pathlib import Path
 
 from classifier.errors import InputError
 from classifier.params.datasets import Dataset
-from classifier.tables.columnar import schema_of
+from classifier.tables.columnar import names_of_numbers, schema_of
 
 
 def has_named_numbers(path: Path, kind: str, dataset: Dataset) -> bool:
@@ -27,13 +26,7 @@ def has_named_numbers(path: Path, kind: str, dataset: Dataset) -> bool:
     if kind not in ("parquet", "arrow") or not isinstance(dataset.labels, list):
         return False
     schema = schema_of(path, kind)
-    try:
-        features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
-        feature = features[dataset.label]
-        # The feature of a list, in either notation of `datasets`, contains the feature of the list's items.
-        feature = feature[0] if isinstance(feature, list) else feature.get("feature", feature)
-        names = [name.strip() for name in feature["names"]]
-    except (ValueError, LookupError, TypeError, AttributeError):  # the metadata do not name the labels
+    if (names := names_of_numbers(schema, dataset.label)) is None:
         return False
     kind = schema.field(dataset.label).type
     if not types.is_integer(getattr(kind, "value_type", kind)):

@@ -70,5 +70,7 @@ def show_percent(*axis) -> None:
 
 def page_width(path: Path) -> int:
     """Return the width in pixels at which a page should show a picture of `save_figure`: half of its dots."""
-    header = path.read_bytes()[16:20]  # the width in dots, in the header of every PNG file
-    return int.from_bytes(header) // 2
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        return picture.width // 2

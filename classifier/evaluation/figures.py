@@ -40,7 +40,8 @@ def training_figure(
         loss_axes.plot(rows["step"], smoothed(rows["loss"]), color=BLUE, label="training, smoothed")
     loss_axes.plot(validation["step"], validation["loss"], "o--", color=BLACK, linewidth=1.2, label="validation")
     unit = " (nats)" if "cross-entropy" in loss else ""
-    loss_axes.set(ylabel=f"{loss}{unit}", title="Loss", ylim=(0, 1.12 * training["loss"].max()))
+    largest = max(training["loss"].max(), validation["loss"].max())
+    loss_axes.set(ylabel=f"{loss}{unit}", title="Loss", ylim=(0, 1.12 * largest))
     legend = {line.get_label(): line for line in loss_axes.lines}  # the smoothed line of both epochs once
     loss_axes.legend(legend.values(), legend.keys(), loc="lower left")
     has_interval = "low" in validation

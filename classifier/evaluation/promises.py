@@ -7,6 +7,7 @@ from classifier.evaluation.findings import shown, worst_slice
 from classifier.evaluation.limits import metric_name
 from classifier.evaluation.markdown import Markdown
 from classifier.predict.distance import FALSE_ALARMS
+from classifier.predict.threshold import LEVEL
 
 TOO_FEW = 0.03  # a calibration error by chance above this tells nothing about the confidences
 
@@ -76,17 +77,21 @@ def sets(found: dict[str, Any]) -> str:
             f"Prediction sets that hold the right label of {target} of the texts need at least "
             f"{found['validation_texts_needed']} validation texts."
         )
-    by = f"by `python -m apps.infer --sets {found['target']}`"
     chance = f"with a chance of error of at most {found['level']:.1%}"
+    if found["level"] == LEVEL:
+        by = f" by `python -m apps.infer --sets {found['target']}`"
+    else:
+        by, chance = "", f"{chance} (`python -m apps.infer --sets` allows {LEVEL:.1%})"
     if "margin" in found:
         width = f"An interval is {found['width']:.4g} wide."
-        return f"At least {target} of the intervals {by} hold the number, {chance}. {width}"
+        return f"At least {target} of the intervals{by} hold the number, {chance}. {width}"
     size = f"On test, {found['single']:.1%} of the sets have one label."
     if "labels_without_bound" in found:
-        without = f" It does not hold for {found['labels_without_bound']} labels, which too few validation texts have."
-        without = without if found["labels_without_bound"] else ""
+        count = found["labels_without_bound"]
+        labels = "1 label" if count == 1 else f"{count} labels"
+        without = f" It does not hold for {labels}, which too few validation texts have." if count else ""
         return (
-            f"Of the texts with a label, at least {target} have it in their set {by}, {chance} for each label."
+            f"Of the texts with a label, at least {target} have it in their set{by}, {chance} for each label."
             f"{without} {size}"
         )
-    return f"At least {target} of the prediction sets {by} hold the right label, {chance}. {size}"
+    return f"At least {target} of the prediction sets{by} hold the right label, {chance}. {size}"

@@ -1,4 +1,4 @@
-"""The classifier's forward pass over many rows, shared by train, evaluate and infer."""
+"""The classifier's forward pass over many rows."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,11 +1,24 @@
 """The entries under `models:` and `methods:` in params.yaml. Those under `datasets:` are in datasets.py."""
 
+import itertools
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from classifier.params.settings import Settings
 from classifier.params.values import Entry, FileName, Repository, Revision, Sha256, Wheel, best_match
+
+
+def check_file_names(digests: dict[str, Sha256]) -> dict[str, Sha256]:
+    """Return the digests of files unchanged. Raises ValueError if files of different folders have the same name."""
+    for path, other in itertools.combinations(digests, 2):
+        if PurePosixPath(path).name == PurePosixPath(other).name:
+            raise ValueError(f"{path} and {other} would be one file of models/base; take out one of them")
+    return digests
+
+
+Digests = Annotated[dict[str, Sha256], AfterValidator(check_file_names)]
 
 
 class WheelFolder(Settings):
@@ -13,7 +26,7 @@ class WheelFolder(Settings):
 
     wheel: Wheel
     folder: FileName
-    sha256: dict[str, Sha256]  # the files to take and their digests
+    sha256: Digests  # the files to take and their digests
 
 
 class WheelPieces(Settings):
@@ -22,7 +35,7 @@ class WheelPieces(Settings):
     # Each wheel, and the path of its piece below site-packages, in the order of the pieces.
     pieces: Annotated[dict[Wheel, FileName], Field(min_length=1)]
     folder: FileName  # inside the zip
-    sha256: dict[str, Sha256]  # the files to take and their digests
+    sha256: Digests  # the files to take and their digests
 
 
 class HubModel(Settings):
@@ -32,7 +45,7 @@ class HubModel(Settings):
     revision: Revision
     # The files to take and their digests. If empty: the files that HUB_FILES in stages/base_model.py matches, checked
     # against the digests on the Hub.
-    sha256: dict[str, Sha256] = Field({})
+    sha256: Digests = Field({})
 
 
 ModelSource = Annotated[WheelFolder | WheelPieces | HubModel, best_match(WheelFolder, WheelPieces, HubModel)]

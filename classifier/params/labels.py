@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from classifier.params.values import check_compared_by_dvc
+
 
 def label_value(value: Any) -> str:
     """Return a value of a label column as text, the form in which such values are compared.
@@ -23,7 +25,7 @@ def parse_labels(labels: Any) -> Any:
         return [label_value(name) for name in labels]
     if not all(isinstance(name, str | None) for name in labels.values()):
         raise ValueError("should map each value of the column to a name, or to null to leave its rows out")
-    named = {label_value(value): name and name.strip() for value, name in labels.items()}
+    named = {check_compared_by_dvc(label_value(value)): name and name.strip() for value, name in labels.items()}
     if len(named) < len(labels):
         raise ValueError("the values must differ from each other")
     return named

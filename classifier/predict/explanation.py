@@ -103,15 +103,16 @@ def explain_label(model, tokenizer, text: Text, name: str | None = None) -> Expl
     import numpy as np
 
     task, config = TASKS[model.config.task], model.config
-    if name is not None and name not in config.label2id:
-        known = ", ".join(list(config.label2id)[:10])
+    names = list(config.id2label.values())  # label2id of a loaded config is sorted by name
+    if name is not None and name not in names:
+        known = ", ".join(names[:10])
         raise InputError(f"the model has no label {name!r} to explain; its labels are {known}")
     if any(map(is_blank, parts(text))):
         raise InputError("a blank text has no label and no words that decided it")
     encoded = encode_words(text, tokenizer, **model.config.tokenize)
     windows, words, word_numbers = encoded.windows, encoded.words, encoded.word_numbers
     scores = logits(model.requires_grad_(False), [np.array(ids) for ids in windows]).mean(axis=0)
-    label = int(scores.argmax()) if name is None else config.label2id[name]
+    label = int(scores.argmax()) if name is None else names.index(name)
     # A decoder's tokenizer has no mask token, and often no token for unknown words.
     ids = (tokenizer.mask_token_id, tokenizer.unk_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
     mask_id = next(number for number in ids if number is not None)
@@ -122,8 +123,8 @@ def explain_label(model, tokenizer, text: Text, name: str | None = None) -> Expl
         by_word += np.bincount(word_of_token[in_word], by_token[in_word], minlength=len(words)) / len(windows)
         difference += window_difference / len(windows)
     gap = abs(by_word.sum() - difference) / (abs(difference) or 1)
-    name = config.id2label[label]
-    columns = task.prediction_columns(scores[None].astype(np.float64), list(config.label2id), config.decision)
+    name = names[label]
+    columns = task.prediction_columns(scores[None].astype(np.float64), names, config.decision)
     confidence = float(columns.get(f"probability_{name}", columns["predicted"])[0])
     return Explanation(name, confidence, words, by_word.tolist(), difference, float(gap))
 

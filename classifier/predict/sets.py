@@ -31,7 +31,7 @@ import pandas as pd
 from classifier.errors import InputError
 from classifier.files.places import VALIDATION
 from classifier.model.loading import trained_settings
-from classifier.predict.threshold import is_share, rows_needed, validation_rows
+from classifier.predict.threshold import LEVEL, is_share, rows_needed, validation_rows
 from classifier.tasks.task import TASKS, Task
 
 
@@ -85,7 +85,7 @@ def texts_needed(target: float, level: float) -> int:
     return max(1, rows_needed(target, 2 * level))
 
 
-def required_bounds(target: float, level: float = 0.05) -> np.ndarray:
+def required_bounds(target: float, level: float = LEVEL) -> np.ndarray:
     """Return the bounds of the adapter's sets, as `find_bounds` does.
 
     Raises:

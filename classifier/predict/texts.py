@@ -14,23 +14,28 @@ def list_of_texts(values: Iterable) -> list[str | None]:
         InputError: A value is neither a string nor missing, a string has a lone surrogate, or `values` is not a
             one-dimensional iterable of values.
     """
-    import numpy as np
-    import pandas as pd
-
     one_dimensional = isinstance(values, Iterable) and getattr(values, "ndim", 1) == 1
     if not one_dimensional or isinstance(values, bytes | bytearray | Mapping):
         raise InputError(f"a text, or a list or column of texts, is needed, not {type(values).__name__}")
-    texts = [value.as_py() if hasattr(value, "as_py") else value for value in values]  # as_py: Arrow's scalars
+    texts = [value if isinstance(value, str) else plain_value(value) for value in values]
     for number, text in enumerate(texts):
         place = f"text {number + 1} of {len(texts)}"
         if not isinstance(text, str):
-            missing = text is np.ma.masked or (pd.api.types.is_scalar(text) and pd.isna(text))
-            if not missing:
+            if text is not None:
                 raise InputError(f"{place}: {' '.join(repr(text).split()):.40} is not a text; give a string")
-            texts[number] = None
         elif not is_encodable(text):
             raise InputError(f"{place}: {text!a:.60}: half of a character (a lone surrogate); give the whole character")
     return texts
+
+
+def plain_value(value: Any) -> Any:
+    """Return a value of a column: None if it is missing, and the Python value of a scalar of Arrow."""
+    import numpy as np
+    import pandas as pd
+
+    value = value.as_py() if hasattr(value, "as_py") else value
+    is_missing = value is np.ma.masked or (pd.api.types.is_scalar(value) and pd.isna(value))
+    return None if is_missing else value
 
 
 def is_one_pair(values: Any) -> bool:
@@ -45,7 +50,8 @@ def list_of_pairs(values: Any) -> list[tuple[str, str]]:
         InputError: A value is no pair, or a text of a pair is one that `list_of_texts` refuses.
     """
     is_single = isinstance(values, str) or not isinstance(values, Iterable)
-    pairs = [("", "") if value is None else value for value in ([values] if is_single else values)]
+    pairs = [plain_value(value) for value in ([values] if is_single else values)]
+    pairs = [("", "") if pair is None else pair for pair in pairs]
     for number, pair in enumerate(pairs):
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             shown = f"{' '.join(repr(pair).split()):.40}"

@@ -38,6 +38,7 @@ from classifier.errors import InputError
 from classifier.files.formats import read_table
 from classifier.files.places import VALIDATION
 
+LEVEL = 0.05  # the chance of error of a threshold or of prediction sets, unless another one is asked for
 GROWTH = 1.1  # ratio of the numbers of rows above two successive candidates
 
 
@@ -136,7 +137,7 @@ def last_passed(p_values: Sequence[float], level: float) -> int | None:
     return passed
 
 
-def required_confidence(min_confidence: float = 0.0, min_accuracy: float | None = None, level: float = 0.05) -> float:
+def required_confidence(min_confidence: float = 0.0, min_accuracy: float | None = None, level: float = LEVEL) -> float:
     """Return the confidence below which an answer counts as uncertain, from `min_confidence` or `min_accuracy`.
 
     Args:

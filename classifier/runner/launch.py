@@ -26,9 +26,8 @@ def launch(module: str, *arguments: str) -> None:
     setting = f"LAUNCH={os.environ['LAUNCH']} in the environment"
     launcher = torchrun_command(setting)
     environment = {name: value for name, value in os.environ.items() if name != "LAUNCH"}
-    environment["LAUNCHED_BY"] = (
-        f"{os.getpid()} {platform.node()}"  # the processes end when this one is gone (ranks.py)
-    )
+    # The processes end when this one is gone (see ranks.py).
+    environment["LAUNCHED_BY"] = f"{os.getpid()} {platform.node()}"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # SystemExit is caught below and ends the launcher
     command = [*launcher, sys.executable, "-m", module, *arguments]
     try:

@@ -53,11 +53,14 @@ def parse_format(options: Sequence[str]) -> Format:
 def format_options(form: Format) -> Iterator[str]:
     """Yield the options that `parse_format` reads as this format."""
     for key, value in form.model_dump(exclude_defaults=True).items():
-        if key == "header":
-            line = io.StringIO()
-            csv.writer(line, lineterminator="").writerow(value)
-            value = line.getvalue()
-        yield f"{key}={value}"
+        yield f"{key}={csv_line(value) if key == 'header' else value}"
+
+
+def csv_line(fields: list[str]) -> str:
+    """Return fields as a line of CSV."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(fields)
+    return line.getvalue()
 
 
 def text_pairs(texts: list[str], pair: bool) -> list[Text]:

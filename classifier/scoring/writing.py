@@ -32,7 +32,8 @@ def write_csv(path: Path, schema, tables: Iterable) -> None:
         return value if isinstance(value, str) else "" if value is None else json_line(value)
 
     with replace_file(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
-        writer, quoting = (csv.writer(file, lineterminator="\n", quoting=which) for which in (0, csv.QUOTE_ALL))
+        writer = csv.writer(file, lineterminator="\n")
+        quoting = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
         writer.writerow(schema.names)
         for table in tables:
             for row in rows_of(table):

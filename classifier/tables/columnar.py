@@ -116,6 +116,24 @@ def decoded(value: bytes | None) -> str | bytes | None:
         return value
 
 
+def names_of_numbers(schema, column: str) -> list[str] | None:
+    """Return the names of the numbers in a column, which the library `datasets` writes into a file's metadata.
+
+    Returns None if the metadata do not name them.
+
+    Args:
+        schema: The pyarrow Schema of the file.
+        column: The name of the column.
+    """
+    try:
+        feature = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"][column]
+        # The feature of a list, in either notation of `datasets`, contains the feature of the list's items.
+        feature = feature[0] if isinstance(feature, list) else feature.get("feature", feature)
+        return [name.strip() for name in feature["names"]]
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
 def schema_of(path: Path, kind: str):
     """Return the pyarrow Schema of a file that `read_columnar` has read."""
     with open_parquet(path) if kind == "parquet" else open_arrow(path) as (schema, _):

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from classifier.files.formats import array_of
+from classifier.params.labels import label_value
 from classifier.tasks import label_sets
 from classifier.tasks.calibration import best_threshold, fit_sigmoids
 from classifier.tasks.folds import equal_folds
@@ -149,8 +150,11 @@ def answers(scores: np.ndarray, names: list[str], decision: dict, min_confidence
 
 
 def expected_answer(label: object, names: list[str]) -> list[str] | None:
-    labels = [label] if isinstance(label, str) else label
-    return labels if isinstance(labels, list) and {*labels} <= {*names} else None
+    labels = label if isinstance(label, list) else [label]
+    if not all(isinstance(one, str | int) for one in labels):
+        return None
+    labels = [label_value(one) for one in labels]
+    return labels if {*labels} <= {*names} else None
 
 
 def logit_to_explain(scores, number: int):

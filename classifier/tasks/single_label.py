@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from classifier.params.datasets import Dataset
+from classifier.params.labels import label_value
 from classifier.tasks import labels as names_and_numbers
 from classifier.tasks.calibration import fit_softmax
 from classifier.tasks.folds import stratified_folds
@@ -153,7 +154,8 @@ def answers(scores: np.ndarray, names: list[str], decision: dict, min_confidence
 
 
 def expected_answer(label: object, names: list[str]) -> str | None:
-    return label if label in names else None
+    name = label_value(label) if isinstance(label, str | int) else None
+    return name if name in names else None
 
 
 def logit_to_explain(scores, number: int):

@@ -42,10 +42,9 @@ def cross_calibrate(
 
 
 def folds(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return (held_out, others) for each fold of `count` rows, both (count,) bool.
+    """Return (held_out, others) for each fold of `count` rows: masks of its own rows and of all other rows.
 
-    held_out is True for the rows of the fold, and others for the rows of all other folds. With a single row, both are
-    True for this row.
+    Both are (count,) bool. A single row is in both.
     """
     number = np.arange(count) % FOLDS
     return [(number == fold, (number != fold) | (count == 1)) for fold in range(min(count, FOLDS))]

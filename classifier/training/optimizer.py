@@ -18,9 +18,8 @@ def make_optimizer(model, learning_rate: float, weight_decay: float, loraplus_lr
     """
     import torch
 
-    fused = (
-        {"fused": True} if model.device.type in ("cpu", "cuda") else {}
-    )  # one kernel computes the whole update of a parameter
+    # One kernel computes the whole update of a parameter.
+    fused = {"fused": True} if model.device.type in ("cpu", "cuda") else {}
     if loraplus_lr_ratio:
         from peft.optimizers import create_loraplus_optimizer
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from classifier.params.labels import label_value
 from classifier.params.settings import Settings
 from classifier.params.values import check_compared_by_dvc
 
@@ -13,16 +14,19 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 def balanced_or_by_label(setting: Any) -> Any:
-    """Check the setting `class_weights`: "balanced", None, or a mapping from label names to weights above 0."""
+    """Return the setting `class_weights`: "balanced", None, or a mapping from label names to weights above 0."""
+    if setting in (None, "balanced"):
+        return setting
     is_mapping = isinstance(setting, dict) and all(
-        isinstance(name, str) and type(weight) in (int, float) and 0 < weight < math.inf
+        isinstance(name, str | int) and type(weight) in (int, float) and 0 < weight < math.inf
         for name, weight in setting.items()
     )
-    if not is_mapping and setting not in (None, "balanced"):
+    if not is_mapping:
         raise ValueError("balanced, null, or LABEL: WEIGHT lines with weights above 0 are needed")
-    for name in setting if is_mapping else ():
-        check_compared_by_dvc(name)
-    return setting
+    weights = {check_compared_by_dvc(label_value(name)): weight for name, weight in setting.items()}
+    if len(weights) < len(setting):
+        raise ValueError("the labels must differ from each other")
+    return weights
 
 
 class Recipe(Settings):

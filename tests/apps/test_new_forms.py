@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from new_command import ROWS, add, entry, rows_read
 
+from apps.new.layout import has_label_folders
+
 TEXTS, LABELS = zip(*ROWS, strict=True)
 FRAME = pd.DataFrame(ROWS, columns=["text", "label"])
 
@@ -118,6 +120,16 @@ def test_folders_of_labels(place):
     assert entry()["format"] == {"kind": "folders"}
     assert entry()["test"] is None
     assert {text for text, _ in rows_read()} == {f"train {text}" for text in TEXTS}
+
+
+def test_a_folder_of_labels_with_a_table_beside_the_texts(place):
+    """Whichever file the file system lists first, the first by name decides."""
+    for first, (text, label) in zip("ab" * 20, ROWS, strict=True):
+        folder = Path("elsewhere/reviews", label)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "z.json").write_text("{}")
+        (folder / f"{first}{len(text)}.txt").write_text(text)
+    assert has_label_folders(Path("elsewhere/reviews"))
 
 
 def test_a_folder_of_labels_in_another_encoding(place):

@@ -30,9 +30,12 @@ def test_lists_as_python_prints_them(place):
     assert entry()["labels"] == ["[draft", *NAMES]
 
 
-def test_lists_of_numbers_that_the_file_names(place):
+@pytest.mark.parametrize("old", [False, True])
+def test_lists_of_numbers_that_the_file_names(place, old):
+    """In both notations of `datasets`."""
     numbers = [[NAMES.index(name) for name in names] for names in LISTS]
-    info = {"info": {"features": {"label": {"feature": {"names": NAMES, "_type": "ClassLabel"}, "_type": "List"}}}}
+    item = {"names": NAMES, "_type": "ClassLabel"}
+    info = {"info": {"features": {"label": [item] if old else {"feature": item, "_type": "List"}}}}
     table = pa.table({"text": FRAME["text"], "label": numbers})
     pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(info)}), "elsewhere/a.parquet")
     add("elsewhere/a.parquet")

@@ -115,6 +115,11 @@ def test_the_reliability_figure():
     assert [bar.get_height() for bar in below.patches if bar.get_height()] == pytest.approx([0.25, 0.25, 0.5])
 
 
+def test_a_validation_loss_above_the_training_loss_is_in_the_picture():
+    loss, _ = drawn(training_figure, TRAINING, VALIDATION.assign(loss=[0.8, 1.5])).axes
+    assert loss.get_ylim()[1] > 1.5
+
+
 def test_shares_are_percentages():
     training, reliability, coverage, length = (
         drawn(training_figure, TRAINING, VALIDATION).axes,

@@ -33,6 +33,14 @@ def test_single_labels():
     ]
 
 
+def test_sets_with_another_chance_of_error_than_those_of_infer():
+    found = promises(LABELS | {"sets": LABELS["sets"] | {"level": 0.01}}, MEASURES["single-label"])
+    assert found[2].startswith(
+        "At least 95.0% of the prediction sets hold the right label, with a chance of error of at most 1.0% "
+        "(`python -m apps.infer --sets` allows 5.0%). On test,"
+    )
+
+
 def test_no_group_is_worse():
     better = LABELS["worst_slice"] | {"accuracy_of_others": 0.8, "p": 1.0}
     found = promises(LABELS | {"worst_slice": better}, MEASURES["single-label"])

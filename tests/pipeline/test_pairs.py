@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+import math
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from commands import infer_command, predict, read, refusal, run_stages
 from conftest import made_once
@@ -174,8 +176,10 @@ def test_the_gate_reads_token_types(trained):
 
 def test_missing_texts_and_wrong_kinds_in_python(trained):
     classifier = Classifier()
-    unread = [("good film", ""), (None, "good film"), ("<br>", "good"), None, ("good", "\ufffd")]
-    assert classifier(unread) == [(None, None)] * 5
+    unread = [("good film", ""), (None, "good film"), ("<br>", "good"), None, ("good", "\ufffd"), math.nan, pd.NA]
+    assert classifier(unread) == [(None, None)] * 7
+    of_arrow = classifier(pa.array([["good", "bad"], None]))
+    assert of_arrow == [*classifier([("good", "bad")]), (None, None)]
     assert classifier(("", "good film")) == (None, None)
     assert classifier(iter([("good", "bad"), ("", "")]))[0][0] in ("bad", "good")
     for value, shown in (

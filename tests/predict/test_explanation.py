@@ -1,5 +1,6 @@
 """The deciding words: compared with an integral computed by hand, and added up from tokens to words without loss."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,19 +8,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from commands import infer_command, predict, run_stages
+from commands import infer_command, predict, read, run_stages
 from encoders import DECODERS, FAMILIES, SAVED, peft_defaults, write_encoder
+from random_classifier import TEXTS, save_random_classifier
 from tiny import SPECIAL, edit_params
 from transformers import AutoTokenizer
 
 from classifier.errors import InputError
 from classifier.evaluation.findings import without_punctuation
-from classifier.files.places import PREDICTIONS
+from classifier.files.places import ADAPTER, PREDICTIONS
 from classifier.model.adapters import apply_method
 from classifier.model.build import build_classifier
 from classifier.model.loading import load_classifier, silence_libraries
 from classifier.model.saving import save_classifier
 from classifier.params.catalogue import Method
+from classifier.predict.classifier import Classifier
 from classifier.predict.explanation import Explanation, explain_label, step_counts
 from classifier.text.encoding import encode
 from classifier.text.word_encoding import encode_words
@@ -51,6 +54,25 @@ def test_against_an_integral_by_hand(finished):
     expected = integral(model, ids, model.config.label2id[explanation.label])[1:-1]
     assert explanation.words == text.split()
     assert explanation.attributions == pytest.approx(expected.tolist(), abs=0.01 * float(np.abs(expected).max()))
+
+
+def test_labels_in_another_order_than_by_name(tmp_path, monkeypatch):
+    """transformers sorts label2id of config.json by name."""
+    monkeypatch.chdir(tmp_path)
+    save_random_classifier("single-label")
+    config = read(ADAPTER / "config.json")
+    config |= {"id2label": {"0": "good", "1": "bad"}, "label2id": {"bad": 1, "good": 0}}
+    (ADAPTER / "config.json").write_text(json.dumps(config))
+    classifier = Classifier()
+    for text in TEXTS[:5]:
+        explanation = explain_label(classifier.model, classifier.tokenizer, text)
+        label, confidence = classifier(text)
+        assert (explanation.label, explanation.confidence) == (label, pytest.approx(confidence, abs=1e-5))
+        other = {"good": "bad", "bad": "good"}[label]
+        of_other = explain_label(classifier.model, classifier.tokenizer, text, other)
+        assert of_other.confidence == pytest.approx(1 - confidence, abs=1e-5)
+    with pytest.raises(InputError, match="its labels are good, bad"):
+        explain_label(classifier.model, classifier.tokenizer, TEXTS[0], "fine")
 
 
 def test_the_attributions_sum_to_what_they_explain(finished):

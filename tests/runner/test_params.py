@@ -80,6 +80,16 @@ EDITS = {  # key, value, and how the line begins
         {"size": "big"},
         "datasets.imdb-wheel.source.where.size.[key]: should have another name than size, under which",
     ),
+    "a value of a label that DVC does not compare": (
+        "datasets.imdb-wheel.labels",
+        {"size": "fit", "colour": "looks"},
+        "datasets.imdb-wheel.labels: should have another name than size, under which DVC ignores",
+    ),
+    "two files of one name": (
+        "models.minilm.source.sha256",
+        {"config.json": "0" * 64, "1_Pooling/config.json": "0" * 64},
+        "models.minilm.source.sha256: config.json and 1_Pooling/config.json would be one file of models/base; take",
+    ),
     "one label": ("datasets.imdb.labels", ["a"], "datasets.imdb: labels: at least two names are needed"),
     "equal labels": (
         "datasets.imdb.labels",

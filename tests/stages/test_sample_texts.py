@@ -45,6 +45,7 @@ def test_expected_answers_by_hand(capfd):
         expected(samples("negative", "postive"))
     with pytest.raises(InputError, match=r"no label 'x'; did you mean negative or positive\?"):
         expected(samples("negative", "x"))
+    assert expected(samples(1, "0"), ["0", "1"]) == ["1", "0"]
     with pytest.raises(InputError, match=r"infer.texts.1.label: the model has no label 1; did you mean negative or"):
         expected(samples("negative", 1))
 

@@ -9,6 +9,7 @@ from torch.nn import functional
 from classifier.errors import InputError
 from classifier.tasks import multi_label, ordinal, regression, single_label
 from classifier.tasks.task import TASKS
+from classifier.training.recipe import balanced_or_by_label
 
 ROWS, NAMES = 7, ["1", "2", "3"]
 RNG = np.random.default_rng(0)
@@ -126,3 +127,10 @@ def test_soft_labels():
 def test_numbers_that_cannot_be_learned_are_refused(weights, labels, problem):
     with pytest.raises(InputError, match=problem):
         regression.loss_settings(weights, np.array(labels), ["score"])
+
+
+def test_weights_of_labels_that_are_numbers():
+    """The labels of ratings, and of `labels: [0, 1]`, are written as numbers."""
+    assert balanced_or_by_label({1: 3.0, "2": 1}) == {"1": 3.0, "2": 1}
+    with pytest.raises(ValueError, match="must differ"):
+        balanced_or_by_label({1: 3.0, "1": 2})

@@ -86,7 +86,7 @@ def against_baseline(scored: Scored) -> dict:
 
 @lru_cache(maxsize=1)  # average precision takes long; `metrics` and `against_baseline` both need it
 def metrics_by_label(scored: Scored) -> dict[str, dict[str, float]]:
-    """Return the metrics of each label, by its name (see label_sets.py), with those of the baseline if there is one."""
+    """Return the metrics of each label, by its name (see label_sets.py), and the baseline's if it has learned."""
     predicted = {"": scored.predicted} | ({"baseline_": scored.baseline} if scored.learned else {})
     return label_sets.metrics_by_label(scored.labels, probabilities(scored)[0], predicted, scored.names)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from classifier.evaluation.canvas import BLUE, GREY, new_figure, save_figure
+from classifier.evaluation.confusion import confusion_table
 from classifier.evaluation.intervals import wilson_interval, with_interval
 from classifier.evaluation.number_figures import error_figure, interval_figure
 from classifier.evaluation.scored import Scored
@@ -106,9 +107,7 @@ def fifths(scored: Scored) -> pd.DataFrame:
     actual, predicted = (np.digitize(values, edges) for values in (scored.labels, scored.predicted))
     counts = np.zeros((len(ends), len(ends)), dtype=np.int64)
     np.add.at(counts, (actual, predicted), 1)
-    pairs = pd.MultiIndex.from_product([ends, ends], names=["actual", "predicted"])
-    shares = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).ravel().round(4)
-    return pd.DataFrame({"count": counts.ravel(), "share": shares}, pairs).reset_index()
+    return confusion_table(counts, ends)
 
 
 def interval_coverage(scored: Scored) -> pd.DataFrame:
