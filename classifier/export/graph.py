@@ -94,7 +94,7 @@ def forget_source(message) -> None:
 
 
 def write_int8(fp32: Path, path: Path) -> None:
-    """Write an ONNX graph with weights of eight bits; activations stay fp32.
+    """Write an ONNX graph with weights of eight bits.
 
     A linear layer has int8 weights, with a scale for each output channel, and rounds its inputs to uint8 by the range
     that they have in the batch. So an answer depends a little on the other texts of its batch. These weights use seven
