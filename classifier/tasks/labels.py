@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from classifier.params.datasets import Dataset
+from classifier.params.labels import label_value
 
 KNOWN, UNKNOWN, LEFT_OUT = 0, -1, -2  # status of a label; the last two also take the place of its number
 NO_LABEL = ("", "-", "-1")  # values of a missing label: none, and the marks of SNLI and of data sets on the Hub
@@ -76,6 +77,12 @@ def labels_fix(spellings: list[str], dataset: Dataset) -> str:
 def spelled(values: pd.Series) -> pd.Series:
     """Return values of a column as text without white space around them, and missing ones as empty text."""
     return values.astype(str).str.strip().where(values.notna(), "")
+
+
+def name_of_sample(label: object, names: list[str]) -> str | None:
+    """Return the name of a label that a sample in params.yaml has, as text or a whole number; None if names lack it."""
+    name = label_value(label) if isinstance(label, str | int) else None
+    return name if name in names else None
 
 
 def merge_rare(strata: np.ndarray, smallest: int) -> np.ndarray:

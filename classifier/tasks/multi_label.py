@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from classifier.files.formats import array_of
-from classifier.params.labels import label_value
 from classifier.tasks import label_sets
 from classifier.tasks.calibration import best_threshold, fit_sigmoids
 from classifier.tasks.folds import equal_folds
 from classifier.tasks.label_sets import micro_f1
+from classifier.tasks.labels import name_of_sample
 from classifier.tasks.probabilities import probability_array, probability_columns, ranked_names
 from classifier.tasks.single_label import UNCERTAIN
 
@@ -150,11 +150,8 @@ def answers(scores: np.ndarray, names: list[str], decision: dict, min_confidence
 
 
 def expected_answer(label: object, names: list[str]) -> list[str] | None:
-    labels = label if isinstance(label, list) else [label]
-    if not all(isinstance(one, str | int) for one in labels):
-        return None
-    labels = [label_value(one) for one in labels]
-    return labels if {*labels} <= {*names} else None
+    found = [name_of_sample(one, names) for one in (label if isinstance(label, list) else [label])]
+    return None if None in found else found
 
 
 def logit_to_explain(scores, number: int):

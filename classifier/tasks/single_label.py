@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 
 from classifier.params.datasets import Dataset
-from classifier.params.labels import label_value
 from classifier.tasks import labels as names_and_numbers
 from classifier.tasks.calibration import fit_softmax
 from classifier.tasks.folds import stratified_folds
-from classifier.tasks.labels import LEFT_OUT, UNKNOWN, label_numbers, spelled
+from classifier.tasks.labels import LEFT_OUT, UNKNOWN, label_numbers, name_of_sample, spelled
 from classifier.tasks.probabilities import probability_array, probability_columns, ranked_names
 
 PROBLEM_TYPE = "single_label_classification"
@@ -154,8 +153,7 @@ def answers(scores: np.ndarray, names: list[str], decision: dict, min_confidence
 
 
 def expected_answer(label: object, names: list[str]) -> str | None:
-    name = label_value(label) if isinstance(label, str | int) else None
-    return name if name in names else None
+    return name_of_sample(label, names)
 
 
 def logit_to_explain(scores, number: int):
