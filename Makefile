@@ -18,7 +18,7 @@
 # make learning-curve  would more labels help? make learning-curve SIZES="100 200 500" DRAWS=3 SET="model=mpnet"
 #
 # Develop:
-# make test       set up .venv, lint, and run the tests (9 to 12 minutes on two cores)
+# make test       set up .venv, lint, and run the tests (7 to 11 minutes on two cores)
 # make lint       run ruff's checks and its formatter's check
 # make test-scale  run the long tests: killed process groups, two hosts, remotes on real servers, sweeps, the demo page
 # make soak       kill runs at random moments and mutate inputs, hundreds of times (an hour)

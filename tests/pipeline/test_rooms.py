@@ -1,5 +1,6 @@
-"""The packages of classifier/ have one order: a package imports itself and the packages before it."""
+"""The packages of classifier/ have one order, in which they import each other; files and functions are short."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -53,3 +54,14 @@ def test_rooms_have_an_order():
         assert named(path) <= {f"classifier.{name}" for name in ROOMS[:-1]}, path
     for path in sorted((ROOT / "apps").rglob("*.py")):
         assert not any(name.startswith("benchmarks") for name in named(path)), path
+
+
+def test_files_and_functions_are_short():
+    """As CONTRIBUTING.md says: fewer than 200 lines, and fewer than 50 that are not blank."""
+    for path in sorted(path for folder in OURS for path in (ROOT / folder).rglob("*.py")):
+        text = path.read_text()
+        assert text.count("\n") < 200, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = text.splitlines()[node.lineno - 1 : node.end_lineno]
+                assert sum(map(bool, lines)) < 50, (path, node.name)
