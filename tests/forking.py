@@ -4,8 +4,8 @@ Starting a new Python for each command would import DVC, torch and transformers 
 commands take on the tiny project. multiprocessing's fork server imports them once for each process that runs tests.
 Forks of that process itself would not do: after torch has trained in a process, it does not train in a fork of it.
 
-A stage that DVC starts is a fork of the forked DVC, for the same reason. Other programs, such as make, bash and
-torchrun, start such forks by the commands that `commands_in` puts into a folder of PATH.
+If the forked DVC starts a stage, the stage is a fork of it. make, bash and torchrun start forks, too: they find the
+commands of `commands_in` in a folder of PATH.
 
 The garbage collector of a fork leaves the inherited objects alone (see `spare_inherited`): it would write into all of
 them, and the operating system would copy each page that it writes to.

@@ -1,9 +1,9 @@
 """Parse each YAML text once in a run of the tests, whichever process parses it first.
 
-A test that runs the pipeline parses the same dvc.yaml, params.yaml and dvc.lock tens of times: DVC and each stage run
-in their own processes, and ruamel.yaml takes 25 to 80 ms for one of these files. The parsed content of a text is kept
-as a pickle in the folder that PARSED_YAML in the environment names. The content that DVC writes to dvc.lock is kept,
-too, because DVC reads dvc.lock again before it writes the result of the next stage.
+DVC and each stage run in processes of their own, so a test that runs the pipeline parses the same dvc.yaml, params.yaml
+and dvc.lock tens of times. ruamel.yaml takes 25 to 80 ms for one of these files. This module keeps the parsed content
+of each text as a pickle, in the folder that PARSED_YAML in the environment names. It also keeps the content that DVC
+writes to dvc.lock, because DVC reads dvc.lock again before it writes the result of the next stage.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""The packages of classifier/ have one order, in which they import each other; files and functions are short."""
+"""The order of the packages of classifier/, by which one may import another, and the length of files and functions."""
 
 import ast
 import re
