@@ -37,7 +37,7 @@
 # make cold       time the whole pipeline beside an earlier commit's (90 minutes): make cold THAN=v1.0
 # make time-to-accuracy  measure the time until 89% of held-out texts are right, beside Trainer (3 hours)
 # make settings   train with other ranks, learning rates and methods; write benchmarks/settings.csv (2 to 3 hours)
-# make few-labels  compare settings of a training with 50 to 2,000 labels (1 to 2 hours): make few-labels SEARCH=mpnet
+# make few-labels  compare settings of a training with 50 to 6,000 labels (1 to 2 hours): make few-labels SEARCH=mpnet
 # make deletion   measure the confidence that a label loses without the words that speak most for it (15 minutes)
 # make windows    measure what several windows gain on long texts (5 minutes)
 # make tasks      measure several labels, numbers, ratings and pairs of texts, each by a whole run (20 minutes)
