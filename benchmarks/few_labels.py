@@ -7,7 +7,8 @@ labels, but at least 20, is held out to calibrate the classifier; unlike there, 
 The classifier then scores all validation texts, in the precision of the training. The CSV file has one row for each
 training, and each row has a digest of the settings, the token ids, the encoder and the code of the training. The digest
 does not cover the libraries and the hardware. A training whose row has the current digest is not repeated, so a search
-that was stopped goes on where it was. The JSON file has the means over the draws.
+that was stopped goes on where it was. The JSON file has the means over the draws, and the accuracy of TF-IDF with
+logistic regression, fitted on the same draws and scored on the same validation texts.
 """
 
 import os
@@ -18,6 +19,8 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 import typer
 
@@ -26,14 +29,15 @@ from benchmarks.learning_curve.plan import params_with
 from benchmarks.record import RESULTS, Record
 from classifier.dataset.splitting import validation_size
 from classifier.files.digests import digest_of
-from classifier.files.formats import write_csv
-from classifier.files.places import BASE, TOKENS
+from classifier.files.formats import read_json, write_csv
+from classifier.files.places import BASE, METRICS, RAW, TOKENS
 from classifier.model.forward import logits
 from classifier.model.loading import silence_libraries
 from classifier.runner.params import arguments
 from classifier.text.tokens import Tokens, open_tokens
 from classifier.training.checkpoint import CODE
 from classifier.training.training import Training
+from stages.baseline import baseline
 from stages.train import train
 
 DEFAULT = {"as in params.yaml": []}
@@ -76,17 +80,18 @@ SEARCHES = {
 WHAT = "Settings compared with few labels, some of them for the calibration: means of draws, on 1,000 reviews."
 TEMPORARY = Path("dvc_plots")  # for the trainings, unless MACHINE names a folder of benchmarks/results/
 KEY = ("labels", "setting", "draw", "digest")
-COLUMNS = {"labels": ",d", "setting": "", "steps": ",d", "draws": "d", "accuracy": ".1%", "log loss": ".3f"}
+COLUMNS = {"labels": ",d", "setting": "", "steps": ",d", "draws": "d", "accuracy": ".1%", "TF-IDF": ".1%"}
+COLUMNS |= {"log loss": ".3f"}
 COLUMNS |= {"log loss minus the first row's": "+.3f", "its standard error": ".3f"}
 
 
-def draw(tokens: Tokens, labels: int, seed: int) -> tuple[Tokens, Tokens]:
-    """Draw some of the train texts, with equal shares of each label; return (texts to train on, texts held out)."""
+def draw(tokens: Tokens, labels: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw some of the train rows, with equal shares of each label; return (rows to train on, rows held out)."""
     order = np.random.default_rng(seed).permutation(len(tokens))
     position = pd.Series(order).groupby(tokens.labels[order]).cumcount().to_numpy()  # within its label
     rows = order[np.argsort(position, kind="stable")][:labels]
     count = validation_size(labels, len(tokens.metadata["labels"]))
-    return selected(tokens, rows[count:]), selected(tokens, rows[:count])
+    return rows[count:], rows[:count]
 
 
 def selected(tokens: Tokens, rows: np.ndarray) -> Tokens:
@@ -109,8 +114,29 @@ def measured(settings: dict[str, Any], texts: Tokens, held_out: Tokens) -> dict[
     return {"steps": training.plan.steps, "accuracy": accuracy, "log_loss": loss}
 
 
-def means(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the means over the draws of each setting, and of its log loss minus the first setting's in each draw."""
+def tf_idf_accuracy(draws: list[np.ndarray], raw: pa.Table) -> float:
+    """Return the mean validation accuracy of the stage `baseline`, fitted on each draw.
+
+    The current folder is a clone: each draw replaces data/raw/train.parquet.
+
+    Args:
+        draws: The rows of each draw.
+        raw: All train texts.
+    """
+    accuracies = []
+    for rows in draws:
+        (RAW / "train.parquet").unlink()  # it may be a link into DVC's cache
+        pq.write_table(raw.take(rows), RAW / "train.parquet")
+        baseline(**arguments(baseline, params_with([])))
+        accuracies.append(read_json(METRICS / "baseline.json")["validation_accuracy"])
+    return float(np.mean(accuracies))
+
+
+def means(rows: pd.DataFrame, tf_idf: dict[int, float]) -> pd.DataFrame:
+    """Return the means over the draws of each setting, and of its log loss minus the first setting's in each draw.
+
+    tf_idf: The accuracy of TF-IDF for each number of labels.
+    """
     table = []
     for labels, part in rows.groupby("labels", sort=False):
         losses = part.pivot(index="draw", columns="setting", values="log_loss")
@@ -123,6 +149,7 @@ def means(rows: pd.DataFrame) -> pd.DataFrame:
                     "steps": of_setting["steps"].iloc[0],
                     "draws": len(of_setting),
                     "accuracy": of_setting["accuracy"].mean(),
+                    "TF-IDF": tf_idf[labels],
                     "log loss": of_setting["log_loss"].mean(),
                     "log loss minus the first row's": difference.mean(),
                     "its standard error": difference.sem(),
@@ -154,13 +181,15 @@ def main(search: Annotated[str, typer.Argument(help=f"One of {', '.join(SEARCHES
             chosen = arguments(train, params_with([*settings[labels][name], f"train.seed={13 + number}"]))
             needed.append((labels, name, number, digest_of({"files": files, **chosen}, [])[:12]))
             if needed[-1] not in rows:
-                facts = measured(chosen, *draw(tokens, labels, number))
+                facts = measured(chosen, *(selected(tokens, part) for part in draw(tokens, labels, number)))
                 rows[needed[-1]] = dict(zip(KEY, needed[-1], strict=True)) | facts
                 write_csv(path, pd.DataFrame(rows.values()))
                 print(rows[needed[-1]], flush=True)
+        raw, drawn = pq.read_table(RAW / "train.parquet"), range(draws)
+        tf_idf = {labels: tf_idf_accuracy([draw(tokens, labels, n)[0] for n in drawn], raw) for labels in settings}
     result = pd.DataFrame([rows[key] for key in needed])
     write_csv(path, result)
-    record.write(means(result), COLUMNS)
+    record.write(means(result, tf_idf), COLUMNS)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 from datasets import Dataset
 
 from benchmarks import few_labels, record
-from benchmarks.few_labels import draw, means
+from benchmarks.few_labels import draw, means, selected
 from classifier.text.tokens import Tokens
 
 LABELS = np.array([0] * 30 + [1] * 70)
@@ -20,19 +20,17 @@ def tokens() -> Tokens:
     return Tokens(ids=ids, lengths=np.arange(100), row_labels=LABELS, metadata={"labels": ["no", "yes"]})
 
 
-def rows_of(tokens: Tokens) -> list[int]:
-    return [int(ids[0]) for ids in tokens[np.arange(len(tokens))]]
-
-
 def test_a_draw_has_equal_shares_of_each_label_and_no_text_twice(tokens):
-    texts, held_out = draw(tokens, 50, seed=0)
-    assert (len(texts), len(held_out)) == (30, 20)
-    assert len({*rows_of(texts), *rows_of(held_out)}) == 50
-    for part in (texts, held_out):
+    parts = draw(tokens, 50, seed=0)
+    assert [len(rows) for rows in parts] == [30, 20]
+    assert len({*parts[0], *parts[1]}) == 50
+    for rows in parts:
+        part = selected(tokens, rows)
+        assert [int(ids[0]) for ids in part[np.arange(len(part))]] == part.lengths.tolist() == rows.tolist()
+        assert part.labels.tolist() == LABELS[rows].tolist()
         assert part.labels.mean() == 0.5
-        assert part.labels.tolist() == LABELS[rows_of(part)].tolist()
-        assert part.lengths.tolist() == rows_of(part)
-    assert rows_of(draw(tokens, 50, seed=0)[0]) == rows_of(texts) != rows_of(draw(tokens, 50, seed=1)[0])
+    again, other = draw(tokens, 50, seed=0)[0], draw(tokens, 50, seed=1)[0]
+    assert again.tolist() == parts[0].tolist() != other.tolist()
 
 
 def test_means_by_hand():
@@ -43,8 +41,8 @@ def test_means_by_hand():
         (200, "epochs 8", 1, 90, 0.6, 0.8),
     ]
     columns = ["labels", "setting", "draw", "steps", "accuracy", "log_loss"]
-    first, second = means(pd.DataFrame(rows, columns=columns)).to_dict("records")
-    assert (first["accuracy"], first["log loss"], first["draws"]) == pytest.approx((0.7, 0.6, 2))
+    first, second = means(pd.DataFrame(rows, columns=columns), {200: 0.65}).to_dict("records")
+    assert (first["accuracy"], first["log loss"], first["draws"], first["TF-IDF"]) == pytest.approx((0.7, 0.6, 2, 0.65))
     assert first["log loss minus the first row's"] == 0
     assert second["steps"] == 90
     assert second["log loss minus the first row's"] == pytest.approx(0.0)  # -0.1 and +0.1
@@ -75,4 +73,5 @@ def test_a_finished_search_trains_nothing_again(finished, forked_commands, tmp_p
     assert trained[2:] == [3]
     table = json.loads((tmp_path / "tiny/few_labels-tiny.json").read_text())["rows"]
     assert [row["setting"] for row in table] == ["as in params.yaml", "epochs 2"]
+    assert 0 < table[0]["TF-IDF"] == table[1]["TF-IDF"] <= 1
     assert len(pd.read_csv(tmp_path / "tiny/few_labels-tiny.csv")) == 2
