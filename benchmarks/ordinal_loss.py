@@ -18,6 +18,7 @@ from sklearn.metrics import cohen_kappa_score
 from benchmarks.clone import in_clone
 from benchmarks.record import Record
 from benchmarks.tasks import select_dataset
+from classifier.files.places import SPLITS
 from classifier.model.forward import logits
 from classifier.model.loading import silence_libraries
 from classifier.runner.command import no_arguments
@@ -39,7 +40,7 @@ def for_task(tokens: Tokens, task: str) -> Tokens:
 
 def measured(settings: dict, task: str) -> dict[str, float]:
     """Train with the loss of a task; return the metrics of the test split."""
-    splits = {name: for_task(open_tokens(name), task) for name in ("train", "validation", "test")}
+    splits = {name: for_task(open_tokens(name), task) for name in SPLITS}
     training = Training(**settings, train_tokens=splits["train"], validation_tokens=splits["validation"])
     for _ in training.run():
         pass

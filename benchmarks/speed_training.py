@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoTokenizer, TrainerCallback
 from benchmarks import peers
 from benchmarks.operations import Encoder
 from classifier.files.formats import read_table, write_table
-from classifier.files.places import BASE, RAW
+from classifier.files.places import BASE, RAW, SPLITS
 from classifier.params.catalogue import Method
 from classifier.runner.params import PARAMS, arguments, load_params
 from classifier.text.tokens import open_tokens
@@ -50,7 +50,7 @@ def tokenized(base: Path, length: int, texts: int) -> Iterator[None]:
         length: tokens of a text at most.
         texts: number of texts to take from the beginning of each split.
     """
-    splits = {split: read_table(RAW / f"{split}.parquet") for split in ("train", "validation", "test")}
+    splits = {split: read_table(RAW / f"{split}.parquet") for split in SPLITS}
     with tempfile.TemporaryDirectory() as folder:
         for path in (PARAMS, Path("classifier")):
             (Path(folder) / path).symlink_to(path.resolve())

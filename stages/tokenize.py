@@ -25,7 +25,7 @@ from classifier.distributed.processes import ALONE, Processes
 from classifier.distributed.shares import join_shares, share_path
 from classifier.errors import InputError
 from classifier.files.formats import metadata_of, metadata_strings
-from classifier.files.places import BASE, RAW, TOKENS
+from classifier.files.places import BASE, RAW, SPLITS, TOKENS
 from classifier.files.writing import replace_folder
 from classifier.params.settings import Param, Settings
 from classifier.runner.run import main
@@ -33,7 +33,6 @@ from classifier.text.encoding import Truncation, Windows, encode, padding_id, to
 from classifier.text.pairs import texts_of
 
 TEXTS_PER_BATCH = 4096
-SPLITS = ("train", "validation", "test")
 NO_SHARED_FOLDER = "has another data/tokens.part than rank 0; a folder on a shared disk is needed"
 KEPT = ("name", "task", "labels", "columns", "separator")  # metadata of data/raw that the tokens keep
 

@@ -6,10 +6,11 @@ from os.path import commonprefix
 from pathlib import Path
 
 from classifier.errors import InputError
+from classifier.files.places import SPLITS
 from classifier.tables.opening import plain_name
 from classifier.tables.reading import KINDS
 
-SPLITS = {
+SPLIT_OF_WORD = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "dev", "development"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
@@ -39,7 +40,7 @@ def split_of(name: str) -> str | None:
     >>> [split_of(name) for name in ("train-00000-of-00002.parquet", "dev_matched.tsv", "reviews.csv", "Valid")]
     ['train', 'validation', None, 'validation']
     """
-    found = {SPLITS[word] for word in re.split(r"[\W\d_]+", name.lower()) if word in SPLITS}
+    found = {SPLIT_OF_WORD[word] for word in re.split(r"[\W\d_]+", name.lower()) if word in SPLIT_OF_WORD}
     return found.pop() if len(found) == 1 else None
 
 
@@ -74,7 +75,7 @@ def find_layout(place: Path, kind: str | None = None) -> Layout:
 
 def ordered(splits: dict[str, list[Path]]) -> dict[str, list[Path]]:
     """Return the splits in their usual order."""
-    return {split: splits[split] for split in ("train", "validation", "test") if split in splits}
+    return {split: splits[split] for split in SPLITS if split in splits}
 
 
 def visible(folder: Path) -> list[Path]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from classifier.errors import InputError
+from classifier.files.places import SPLITS
 from classifier.params.datasets import Dataset
 from classifier.tasks.task import TASKS, Task
 
@@ -47,9 +48,9 @@ def draw_splits(source_splits: dict[str, pd.DataFrame], dataset: Dataset, seed: 
     Raises:
         InputError: The sizes do not fit the source, or a split has no row with one of the labels.
     """
-    names, rest, splits, task = ("train", "validation", "test"), source_splits["train"], {}, TASKS[dataset.task]
-    settings = {name: f"params.yaml: datasets.{dataset.name}.{name}" for name in names}
-    sizes = {name: size_in_rows(getattr(dataset, name), len(source_splits.get(name, rest))) for name in names}
+    rest, splits, task = source_splits["train"], {}, TASKS[dataset.task]
+    settings = {name: f"params.yaml: datasets.{dataset.name}.{name}" for name in SPLITS}
+    sizes = {name: size_in_rows(getattr(dataset, name), len(source_splits.get(name, rest))) for name in SPLITS}
     for name in ("test", "validation"):
         if name == "test" and name in source_splits and sizes[name] is None:  # as published, in the published order
             splits[name] = source_splits[name]
@@ -70,7 +71,7 @@ def draw_splits(source_splits: dict[str, pd.DataFrame], dataset: Dataset, seed: 
         if expected and (missing := expected.keys() - task.needed_labels(split["label"]).keys()):
             problem = f"none of its {len(split):,} rows has the label {dataset.label_names[min(missing)]!r}"
             raise InputError(f"{settings[name]}: {problem}; give {name} more rows")
-    return {name: splits[name] for name in names}
+    return {name: splits[name] for name in SPLITS}
 
 
 def size_in_rows(size: int | float | None, available: int) -> int | None:
@@ -167,7 +168,8 @@ def stratified_sample(rows: pd.DataFrame, size: int | None, seed: int, setting: 
         task: The task, which says what a sample is stratified by.
 
     Raises:
-        InputError: The sample has more rows than there are, no row, or too few rows to have each label.
+        InputError: The sample has more rows than there are, no row, or too few rows to have each label; or there is a
+            label with a single row.
     """
     from sklearn.model_selection import train_test_split
 
@@ -180,7 +182,10 @@ def stratified_sample(rows: pd.DataFrame, size: int | None, seed: int, setting: 
     if len(rows) - size < len(np.unique(strata)):  # the rest cannot have each label, so the sample is not stratified
         sample = rows.sample(size, random_state=seed)
         return [sample, rows.drop(sample.index)]
-    try:
-        return train_test_split(rows, train_size=size, random_state=seed, stratify=strata)
-    except ValueError as error:
-        raise InputError(f"{setting}: a sample of {size} cannot have each label: {error}; change the size") from None
+    counts = np.unique_counts(strata).counts
+    if size < len(counts):
+        raise InputError(f"{setting}: a sample of {size} cannot have each of {len(counts)} labels; raise it")
+    if counts.min() == 1:
+        problem = f"a label has a single row, so a sample of {size} of {len(rows)} rows cannot keep its share"
+        raise InputError(f"{setting}: {problem}; add rows with this label, or take all rows")
+    return train_test_split(rows, train_size=size, random_state=seed, stratify=strata)

@@ -6,6 +6,7 @@ Shapes: labels and predicted labels are (rows, names) of 0 and 1; probabilities 
 import numpy as np
 
 from classifier.evaluation import metrics
+from classifier.tasks.label_sets import f1
 
 KEYS = ("precision", "recall", "f1")
 
@@ -15,8 +16,7 @@ def f1_of(counts: np.ndarray) -> float:
 
     counts: The numbers of each row, (rows, 3): predicted labels that are right, predicted labels, actual labels.
     """
-    found, answered, actual = counts.sum(axis=0)
-    return float(2 * found / (answered + actual)) if answered + actual else 1.0
+    return f1(*counts.sum(axis=0))
 
 
 def counts_by_row(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:

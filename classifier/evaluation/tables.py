@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from classifier.evaluation.markdown import Markdown, verbatim
-from classifier.files.places import METRICS
+from classifier.files.places import METRICS, SPLITS
 
 LABELS_IN_TABLE = 20  # of more labels, a table shows the worst or the rarest ones
 COLUMNS_IN_MATRIX = 10  # a confusion matrix of more labels is a picture only
@@ -131,8 +131,7 @@ def share_rows(data: dict, labels: list[str]) -> list[list[str]]:
     """
     if len(labels) > LABELS_IN_TABLE:
         labels = sorted(labels, key=lambda label: data[f"train_share_{label}"])[:LABELS_IN_TABLE]
-    splits = ("train", "validation", "test")
-    return [[label, *(f"{data[f'{split}_share_{label}']:.1%}" for split in splits)] for label in labels]
+    return [[label, *(f"{data[f'{split}_share_{label}']:.1%}" for split in SPLITS)] for label in labels]
 
 
 def forms_table(forms: dict[str, dict]) -> list[Markdown]:

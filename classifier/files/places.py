@@ -1,11 +1,12 @@
-"""The paths of the files that stages exchange."""
+"""The paths of the files that stages exchange, and the names of the splits."""
 
 from pathlib import Path
 
+SPLITS = ("train", "validation", "test")
 LOCAL = Path("data/local")  # the user's own tables
-# {train,validation,test}.parquet: text, label; for pairs also text_pair; in test also in_train and the slices' columns
+# SPLIT.parquet for each split: text, label; for pairs also text_pair; in test also in_train and the columns of slices
 RAW = Path("data/raw")
-# {train,validation,test}.arrow: input_ids, label; in validation and test also text, the number of the row's text
+# SPLIT.arrow for each split: input_ids, label; in validation and test also text, the number of the row's text
 TOKENS = Path("data/tokens")
 BASELINE = Path("data/baseline.parquet")  # the baseline's prediction for each test row
 DOUBTFUL = Path("data/doubtful_labels.csv")  # train texts to which the baseline gives another label

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from classifier.errors import InputError, out_of_memory
+from classifier.runner.messages import disk_problem
 from classifier.runner.terminal import escape_controls
 
 
@@ -44,7 +45,7 @@ def exit_on_user_error(name: str, when_interrupted: str = "") -> Iterator[None]:
     except BrokenPipeError:
         raise  # the reader of stdout has ended; typer then ends quietly
     except (InputError, OSError) as error:
-        sys.exit(escape_controls(f"{name}: {error}"))
+        sys.exit(escape_controls(f"{name}: {disk_problem(error) or error}"))
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise

@@ -26,8 +26,14 @@ def message_of(error: BaseException) -> str | None:
             "out of memory; in params.yaml lower train.micro_batch_size (train), baseline.max_rows (baseline) or "
             "tokenize.max_length (tokenize, train, evaluate)"
         )
+    problem = disk_problem(error)
+    return problem and f"{problem}, then `dvc repro`"
+
+
+def disk_problem(error: BaseException) -> str | None:
+    """Return which file cannot be read or written, why, and how to fix it; None for an error of another kind."""
     in_text = re.search(r"\(os error (\d+)\)", str(error))  # safetensors' own error class has the number in its text
     number = int(in_text[1]) if in_text else getattr(error, "errno", None)
     if number not in FIXES:
         return None
-    return f"{getattr(error, 'filename', None) or 'disk'}: {os.strerror(number)}; {FIXES[number]}, then `dvc repro`"
+    return f"{getattr(error, 'filename', None) or 'disk'}: {os.strerror(number)}; {FIXES[number]}"

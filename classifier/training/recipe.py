@@ -23,9 +23,11 @@ def balanced_or_by_label(setting: Any) -> Any:
     )
     if not is_mapping:
         raise ValueError("balanced, null, or LABEL: WEIGHT lines with weights above 0 are needed")
-    weights = {check_compared_by_dvc(label_value(name)): weight for name, weight in setting.items()}
-    if len(weights) < len(setting):
-        raise ValueError("the labels must differ from each other")
+    weights = {}
+    for name, weight in setting.items():
+        if (label := check_compared_by_dvc(label_value(name))) in weights:
+            raise ValueError(f"the label {label} has two weights; take out one")
+        weights[label] = weight
     return weights
 
 

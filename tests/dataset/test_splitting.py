@@ -84,7 +84,7 @@ def test_invalid_sizes(changes, problem):
         ({"validation": 90}, "validation: 90 rows requested, 80 available; lower it"),
         ({"validation": 80}, "train: no rows are left for train; lower test or validation"),
         ({"train": 61}, "train: 61 rows requested, 60 available; lower it"),
-        ({"validation": 1}, "validation: a sample of 1 cannot have each label: "),
+        ({"validation": 1}, "validation: a sample of 1 cannot have each of 2 labels; raise it"),
     ],
 )
 def test_sizes_that_do_not_fit(sizes, problem):
@@ -105,6 +105,17 @@ def test_a_label_needs_a_row_for_each_split():
     both = {"train": "a.csv", "validation": "b.csv", "test": "b.csv"}
     with pytest.raises(InputError, match=re.escape("b.csv: column 'label': the label '0' has 0 different texts")):
         run_data(dataset=local(labels=names, source=both, test=None, validation=None), seed=1)
+
+
+def test_a_part_of_a_split_cannot_be_drawn_if_a_label_has_one_row():
+    write_csv("a.csv", [*reviews(40), ("odd", "x"), ("queer", "x"), ("strange", "x")])
+    write_csv("b.csv", [("rare", "x"), *(tuple(row) for row in reviews(60)[40:])])
+    settings = {"labels": ["0", "1", "x"], "source": {"train": "a.csv", "test": "b.csv"}, "validation": 10}
+    problem = "test: a label has a single row, so a sample of 10 of 21 rows cannot keep its share; add rows with this"
+    with pytest.raises(InputError, match=re.escape(problem)):
+        run_data(dataset=local(**settings, test=10), seed=1)
+    run_data(dataset=local(**settings, test=None), seed=1)
+    assert read("metrics/data.json")["test"] == 21
 
 
 @pytest.mark.parametrize(("size", "rows"), [("20%", 20), (0.2, 20), (20, 20), ("12.5 %", 12)])

@@ -88,7 +88,12 @@ EDITS = {  # key, value, and how the line begins
     "two files of one name": (
         "models.minilm.source.sha256",
         {"config.json": "0" * 64, "1_Pooling/config.json": "0" * 64},
-        "models.minilm.source.sha256: config.json and 1_Pooling/config.json would be one file of models/base; take",
+        "models.minilm.source.sha256: config.json and 1_Pooling/config.json have the same file name; take out one",
+    ),
+    "two weights of one label": (
+        "train.class_weights",
+        {1: 2.0, "1": 3.0},
+        "train.class_weights: the label 1 has two weights; take out one",
     ),
     "one label": ("datasets.imdb.labels", ["a"], "datasets.imdb: labels: at least two names are needed"),
     "equal labels": (

@@ -1,5 +1,6 @@
 """Characters that would steer a terminal."""
 
+import errno
 import json
 import unicodedata
 
@@ -35,3 +36,9 @@ def test_errors_are_escaped():
     with pytest.raises(SystemExit) as ended, exit_on_user_error("infer"):
         raise error
     assert ended.value.code == f"infer: {escaped}"
+
+
+def test_a_full_disk_in_a_command_says_which_file_and_how_to_fix_it():
+    with pytest.raises(SystemExit) as ended, exit_on_user_error("infer"):
+        raise OSError(errno.ENOSPC, "", "a/b")
+    assert ended.value.code == "infer: a/b: No space left on device; make room"

@@ -132,5 +132,5 @@ def test_numbers_that_cannot_be_learned_are_refused(weights, labels, problem):
 def test_weights_of_labels_that_are_numbers():
     """The labels of ratings, and of `labels: [0, 1]`, are written as numbers."""
     assert balanced_or_by_label({1: 3.0, "2": 1}) == {"1": 3.0, "2": 1}
-    with pytest.raises(ValueError, match="must differ"):
+    with pytest.raises(ValueError, match="the label 1 has two weights; take out one"):
         balanced_or_by_label({1: 3.0, "1": 2})

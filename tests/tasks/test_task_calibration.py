@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from classifier.tasks import multi_label, regression
 from classifier.tasks.task import TASKS
-from classifier.training.calibration import calibrate, cross_calibrate, folds
+from classifier.training.calibration import calibrate, cross_calibrate, fold_masks
 
 
 def test_each_label_gets_the_temperature_and_the_bias_that_made_it():
@@ -132,7 +132,7 @@ def test_a_label_with_few_texts_has_the_threshold_one_half(positives, rows, is_h
 
 @pytest.mark.parametrize("count", [1, 2, 4, 5, 12])
 def test_the_folds_have_each_row_once(count):
-    parts = folds(count)
+    parts = fold_masks(count)
     assert np.sum([held_out for held_out, _ in parts], axis=0).tolist() == [1] * count
     assert all(others.any() for _, others in parts)
     assert count == 1 or not any((held_out & others).any() for held_out, others in parts)

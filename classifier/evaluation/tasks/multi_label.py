@@ -18,7 +18,7 @@ from classifier.evaluation.scored import Scored
 from classifier.evaluation.sets import label_set_metrics
 from classifier.evaluation.tasks.single_label import verdict_on
 from classifier.files.formats import array_of
-from classifier.files.places import METRICS
+from classifier.files.places import METRICS, SPLITS
 from classifier.tasks.label_sets import micro_f1
 from classifier.tasks.probabilities import probability_array
 
@@ -152,7 +152,7 @@ def mistakes(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 
 
 def report_tables(evaluate: dict, data: dict, labels: list[str], learned: bool) -> dict:
-    none = [f"{data[f'{split}_without_labels']:.1%}" for split in ("train", "validation", "test")]
+    none = [f"{data[f'{split}_without_labels']:.1%}" for split in SPLITS]
     return {
         "by_label": rows.label_rows(evaluate, labels, learned),
         "shares": rows.share_rows(data, labels),

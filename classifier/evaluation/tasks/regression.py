@@ -12,7 +12,7 @@ from classifier.evaluation.intervals import wilson_interval, with_interval
 from classifier.evaluation.number_figures import error_figure, interval_figure
 from classifier.evaluation.scored import Scored
 from classifier.evaluation.sets import share_with_interval
-from classifier.files.places import METRICS
+from classifier.files.places import METRICS, SPLITS
 
 HEADLINE = "rmse"
 LOSS = "squared error of the standardised numbers"
@@ -26,7 +26,6 @@ CARD = {
     "Spearman correlation": "spearman",
     "share of numbers inside the 90% interval": "interval_coverage",
 }
-SPLITS = ("train", "validation", "test")
 PARTS = 5  # ranges in the table of numbers against predictions; each has a fifth of the test texts' numbers
 LEVELS = np.arange(1, 20) / 20  # shares of texts whose number an interval should hold
 POINTS = 2000  # in the picture
@@ -149,8 +148,8 @@ def mistakes(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 
 
 def report_tables(evaluate: dict, data: dict, labels: list[str], learned: bool) -> dict:
-    parts, splits = {"mean": "mean", "sd": "standard deviation", "lowest": "lowest", "highest": "highest"}, SPLITS
-    return {"shares": [[words, *(data[f"{split}_{part}"] for split in splits)] for part, words in parts.items()]}
+    parts = {"mean": "mean", "sd": "standard deviation", "lowest": "lowest", "highest": "highest"}
+    return {"shares": [[words, *(data[f"{split}_{part}"] for split in SPLITS)] for part, words in parts.items()]}
 
 
 def draw_report(curves: dict[str, pd.DataFrame], predictions: pd.DataFrame, evaluate: dict) -> None:
