@@ -63,16 +63,15 @@ class Search(NamedTuple):
 EPOCHS = {f"epochs {epochs}": [f"train.epochs={epochs}"] for epochs in (1, 2, 4, 8, 16)}
 RATES = {f"learning rate {rate}": [f"train.learning_rate={rate}"] for rate in ("1.5e-4", "6.0e-4")}
 EPOCHS_2 = {"epochs 2": EPOCHS["epochs 2"]}
+EPOCHS_2_4 = EPOCHS_2 | {"epochs 4": EPOCHS["epochs 4"]}
 EPOCHS_2_8 = EPOCHS_2 | {"epochs 8": EPOCHS["epochs 8"]}
-EPOCHS_1_2_4 = {f"epochs {epochs}": EPOCHS[f"epochs {epochs}"] for epochs in (1, 2, 4)}
 RANKS = {f"rank {rank}": [f"methods.lora.peft.r={rank}"] for rank in (8, 128)}
 NO_SHORT_EPOCH = {"no short epoch": ["train.short_epoch=null"]}
 TOP_4, ALL_12 = {"LoRA in the top 4 layers": [layers(8)]}, {"LoRA in all 12 layers": [layers(0)]}
 SEARCHES = {
     "minilm": Search("minilm", 10, dict.fromkeys((50, 100, 200), DEFAULT | EPOCHS)),
-    "minilm-500": Search(
-        "minilm", 2, {500: DEFAULT | EPOCHS} | dict.fromkeys((1000, 2000, 6000), DEFAULT | EPOCHS_1_2_4)
-    ),
+    "minilm-500": Search("minilm", 2, {500: DEFAULT | EPOCHS} | dict.fromkeys((1000, 2000), DEFAULT | EPOCHS_2_4)),
+    "minilm-6000": Search("minilm", 1, {6000: DEFAULT | EPOCHS_2_4}),
     "mpnet": Search("mpnet", 2, {200: DEFAULT | RATES | EPOCHS_2_8 | TOP_4 | ALL_12 | RANKS | NO_SHORT_EPOCH}),
     "mpnet-2000": Search("mpnet", 2, {2000: DEFAULT | RATES | EPOCHS_2 | TOP_4 | ALL_12 | NO_SHORT_EPOCH}),
     "mpnet-6000": Search("mpnet", 1, {6000: DEFAULT | EPOCHS_2}),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest.mock import patch
 
+import forked_programs
 import forking
 import pytest
 from commands import dvc, git
@@ -114,9 +115,9 @@ def finished(finished_once, tmp_path, site, monkeypatch) -> Path:
 
 @pytest.fixture(scope="session")
 def commands(tmp_path_factory) -> Iterator[Path]:
-    """A folder with the commands dvc, python and torchrun, which run in forks (see forking.py)."""
+    """A folder with the commands dvc, python and torchrun, which run in forks (see forked_programs.py)."""
     folder = tmp_path_factory.mktemp("commands")
-    with forking.commands_in(folder):
+    with forked_programs.commands_in(folder):
         yield folder
 
 
@@ -134,7 +135,7 @@ def another_hash_seed(tmp_path, monkeypatch) -> None:
     folder.mkdir()
     monkeypatch.setenv("PYTHONHASHSEED", "7")
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    with forking.commands_in(folder, PYTHONHASHSEED="7"):
+    with forked_programs.commands_in(folder, PYTHONHASHSEED="7"):
         yield
 
 

@@ -3,6 +3,7 @@
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from safetensors.torch import load_file as load_tensors
 from classifier.evaluation.metrics import rounded
 from classifier.evaluation.scored import Scored
 from classifier.evaluation.tasks.task import MEASURES
+from classifier.export import forms
 from classifier.export.forms import FORMS, OnnxModel
 from classifier.files.places import EXPORT
 from classifier.model.forward import logits
@@ -98,6 +100,19 @@ def test_onnxruntime_answers_as_the_classifier(task, name):
     batch = AutoTokenizer.from_pretrained("models/export")(TEXTS, padding=True, return_tensors="np")
     (scores,) = session.run(["logits"], {name: array.astype(np.int64) for name, array in batch.items()})
     check_near(scores, scores_of(Classifier()), TOLERANCES[name])
+
+
+def test_int8_is_made_of_the_fp32_graph_of_the_same_export(tmp_path, monkeypatch):
+    written, read = [], []
+    monkeypatch.setattr(forms, "write_onnx", lambda model, file, names: (written.append(file), file.touch()))
+    monkeypatch.setattr(forms, "write_int8", lambda fp32, file: read.append(fp32))
+    tokenizer = SimpleNamespace(model_input_names=[])
+    forms.write_int8_graph(None, tokenizer, tmp_path / "model_int8.onnx")
+    assert read == written != [tmp_path / "model.onnx"]  # without the form onnx, a graph that the export does not keep
+    assert not read[0].exists()
+    forms.write_fp32_graph(None, tokenizer, tmp_path / "model.onnx")
+    forms.write_int8_graph(None, tokenizer, tmp_path / "model_int8.onnx")
+    assert read[1:] == written[1:] == [tmp_path / "model.onnx"]
 
 
 def test_the_variant_bf16_of_transformers(task):
