@@ -80,8 +80,7 @@ WHAT = "Settings compared with few labels, some of them for the calibration: mea
 TEMPORARY = Path("dvc_plots")  # for the trainings, unless MACHINE names a folder of benchmarks/results/
 KEY = ("labels", "setting", "draw", "digest")
 COLUMNS = {"labels": ",d", "setting": "", "steps": ",d", "draws": "d", "accuracy": ".1%", "TF-IDF": ".1%"}
-COLUMNS |= {"log loss": ".3f"}
-COLUMNS |= {"log loss minus the first row's": "+.3f", "its standard error": ".3f"}
+COLUMNS |= {"log loss": ".3f", "log loss minus the first row's": "+.3f", "its standard error": ".3f"}
 
 
 def draw(tokens: Tokens, labels: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
