@@ -106,7 +106,7 @@ def answer(connection: socket.socket, python: str) -> int:
     size, files, *_ = socket.recv_fds(connection, 4, MOST_FILES)
     request = json.loads(connection.recv(int.from_bytes(size, "big"), socket.MSG_WAITALL))
     command, args, numbers, folder, environment = request
-    # Above the program's numbers, so that no file is closed by one that gets its number.
+    # Above the program's numbers: otherwise dup2 could overwrite a received file that is not yet in its place.
     connection, *files = [moved_above(file, max(numbers)) for file in (connection.detach(), *files)]
     connection = socket.socket(fileno=connection)
     connection.sendall(os.getpid().to_bytes(4, "big"))

@@ -70,7 +70,7 @@ def draw_splits(source_splits: dict[str, pd.DataFrame], dataset: Dataset, seed: 
         expected = task.needed_labels(source_splits.get(name, source_splits["train"])["label"])
         if expected and (missing := expected.keys() - task.needed_labels(split["label"]).keys()):
             problem = f"none of its {len(split):,} rows has the label {dataset.label_names[min(missing)]!r}"
-            raise InputError(f"{settings[name]}: {problem}; give {name} more rows")
+            raise InputError(f"{settings[name]}: {problem}; give {name} more rows, or add rows with this label")
     return {name: splits[name] for name in SPLITS}
 
 
@@ -168,8 +168,7 @@ def stratified_sample(rows: pd.DataFrame, size: int | None, seed: int, setting: 
         task: The task, which says what a sample is stratified by.
 
     Raises:
-        InputError: The sample has more rows than there are, no row, or too few rows to have each label; or there is a
-            label with a single row.
+        InputError: The sample has more rows than there are, no row, or too few rows to have each label.
     """
     from sklearn.model_selection import train_test_split
 
@@ -182,10 +181,13 @@ def stratified_sample(rows: pd.DataFrame, size: int | None, seed: int, setting: 
     if len(rows) - size < len(np.unique(strata)):  # the rest cannot have each label, so the sample is not stratified
         sample = rows.sample(size, random_state=seed)
         return [sample, rows.drop(sample.index)]
-    counts = np.unique_counts(strata).counts
-    if size < len(counts):
-        raise InputError(f"{setting}: a sample of {size} cannot have each of {len(counts)} labels; raise it")
-    if counts.min() == 1:
-        problem = f"a label has a single row, so a sample of {size} of {len(rows)} rows cannot keep its share"
-        raise InputError(f"{setting}: {problem}; add rows with this label, or take all rows")
+    strata = merge_single(strata)
+    if size < (count := len(np.unique(strata))):
+        raise InputError(f"{setting}: a sample of {size} cannot have each of {count} labels; raise it")
     return train_test_split(rows, train_size=size, random_state=seed, stratify=strata)
+
+
+def merge_single(strata: np.ndarray) -> np.ndarray:
+    """Return the strata, (rows,). A row that is alone in its stratum joins the largest one: one row is not divided."""
+    values, codes, counts = np.unique(strata, return_inverse=True, return_counts=True)
+    return np.where(counts[codes] == 1, values[counts.argmax()], strata)

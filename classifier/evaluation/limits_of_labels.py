@@ -30,7 +30,8 @@ def rare_label(data: dict, evaluate: dict, train, labels: list[str]) -> str | No
         return None
     recall = evaluate["labels"][label].get("recall")
     found = "" if recall is None else f", and its recall is {recall:.1%}"
+    percent = f"{share:.1%}" if share >= 0.001 else f"{share * 100:.1g}%"
     return (
-        f"Only {share:.1%} of the train texts are labelled {verbatim(label)}{found}: "
+        f"Only {percent} of the train texts are labelled {verbatim(label)}{found}: "
         "try `dvc exp run -S train.class_weights=balanced`."
     )

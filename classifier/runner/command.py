@@ -44,7 +44,9 @@ def exit_on_user_error(name: str, when_interrupted: str = "") -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise  # the reader of stdout has ended; typer then ends quietly
-    except (InputError, OSError) as error:
+    except InputError as error:
+        sys.exit(escape_controls(f"{name}: {error}"))
+    except OSError as error:
         sys.exit(escape_controls(f"{name}: {disk_problem(error) or error}"))
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):

@@ -31,9 +31,14 @@ def message_of(error: BaseException) -> str | None:
 
 
 def disk_problem(error: BaseException) -> str | None:
-    """Return which file cannot be read or written, why, and how to fix it; None for an error of another kind."""
+    """Return which file cannot be read or written, why, and how to fix it; None for an error of another kind.
+
+    pyarrow and safetensors write the file's name into the error's text.
+    """
     in_text = re.search(r"\(os error (\d+)\)", str(error))  # safetensors' own error class has the number in its text
     number = int(in_text[1]) if in_text else getattr(error, "errno", None)
     if number not in FIXES:
         return None
-    return f"{getattr(error, 'filename', None) or 'disk'}: {os.strerror(number)}; {FIXES[number]}"
+    names = [name for name in (getattr(error, "filename", None), getattr(error, "filename2", None)) if name]
+    problem = f"{' -> '.join(map(str, names))}: {os.strerror(number)}" if names else " ".join(str(error).split())
+    return f"{problem}; {FIXES[number]}"

@@ -105,6 +105,8 @@ def test_a_rare_label_that_no_test_text_has():
     _, unknown, rare, _ = found(data={"train_share_a": 0.03}, evaluate={"labels": labels})
     assert "the label 'a'" in unknown
     assert rare == "Only 3.0% of the train texts are labelled a: try `dvc exp run -S train.class_weights=balanced`."
+    rarest = found(data={"train_share_a": 0.00002}, evaluate={"labels": labels})[2]
+    assert rarest.startswith("Only 0.002% of the train texts are labelled a: ")
 
 
 def test_few_validation_texts_for_a_threshold():

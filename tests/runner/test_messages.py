@@ -27,7 +27,9 @@ from stages.data import DataSettings, data
         (OSError(errno.ENOSPC, "", "a/b"), "a/b: No space left on device; make room, then `dvc repro`"),
         (OSError(errno.EROFS, "", "a/b"), "a/b: Read-only file system; make it writable, then `dvc repro`"),
         (PermissionError(errno.EACCES, "", "a/b"), "a/b: Permission denied; make it readable and writable, then"),
-        (RuntimeError("I/O error: No space left on device (os error 28)"), "disk: No space left on device; make room"),
+        (OSError(errno.ENOSPC, "", "a", None, "b"), "a -> b: No space left on device; make room, then `dvc repro`"),
+        (OSError(errno.EACCES, "Failed to open 'a'"), "[Errno 13] Failed to open 'a'; make it readable and writable"),
+        (RuntimeError("I/O error: (os error 28)\nat a"), "I/O error: (os error 28) at a; make room, then `dvc repro`"),
         (ZeroDivisionError(), None),  # a defect of the code, which ends in a traceback
         (OSError(errno.ECONNRESET, ""), None),
     ],

@@ -42,3 +42,6 @@ def test_a_full_disk_in_a_command_says_which_file_and_how_to_fix_it():
     with pytest.raises(SystemExit) as ended, exit_on_user_error("infer"):
         raise OSError(errno.ENOSPC, "", "a/b")
     assert ended.value.code == "infer: a/b: No space left on device; make room"
+    with pytest.raises(SystemExit) as ended, exit_on_user_error("infer"):
+        raise InputError("a: damaged (os error 28); fix it")
+    assert ended.value.code == "infer: a: damaged (os error 28); fix it"
