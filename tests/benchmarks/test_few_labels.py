@@ -1,6 +1,7 @@
 """The draws of `make few-labels`, and the means of its trainings."""
 
 import json
+from functools import wraps
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from datasets import Dataset
 
 from benchmarks import few_labels, record
 from benchmarks.few_labels import draw, means, selected
-from classifier.text.tokens import Tokens
+from classifier.text.tokens import Tokens, open_tokens
 
 LABELS = np.array([0] * 30 + [1] * 70)
 
@@ -63,6 +64,14 @@ def test_a_finished_search_trains_nothing_again(finished, forked_commands, tmp_p
         return measured(chosen, *texts)
 
     monkeypatch.setattr(few_labels, "measured", noting)
+    texts_of_tf_idf, baseline = [], few_labels.baseline
+
+    @wraps(baseline)  # its parameters name the settings
+    def noting_texts(**settings):
+        texts_of_tf_idf.append(pd.read_parquet("data/raw/train.parquet")["text"].tolist())
+        baseline(**settings)
+
+    monkeypatch.setattr(few_labels, "baseline", noting_texts)
     few_labels.main("tiny")
     assert trained == [5, 2]
     rows = pd.read_csv(tmp_path / "tiny/few_labels-tiny.csv")
@@ -74,4 +83,7 @@ def test_a_finished_search_trains_nothing_again(finished, forked_commands, tmp_p
     table = json.loads((tmp_path / "tiny/few_labels-tiny.json").read_text())["rows"]
     assert [row["setting"] for row in table] == ["as in params.yaml", "epochs 2"]
     assert 0 < table[0]["TF-IDF"] == table[1]["TF-IDF"] <= 1
+    train = pd.read_parquet(finished / "data/raw/train.parquet")
+    rows, _ = draw(open_tokens("train"), 60, seed=0)
+    assert texts_of_tf_idf == [train["text"].iloc[rows].tolist()] * 2
     assert len(pd.read_csv(tmp_path / "tiny/few_labels-tiny.csv")) == 2
