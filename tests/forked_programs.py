@@ -1,6 +1,7 @@
-"""Run the commands dvc, python and torchrun, which other programs start, in forks of one process (see forking.py).
+"""Start dvc, python and torchrun in forks of one process if make, bash or torchrun call them.
 
-make, bash and torchrun find the commands of `commands_in` in a folder of PATH.
+`commands_in` writes three programs into a folder. A test puts the folder into PATH, where make finds them. Each program
+asks a server for a fork, which runs the command. forking.py explains why.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Parse each YAML text once in a run of the tests, whichever process parses it first.
 
-DVC and each stage run in processes of their own, so a test that runs the pipeline parses the same dvc.yaml, params.yaml
-and dvc.lock tens of times. ruamel.yaml takes 25 to 80 ms for one of these files. This module keeps the parsed content
+A test of the pipeline starts one process for DVC and one for each stage. All of them parse the same dvc.yaml,
+params.yaml and dvc.lock. ruamel.yaml takes 25 to 80 ms for one of these files. This module keeps the parsed content
 of each text as a pickle, in the folder that PARSED_YAML in the environment names. It also keeps the content that DVC
 writes to dvc.lock, because DVC reads dvc.lock again before it writes the result of the next stage.
 """

@@ -1,4 +1,4 @@
-"""The order of the packages of classifier/, by which one may import another, and the length of files and functions."""
+"""A package of classifier/ imports only packages before it in the order. Files and functions stay short."""
 
 import ast
 import re
