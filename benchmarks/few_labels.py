@@ -4,11 +4,13 @@
 
 Each training is that of the stage `train`, on a draw of the default's train texts. As in the pipeline, a fifth of the
 labels, but at least 20, is held out to calibrate the classifier; unlike there, a held-out text is cut to one window.
-The classifier then scores all validation texts, in the precision of the training. The CSV file has one row for each
-training, and each row has a digest of the settings, the token ids, the encoder and the code of the training. The digest
-does not cover the libraries and the hardware. A training whose row has the current digest is not repeated, so a search
-that was stopped goes on where it was. The JSON file has the means over the draws, and the accuracy of TF-IDF with
-logistic regression, fitted on the same draws and scored on the same validation texts.
+The classifier then scores all validation texts, in the precision of the training.
+
+The CSV file has one row for each setting and draw, with a digest of the settings, the token ids, the encoder and the
+code of the training. The digest does not cover the libraries and the hardware. A training whose digest is in the file
+is not repeated. So a search that was stopped goes on where it was, and two settings that come to the same number of
+epochs share their training. The JSON file has the means over the draws, and the accuracy of TF-IDF with logistic
+regression, fitted on the same draws and scored on the same validation texts.
 """
 
 import os
@@ -35,6 +37,7 @@ from classifier.model.forward import logits
 from classifier.model.loading import silence_libraries
 from classifier.runner.params import arguments
 from classifier.text.tokens import Tokens, open_tokens
+from classifier.training.batches import Plan
 from classifier.training.checkpoint import CODE
 from classifier.training.training import Training
 from stages.baseline import baseline
@@ -60,25 +63,28 @@ class Search(NamedTuple):
     settings: dict[int, dict[str, list[str]]]
 
 
-EPOCHS = {f"epochs {epochs}": [f"train.epochs={epochs}"] for epochs in (1, 2, 4, 8, 16)}
+def epochs(*numbers: int) -> dict[str, list[str]]:
+    """Return a setting for each of some numbers of epochs."""
+    return {f"epochs {number}": [f"train.epochs={number}"] for number in numbers}
+
+
+EPOCHS = epochs(1, 2, 4, 8, 16)
 RATES = {f"learning rate {rate}": [f"train.learning_rate={rate}"] for rate in ("1.5e-4", "6.0e-4")}
-EPOCHS_2 = {"epochs 2": EPOCHS["epochs 2"]}
-EPOCHS_2_4 = EPOCHS_2 | {"epochs 4": EPOCHS["epochs 4"]}
-EPOCHS_2_8 = EPOCHS_2 | {"epochs 8": EPOCHS["epochs 8"]}
 RANKS = {f"rank {rank}": [f"methods.lora.peft.r={rank}"] for rank in (8, 128)}
 NO_SHORT_EPOCH = {"no short epoch": ["train.short_epoch=null"]}
 TOP_4, ALL_12 = {"LoRA in the top 4 layers": [layers(8)]}, {"LoRA in all 12 layers": [layers(0)]}
 SEARCHES = {
-    "minilm": Search("minilm", 10, dict.fromkeys((50, 100, 200), DEFAULT | EPOCHS)),
-    "minilm-500": Search("minilm", 2, {500: DEFAULT | EPOCHS, 1000: DEFAULT | EPOCHS_2_4}),
-    "minilm-2000": Search("minilm", 1, {2000: DEFAULT | EPOCHS_2_4, 6000: DEFAULT | EPOCHS_2_4}),
-    "mpnet": Search("mpnet", 2, {200: DEFAULT | RATES | EPOCHS_2_8 | TOP_4 | ALL_12 | RANKS | NO_SHORT_EPOCH}),
-    "mpnet-2000": Search("mpnet", 2, {2000: DEFAULT | RATES | EPOCHS_2 | TOP_4 | ALL_12 | NO_SHORT_EPOCH}),
-    "mpnet-6000": Search("mpnet", 1, {6000: DEFAULT | EPOCHS_2}),
+    "minilm": Search("minilm", 10, {50: DEFAULT | EPOCHS | epochs(40), 100: DEFAULT | EPOCHS, 200: DEFAULT | EPOCHS}),
+    "minilm-500": Search("minilm", 5, {500: DEFAULT | EPOCHS, 1000: DEFAULT | epochs(1, 2, 4)}),
+    "minilm-2000": Search("minilm", 1, {2000: DEFAULT | epochs(1, 2, 4), 6000: DEFAULT | epochs(1, 2)}),
+    "mpnet": Search("mpnet", 2, {200: DEFAULT | RATES | epochs(2, 8) | TOP_4 | ALL_12 | RANKS | NO_SHORT_EPOCH}),
+    "mpnet-2000": Search("mpnet", 2, {2000: DEFAULT | RATES | epochs(2) | TOP_4 | ALL_12 | NO_SHORT_EPOCH}),
+    "mpnet-6000": Search("mpnet", 1, {6000: DEFAULT | epochs(2)}),
 }
 WHAT = "Settings compared with few labels, some of them for the calibration: means of draws, on 1,000 reviews."
 TEMPORARY = Path("dvc_plots")  # for the trainings, unless MACHINE names a folder of benchmarks/results/
 KEY = ("labels", "setting", "draw", "digest")
+FACTS = ("steps", "accuracy", "log_loss")
 COLUMNS = {"labels": ",d", "setting": "", "steps": ",d", "draws": "d", "accuracy": ".1%", "TF-IDF": ".1%"}
 COLUMNS |= {"log loss": ".3f", "log loss minus the first row's": "+.3f", "its standard error": ".3f"}
 
@@ -98,6 +104,17 @@ def selected(tokens: Tokens, rows: np.ndarray) -> Tokens:
     return replace(tokens, ids=ids, lengths=lengths, row_labels=row_labels)
 
 
+def with_epochs(settings: dict[str, Any], texts: Tokens) -> dict[str, Any]:
+    """Return the settings of a training with its number of epochs in place of the settings from which it follows."""
+    recipe, model = settings["recipe"], settings["model"]
+    number = Plan(texts, recipe, model.epochs).epochs
+    return {
+        **settings,
+        "recipe": recipe.model_copy(update={"epochs": number, "min_steps": 1}),
+        "model": model.model_copy(update={"epochs": 1}),
+    }
+
+
 def measured(settings: dict[str, Any], texts: Tokens, held_out: Tokens) -> dict[str, float]:
     """Train on texts, calibrate on the held-out ones, and score the validation split."""
     training = Training(**settings, train_tokens=texts, validation_tokens=held_out)
@@ -109,7 +126,7 @@ def measured(settings: dict[str, Any], texts: Tokens, held_out: Tokens) -> dict[
         scores = [logits(training.network, part) for part in (held_out, validation)]
     temperature, bias = task.fit_calibration(scores[0], held_out.labels)
     loss, accuracy = task.quality(scores[1] / temperature + bias, validation.labels)
-    return {"steps": training.plan.steps, "accuracy": accuracy, "log_loss": loss}
+    return dict(zip(FACTS, (training.plan.steps, accuracy, loss), strict=True))
 
 
 def tf_idf_accuracy(draws: list[np.ndarray], raw: pa.Table) -> float:
@@ -170,19 +187,23 @@ def main(search: Annotated[str, typer.Argument(help=f"One of {', '.join(SEARCHES
     path = ((RESULTS / machine if machine else TEMPORARY) / f"{record.file}.csv").resolve()
     known = pd.read_csv(path, dtype={"digest": str}).to_dict("records") if path.is_file() else []
     rows = {tuple(row[name] for name in KEY): row for row in known}
+    facts = {row["digest"]: {name: row[name] for name in FACTS} for row in known}
     needed = []
     with in_clone():
         apply_overrides(Path("params.yaml"), [f"model={model}", *NO_VALIDATION])
         run(["dvc", "repro", "--quiet", "tokenize"], check=True)
         tokens, files = open_tokens("train"), digest_of({}, [BASE, TOKENS, *CODE])
         for labels, number, name in plan:
+            texts, held_out = (selected(tokens, part) for part in draw(tokens, labels, number))
             chosen = arguments(train, params_with([*settings[labels][name], f"train.seed={13 + number}"]))
-            needed.append((labels, name, number, digest_of({"files": files, **chosen}, [])[:12]))
-            if needed[-1] not in rows:
-                facts = measured(chosen, *(selected(tokens, part) for part in draw(tokens, labels, number)))
-                rows[needed[-1]] = dict(zip(KEY, needed[-1], strict=True)) | facts
-                write_csv(path, pd.DataFrame(rows.values()))
-                print(rows[needed[-1]], flush=True)
+            chosen = with_epochs(chosen, texts)
+            digest = digest_of({"files": files, "labels": labels, **chosen}, [])[:12]
+            needed.append((labels, name, number, digest))
+            if digest not in facts:
+                facts[digest] = measured(chosen, texts, held_out)
+                print(*needed[-1], facts[digest], flush=True)
+            rows[needed[-1]] = dict(zip(KEY, needed[-1], strict=True)) | facts[digest]
+            write_csv(path, pd.DataFrame(rows.values()))
         raw, drawn = pq.read_table(RAW / "train.parquet"), range(draws)
         tf_idf = {labels: tf_idf_accuracy([draw(tokens, labels, n)[0] for n in drawn], raw) for labels in settings}
     result = pd.DataFrame([rows[key] for key in needed])

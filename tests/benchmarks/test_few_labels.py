@@ -51,8 +51,11 @@ def test_means_by_hand():
 
 
 def test_a_finished_search_trains_nothing_again(finished, forked_commands, tmp_path, monkeypatch, matrix_rate):
-    """The second run reads the rows of the first; a changed setting is trained, and its old row is dropped."""
-    settings = {**few_labels.DEFAULT, "epochs 2": ["train.epochs=2"]}
+    """The second run reads the rows of the first; a changed setting is trained, and its old row is dropped.
+
+    The pipeline's choice of 5 epochs and the setting of 5 epochs are one training.
+    """
+    settings = few_labels.DEFAULT | few_labels.epochs(5, 2)
     monkeypatch.setattr(few_labels, "SEARCHES", {"tiny": few_labels.Search("minilm", 1, {60: settings})})
     monkeypatch.setattr(few_labels, "RESULTS", tmp_path)
     monkeypatch.setattr(record, "RESULTS", tmp_path)
@@ -81,9 +84,10 @@ def test_a_finished_search_trains_nothing_again(finished, forked_commands, tmp_p
     few_labels.main("tiny")
     assert trained[2:] == [3]
     table = json.loads((tmp_path / "tiny/few_labels-tiny.json").read_text())["rows"]
-    assert [row["setting"] for row in table] == ["as in params.yaml", "epochs 2"]
-    assert 0 < table[0]["TF-IDF"] == table[1]["TF-IDF"] <= 1
+    assert [row["setting"] for row in table] == ["as in params.yaml", "epochs 5", "epochs 2"]
+    assert table[0] | {"setting": "epochs 5"} == table[1]
+    assert 0 < table[0]["TF-IDF"] == table[2]["TF-IDF"] <= 1
     train = pd.read_parquet(finished / "data/raw/train.parquet")
     rows, _ = draw(open_tokens("train"), 60, seed=0)
     assert texts_of_tf_idf == [train["text"].iloc[rows].tolist()] * 2
-    assert len(pd.read_csv(tmp_path / "tiny/few_labels-tiny.csv")) == 2
+    assert len(pd.read_csv(tmp_path / "tiny/few_labels-tiny.csv")) == 3
