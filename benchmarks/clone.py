@@ -8,11 +8,18 @@ from pathlib import Path
 
 
 @contextmanager
-def in_clone() -> Iterator[None]:
-    """Enter a clone of the last commit, as the current folder of a `with` block. It shares the project's DVC cache."""
+def in_clone(*overrides: str) -> Iterator[None]:
+    """Enter a clone of the last commit, as the current folder of a `with` block. It shares the project's DVC cache.
+
+    overrides: Changes of the clone's params.yaml, as -S of `dvc exp run` takes them.
+    """
+    from dvc.utils.hydra import apply_overrides
+
     cache = Path(".dvc/cache").resolve()
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["git", "clone", "--quiet", ".", folder], check=True)
         with chdir(folder):
             subprocess.run(["dvc", "cache", "dir", "--local", str(cache)], check=True, stdout=subprocess.DEVNULL)
+            if overrides:
+                apply_overrides(Path("params.yaml"), [*overrides])
             yield

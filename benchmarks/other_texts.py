@@ -10,7 +10,6 @@ model's own source, as they are, is a false one.
 
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -152,13 +151,10 @@ def measured_sets(model: str, sets: dict[str, pd.DataFrame]) -> list[dict]:
 
 def main() -> None:
     """Measure the model of this folder and a model of Rotten Tomatoes sentences; print and record the table."""
-    from dvc.utils.hydra import apply_overrides
-
     no_arguments("python -m benchmarks.other_texts", "make other-texts")
     record = Record("other_texts", WHAT)
     rows = measured_sets(NAMES[IMDB], sets_of_reviews())
-    with in_clone():
-        apply_overrides(Path("params.yaml"), [f"dataset={TOMATOES}"])
+    with in_clone(f"dataset={TOMATOES}"):
         subprocess.run(["dvc", "repro", "--quiet", "train"], check=True)
         rows += measured_sets(NAMES[TOMATOES], sets_of_sentences())
     record.write(pd.DataFrame(rows), FORMATS)

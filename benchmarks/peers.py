@@ -17,7 +17,8 @@ def lora_settings(base: Path) -> dict[str, Any]:
     """Return the common settings of LoRA: rank 8 on query and value."""
     from transformers import AutoConfig
 
-    targets = ["q_lin", "v_lin"] if AutoConfig.from_pretrained(base).model_type == "distilbert" else ["query", "value"]
+    names = {"distilbert": ["q_lin", "v_lin"], "mpnet": ["q", "v"]}
+    targets = names.get(AutoConfig.from_pretrained(base).model_type, ["query", "value"])
     return {"r": 8, "lora_alpha": 32, "target_modules": targets}
 
 

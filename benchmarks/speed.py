@@ -2,12 +2,13 @@
 
     make speed           # after `dvc repro`
     python -m benchmarks.speed --precision bf16 --steps 100 --texts 2000     # on a GPU, and the same with fp32
+    python -m benchmarks.speed --set "model=mpnet datasets.imdb-wheel.train=200"    # another encoder, in a clone
 
 Training: steps of `train` and of Trainer on the same texts, without markup, with the same LoRA (query and value, rank
-8). Two encoders train: the selected one, and one of DistilBERT's size with random weights. Each trains at the length of
-params.yaml, and at twice that length or the encoder's limit. Trainer that pads to the batch gets the batches of
-`train`, because Trainer's own grouping by length makes worse batches of so few texts. The preparation before the first
-step is not timed.
+8). Two encoders train: the selected one and, without --set, one of DistilBERT's size with random weights. Each trains
+at the length of params.yaml, and at twice that length or the encoder's limit. Trainer that pads to the batch gets the
+batches of `train`, because Trainer's own grouping by length makes worse batches of so few texts. The preparation before
+the first step is not timed.
 
 Scoring: the trained classifier, by infer and by transformers' pipeline, on one window of each text, in fp32 and, if the
 machine multiplies in bf16, in bf16 on both sides. The pipeline cuts the end of a long text and infer its middle, so a
@@ -17,22 +18,33 @@ Both sides are timed in turn, and each starts every second pair. Ratios are thos
 """
 
 import os
+import shlex
 import statistics
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from operator import eq
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from subprocess import run
+from typing import Annotated, Literal
 
 import pandas as pd
 import torch
 import typer
-from transformers import AutoConfig
 
 from benchmarks import peers
+from benchmarks.clone import in_clone
 from benchmarks.record import Record, in_turn, matrix_rate, ratios, seconds_of
-from benchmarks.speed_training import encoder_sizes, our_epoch, their_epoch, tokenized, write_distilbert
+from benchmarks.speed_training import (
+    Case,
+    encoder_sizes,
+    our_epoch,
+    their_epoch,
+    tokenized,
+    training_cases,
+    write_distilbert,
+)
 from classifier.distributed.devices import device, uses_bf16
 from classifier.files.formats import read_table
 from classifier.files.places import BASE, RAW
@@ -52,24 +64,6 @@ FORMATS = {
     **{"times as fast": ".2f", "lowest": ".2f", "highest": ".2f"},
     **{"ours, of the matrix rate": ".0%", "equal labels": ".1%"},
 }
-
-
-class Case(NamedTuple):
-    """A training to compare.
-
-    Args:
-        name: name of the encoder.
-        base: folder of the encoder.
-        length: most tokens of a text.
-        share: number by which the steps are divided, so that slow trainings take fewer steps.
-        frugal: how Trainer trains (see peers.py).
-    """
-
-    name: str
-    base: Path
-    length: int
-    share: int
-    frugal: bool
 
 
 def time_both(
@@ -108,20 +102,6 @@ def time_both(
     }
     print(row, flush=True)
     return row
-
-
-def training_cases(large: Path) -> list[Case]:
-    """List the trainings. large: folder of the encoder of DistilBERT's size."""
-    name, length = load_params().model, open_tokens("train").metadata["tokenize"]["max_length"]
-    longer = min(2 * length, AutoConfig.from_pretrained(BASE).max_position_embeddings)
-    return [
-        Case(name, BASE, length, share=1, frugal=True),
-        Case("DistilBERT's size", large, length, share=4, frugal=True),
-        Case(name, BASE, length, share=1, frugal=False),
-        Case(name, BASE, longer, share=2, frugal=False),
-        Case("DistilBERT's size", large, length, share=4, frugal=False),
-        Case("DistilBERT's size", large, longer, share=4, frugal=False),
-    ]
 
 
 def compare_training(case: Case, steps: int, pairs: int, precision: str) -> dict[str, str | float]:
@@ -177,14 +157,20 @@ def main(
     texts: Annotated[int, typer.Option(min=2, help="Texts to score.")] = 160,
     pairs: Annotated[int, typer.Option(min=1, help="Measurements of both sides, in turn.")] = 5,
     precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="Precision of the trainings.")] = "fp32",
+    overrides: Annotated[str, typer.Option("--set", help="Settings, as -S of `dvc exp run` takes them.")] = "",
 ) -> None:
     """Compare the speed of training with Trainer's, and of scoring with that of transformers' pipeline."""
     silence_libraries()
     record = Record("speed", WHAT)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # as in every stage; the pipeline would switch it off
-    with tempfile.TemporaryDirectory() as folder:
-        large = Path(folder) / "distilbert"
-        write_distilbert(large)
+    clone = in_clone(*shlex.split(overrides)) if overrides else nullcontext()
+    with clone, tempfile.TemporaryDirectory() as folder:
+        if overrides:
+            run(["dvc", "repro", "--quiet", "train"], check=True)
+            large, record.file = None, f"speed-{load_params().model}"
+        else:
+            large = Path(folder) / "distilbert"
+            write_distilbert(large)
         table = [compare_training(case, steps, pairs, precision) for case in training_cases(large)]
         # The pages read rows by their numbers, so new rows come last.
         for scoring_precision in ("fp32", "bf16") if uses_bf16("auto", device()) else ("fp32",):

@@ -1,4 +1,4 @@
-"""The two trainings that benchmarks/speed.py times: an epoch by `train` and an epoch by Trainer, on the same texts."""
+"""The trainings that benchmarks/speed.py times: an epoch by `train` and an epoch by Trainer, on the same texts."""
 
 import tempfile
 import time
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,24 @@ from stages.tokenize import tokenize
 from stages.train import train
 
 
+class Case(NamedTuple):
+    """A training to compare.
+
+    Args:
+        name: name of the encoder.
+        base: folder of the encoder.
+        length: most tokens of a text.
+        share: number by which the steps are divided, so that slow trainings take fewer steps.
+        frugal: how Trainer trains (see peers.py).
+    """
+
+    name: str
+    base: Path | None
+    length: int
+    share: int
+    frugal: bool
+
+
 def write_distilbert(folder: Path) -> None:
     """Write an encoder of DistilBERT's size, with random weights and the tokenizer of models/base/."""
     from transformers import DistilBertConfig, DistilBertModel
@@ -39,6 +58,21 @@ def encoder_sizes(base: Path) -> Encoder:
     config = AutoConfig.from_pretrained(base)
     layers, inner = config.num_hidden_layers, getattr(config, "intermediate_size", None) or config.hidden_dim
     return Encoder(layers, config.hidden_size, inner, adapted=layers, trained=0)
+
+
+def training_cases(large: Path | None) -> list[Case]:
+    """List the trainings. large: folder of the encoder of DistilBERT's size; None leaves its trainings out."""
+    name, length = load_params().model, open_tokens("train").metadata["tokenize"]["max_length"]
+    longer = min(2 * length, AutoConfig.from_pretrained(BASE).max_position_embeddings)
+    cases = [
+        Case(name, BASE, length, share=1, frugal=True),
+        Case("DistilBERT's size", large, length, share=4, frugal=True),
+        Case(name, BASE, length, share=1, frugal=False),
+        Case(name, BASE, longer, share=2, frugal=False),
+        Case("DistilBERT's size", large, length, share=4, frugal=False),
+        Case("DistilBERT's size", large, longer, share=4, frugal=False),
+    ]
+    return [case for case in cases if case.base]
 
 
 @contextmanager

@@ -7,12 +7,15 @@ from tiny import edit_params
 
 from benchmarks.clone import in_clone
 from classifier.files.places import ADAPTER
+from classifier.runner.params import load_params
 
 
 def test_a_benchmark_works_in_a_clone_of_the_last_commit(finished, forked_commands):
     committed = Path("params.yaml").read_bytes()
     edit_params(finished, **{"train.seed": 15})
     params = Path("params.yaml").read_bytes()
+    with in_clone("train.seed=16"):
+        assert load_params().train.seed == 16
     with in_clone():
         assert Path("params.yaml").read_bytes() == committed
         assert Path.cwd() != finished

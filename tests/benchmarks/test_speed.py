@@ -8,8 +8,10 @@ from commands import git, predict, read
 from tiny import reviews
 
 from benchmarks import peers, record, speed
-from benchmarks.speed_training import tokenized, write_distilbert
+from benchmarks.speed_training import Case, tokenized, training_cases, write_distilbert
+from classifier.files.places import BASE
 from classifier.model.loading import load_classifier
+from classifier.runner.params import load_params
 from classifier.text.tokens import open_tokens
 from classifier.training.training import Training
 
@@ -79,6 +81,34 @@ def test_speed_beside_the_peers(finished, tmp_path, capsys, monkeypatch):
         ["scoring in bf16, 24 tokens", "pipeline in bf16, batches of 1"],
         ["scoring in bf16, 24 tokens", "pipeline in bf16, batches of 32"],
     ]
+
+
+def test_another_encoder_is_timed_in_a_clone(finished, forked_commands, tmp_path, monkeypatch):
+    """The clone has the settings of --set, and the result file the encoder's name. This folder stays as it is."""
+    timed, commands = [], []
+
+    def noting(case: Case, *args):
+        timed.append((case.name, case.base, load_params().train.seed))
+        return {}
+
+    monkeypatch.setattr(speed, "run", lambda command, **options: commands.append((command, Path.cwd())))
+    monkeypatch.setattr(speed, "training_cases", lambda large: [Case("minilm", large or BASE, 24, 1, frugal=True)])
+    monkeypatch.setattr(speed, "compare_training", noting)
+    monkeypatch.setattr(speed, "compare_scoring", lambda *args: [])
+    monkeypatch.setattr(speed, "FORMATS", {})
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+    monkeypatch.setenv("MACHINE", "mine")
+    speed.main(overrides="train.seed=14 data.seed=2")
+    assert timed == [("minilm", BASE, 14)]
+    ((command, folder),) = commands
+    assert command == ["dvc", "repro", "--quiet", "train"]
+    assert folder != Path.cwd() == finished
+    assert load_params().train.seed == 13
+    assert [path.name for path in (tmp_path / "results/mine").iterdir()] == ["speed-minilm.json"]
+
+
+def test_without_the_large_encoder_the_selected_one_trains_alone(finished):
+    assert [case.name for case in training_cases(None)] == ["minilm"] * 3
 
 
 def write_tiny_distilbert(folder: Path) -> None:
