@@ -17,7 +17,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 from subprocess import run
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,7 @@ import torch
 import typer
 
 from benchmarks.clone import in_clone
+from benchmarks.few_labels_searches import SEARCHES
 from benchmarks.learning_curve.plan import params_with
 from benchmarks.record import RESULTS, Record
 from classifier.dataset.splitting import validation_size
@@ -43,44 +44,7 @@ from classifier.training.training import Training
 from stages.baseline import baseline
 from stages.train import train
 
-DEFAULT = {"as in params.yaml": []}
 NO_VALIDATION = ["train.validations=1", "train.validation_rows=1"]  # the training validates once, on one row
-
-
-def layers(first: int) -> str:
-    """Return the override that puts LoRA into the layers of mpnet from `first` on, counted from 0."""
-    return f"models.mpnet.peft.layers_to_transform={[*range(first, 12)]}"
-
-
-class Search(NamedTuple):
-    """A model, how often each size is drawn, and the settings to compare at each number of labels.
-
-    A setting is a name and its overrides, as `dvc exp run -S` takes them.
-    """
-
-    model: str
-    draws: int
-    settings: dict[int, dict[str, list[str]]]
-
-
-def epochs(*numbers: int) -> dict[str, list[str]]:
-    """Return a setting for each of some numbers of epochs."""
-    return {f"epochs {number}": [f"train.epochs={number}"] for number in numbers}
-
-
-EPOCHS = epochs(1, 2, 4, 8, 16)
-RATES = {f"learning rate {rate}": [f"train.learning_rate={rate}"] for rate in ("1.5e-4", "6.0e-4")}
-RANKS = {f"rank {rank}": [f"methods.lora.peft.r={rank}"] for rank in (8, 128)}
-NO_SHORT_EPOCH = {"no short epoch": ["train.short_epoch=null"]}
-TOP_4, ALL_12 = {"LoRA in the top 4 layers": [layers(8)]}, {"LoRA in all 12 layers": [layers(0)]}
-SEARCHES = {
-    "minilm": Search("minilm", 10, {50: DEFAULT | EPOCHS | epochs(40), 100: DEFAULT | EPOCHS, 200: DEFAULT | EPOCHS}),
-    "minilm-500": Search("minilm", 5, {500: DEFAULT | EPOCHS, 1000: DEFAULT | epochs(1, 2, 4)}),
-    "minilm-2000": Search("minilm", 1, {2000: DEFAULT | epochs(1, 2, 4), 6000: DEFAULT | epochs(1, 2)}),
-    "mpnet": Search("mpnet", 2, {200: DEFAULT | RATES | epochs(2, 8) | TOP_4 | ALL_12 | RANKS | NO_SHORT_EPOCH}),
-    "mpnet-2000": Search("mpnet", 2, {2000: DEFAULT | RATES | epochs(2) | TOP_4 | ALL_12 | NO_SHORT_EPOCH}),
-    "mpnet-6000": Search("mpnet", 1, {6000: DEFAULT | epochs(2)}),
-}
 WHAT = "Settings compared with few labels, some of them for the calibration: means of draws, on 1,000 reviews."
 TEMPORARY = Path("dvc_plots")  # for the trainings, unless MACHINE names a folder of benchmarks/results/
 KEY = ("labels", "setting", "draw", "digest")
@@ -175,8 +139,6 @@ def means(rows: pd.DataFrame, tf_idf: dict[int, float]) -> pd.DataFrame:
 
 def main(search: Annotated[str, typer.Argument(help=f"One of {', '.join(SEARCHES)}.")]) -> None:
     """Measure the settings whose rows are missing or out of date; write the rows and print their means."""
-    from dvc.utils.hydra import apply_overrides
-
     if search not in SEARCHES:
         raise SystemExit(f"SEARCH={search}: unknown; choose one of {', '.join(SEARCHES)}")
     model, draws, settings = SEARCHES[search]
@@ -189,8 +151,7 @@ def main(search: Annotated[str, typer.Argument(help=f"One of {', '.join(SEARCHES
     rows = {tuple(row[name] for name in KEY): row for row in known}
     facts = {row["digest"]: {name: row[name] for name in FACTS} for row in known}
     needed = []
-    with in_clone():
-        apply_overrides(Path("params.yaml"), [f"model={model}", *NO_VALIDATION])
+    with in_clone(f"model={model}", *NO_VALIDATION):
         run(["dvc", "repro", "--quiet", "tokenize"], check=True)
         tokens, files = open_tokens("train"), digest_of({}, [BASE, TOKENS, *CODE])
         for labels, number, name in plan:

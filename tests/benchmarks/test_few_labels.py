@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from datasets import Dataset
 
-from benchmarks import few_labels, record
+from benchmarks import few_labels, few_labels_searches, record
 from benchmarks.few_labels import draw, means, selected
 from classifier.text.tokens import Tokens, open_tokens
 
@@ -55,8 +55,8 @@ def test_a_finished_search_trains_nothing_again(finished, forked_commands, tmp_p
 
     The pipeline's choice of 5 epochs and the setting of 5 epochs are one training.
     """
-    settings = few_labels.DEFAULT | few_labels.epochs(5, 2)
-    monkeypatch.setattr(few_labels, "SEARCHES", {"tiny": few_labels.Search("minilm", 1, {60: settings})})
+    settings = few_labels_searches.DEFAULT | few_labels_searches.epochs(5, 2)
+    monkeypatch.setattr(few_labels, "SEARCHES", {"tiny": few_labels_searches.Search("minilm", 1, {60: settings})})
     monkeypatch.setattr(few_labels, "RESULTS", tmp_path)
     monkeypatch.setattr(record, "RESULTS", tmp_path)
     monkeypatch.setenv("MACHINE", "tiny")
