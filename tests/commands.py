@@ -114,3 +114,8 @@ def peak_memory(command: list[str], **kwargs) -> int:
         time.sleep(0.005)
     assert process.returncode == 0
     return peak
+
+
+def torchrun(count: int) -> str:
+    """Return the value of LAUNCH that starts some processes."""
+    return f"torchrun --nproc-per-node {count}"

@@ -1,4 +1,4 @@
-"""Run the stage `tokenize` with batches of a few texts as one of several processes, for test_processes.py.
+"""Run the stage `tokenize` with batches of a few texts as one of several processes, for test_shares.py.
 
 torchrun ... tests/tokens_group.py
 """

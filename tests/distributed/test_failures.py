@@ -5,17 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import contents
+from commands import contents, torchrun
 from tiny import edit_params
 
 from classifier.distributed.processes import CONNECTION_LOST, report_lost_connection
 from classifier.errors import InputError
 from classifier.runner import run as run_module
 from classifier.runner.launch import cause_of_failure
-
-
-def torchrun(count: int) -> str:
-    return f"torchrun --nproc-per-node {count}"
 
 
 @pytest.mark.parametrize(

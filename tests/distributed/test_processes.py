@@ -6,16 +6,13 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import psutil
-import pyarrow as pa
 import pytest
-from commands import contents, dvc, flat, infer_command, read, refusal, run_stages
+from commands import contents, dvc, flat, infer_command, read, run_stages, torchrun
 from encoders import small_bert
 from group import take_steps
 from killing import repro_until
@@ -23,8 +20,6 @@ from safetensors.numpy import load_file
 from tiny import ROOT, edit_params
 
 from classifier.distributed.processes import Processes
-from classifier.distributed.shares import join_shares, share_path
-from classifier.files.formats import read_table, write_table
 from classifier.model import forward
 from classifier.scoring import files as scoring
 from classifier.scoring.examining import examine
@@ -33,13 +28,8 @@ from classifier.scoring.parts import Parts
 from classifier.tables import rows as table_rows
 from classifier.text.tokens import open_tokens
 from classifier.training.batches import epoch_batches
-from stages import tokenize as tokenize_stage
 
 ROWS, BATCH = 160, 53  # the last batch of an epoch has a single row, so all ranks but one have an empty shard
-
-
-def torchrun(count: int) -> str:
-    return f"torchrun --nproc-per-node {count}"
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
@@ -174,50 +164,6 @@ def test_any_process_is_killed_and_the_run_resumes_with_another_number(finished,
     assert flat(read("metrics/training.json")) == pytest.approx(together, abs=2e-3)
     for name, tensor in load_file("models/adapter/adapter_model.safetensors").items():
         np.testing.assert_allclose(tensor, weights[name], atol=1e-3, err_msg=name)
-
-
-@pytest.mark.parametrize("count", [2, 3])
-def test_shares_of_the_tokens_join_to_the_bytes_of_one_process(finished, tmp_path, monkeypatch, count):
-    monkeypatch.setattr(tokenize_stage, "TEXTS_PER_BATCH", 7)
-    tokenizer, metadata = tokenize_stage.load_tokenizer(24), open_tokens("test").metadata
-    tokenize_stage.write_tokens(tmp_path / "alone.arrow", "test", tokenizer, metadata)
-    for processes in (Processes(rank, count) for rank in range(count)):
-        path = share_path(tmp_path, "test", processes)
-        tokenize_stage.write_tokens(path, "test", tokenizer, metadata, processes)
-    join_shares(tmp_path, "test", count)
-    assert {path.name for path in tmp_path.glob("*.arrow")} == {"alone.arrow", "test.arrow"}
-    assert (tmp_path / "test.arrow").read_bytes() == (tmp_path / "alone.arrow").read_bytes()
-    reader = pa.ipc.open_stream((tmp_path / "test.arrow").read_bytes())
-    assert len(list(reader)) > count, "several batches a process"
-
-
-def test_ranks_tokenize_to_the_bytes_of_one_process(finished, forked_commands, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", f"{finished}:{os.environ['PYTHONPATH']}")
-    group = str(ROOT / "tests" / "tokens_group.py")
-    for folder in ("alone", "together"):
-        command = [sys.executable] if folder == "alone" else torchrun(2).split()
-        subprocess.run([*command, group], check=True)
-        Path("data/tokens").rename(folder)
-    alone, together = (
-        {path.name: path.read_bytes() for path in Path(name).iterdir()} for name in ("alone", "together")
-    )
-    assert together == alone
-    assert {*alone} == {"train.arrow", "validation.arrow", "test.arrow"}
-
-
-def test_a_text_that_one_of_the_ranks_refuses(finished, forked_commands, monkeypatch, capfd):
-    """The text is in the second batch, which the second rank takes. The other ranks leave nothing half-written."""
-    path = Path("data/raw/test.parquet")
-    raw, metadata = read_table(path)
-    rows = pd.concat([raw] * (4200 // len(raw) + 1), ignore_index=True)
-    rows.loc[4099, "text"] = "\ufffd\ufffd"
-    write_table(path, rows, **metadata)
-    before = contents(finished)
-    monkeypatch.setenv("LAUNCH", torchrun(2))
-    assert refusal(tokenize_stage.tokenize, capfd, distributed=True).startswith(
-        f"{path}: row 4100: the tokenizer finds nothing to read"
-    )
-    assert contents(finished) == before
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

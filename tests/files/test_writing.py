@@ -1,26 +1,17 @@
-"""Files are replaced as a whole, links into DVC's cache are kept, and locks work on every file system."""
+"""Files are replaced as a whole, and links into DVC's cache are kept."""
 
-import errno
-import fcntl
 import hashlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-import filelock
 import pytest
 from commands import dvc
-from killing import locked
-from ruamel.yaml import YAML
 from tiny import edit_params
 
-from classifier.errors import InputError
-from classifier.files import digests
-from classifier.files.digests import dvc_hash, sha256_by_path
 from classifier.files.formats import write_json
 from classifier.files.writing import part_of, remove_part, replace_file, replace_folder
-from classifier.runner.locks import hold_lock, single_run
 from classifier.runner.run import run
 from stages.base_model import base_model
 from stages.baseline import baseline
@@ -130,43 +121,6 @@ def test_modes_are_those_of_a_checkout(tmp_path, umask):
     assert set(modes.values()) == {0o666 & ~umask}
 
 
-def test_what_python_and_editors_write_for_a_moment_is_no_code(tmp_path, monkeypatch):
-    code = [tmp_path / name for name in ("one.py", "two.py", "within/three.j2")]
-    for path in code:
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("code")
-    expected = sha256_by_path(tmp_path)
-    assert list(expected) == [path.as_posix() for path in code]
-    for name in ("__pycache__/one.cpython-311.pyc.140245", "within/__pycache__/x", ".ipynb_checkpoints/one.py"):
-        (tmp_path / name).parent.mkdir()
-        (tmp_path / name).write_text("compiled")
-    assert sha256_by_path(tmp_path) == expected
-    assert sha256_by_path(tmp_path, tmp_path / "gone.py") == expected
-    sha256 = digests.sha256
-
-    def vanishing(path: Path) -> str:
-        path.unlink() if path.name == "4913" else None  # the name of vim's test file
-        return sha256(path)
-
-    monkeypatch.setattr(digests, "sha256", vanishing)
-    (tmp_path / "4913").touch()
-    assert sha256_by_path(tmp_path) == expected
-
-
-def test_hashes_are_those_of_dvc(finished):
-    """dvc.lock has them for the outputs of the stages, a .dvc file for a folder with subfolders."""
-    outs = [out for stage in locked(finished)["stages"].values() for out in stage["outs"]]
-    assert len(outs) > 10
-    assert {out["path"]: dvc_hash(Path(out["path"])) for out in outs} == {out["path"]: out["md5"] for out in outs}
-    for name in ("a/b.txt", "a/c/d.txt", "a b.txt", "a-b/c.txt", "ä/d.txt", "B.txt"):  # "/" sorts after " " and "-"
-        path = Path("data/local/parts", name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(name)
-    dvc("add", "data/local/parts")
-    (added,) = YAML(typ="safe").load(Path("data/local/parts.dvc"))["outs"]
-    assert dvc_hash(Path("data/local/parts")) == added["md5"]
-
-
 @pytest.mark.parametrize("kind", ["hardlink", "symlink"])
 def test_no_stage_run_by_hand_writes_through_a_link_into_the_cache(finished, kind):
     dvc("config", "cache.type", kind)
@@ -195,36 +149,6 @@ def test_no_stage_run_by_hand_writes_through_a_link_into_the_cache(finished, kin
 
 def is_linked(path: Path) -> bool:
     return path.is_symlink() or path.stat().st_nlink > 1
-
-
-def test_a_lock_where_the_file_system_has_none(tmp_path, monkeypatch):
-    """A file then names the process that holds the lock. A killed process no longer holds it."""
-
-    def no_locks(*args):
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    code = f"""
-import fcntl, sys, errno
-def no_locks(*args): raise OSError(errno.ENOLCK, "No locks available")
-fcntl.flock = no_locks
-from pathlib import Path
-from classifier.runner.locks import hold_lock
-with hold_lock(Path({str(tmp_path / "stage.lock")!r})):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-    other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert other.stdout.readline() == "held\n"
-    monkeypatch.setattr(fcntl, "flock", no_locks)
-    message = f"^in use; if none runs, remove {tmp_path / 'stage.softlock'}$"
-    with pytest.raises(InputError, match=message), single_run(tmp_path / "stage.lock", False, "in use"):
-        pass
-    other.kill()
-    other.wait()
-    with hold_lock(tmp_path / "stage.lock"), pytest.raises(filelock.Timeout), hold_lock(tmp_path / "stage.lock"):
-        pass
-    with hold_lock(tmp_path / "stage.lock"):  # free again
-        pass
 
 
 def test_an_unfinished_output_is_removed(tmp_path):
