@@ -11,7 +11,7 @@ from pathlib import Path
 def in_clone(*overrides: str) -> Iterator[None]:
     """Enter a clone of the last commit, as the current folder of a `with` block. It shares the project's DVC cache.
 
-    overrides: Changes of the clone's params.yaml, as -S of `dvc exp run` takes them.
+    overrides: Changes of the clone's params.yaml, as `dvc exp run -S` takes them.
     """
     from dvc.utils.hydra import apply_overrides
 

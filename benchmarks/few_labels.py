@@ -6,11 +6,13 @@ Each training is that of the stage `train`, on a draw of the default's train tex
 labels, but at least 20, is held out to calibrate the classifier; unlike there, a held-out text is cut to one window.
 The classifier then scores all validation texts, in the precision of the training.
 
-The CSV file has one row for each setting and draw, with a digest of the settings, the token ids, the encoder and the
-code of the training. The digest does not cover the libraries and the hardware. A training whose digest is in the file
+The CSV file has one row for each setting and draw. Its column `digest` is a hash of the settings, the token ids, the
+encoder and the code of the training, but not of the libraries and the hardware. A training whose digest is in the file
 is not repeated. So a search that was stopped goes on where it was, and two settings that come to the same number of
-epochs share their training. The JSON file has the means over the draws, and the accuracy of TF-IDF with logistic
-regression, fitted on the same draws and scored on the same validation texts.
+epochs share one training.
+
+The JSON file has the means over the draws. It also has the accuracy of TF-IDF with logistic regression, which is fitted
+on the same draws and scored on the same validation texts.
 """
 
 import os
@@ -160,11 +162,12 @@ def main(search: Annotated[str, typer.Argument(help=f"One of {', '.join(SEARCHES
             chosen = with_epochs(chosen, texts)
             digest = digest_of({"files": files, "labels": labels, **chosen}, [])[:12]
             needed.append((labels, name, number, digest))
-            if digest not in facts:
+            if is_new := digest not in facts:
                 facts[digest] = measured(chosen, texts, held_out)
-                print(*needed[-1], facts[digest], flush=True)
             rows[needed[-1]] = dict(zip(KEY, needed[-1], strict=True)) | facts[digest]
-            write_csv(path, pd.DataFrame(rows.values()))
+            if is_new:
+                write_csv(path, pd.DataFrame(rows.values()))
+                print(rows[needed[-1]], flush=True)
         raw, drawn = pq.read_table(RAW / "train.parquet"), range(draws)
         tf_idf = {labels: tf_idf_accuracy([draw(tokens, labels, n)[0] for n in drawn], raw) for labels in settings}
     result = pd.DataFrame([rows[key] for key in needed])

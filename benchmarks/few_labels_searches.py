@@ -11,9 +11,13 @@ def layers(first: int) -> str:
 
 
 class Search(NamedTuple):
-    """A model, how often each size is drawn, and the settings to compare at each number of labels.
+    """What one search compares.
 
-    A setting is a name and its overrides, as `dvc exp run -S` takes them.
+    Args:
+        model: The encoder, as params.yaml names it.
+        draws: How often the labels are drawn, at each number of labels.
+        settings: For each number of labels, the settings by name. A setting is a list of overrides, as
+            `dvc exp run -S` takes them.
     """
 
     model: str
@@ -32,9 +36,9 @@ RANKS = {f"rank {rank}": [f"methods.lora.peft.r={rank}"] for rank in (8, 128)}
 NO_SHORT_EPOCH = {"no short epoch": ["train.short_epoch=null"]}
 TOP_4, ALL_12 = {"LoRA in the top 4 layers": [layers(8)]}, {"LoRA in all 12 layers": [layers(0)]}
 SEARCHES = {
-    "minilm": Search("minilm", 10, {50: DEFAULT | EPOCHS | epochs(40), 100: DEFAULT | EPOCHS, 200: DEFAULT | EPOCHS}),
-    "minilm-500": Search("minilm", 2, {500: DEFAULT | EPOCHS, 1000: DEFAULT | epochs(1, 2, 4)}),
-    "minilm-2000": Search("minilm", 1, {2000: DEFAULT | epochs(1, 2, 4), 6000: DEFAULT | epochs(1, 2)}),
+    "minilm": Search("minilm", 10, dict.fromkeys((50, 100, 200), DEFAULT | EPOCHS)),
+    "minilm-500": Search("minilm", 2, {500: DEFAULT | EPOCHS, 1000: DEFAULT | epochs(2, 4)}),
+    "minilm-2000": Search("minilm", 1, {2000: DEFAULT | epochs(2, 4), 6000: DEFAULT | epochs(2, 4)}),
     "mpnet": Search("mpnet", 2, {200: DEFAULT | RATES | epochs(2, 8) | TOP_4 | ALL_12 | RANKS | NO_SHORT_EPOCH}),
     "mpnet-2000": Search("mpnet", 2, {2000: DEFAULT | RATES | epochs(2) | TOP_4 | ALL_12 | NO_SHORT_EPOCH}),
     "mpnet-6000": Search("mpnet", 1, {6000: DEFAULT | epochs(2)}),

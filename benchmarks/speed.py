@@ -2,13 +2,13 @@
 
     make speed           # after `dvc repro`
     python -m benchmarks.speed --precision bf16 --steps 100 --texts 2000     # on a GPU, and the same with fp32
-    python -m benchmarks.speed --set "model=mpnet datasets.imdb-wheel.train=200"    # another encoder, in a clone
+    python -m benchmarks.speed --set model=mpnet --set datasets.imdb-wheel.train=200    # another encoder, in a clone
 
 Training: steps of `train` and of Trainer on the same texts, without markup, with the same LoRA (query and value, rank
-8). Two encoders train: the selected one and, without --set, one of DistilBERT's size with random weights. Each trains
-at the length of params.yaml, and at twice that length or the encoder's limit. Trainer that pads to the batch gets the
-batches of `train`, because Trainer's own grouping by length makes worse batches of so few texts. The preparation before
-the first step is not timed.
+8). Two encoders train: the selected one, and one of DistilBERT's size with random weights. With --set, only the
+selected one trains. Each encoder trains at the length of params.yaml, and at twice that length or the encoder's limit.
+Trainer that pads to the batch gets the batches of `train`, because Trainer's own grouping by length makes worse batches
+of so few texts. The preparation before the first step is not timed.
 
 Scoring: the trained classifier, by infer and by transformers' pipeline, on one window of each text, in fp32 and, if the
 machine multiplies in bf16, in bf16 on both sides. The pipeline cuts the end of a long text and infer its middle, so a
@@ -18,7 +18,6 @@ Both sides are timed in turn, and each starts every second pair. Ratios are thos
 """
 
 import os
-import shlex
 import statistics
 import tempfile
 from collections.abc import Callable
@@ -35,6 +34,7 @@ import typer
 
 from benchmarks import peers
 from benchmarks.clone import in_clone
+from benchmarks.learning_curve.plan import params_with
 from benchmarks.record import Record, in_turn, matrix_rate, ratios, seconds_of
 from benchmarks.speed_training import (
     Case,
@@ -46,11 +46,11 @@ from benchmarks.speed_training import (
     write_distilbert,
 )
 from classifier.distributed.devices import device, uses_bf16
+from classifier.errors import InputError
 from classifier.files.formats import read_table
 from classifier.files.places import BASE, RAW
 from classifier.model.loading import load_classifier, silence_libraries
 from classifier.predict.classifier import Classifier
-from classifier.runner.params import load_params
 from classifier.text.cleaning import clean_texts
 from classifier.text.encoding import encode
 from classifier.text.tokens import open_tokens
@@ -157,20 +157,23 @@ def main(
     texts: Annotated[int, typer.Option(min=2, help="Texts to score.")] = 160,
     pairs: Annotated[int, typer.Option(min=1, help="Measurements of both sides, in turn.")] = 5,
     precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="Precision of the trainings.")] = "fp32",
-    overrides: Annotated[str, typer.Option("--set", help="Settings, as -S of `dvc exp run` takes them.")] = "",
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting, as `dvc exp run -S` takes it.")
+    ] = None,
 ) -> None:
     """Compare the speed of training with Trainer's, and of scoring with that of transformers' pipeline."""
     silence_libraries()
-    record = Record("speed", WHAT)
+    try:
+        record = Record("speed", WHAT, f"speed-{params_with(overrides).model}" if overrides else None)
+    except InputError as error:
+        raise SystemExit(f"speed: {error}") from None
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # as in every stage; the pipeline would switch it off
-    clone = in_clone(*shlex.split(overrides)) if overrides else nullcontext()
-    with clone, tempfile.TemporaryDirectory() as folder:
-        if overrides:
-            run(["dvc", "repro", "--quiet", "train"], check=True)
-            large, record.file = None, f"speed-{load_params().model}"
-        else:
-            large = Path(folder) / "distilbert"
+    with in_clone(*overrides) if overrides else nullcontext(), tempfile.TemporaryDirectory() as folder:
+        large = None if overrides else Path(folder) / "distilbert"
+        if large:
             write_distilbert(large)
+        else:
+            run(["dvc", "repro", "--quiet", "train"], check=True)
         table = [compare_training(case, steps, pairs, precision) for case in training_cases(large)]
         # The pages read rows by their numbers, so new rows come last.
         for scoring_precision in ("fp32", "bf16") if uses_bf16("auto", device()) else ("fp32",):

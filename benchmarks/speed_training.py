@@ -37,7 +37,7 @@ class Case(NamedTuple):
     """
 
     name: str
-    base: Path | None
+    base: Path
     length: int
     share: int
     frugal: bool
@@ -64,15 +64,12 @@ def training_cases(large: Path | None) -> list[Case]:
     """List the trainings. large: folder of the encoder of DistilBERT's size; None leaves its trainings out."""
     name, length = load_params().model, open_tokens("train").metadata["tokenize"]["max_length"]
     longer = min(2 * length, AutoConfig.from_pretrained(BASE).max_position_embeddings)
-    cases = [
-        Case(name, BASE, length, share=1, frugal=True),
-        Case("DistilBERT's size", large, length, share=4, frugal=True),
-        Case(name, BASE, length, share=1, frugal=False),
-        Case(name, BASE, longer, share=2, frugal=False),
-        Case("DistilBERT's size", large, length, share=4, frugal=False),
-        Case("DistilBERT's size", large, longer, share=4, frugal=False),
-    ]
-    return [case for case in cases if case.base]
+    frugal = [Case(name, BASE, length, share=1, frugal=True)]
+    whole = [Case(name, BASE, length, share=1, frugal=False), Case(name, BASE, longer, share=2, frugal=False)]
+    if large:
+        frugal += [Case("DistilBERT's size", large, length, share=4, frugal=True)]
+        whole += [Case("DistilBERT's size", large, tokens, share=4, frugal=False) for tokens in (length, longer)]
+    return frugal + whole
 
 
 @contextmanager

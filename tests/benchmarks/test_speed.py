@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import git, predict, read
+from encoders import write_encoder
 from tiny import reviews
 
 from benchmarks import peers, record, speed
@@ -98,7 +99,7 @@ def test_another_encoder_is_timed_in_a_clone(finished, forked_commands, tmp_path
     monkeypatch.setattr(speed, "FORMATS", {})
     monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
     monkeypatch.setenv("MACHINE", "mine")
-    speed.main(overrides="train.seed=14 data.seed=2")
+    speed.main(overrides=["train.seed=14"])
     assert timed == [("minilm", BASE, 14)]
     ((command, folder),) = commands
     assert command == ["dvc", "repro", "--quiet", "train"]
@@ -107,8 +108,23 @@ def test_another_encoder_is_timed_in_a_clone(finished, forked_commands, tmp_path
     assert [path.name for path in (tmp_path / "results/mine").iterdir()] == ["speed-minilm.json"]
 
 
+def test_a_wrong_setting_is_refused(finished):
+    with pytest.raises(
+        SystemExit, match=r"^speed: params\.yaml: model: no entry 'mini' under models; did you mean minilm\?$"
+    ):
+        speed.main(overrides=["model=mini"])
+
+
 def test_without_the_large_encoder_the_selected_one_trains_alone(finished):
     assert [case.name for case in training_cases(None)] == ["minilm"] * 3
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "mpnet"])
+def test_lora_of_the_peers_is_in_query_and_value(project, family):
+    write_encoder(family)
+    settings = peers.TrainerSettings(BASE, 2, 24, frugal=True)
+    adapted = {name for name, _ in peers.adapted_model(settings).named_modules() if name.endswith(".lora_A.default")}
+    assert len(adapted) == 2 * 2  # the query and the value of two layers
 
 
 def write_tiny_distilbert(folder: Path) -> None:
