@@ -188,6 +188,6 @@ def stratified_sample(rows: pd.DataFrame, size: int | None, seed: int, setting: 
 
 
 def merge_single(strata: np.ndarray) -> np.ndarray:
-    """Return the strata, (rows,). A row that is alone in its stratum joins the largest one: one row is not divided."""
+    """Return the strata, (rows,), without those of a single row. Such a row joins the largest stratum."""
     values, codes, counts = np.unique(strata, return_inverse=True, return_counts=True)
     return np.where(counts[codes] == 1, values[counts.argmax()], strata)
