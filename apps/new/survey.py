@@ -17,6 +17,7 @@ from classifier.tables.reading import column_values, join_columns
 from classifier.tables.rows import PLACES_SHOWN, list_places
 from classifier.text.cleaning import is_blank
 from classifier.text.duplicates import digest
+from classifier.text.words import count_words
 
 SHOWN = 3  # shortest and longest texts
 KEPT = 500  # characters of a long text
@@ -96,7 +97,7 @@ class Survey:
                 self.sample.append(text)
                 if len(self.sample) > MAX_SAMPLE:
                     self.sample, self.step = self.sample[::2], self.step * 2
-            self.words.append(len(text.split()))
+            self.words.append(count_words(text))
             self.digests += digest(text)
             self.label_ids.append(self.ids.setdefault(label, len(self.ids)))
         sized = [(len(text), text[:KEPT]) for text in texts]

@@ -23,6 +23,7 @@ from classifier.tasks.task import TASKS
 from classifier.text.cleaning import is_blank
 from classifier.text.duplicates import digest
 from classifier.text.pairs import parts
+from classifier.text.words import count_words
 
 NOTHING_TO_READ = NO_TEXT | EMPTY | ONE_TEXT  # the faults of rows that `drop: [empty]` leaves out
 
@@ -128,7 +129,7 @@ def describe_rows(table: pd.DataFrame, spellings: dict[str, int]) -> pd.DataFram
     columns = {
         "faults": sum((rows.to_numpy(dtype=np.int8) * np.int8(fault) for fault, rows in found.items()), np.int8(0)),
         "spelling": np.array([spellings.setdefault(name, len(spellings)) for name in labels], dtype=np.int32),
-        "words": np.array([sum(len(part.split()) for part in parts(value)) for value in texts], np.int32),
+        "words": np.array([sum(map(count_words, parts(value))) for value in texts], np.int32),
         "high": halves[:, 0],
         "low": halves[:, 1],
     }

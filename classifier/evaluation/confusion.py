@@ -7,6 +7,7 @@ import pandas as pd
 
 from classifier.evaluation.canvas import BLUE, WIDTH, new_figure, save_figure
 from classifier.evaluation.fonts import drawable, shortened
+from classifier.evaluation.tables import percent
 
 LABELS_IN_MATRIX = 20  # with more labels, table and picture have the largest confusions only
 PAIRS_IN_TABLE = 1000
@@ -67,12 +68,6 @@ def confusion_figure(
     if note:
         fig.supxlabel(note, fontsize=7, ha="left", x=0.02)
     save_figure(fig, path)
-
-
-def percent(share: float, decimals: int) -> str:
-    """Return a share as a percentage. One that would be rounded to 0 is "<1%" or, with one decimal, "<0.1%"."""
-    smallest = 0.01 / 10**decimals
-    return f"<{smallest:.{decimals}%}" if 0 < share < smallest / 2 else f"{share:.{decimals}%}"
 
 
 def matrix_figure(counts: np.ndarray, shares: np.ndarray, has_texts: np.ndarray, names: list[str], title: str):

@@ -14,6 +14,7 @@ import pandas as pd
 from classifier.evaluation import metrics
 from classifier.evaluation.intervals import mean_interval, wilson_interval
 from classifier.params.datasets import LENGTH
+from classifier.text.words import count_words
 
 LENGTHS = [0, 100, 200, 300, 500]  # the lowest number of words of each group
 LEAST_ROWS = 30  # of a value that is measured
@@ -33,7 +34,7 @@ def groups_of(table: pd.DataFrame, columns: list[str]) -> dict[str, pd.Series]:
         table: The columns text, perhaps text_pair, and those of the slices, with texts.
         columns: The columns of the slices besides the length.
     """
-    words = sum(table[name].str.split().str.len() for name in ("text", "text_pair") if name in table)
+    words = sum(table[name].map(count_words) for name in ("text", "text_pair") if name in table)
     names = [f"{low}-{high - 1} words" for low, high in itertools.pairwise(LENGTHS)] + [f"{LENGTHS[-1]}+ words"]
     length = pd.cut(words, [*LENGTHS, float("inf")], right=False, labels=names)
     return {LENGTH: length} | {name: in_ranges(table[name]) for name in columns}

@@ -75,9 +75,15 @@ def answer_cell(value: Any, name: str = "", missing: str = "none") -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def percent(share: float, decimals: int) -> str:
+    """Return a share as a percentage. One that would be rounded to 0 is "<1%" or, with one decimal, "<0.1%"."""
+    smallest = 0.01 / 10**decimals
+    return f"<{smallest:.{decimals}%}" if 0 < share < smallest / 2 else f"{share:.{decimals}%}"
+
+
 def share_cell(share: float | None) -> str:
     """Return a share as a percentage, or NONE for None."""
-    return NONE if share is None else f"{share:.1%}"
+    return NONE if share is None else percent(share, 1)
 
 
 def confusion_rows(labels: list[str]) -> list[list]:
@@ -131,7 +137,7 @@ def share_rows(data: dict, labels: list[str]) -> list[list[str]]:
     """
     if len(labels) > LABELS_IN_TABLE:
         labels = sorted(labels, key=lambda label: data[f"train_share_{label}"])[:LABELS_IN_TABLE]
-    return [[label, *(f"{data[f'{split}_share_{label}']:.1%}" for split in SPLITS)] for label in labels]
+    return [[label, *(percent(data[f"{split}_share_{label}"], 1) for split in SPLITS)] for label in labels]
 
 
 def forms_table(forms: dict[str, dict]) -> list[Markdown]:

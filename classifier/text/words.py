@@ -1,4 +1,4 @@
-"""Choose how TF-IDF cuts texts into terms: into words, or into characters if the texts are not written in words."""
+"""Words of a text: count them, and choose whether TF-IDF cuts texts into words or into characters."""
 
 import itertools
 import re
@@ -14,6 +14,15 @@ UNSPACED = re.compile(  # scripts without spaces between words
     "[\u0e00-\u109f\u1780-\u17ff\u1950-\u19ff"  # Thai, Lao, Tibetan, Myanmar, Khmer, Tai
     "\u2e80-\u312f\u3190-\u9fff\uf900-\ufaff\uff66-\uff9d\U00020000-\U0003ffff]"  # Han and kana, not Hangul
 )
+
+
+def count_words(text: str) -> int:
+    """Return the number of words of a text. In a script without spaces, each character counts as a word.
+
+    >>> count_words("a great film"), count_words("这部 film")
+    (3, 3)
+    """
+    return len((text if text.isascii() else UNSPACED.sub(r" \g<0> ", text)).split())
 
 
 def choose_terms(texts: Sequence[str]) -> tuple[str, dict[str, Any]]:

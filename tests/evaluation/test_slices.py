@@ -48,6 +48,11 @@ def test_a_case_by_hand():
     assert result["worst_slice"]["p"] < 1e-6  # and not rounded to 0
 
 
+def test_the_length_counts_the_characters_of_a_script_without_spaces():
+    groups = groups_of(pd.DataFrame({"text": ["好" * 150, "good " * 150, "good film"]}), [])
+    assert list(groups["length"]) == ["100-199 words", "100-199 words", "0-99 words"]
+
+
 def test_the_worst_error_is_that_of_welch():
     rng = np.random.default_rng(0)
     error = np.abs(np.concatenate([rng.normal(0, 1, 100), rng.normal(0, 2, 50), rng.normal(0, 1, 80)]))

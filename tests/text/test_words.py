@@ -3,7 +3,7 @@
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from classifier.text.words import choose_terms
+from classifier.text.words import choose_terms, count_words
 
 SPACED = {
     "english": ("This film was not good", ["this", "film", "was", "not", "good"]),
@@ -25,6 +25,22 @@ def test_words_are_the_terms_where_spaces_stand_between_them(name):
     assert terms_are == "words"
     assert set(TfidfVectorizer(**options).fit([text]).get_feature_names_out()) == set(words)
     assert (options == {}) == (name not in ("hindi", "tamil", "arabic with vowels"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", 0),
+        (" a great\nfilm ", 3),
+        ("здравствуй, мир", 2),
+        ("这部电影很好看", 7),
+        ("我看了film两次", 6),
+        ("영화가 정말", 2),
+    ],
+)
+def test_words_are_counted_in_any_script(text, words):
+    """In a script without spaces each character counts; Korean has spaces."""
+    assert count_words(text) == words
 
 
 def test_most_of_the_texts_decide():
