@@ -76,7 +76,7 @@ def with_epochs(settings: dict[str, Any], texts: Tokens) -> dict[str, Any]:
     number = Plan(texts, recipe, model.epochs).epochs
     return {
         **settings,
-        "recipe": recipe.model_copy(update={"epochs": number, "min_steps": 1}),
+        "recipe": recipe.model_copy(update={"epochs": number, "enough_steps": 1}),
         "model": model.model_copy(update={"epochs": 1}),
     }
 

@@ -1,5 +1,6 @@
 """The steps of a training, the rows of each step's batch, and the validations between the steps."""
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -40,8 +41,9 @@ class Plan:
         self.steps_per_epoch = -(-len(tokens) // recipe.batch_size)
         has_short_epoch = recipe.short_epoch is not None and not tokens.metadata.get("pair")
         self.short_epochs = int(has_short_epoch and tokens.lengths.max() > recipe.short_epoch)
-        # One epoch of a few texts is too few steps to learn from.
-        self.epochs = recipe.epochs or max(model_epochs, -(-recipe.min_steps // self.steps_per_epoch))
+        # One epoch of a few texts is too few steps to learn from. As many as a large one has would overfit them.
+        repeats = round(math.sqrt(recipe.enough_steps / self.steps_per_epoch))
+        self.epochs = recipe.epochs or max(model_epochs, repeats)
         self.steps = (self.short_epochs + self.epochs) * self.steps_per_epoch
         count = recipe.validations
         self.validation_steps = {max(1, round(self.steps * (number + 1) / count)) for number in range(count)}

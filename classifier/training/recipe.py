@@ -36,7 +36,7 @@ class Recipe(Settings):
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     epochs: Count | None
-    min_steps: Count
+    enough_steps: Count
     min_texts_for_modules: Annotated[int, Field(ge=0)]
     short_epoch: Annotated[int, Field(ge=8)] | None
     batch_size: Count

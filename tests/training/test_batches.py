@@ -34,7 +34,7 @@ def texts(count: int) -> Tokens:
 
 def test_pairs_have_no_short_epoch():
     tokens = replace(texts(100), metadata={"pair": True})
-    assert Plan(tokens, shipped(min_steps=1), model_epochs=2).short_epochs == 0
+    assert Plan(tokens, shipped(enough_steps=1), model_epochs=2).short_epochs == 0
 
 
 def test_fewer_steps_than_validations():
@@ -46,14 +46,14 @@ def test_fewer_steps_than_validations():
 
 def test_epochs_after_some_steps():
     """100 rows in batches of 16 are seven steps an epoch. The short epoch comes first."""
-    recipe = shipped(min_steps=1)
+    recipe = shipped(enough_steps=1)
     plan = Plan(texts(100), recipe, model_epochs=2)
     assert (plan.steps, plan.short_epochs) == (21, 1)
     assert plan.epochs_after(21) == {"short_epochs": 1, "epochs": 2}
     assert plan.epochs_after(10) == {"short_epochs": 1, "epochs": 0.4286}
     assert plan.epochs_after(5) == {"short_epochs": 0.7143, "epochs": 0}
     assert str(plan) == "100 texts, epochs 2 after a short one of 64 tokens per text, 21 steps"
-    plan = Plan(texts(100), shipped(min_steps=1, short_epoch=None), model_epochs=2)
+    plan = Plan(texts(100), shipped(enough_steps=1, short_epoch=None), model_epochs=2)
     assert plan.epochs_after(10) == {"short_epochs": 0, "epochs": 1.4286}
     assert str(plan) == "100 texts, epochs 2, 14 steps"
 
@@ -61,25 +61,28 @@ def test_epochs_after_some_steps():
 @pytest.mark.parametrize(
     ("count", "model_epochs", "changes", "expected"),
     [
-        (80, 1, {}, (20, 105)),  # five steps an epoch, and five in the short epoch
-        (160, 3, {}, (10, 110)),
+        (80, 1, {}, (10, 55)),  # five steps an epoch, and five in the short epoch; the root of 100 is 10
+        (160, 3, {}, (7, 80)),
         (400, 1, {}, (4, 125)),
-        (1600, 1, {}, (1, 200)),
+        (800, 1, {}, (3, 200)),
+        (1600, 1, {}, (2, 300)),
         (1600, 3, {}, (3, 400)),
+        (3550, 1, {}, (2, 666)),  # 222 steps: the root is 1.501
+        (3570, 1, {}, (1, 448)),  # 224 steps: the root is 1.494
         (6000, 1, {}, (1, 750)),
         (120000, 1, {}, (1, 15000)),
-        (80, 1, {"epochs": 2}, (2, 15)),  # min_steps does not change a number that is set
-        (80, 1, {"min_steps": 7}, (2, 15)),
-        (80, 1, {"batch_size": 8}, (10, 110)),
+        (80, 1, {"epochs": 2}, (2, 15)),  # enough_steps does not change a number that is set
+        (80, 1, {"enough_steps": 20}, (2, 15)),
+        (80, 1, {"batch_size": 8}, (7, 80)),
     ],
 )
 def test_few_texts_take_more_epochs(count, model_epochs, changes, expected):
-    plan = Plan(texts(count), shipped(**{"min_steps": 100} | changes), model_epochs)
+    plan = Plan(texts(count), shipped(**{"enough_steps": 500} | changes), model_epochs)
     assert (plan.epochs, plan.steps) == expected
 
 
 def test_tokens_read():
-    plan = Plan(texts(17), shipped(min_steps=6), model_epochs=1)  # two steps an epoch
+    plan = Plan(texts(17), shipped(enough_steps=18), model_epochs=1)  # two steps an epoch
     assert plan.epochs == 3
     assert plan.tokens_read == 17 * 64 + 3 * 17 * 70
 
