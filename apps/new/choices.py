@@ -1,6 +1,7 @@
 """The options of the command line, and the choice of columns and task where the options leave it open."""
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import typer
@@ -12,6 +13,7 @@ from classifier.params.format import Format
 
 LIKELY = {"regression": likely_numbers}  # task -> function that finds its columns of labels; default: likely_labels
 SHOWN_VALUES = 5  # values of a column in a question
+SHOWN_COLUMNS = 20  # columns in a message
 
 
 @dataclass
@@ -25,7 +27,7 @@ class Options:
     header: bool | None = None
     drop: list[str] = field(default_factory=list)
     group: str | None = None
-    test: str = "20%"
+    test: str | None = None
     validation: str | None = None
     form: Format = field(default_factory=Format)
     task: str | None = None
@@ -69,6 +71,13 @@ def name_and_values(name: str, column: Column) -> str:
     return f"{name!r} ({shown})"
 
 
+def enumerated(names: Iterable[str]) -> str:
+    """Return names in one line, the first SHOWN_COLUMNS of them."""
+    names = list(names)
+    more = f" and {len(names) - SHOWN_COLUMNS:,} more" * (len(names) > SHOWN_COLUMNS)
+    return ", ".join(names[:SHOWN_COLUMNS]) + more
+
+
 def choose(what: str, option: str, likely: list[str], columns: dict[str, Column], may_ask: bool) -> str:
     """Return the only likely column, or the column that the user names at the terminal.
 
@@ -76,15 +85,15 @@ def choose(what: str, option: str, likely: list[str], columns: dict[str, Column]
     """
     if len(likely) == 1:
         return likely[0]
-    listed = ", ".join(name_and_values(name, columns[name]) if what == "labels" else repr(name) for name in likely)
-    listed = listed or ", ".join(map(repr, columns))
+    shown = [name_and_values(name, columns[name]) if what == "labels" else repr(name) for name in likely]
+    listed = enumerated(shown or [*map(repr, columns)])
     if may_ask:
         name = typer.prompt(f"Which column has the {what}: {listed}?", default=likely[0] if likely else None, err=True)
         if name not in columns:
-            raise InputError(f"no column {name!r:.60}; its columns are {', '.join(map(repr, columns))}")
+            raise InputError(f"no column {name!r:.60}; its columns are {enumerated(map(repr, columns))}")
         return name
     if not likely:
         raise InputError(f"no column seems to have the {what}: {listed}; name it by {option}")
     all_of_them = " ".join(f"{option} {shlex.quote(name)}" for name in likely)
-    join = f", or join them by {all_of_them}" if option == "--text" else ""
+    join = f", or join them by {all_of_them}" if option == "--text" and len(likely) <= SHOWN_COLUMNS else ""
     raise InputError(f"several columns may have the {what}: {listed}; name one by {option}{join}")

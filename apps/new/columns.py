@@ -1,10 +1,12 @@
 """Describe each column of a table, and find those with the texts, the labels, the splits and the groups."""
 
+import ast
 import json
 import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -27,6 +29,7 @@ SPLIT_NAMES = ("split", "set", "fold", "partition", "subset", "dataset")
 GROUP_NAMES = ("user", "author", "group", "thread", "product", "patient", "customer", "speaker", "conversation", "doc")
 NO_LETTERS = re.compile(r"[\d\s!-/:-@\[-`{-~]+")
 MEASURE = re.compile(r"[\d\s.,:/+-]*\d[.,:/-]\d[\d\s.,:/+TZ-]*")  # a date, a time or a number with a fraction
+DECIMAL_COMMA = re.compile(r"-?\d+,\d+")  # the stage `data` refuses it, and says how to write it
 CLEARLY = 3  # a column with this many times the letters of the next one has the texts
 
 
@@ -40,8 +43,8 @@ class Column:
         texts: The number of values that are texts.
         values: Spelling of a value -> its number of rows; None if there are more than MAX_VALUES.
         nested: A value that is a list or an object, None if there is none.
-        lists: The number of values that are lists of names or of whole numbers.
-        numbers: The number of values that are numbers.
+        lists: The number of values that are lists of names or of whole numbers, as such or printed as a text.
+        numbers: The number of values that are numbers, with a decimal point or comma.
     """
 
     filled: int = 0
@@ -60,8 +63,8 @@ class Column:
                 found[spelling] += 1
                 if isinstance(value, dict | list) and (value or not self.nested):
                     self.nested = spelling
-                self.lists += isinstance(value, list) and all(isinstance(item, str | int) for item in value)
-                self.numbers += math.isfinite(number_in(spelling))
+                self.lists += is_list_of_names(value)
+                self.numbers += math.isfinite(number_in(spelling)) or bool(DECIMAL_COMMA.fullmatch(spelling))
                 if isinstance(value, str):
                     self.texts += 1
                     self.letters += len(NO_LETTERS.sub("", spelling))
@@ -85,6 +88,15 @@ class Column:
     def repeats(self) -> bool:
         """Whether the column has two or more values, which repeat, as labels do."""
         return self.values is not None and 1 < len(self.values) <= max(2, self.filled / 2)
+
+
+def is_list_of_names(value: object) -> bool:
+    """Return whether a value is a list of names or of whole numbers, as such or as JSON or Python prints it."""
+    if isinstance(value, str) and value.strip().startswith("["):
+        for parse in (json.loads, ast.literal_eval):
+            with suppress(ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+                return is_list_of_names(parse(value.strip()))
+    return isinstance(value, list) and all(isinstance(item, str | int) for item in value)
 
 
 def spelled(value: object) -> str | None:
@@ -151,8 +163,11 @@ def likely_numbers(columns: dict[str, Column], is_headerless: bool) -> list[str]
 def likely_split(columns: dict[str, Column]) -> str | None:
     """Return the column that says the split of each row, or None."""
     for name, column in columns.items():
-        splits = [split_of(value) for value in column.values or ()]
-        if name.strip().lower() in SPLIT_NAMES and "train" in splits and None not in splits and len(splits) > 1:
+        rows = Counter()
+        for value, count in (column.values or {}).items():
+            rows[split_of(value)] += count
+        others = rows.pop(None, 0)
+        if name.strip().lower() in SPLIT_NAMES and "train" in rows and len(rows) > 1 and rows.total() > others:
             return name
     return None
 

@@ -18,7 +18,8 @@ asks at a terminal; elsewhere it ends with an error that names the option to
 give. --dry-run writes nothing.
 
 After an error, the command prints one line to stderr, exits with status 1, and
-leaves data/local/ and params.yaml as they were.
+leaves data/local/ and params.yaml as they were. If the command line itself
+cannot be read, the exit status is 2.
 """
 
 import re
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import ValidationError
-from typer import Argument, Option, Typer
+from typer import Argument, Option
 
 from apps.new.choices import Options
 from apps.new.entry import make_entry
@@ -43,8 +44,9 @@ from classifier.files.places import BASE
 from classifier.files.writing import replace_file
 from classifier.params.format import Format
 from classifier.params.labels import LABEL_KEYS
-from classifier.runner.command import exit_on_user_error
+from classifier.runner.command import exit_on_user_error, run_command
 from classifier.runner.params import PARAMS, load_params, problem_of, select
+from classifier.runner.yaml import parse_yaml
 
 
 class Drop(StrEnum):
@@ -84,7 +86,7 @@ def main(
     quoting: Annotated[Literal["double", "backslash", "none"] | None, Option(help=QUOTING)] = None,
     kind: Annotated[Kind | None, Option(help="Kind of the file.")] = None,
     sheet: Annotated[str | None, Option(metavar="NAME", help="Sheet of an Excel file.")] = None,
-    test: Annotated[str, Option(metavar="SIZE", help="Size of a held-out test split.")] = "20%",
+    test: Annotated[str | None, Option(metavar="SIZE", help="Size of the test split. [default: 20%]")] = None,
     validation: Annotated[str | None, Option(metavar="SIZE", help="Size of validation.")] = None,
     drop: Annotated[list[Drop] | None, Option(metavar="unlabelled|empty", help=DROP)] = None,
     group: Annotated[str | None, Option(metavar="NAME", help="Column whose rows stay together in a split.")] = None,
@@ -126,6 +128,8 @@ def add(path: Path, name: str, options: Options, link: bool, replace: bool, dry_
     """Look at a file or folder, show it, try its entry, and write it unless this is a dry run."""
     if not re.fullmatch(r"[^\W\d_][\w-]*", name):
         raise InputError(f"--name {name!r:.60}: should be letters, digits, - and _, with a letter first")
+    if not isinstance(parse_yaml(name), str):
+        raise InputError(f"--name {name!r}: YAML does not read it as a text; choose another name by --name")
     params, tokenizer = load_params(), (BASE / "tokenizer.json").absolute()
     with PARAMS.open(encoding="utf-8", newline="") as file:
         before = file.read()
@@ -152,12 +156,11 @@ def try_entry(params_text: str) -> str:
     params = load_params()
     dataset = select(params, "dataset")
     splits = draw_splits(read_source(dataset).splits, dataset, params.data.seed)
-    return ", ".join(f"{split} {len(rows):,}" for split, rows in splits.items())
+    sizes, batch_size = {split: len(rows) for split, rows in splits.items()}, params.train.batch_size
+    few = f"; the training needs {batch_size} texts in train: add some, or lower train.batch_size in params.yaml"
+    return ", ".join(f"{split} {size:,}" for split, size in sizes.items()) + few * (sizes["train"] < batch_size)
 
 
 def run() -> None:
     """Run the command line."""
-    app = Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    as_written = "\n\n".join(f"\b\n{paragraph}" for paragraph in __doc__.split("\n\n"))  # \b: do not wrap the lines
-    app.command(help=as_written)(main)
-    app(prog_name="python -m apps.new")
+    run_command(main, "apps.new", __doc__)

@@ -91,7 +91,8 @@ def measure(lines: Iterable[str], form: Format, is_sample: bool = False) -> Meas
 def find_delimiter(path: Path, form: Format, known: dict) -> Format:
     """Return the form with the delimiter and quoting under which most rows of a sample have equally many fields.
 
-    A form under which a column has values that repeat, as labels do, goes before all others.
+    Forms under which all rows have equally many fields go before all others, and then those under which a column has
+    values that repeat, as labels do.
 
     Args:
         path: The file.
@@ -102,13 +103,14 @@ def find_delimiter(path: Path, form: Format, known: dict) -> Format:
         return form
     lines, usual = sample_lines(path, form), delimiter_of(path, form)
     names = next((line for line in lines if line.strip() and not (form.comment and line.startswith(form.comment))), "")
-    best, best_form = (False, 0.0, 0), form.model_copy(update={"delimiter": usual})
+    best, best_form = (False, False, 0.0, 0), form.model_copy(update={"delimiter": usual})
     for mark in dict.fromkeys([usual, *DELIMITERS]):
         has_spaces = mark in names and all(field[:1] == " " for field in names.split(mark)[1:])
         for quoting in [known["quoting"]] if "quoting" in known else QUOTING:
             trial = form.model_copy(update={"delimiter": mark + " " * has_spaces, "quoting": quoting})
             found = measure(lines, trial, is_sample=True)
-            key = found.repeats and found.share > 0.5, found.share, -QUOTING.index(quoting)
+            repeats = found.repeats and found.share > 0.5
+            key = found.share == 1, repeats, found.share, -QUOTING.index(quoting)
             if found.width > 1 and key > best:
                 best, best_form = key, trial
     return best_form

@@ -10,9 +10,14 @@ from apps.new.tasks import PROPOSALS
 from classifier.errors import InputError
 from classifier.files.places import LOCAL
 
+TEST = "20%"  # size of the test split
+# The options of the form that files of a kind have; files of the other kinds have an encoding alone.
+READ_BY_KIND = {"csv": {"delimiter", "encoding", "quoting"}, "xlsx": {"sheet"}, "parquet": set(), "arrow": set()}
+
 
 def make_entry(plan: Plan, options: Options) -> dict:
     """Return the entry of params.yaml. Raises InputError if an option does not fit, or rows lack a label or a text."""
+    refuse_unread_options(plan, options)
     drops = decide_drops(plan, options)
     form = without_defaults(plan.form, plan.layout.splits["train"][0]).model_dump(exclude_defaults=True)
     files = source(plan)
@@ -28,11 +33,25 @@ def make_entry(plan: Plan, options: Options) -> dict:
         "group": options.group,
         "train": None,
         "validation": number(options.validation),
-        "test": None if "test" in files else number(options.test),
+        "test": number(options.test) if options.test or "test" in files else TEST,
     }
     defaults = {"format": {}, "text": "text", "pair": False, "label": "label", "drop": [], "group": None}
     defaults |= {"task": "single-label", "label_separator": None}
     return {key: value for key, value in entry.items() if key not in defaults or value != defaults[key]}
+
+
+def refuse_unread_options(plan: Plan, options: Options) -> None:
+    """Raise InputError for an option that this task, or files of this kind, do not read."""
+    several = plan.task == "multi-label" and len(plan.label) > 1
+    if options.labels and (several or plan.task in ("regression", "ordinal")):
+        why = "several columns name the labels themselves" if several else f"{plan.task} labels have no names"
+        raise InputError(f"--labels: {why}; leave it out")
+    if options.label_separator and (several or plan.task != "multi-label"):
+        raise InputError("--label-separator: only one column of several labels has it; give --task multi-label")
+    kind = plan.form.kind or "csv"
+    read = READ_BY_KIND.get(kind, {"encoding"})
+    if unread := [name for name in options.form.model_fields_set - {"kind"} if name not in read]:
+        raise InputError(f"--{unread[0]}: a file of the kind {kind} does not have it; leave it out, or correct --kind")
 
 
 def number(size: str | None) -> int | str | None:

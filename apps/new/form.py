@@ -11,7 +11,7 @@ from apps.new.dialect import (
     sample_lines,
     sample_rows,
 )
-from apps.new.encodings import find_encoding
+from apps.new.encodings import common_encoding
 from classifier.errors import InputError
 from classifier.params.format import Format
 from classifier.tables.delimited import delimiter_of
@@ -22,34 +22,33 @@ from classifier.tables.reading import KINDS, read_rows
 BINARY = {b"PAR1": "parquet", b"ARROW1": "arrow", b"\xff\xff\xff\xff": "arrow"}  # first bytes -> kind
 
 
-def find_form(path: Path, given: Format, has_header: bool | None) -> Format:
-    """Return how a table is written. See `form_of` for the arguments. Raises InputError if it cannot be read."""
+def find_form(paths: list[Path], given: Format, has_header: bool | None) -> Format:
+    """Return how tables are written. See `form_of` for the arguments. Raises InputError if one cannot be read."""
     try:
-        return form_of(path, given, has_header)
+        return form_of(paths, given, has_header)
     except UnicodeDecodeError:
-        raise InputError(f"{path}: {describe_undecodable(path, given.encoding)}") from None
+        raise InputError(f"{paths[0]}: {describe_undecodable(paths[0], given.encoding)}") from None
     except ValueError as error:  # such as a zip of several files
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(f"{paths[0]}: {error}") from None
 
 
-def form_of(path: Path, given: Format, has_header: bool | None) -> Format:
-    """Return how a table is written.
+def form_of(paths: list[Path], given: Format, has_header: bool | None) -> Format:
+    """Return how tables are written: in one encoding, and else as the first one.
 
     Args:
-        path: The file, or a folder that has a folder for each label.
+        paths: The files, or folders that have a folder for each label.
         given: The settings that are known. Their defaults mean that they are not known.
         has_header: Whether the first row has the names of the columns; None: not known.
     """
-    known = given.model_dump(exclude_unset=True)
+    path, known = paths[0], given.model_dump(exclude_unset=True)
     kind = given.kind or binary_kind(path)
-    if kind == "folders":
-        encodings = map(find_encoding, (file for file in sorted(path.glob("[!.]*/[!.]*")) if file.is_file()))
-        other = next((encoding for encoding in encodings if encoding != "utf-8"), "utf-8")
-        return Format(**{"kind": kind, "encoding": other} | known)
     if kind in ("parquet", "arrow", "xlsx"):
         form = Format(**{"kind": kind} | known)
         return form if kind != "xlsx" else with_sheet_header(path, form, has_header)
-    form = Format(**{"encoding": find_encoding(path)} | known)
+    files = texts_in_folders(paths) if kind == "folders" else paths
+    form = Format(**({} if "encoding" in known else {"encoding": common_encoding(files)}) | known)
+    if kind == "folders":
+        return form.model_copy(update={"kind": kind})
     form = form.model_copy(update={"kind": kind or text_kind(path, form)})
     if form.kind != "csv":
         return form
@@ -58,6 +57,14 @@ def form_of(path: Path, given: Format, has_header: bool | None) -> Format:
     if has_header is None:
         has_header = first_row_is_header(rows)
     return form if has_header or not rows else with_header(form, len(rows[0]))
+
+
+def texts_in_folders(folders: list[Path]) -> list[Path]:
+    """Return the texts in folders that have a folder for each label. Raises InputError for a file of Windows."""
+    files = [path for folder in folders for path in sorted(folder.glob("[!.]*/[!.]*")) if path.is_file()]
+    if system := [path for path in files if path.name.lower() in ("thumbs.db", "desktop.ini")]:
+        raise InputError(f"{system[0]}: is a file of Windows, not a text; remove it")
+    return files
 
 
 def without_defaults(form: Format, path: Path) -> Format:

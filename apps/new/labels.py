@@ -1,11 +1,11 @@
 """Turn the values of the column of labels into `labels` of the entry."""
 
-import csv
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from classifier.errors import InputError
+from classifier.runner.command import fields_of
 from classifier.tables.columnar import names_of_numbers, schema_of
 
 MISSING_LABELS = ("-", "?", "nan", "null", "n/a", "unsup")  # lower case; unlabelled_values() also finds -1
@@ -37,8 +37,8 @@ def in_order(values: Iterable[str]) -> list[str]:
 
 
 def are_numbers(values: Iterable[str]) -> bool:
-    """Return whether all values are whole numbers, such as 4 or -1."""
-    return all(re.fullmatch(r"-?\d{1,9}", value) for value in values)
+    """Return whether all values are whole numbers, such as 4 or -1. A code such as 04 is a name."""
+    return all(re.fullmatch(r"0|-?[1-9]\d{0,8}", value) for value in values)
 
 
 def label_setting(values: list[str], left_out: list[str], names: list[str] | None, option: str | None) -> list | dict:
@@ -83,7 +83,7 @@ def same_but_for_case(values: Iterable[str]) -> dict[str, str]:
 
 def named_by(option: str, values: list[str]) -> dict[str, str | None]:
     """Return the name of each value, as --labels gives it. Raises InputError if the option does not fit the values."""
-    words = [word.strip() for word in next(csv.reader([option]))]
+    words = [word.strip() for word in fields_of("--labels", option)]
     pairs = [word.rpartition("=") for word in words]
     shown = ", ".join(values[:10])
     if all(mark for _, mark, _ in pairs):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from apps.new.choices import Options, choose_columns, choose_task
+from apps.new.choices import Options, choose_columns, choose_task, enumerated
 from apps.new.columns import Column, likely_split, profile
 from apps.new.form import find_form
 from apps.new.labels import names_in_metadata, unlabelled_values
@@ -58,17 +58,20 @@ class Plan:
 def make_plan(place: Path, options: Options) -> Plan:
     """Return what is known of a file or folder. Raises InputError if it cannot be read, or a choice is unsure."""
     layout = find_layout(place, options.form.kind)
-    form = find_form(layout.splits["train"][0], options.form, options.header)
+    form = find_form([*itertools.chain(*layout.splits.values())], options.form, options.header)
     rows, columns = profile(table for _, table in tables({"train": layout.splits["train"]}, form))
     if not rows:
         raise InputError(f"{place}: no rows; save the table again")
     if not form.header and is_title(columns, rows):
         title = next(iter(columns))
         raise InputError(f"{place}: row 1 has {title!r:.60} alone; remove the rows above the names of the columns")
+    if options.split_column and len(layout.splits) > 1:
+        found = ", ".join(layout.splits)
+        raise InputError(f"--split-column: {place} has files for {found}; leave it out, or name one file")
     split = options.split_column or (likely_split(columns) if len(layout.splits) == 1 else None)
     for name in filter(None, [*options.text, *options.label, split, options.group]):
         if name not in columns:
-            raise InputError(f"{place}: no column {name!r:.60}; its columns are {', '.join(map(repr, columns))}")
+            raise InputError(f"{place}: no column {name!r:.60}; its columns are {enumerated(map(repr, columns))}")
     if split:
         check_split_column(split, columns[split])
     text, label = choose_columns(columns, split, bool(form.header), options)
@@ -77,12 +80,14 @@ def make_plan(place: Path, options: Options) -> Plan:
         raise InputError("--pair: name the two columns of a pair by --text FIRST --text SECOND")
     notes = [f"not used: {', '.join(layout.unused[:5])}"] if layout.unused else []
     notes += leave_out_splits(layout, form, label)
+    without = [None, *(value for value in columns[split].values if not split_of(value))] if split else []
+    notes += [note for value in without if (note := rows_left_out(split, value, columns[split], rows))]
     names = names_in_metadata(layout.splits["train"][0], form.kind, label[0])
-    found = survey(tables(layout.splits, form), text, label, split)
+    found = survey(tables(layout.splits, form), text, label, split, task, without)
     if empty := unlabelled_splits(found, split, names):
         notes += [f"{name} is not used: no row has a label" for name in empty]
         layout.splits = {name: paths for name, paths in layout.splits.items() if name not in empty}
-        found = survey(tables(layout.splits, form), text, label, split, without=empty)
+        found = survey(tables(layout.splits, form), text, label, split, task, [*without, *empty])
     plan = Plan(layout, form, rows, columns, text, task, label, split, found, names, notes)
     return with_names(plan) if form.header else plan
 
@@ -95,11 +100,26 @@ def is_title(columns: dict[str, Column], rows: int) -> bool:
 
 
 def check_split_column(name: str, column: Column) -> None:
-    """Raise InputError unless each value of a column names a different split, and one names train."""
-    splits = [split_of(value) for value in column.values or ()]
-    if "train" not in splits or None in splits or len(set(splits)) < len(splits):
+    """Raise InputError unless a value of a column names train, and no two values name the same split."""
+    splits = [split for value in column.values or () if (split := split_of(value))]
+    if "train" not in splits or len(set(splits)) < len(splits):
         values = ", ".join(map(repr, list(column.values or ())[:5]))
-        raise InputError(f"column {name!r}: its values {values} do not name train, validation and test once each")
+        problem = f"column {name!r}: its values {values} do not name train, validation and test once each"
+        raise InputError(f"{problem}; correct them, or name another column")
+
+
+def rows_left_out(name: str, value: str | None, column: Column, rows: int) -> str:
+    """Return a note on the rows that a column of splits puts into no split, "" if there are none.
+
+    Args:
+        name: The name of the column.
+        value: The value of the rows, which names no split; None for an empty cell.
+        column: The column.
+        rows: The number of all rows.
+    """
+    count = rows - column.filled if value is None else column.values[value]
+    cell = f"{value!r:.40} in the column {name!r}" if value is not None else f"an empty cell in the column {name!r}"
+    return f"{count:,} row{'s' * (count > 1)} with {cell}: in no split" if count else ""
 
 
 def tables(splits: dict[str, list[Path]], form: Format) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -76,7 +76,7 @@ def in_words_of_the_command(message: str, place: Path, path: Path) -> str:
     >>> in_words_of_the_command("data/local/a.csv: set `format.sheet` to x", LOCAL / "a.csv", Path("~/a.csv"))
     '~/a.csv: set --sheet to x'
     """
-    message = re.sub(rf"^{re.escape(str(place))}\b", lambda _: str(path), message)
+    message = re.sub(rf"(?<![\w/]){re.escape(str(place))}\b", lambda _: str(path), message)
     message = re.sub(r"`format\.(delimiter|encoding|quoting|kind|sheet)(?:: (\w+))?`", r"--\1 \2", message)
     message = re.sub(r"^params\.yaml: datasets\.[^.]+\.(text|labels?|group|validation|test)\b", r"--\1", message)
     return (

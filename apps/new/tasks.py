@@ -4,6 +4,7 @@ PROPOSALS has the functions of each task. The tasks themselves are in classifier
 """
 
 import json
+import re
 import shlex
 from collections import Counter
 from collections.abc import Callable
@@ -43,13 +44,20 @@ def multi_label(plan: Plan, options: Options, drops: list[str]) -> dict:
     if len(plan.label) > 1:
         return {}
     values = two_or_more(plan, list(multi_label_counts(plan, options)))
-    separator = options.label_separator or separator_in(plan.found.labels)
+    separator = options.label_separator or separator_in(plan.found.labels, bool(options.task))
     return {"label_separator": separator, "labels": label_setting(values, [], plan.names, options.labels)}
 
 
 def multi_label_counts(plan: Plan, options: Options) -> Counter:
     """Return the number of rows of each label."""
-    return count_names(plan.found.labels, options.label_separator or separator_in(plan.found.labels))
+    separator = options.label_separator or separator_in(plan.found.labels, bool(options.task))
+    return count_names(plan.found.labels, separator)
+
+
+def multi_label_hints(plan: Plan, options: Options) -> list[str]:
+    """Return a note on the texts without a label."""
+    count = plan.found.labels[""]
+    return [f"{count:,} text{'s have' if count > 1 else ' has'} no label"] if count else []
 
 
 def regression(plan: Plan, options: Options, drops: list[str]) -> dict:
@@ -87,24 +95,31 @@ def seem_measured(values: list[str]) -> bool:
     >>> seem_measured([str(10 * n) for n in range(50)])
     True
     """
-    if (read_numbers(values, None)[1] != KNOWN).any():
-        return False
+    if (read_numbers(values, None)[1] != KNOWN).any() or any(re.match(r"-?0\d", value) for value in values):
+        return False  # names, or codes such as 04
     if not are_numbers(values):
         return True
     counted = len(values) - 1 + min(map(int, values)) == max(map(int, values)) and min(map(int, values)) in (0, 1)
     return len(values) > MANY_NUMBERS and not counted
 
 
-def separator_in(values: Counter) -> str | None:
-    """Return the mark that joins names of labels in many values, or None.
+def separator_in(values: Counter, are_sets: bool = False) -> str | None:
+    """Return the mark that joins names of labels in at least half of the values, or None.
+
+    Args:
+        values: The number of rows of each value.
+        are_sets: Whether the values are known to be sets of labels; then a single joined value is enough.
+
 
     >>> separator_in(Counter({"film;plot": 3, "film": 2, "plot": 2, "film;fun": 1, "plot;fun": 1}))
     ';'
     >>> separator_in(Counter({"news, politics": 5, "sports, football": 5}))
     """
+    values = Counter({value: count for value, count in values.items() if value})
     for separator in SEPARATORS:
         joined = [value for value in values if separator in value and not value.startswith("[")]
-        if 2 * len(joined) >= len(values) > len(count_names(values, separator)):
+        enough = len(joined) > 0 if are_sets else 2 * len(joined) >= len(values)
+        if enough and len(values) > len(count_names(values, separator)):
             return separator
     return None
 
@@ -165,7 +180,7 @@ class Proposal(NamedTuple):
 
 PROPOSALS = {
     "single-label": Proposal(single_label, hints=single_label_hints),
-    "multi-label": Proposal(multi_label, counts=multi_label_counts),
+    "multi-label": Proposal(multi_label, counts=multi_label_counts, hints=multi_label_hints),
     "regression": Proposal(regression),
     "ordinal": Proposal(ordinal),
 }

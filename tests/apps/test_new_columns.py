@@ -104,3 +104,34 @@ def test_a_survey_counts_duplicates_without_regard_to_missing_labels():
     found.add(pd.Series(["A film", "a  film", "b", "b", "b", " "]), ["x", "y", "x", "x", None, "x"], ["train"] * 6)
     assert found.duplicates() == (3, 1)
     assert (found.no_label.count, found.no_text.count) == (1, 1)
+
+
+@pytest.mark.parametrize("others", [["unused"], [None], ["unused", None]])
+def test_rows_of_no_split_are_left_out_and_counted(place, others):
+    """A column of splits can have other values and empty cells."""
+    splits = [*others, *["train"] * (28 - len(others)), *["test"] * 12]
+    shown = add(write(FRAME.assign(split=splits)))
+    assert entry()["source"]["test"] == {"files": "reviews.csv", "where": {"split": "test"}}
+    assert ("1 row with 'unused' in the column 'split': in no split" in shown) == ("unused" in others)
+    assert ("1 row with an empty cell in the column 'split': in no split" in shown) == (None in others)
+    assert f"rows        train {28 - len(others)}, test 12, by the column 'split'" in shown
+
+
+def test_a_column_that_names_few_splits_is_none(place):
+    add(write(FRAME.assign(set=["train", "test", *[f"group {number % 9}" for number in range(38)]])))
+    assert "where" not in str(entry())
+
+
+def test_a_column_of_splits_beside_files_of_splits(place):
+    Path("elsewhere/both").mkdir()
+    write(FRAME.assign(split=["train", "test"] * 20), "elsewhere/both/train.csv")
+    write(FRAME.assign(text=FRAME["text"] + " again", split="test"), "elsewhere/both/test.csv")
+    error = refused("elsewhere/both", "--split-column", "split")
+    assert "--split-column: elsewhere/both has files for train, test; leave it out, or name one file" in error
+
+
+def test_a_wide_table_is_not_listed_as_a_whole(place):
+    columns = {f"c{number}": [f"words {letter} {number}" for letter in "abcdefgh" * 5] for number in range(60)}
+    error = refused(write(pd.DataFrame(columns)))
+    assert "'c18', 'c19' and 40 more" in error
+    assert "c20" not in error

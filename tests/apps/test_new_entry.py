@@ -57,3 +57,23 @@ def test_a_second_try_with_an_option(place):
     added = Path("params.yaml").read_text().replace("dataset: reviews\n", "dataset: imdb-wheel\n")
     assert [line for line in before.splitlines() if line not in added.splitlines()] == []
     assert added.count("reviews:") == before.count("reviews:") + 1
+
+
+def test_a_name_that_is_no_text_in_yaml(place):
+    error = refused(write(path="elsewhere/true.csv"))
+    assert error == "new: --name 'true': YAML does not read it as a text; choose another name by --name"
+    add("elsewhere/true.csv", "--name", "reviews")
+
+
+def test_too_few_texts_for_a_step(place):
+    assert "the training needs 16 texts in train" not in add(write(), "--dry-run")
+    shown = add(write(FRAME[:30]), "--dry-run")
+    assert "train 12, validation 12, test 6; the training needs 16 texts in train: add some, or lower" in shown
+
+
+def test_a_part_of_the_own_test_split(place):
+    splits = ["train"] * 20 + ["test"] * 20
+    add(write(FRAME.assign(split=splits)), "--test", "50%")
+    assert entry()["test"] == "50%"
+    add(FILE, "--replace")
+    assert entry()["test"] is None

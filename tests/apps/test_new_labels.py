@@ -1,7 +1,7 @@
 """`apps.new`: the labels, their names, and rows without one."""
 
 import pytest
-from new_command import FILE, FRAME, NUMBERS, add, entry, refused, write
+from new_command import FILE, FRAME, NUMBERS, add, entry, refused, rows_read, write
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,12 @@ def test_labels_that_are_objects(place, content):
     else:
         error = refused("elsewhere/lists.jsonl")
         assert "column 'label': has objects or mixed lists, such as [\"good\"]; write labels as text" in error
+
+
+def test_codes_with_leading_zeros_are_names(place):
+    shown = add(write(FRAME.assign(label=["01", "02"] * 20)))
+    assert entry()["labels"] == ["01", "02"]
+    assert "the labels are numbers" not in shown
+    assert {label for _, label in rows_read()} == {"01", "02"}
+    add(FILE, "--labels", "01=bad,02=good", "--replace")
+    assert entry()["labels"] == {"01": "bad", "02": "good"}

@@ -1,12 +1,13 @@
 """`apps.new`: tasks other than single-label, and pairs of texts."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from new_command import FILE, FRAME, add, entry, refused, write
+from new_command import FILE, FRAME, NUMBERS, add, entry, refused, write
 
 SETS = [["film"], ["film", "plot"], [], ["plot"], ["fun", "plot"]]
 LISTS = [SETS[number % 5] for number in range(40)]
@@ -119,3 +120,47 @@ def test_pairs(place):
     assert "--pair: name the two columns of a pair by --text FIRST --text SECOND" in refused(FILE, "--pair")
     add(FILE, "--pair", *both)
     assert (entry()["pair"], entry()["text"]) == (True, ["premise", "text"])
+
+
+def test_one_joined_value_is_enough_for_multi_label(place):
+    names = ["bug", "bill", "plea", "bug;bill"] * 10
+    assert entry_of(names)["labels"] == ["bill", "bug", "bug;bill", "plea"]
+    assert entry_of(names, "--task", "multi-label")["label_separator"] == ";"
+    assert entry()["labels"] == ["bill", "bug", "plea"]
+
+
+def test_an_empty_cell_of_joined_names_is_no_label(place):
+    shown = add(write(FRAME.assign(label=["bug;bill", "bug", "bill", ""] * 10)), "--task", "multi-label")
+    assert "10 texts have no label" in shown
+    assert "drop" not in entry()
+
+
+def test_lists_that_are_texts_are_several_labels(place):
+    assert entry_of(["['bug', 'bill']", "['bug']", "['bill']", "[]"] * 10)["task"] == "multi-label"
+    assert entry()["labels"] == ["bill", "bug"]
+
+
+def test_numbers_with_a_decimal_comma(place):
+    """The delimiter is the mark that divides the header, too. The stage `data` says how to write the numbers."""
+    lines = [f"{row.text.replace(',', '').replace(';', '')};{row.Index},5" for row in FRAME.itertuples()]
+    Path(FILE).write_text("\n".join(["text;score", *lines]), encoding="utf-8")
+    assert "with a point in place of the comma" in refused(FILE, "--task", "regression")
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("--task", "ordinal", "--labels", "a,b"), "--labels: ordinal labels have no names; leave it out"),
+        (("--label-separator", ";"), "--label-separator: only one column of several labels has it"),
+        (("--sheet", "x"), "--sheet: a file of the kind csv does not have it; leave it out, or correct --kind"),
+        (("--labels", "a=x,\nb=y"), "--labels 'a=x,\\nb=y': new-line character seen"),
+    ],
+)
+def test_options_that_nothing_reads(place, words, error):
+    assert error in refused(write(FRAME.assign(label=NUMBERS)), *words)
+
+
+def entry_of(labels: list[str], *words: str) -> dict:
+    """Return the entry of a table with these labels."""
+    add(write(FRAME.assign(label=labels)), "--replace", *words)
+    return entry()
