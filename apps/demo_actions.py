@@ -3,7 +3,6 @@
 gradio is imported inside the functions, because it is an optional dependency that only `make demo` installs.
 """
 
-import csv
 import tempfile
 from pathlib import Path
 from typing import NoReturn
@@ -15,6 +14,7 @@ from classifier.evaluation.tasks.task import MEASURES
 from classifier.predict.classifier import Classifier
 from classifier.predict.explanation import Explanation, explain_label
 from classifier.predict.sets import required_bounds
+from classifier.runner.command import fields_of
 from classifier.scoring.files import score_file
 from classifier.scoring.job import Job
 from classifier.scoring.options import check_sets
@@ -111,8 +111,8 @@ class Actions:
         if path is None:
             refuse("no file was chosen; drop a file into the box first")
         out = Path(tempfile.mkdtemp(dir=Path(path).parent)) / f"{Path(path).stem}.scored.parquet"
-        names = [name.strip() for name in next(csv.reader([columns], skipinitialspace=True), [])]
         try:
+            names = [name.strip() for name in fields_of("columns", columns)]
             job = Job.like_training(Path(path), out, names, min_confidence=threshold, sets=share or None)
             check_sets(job.sets)
             score_file(job)

@@ -48,7 +48,8 @@ Environment variables:
           LAUNCH="torchrun --nproc-per-node 4" (see docs/how-to/several-processes.md)
 
 After an error, the command prints one line to stderr and exits with status 1.
-If an option has no valid value, the exit status is 2.
+If the command line itself cannot be read, such as a word in place of a number,
+the exit status is 2.
 """
 
 import os
@@ -57,14 +58,14 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option, Typer
+from typer import Argument, Option
 
 from classifier.distributed.processes import Processes
 from classifier.distributed.rank import rank_and_count
 from classifier.errors import InputError
 from classifier.files.formats import read_json
 from classifier.predict.classifier import Classifier
-from classifier.runner.command import exit_on_user_error
+from classifier.runner.command import exit_on_user_error, run_command
 from classifier.runner.environment import let_idle_threads_sleep, restart_with_malloc_settings
 from classifier.runner.ranks import rank_process
 from classifier.runner.terminal import escape_controls
@@ -185,7 +186,4 @@ def run_job(job: Job, overwrite: bool) -> None:
 
 
 if __name__ == "__main__":
-    app = Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    as_written = "\n\n".join(f"\b\n{paragraph}" for paragraph in __doc__.split("\n\n"))  # \b: do not wrap the lines
-    app.command(help=as_written, context_settings={"ignore_unknown_options": True})(main)
-    app(prog_name="python -m apps.infer")
+    run_command(main, "apps.infer", __doc__, context_settings={"ignore_unknown_options": True})

@@ -3,8 +3,8 @@
     MACHINE=NAME make few-labels SEARCH=mpnet     # writes benchmarks/results/NAME/few_labels-mpnet.csv and .json
 
 Each training is that of the stage `train`, on a draw of the default's train texts. As in the pipeline, a fifth of the
-labels, but at least 20, is held out to calibrate the classifier; unlike there, a held-out text is cut to one window.
-The classifier then scores all validation texts, in the precision of the training.
+labels, at least 20 and at most 1,000, is held out to calibrate the classifier; unlike there, a held-out text is cut to
+one window. The classifier then scores all validation texts, in the precision of the training.
 
 The CSV file has one row for each setting and draw. Its column `digest` is a hash of the settings, the token ids, the
 encoder and the code of the training, but not of the libraries and the hardware. A training whose digest is in the file
@@ -47,7 +47,7 @@ from stages.baseline import baseline
 from stages.train import train
 
 NO_VALIDATION = ["train.validations=1", "train.validation_rows=1"]  # the training validates once, on one row
-WHAT = "Settings compared with few labels, some of them for the calibration: means of draws, on 1,000 reviews."
+WHAT = "Settings compared on few labels: means over the draws, on 1,000 validation reviews that no training uses."
 TEMPORARY = Path("dvc_plots")  # for the trainings, unless MACHINE names a folder of benchmarks/results/
 KEY = ("labels", "setting", "draw", "digest")
 FACTS = ("steps", "accuracy", "log_loss")

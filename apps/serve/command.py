@@ -19,6 +19,7 @@ Environment variables:
   OMP_NUM_THREADS  threads that score on the CPU; default: the number of cores
 
 After an error, the command prints one line to stderr and exits with status 1.
+If the command line itself cannot be read, the exit status is 2.
 """
 
 import math
@@ -28,12 +29,12 @@ import socket
 import sys
 from typing import Annotated
 
-from typer import Option, Typer
+from typer import Option
 
 from apps.infer import MIN_ACCURACY, MIN_CONFIDENCE, PRECISION, SETS
 from classifier.errors import InputError
 from classifier.predict.classifier import Classifier
-from classifier.runner.command import exit_on_user_error
+from classifier.runner.command import exit_on_user_error, run_command
 from classifier.runner.environment import let_idle_threads_sleep
 from classifier.scoring.options import check_sets, chosen_precision, parse_required_confidence
 
@@ -113,7 +114,4 @@ def listening(host: str, port: int) -> socket.socket:
 
 def run() -> None:
     """Run the command line."""
-    app = Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    as_written = "\n\n".join(f"\b\n{paragraph}" for paragraph in __doc__.split("\n\n"))  # \b: do not wrap the lines
-    app.command(help=as_written)(main)
-    app(prog_name="python -m apps.serve")
+    run_command(main, "apps.serve", __doc__)

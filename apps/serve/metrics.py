@@ -29,7 +29,10 @@ class Metrics:
 
 
 class Measured:
-    """An ASGI middleware that counts and times the requests by path. A request that no path matches has the path -."""
+    """An ASGI middleware that counts and times the requests by path.
+
+    Requests of no known path, and those of /openapi.json, have the path -.
+    """
 
     def __init__(self, app, metrics: Metrics):
         self.app, self.metrics = app, metrics

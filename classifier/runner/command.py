@@ -1,9 +1,11 @@
 """The command lines of modules: the help of modules without arguments, and the errors that end a command."""
 
+import csv
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from classifier.errors import InputError, out_of_memory
 from classifier.runner.messages import disk_problem
@@ -30,6 +32,31 @@ def no_arguments(command: str, example: str) -> None:
         formatter_class=RawDescriptionHelpFormatter,
     )
     parser.parse_args()
+
+
+def run_command(main: Callable, module: str, help_text: str, **settings: Any) -> None:
+    """Run a function with the arguments of the command line, as typer reads them.
+
+    Args:
+        main: the function; its annotations describe the options.
+        module: the module that the user starts by `python -m`.
+        help_text: the text of --help, whose lines stay as they are.
+        **settings: typer's settings of the command.
+    """
+    from typer import Typer
+
+    app = Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    as_written = "\n\n".join(f"\b\n{paragraph}" for paragraph in help_text.split("\n\n"))  # \b: do not wrap the lines
+    app.command(help=as_written, **settings)(main)
+    app(prog_name=f"python -m {module}")
+
+
+def fields_of(option: str, line: str) -> list[str]:
+    """Return the fields of an option's value, which is a line of CSV. Raises InputError if it has a line break."""
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error as error:
+        raise InputError(f"{option} {line!r:.60}: {error}; write the names between commas, on one line") from None
 
 
 @contextmanager

@@ -69,5 +69,5 @@ def hold_lock(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)  # before the release, so that no other process locks a file that is then removed
+        path.unlink(missing_ok=True)  # while it is locked: another process could lock the file, and then lose it
         lock.release()

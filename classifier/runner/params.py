@@ -121,11 +121,19 @@ def describe_error(error: ValidationError) -> str:
         "model_type": "its settings are missing; write them as `name: value` lines",
     }.get(first["type"], f"{problem_of(error)}{value}")
     if first["type"] == "extra_forbidden":
-        document = schema().model_json_schema()
-        known = {key for part in (document, *document["$defs"].values()) for key in part.get("properties", {})}
-        near = difflib.get_close_matches(str(first["loc"][-1]), sorted(known), n=1)
-        message += f"; did you mean {near[0]}?" if near else "; remove it"
+        message += f"; {fix_of_unknown_key(str(first['loc'][-1]))}"
     return f"{key}: {message}" + (f" ({more} more)" if more else "")
+
+
+def fix_of_unknown_key(key: str) -> str:
+    """Return what to do about an unknown key: the section to which it belongs, or the nearest known key."""
+    sections = schema().model_fields
+    if homes := [name for name in sections if key in getattr(sections[name].annotation, "model_fields", ())]:
+        return f"it belongs to {' or '.join(homes)}; move it there"
+    document = schema().model_json_schema()
+    known = {key for part in (document, *document["$defs"].values()) for key in part.get("properties", {})}
+    near = difflib.get_close_matches(key, sorted(known - {key}), n=1)
+    return f"did you mean {near[0]}?" if near else "remove it"
 
 
 def problem_of(error: ValidationError) -> str:

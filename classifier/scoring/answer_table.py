@@ -34,6 +34,6 @@ def show_table(texts: list[Text], classifier: Classifier, explain: bool, explain
 
     print_line(heads, "text")
     for text, answer, cells in zip(texts, answers, rows, strict=True):
-        marked = explain and answer[0] is not None
+        marked = explain and any(part is not None for part in answer)
         shown = explain_label(classifier.model, classifier.tokenizer, text, explained).text if marked else joined(text)
         print_line(cells, shown)

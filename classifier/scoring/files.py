@@ -6,7 +6,6 @@ and it joins all parts into the output file. A summary of the answers goes into 
 
 import os
 import shutil
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from classifier.distributed.devices import scoring_metadata
 from classifier.distributed.processes import ALONE, Processes
 from classifier.errors import InputError
 from classifier.files.formats import metadata_strings, write_json
+from classifier.files.writing import replace_file
 from classifier.model.features import sampled_rows, to_bytes
 from classifier.model.integrity import check_models_exist
 from classifier.predict.classifier import Classifier
@@ -81,8 +81,13 @@ def score_checked(job: Job, launches: bool) -> int:
         score_missing_parts(job, schema, row_count, parts)
     if job.path.stat().st_mtime_ns != changed:
         raise InputError(f"{job.path}: changed during the run; start the command again")
-    join_parts(parts, row_count, job.out, summary)
-    write_json(job.summary, summary.content())
+    check_parts(parts, row_count)
+    for table in parts.row_groups([*job.added, FEATURES]):
+        summary.add(table)
+    # Output and summary are put in place one right after the other, so that a kill leaves both or none.
+    with replace_file(job.summary) as unfinished:
+        write_json(unfinished, summary.content())
+        join_parts(parts, job.out)
     shutil.rmtree(parts.folder)
     remove_other_parts(job.out)
     return row_count
@@ -172,21 +177,16 @@ def texts_to_score(table: pd.DataFrame, job: Job) -> list[Text | None]:
     return join_columns(pd.DataFrame(values, table.index, dtype=object), job.columns, job.separator, job.pair).tolist()
 
 
-def join_parts(parts: Parts, row_count: int, out: Path, summary: Summary) -> None:
-    """Write all parts to one file, without their features, and add them to the summary.
-
-    Raises:
-        InputError: The parts do not hold as many rows as the input.
-    """
-    from pyarrow.parquet import read_schema
-
+def check_parts(parts: Parts, row_count: int) -> None:
+    """Raise InputError if the parts do not hold as many rows as the input."""
     if (finished := parts.row_count()) != row_count:
         raise InputError(f"{parts.folder}: holds {finished:,} of {row_count:,} rows; start the command again")
 
-    def tables() -> Iterator:
-        for table in parts.row_groups():
-            summary.add(table)
-            yield table.drop_columns(FEATURES)
+
+def join_parts(parts: Parts, out: Path) -> None:
+    """Write all parts to one file, without their features."""
+    from pyarrow.parquet import read_schema
 
     schema = read_schema(parts.part(0))
-    WRITERS[out.suffix](out, schema.remove(schema.get_field_index(FEATURES)), tables())
+    schema = schema.remove(schema.get_field_index(FEATURES))
+    WRITERS[out.suffix](out, schema, (table.drop_columns(FEATURES) for table in parts.row_groups()))

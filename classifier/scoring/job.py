@@ -1,5 +1,6 @@
 """A scoring job: the file to score, the settings of the scoring, and a copy of the input if it is a pipe."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -105,6 +106,7 @@ def readable_twice(job: Job) -> Iterator[Job]:
             copyfileobj(pipe, file)
         yield replace(job, path=copy, form=copied)
     except InputError as error:
-        raise InputError(str(error).replace(str(copy), str(job.path))) from None
+        message = str(error).replace(str(copy), str(job.path))
+        raise InputError(re.sub("; name it .*", "; give the file itself, not a pipe", message)) from None
     finally:
         copy.unlink(missing_ok=True)

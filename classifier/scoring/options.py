@@ -19,6 +19,7 @@ from classifier.model.loading import trained_settings
 from classifier.params.format import Format
 from classifier.predict.sets import required_bounds
 from classifier.predict.threshold import is_share, required_confidence
+from classifier.runner.command import fields_of
 from classifier.runner.params import load_params, problem_of
 from classifier.text.pairs import Text
 
@@ -42,7 +43,7 @@ def parse_format(options: Sequence[str]) -> Format:
         if key in values:
             raise InputError(f"--format {option!r:.60}: gives {key} again; give each key once")
         if key == "header":
-            value = next(csv.reader([value]), [])
+            value = fields_of("--format header", value)
         values[key] = value.replace(r"\t", "\t") if key == "delimiter" else value
     try:
         return Format(**values)
@@ -104,6 +105,8 @@ def parse_required_confidence(min_confidence: str | None, min_accuracy: float | 
     if min_confidence == "target":
         evaluate = load_params().evaluate
         return required_confidence(0.0, evaluate.target_accuracy, evaluate.target_level)
+    if min_accuracy is not None and not 0 < min_accuracy < 1:
+        raise InputError(f"--min-accuracy {min_accuracy:g}: should be a number between 0 and 1")
     if min_confidence is None:
         return required_confidence(0.0, min_accuracy)
     if not re.fullmatch(r"(\d+\.?\d*|\.\d+)(e-?\d+)?", min_confidence) or not is_share(number := float(min_confidence)):
@@ -121,6 +124,8 @@ def check_sets(share: float | None, command: str = "infer") -> None:
     """
     if share is None or rank_and_count():
         return
+    if not is_share(share) or share in (0, 1):
+        raise InputError(f"--sets {share:g}: should be a number between 0 and 1")
     without = list(itertools.compress(model_labels(), np.isnan(required_bounds(share))))
     if without:
         few = f"{len(without)} labels have too few validation rows for --sets {share}: {', '.join(without[:10])}"

@@ -84,14 +84,18 @@ class Parts:
 
         return sum(read_metadata(path).num_rows for path in self.folder.glob("*.parquet"))
 
-    def row_groups(self) -> Iterator:
-        """Yield the rows of all parts in order, as pyarrow Tables of about GROUP_ROWS rows or GROUP_BYTES."""
+    def row_groups(self, columns: list[str] | None = None) -> Iterator:
+        """Yield the rows of all parts in order, as pyarrow Tables of about GROUP_ROWS rows or GROUP_BYTES.
+
+        columns: The columns to read; None: all of them.
+        """
         import pyarrow as pa
         from pyarrow import parquet
 
         tables = []
         for path in sorted(self.folder.glob("*.parquet"), key=lambda path: int(path.stem)):
-            tables.append(parquet.read_table(path, partitioning=None))  # else a "=" in the path makes a column
+            # Without `partitioning`, a "=" in the path makes a column.
+            tables.append(parquet.read_table(path, columns=columns, partitioning=None))
             if sum(map(len, tables)) >= GROUP_ROWS or sum(table.nbytes for table in tables) >= GROUP_BYTES:
                 yield pa.concat_tables(tables)
                 tables.clear()

@@ -61,9 +61,10 @@ def rows_of(table) -> Iterator[tuple]:
 
     columns = []
     for column in table.columns:
-        if column.type in (pa.float16(), pa.float32()):  # 0.9982 and not 0.9982000589370728
+        are_lists = any(is_kind(column.type) for is_kind in (pa.types.is_list, pa.types.is_large_list))
+        if column.type == pa.float32():  # 0.9982 and not 0.9982000589370728
             column = column.cast(pa.string()).cast(pa.float64())
-        elif column.type == pa.list_(pa.float32()):
+        elif are_lists and column.type.value_type == pa.float32():
             column = column.cast(pa.list_(pa.string())).cast(pa.list_(pa.float64()))
         columns.append(map(json_value, column.to_pylist()))
     return zip(*columns, strict=True)

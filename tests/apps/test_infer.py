@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
@@ -14,10 +15,11 @@ from commands import INFER, infer_command, predict, read
 
 from classifier.files.formats import read_table, write_table
 from classifier.files.places import VALIDATION
+from classifier.predict import explanation
 from classifier.predict.threshold import threshold_for
 from classifier.scoring.answer_table import show_table
 from classifier.scoring.lines import arriving_lines
-from classifier.tasks import single_label
+from classifier.tasks import ordinal, single_label
 
 
 def test_texts(finished):
@@ -60,6 +62,22 @@ def test_table_on_a_terminal_that_lacks_a_letter(monkeypatch):
     show_table(["für immer"], AlwaysPositive(), explain=False, explained=None)
     sys.stdout.flush()
     assert shown.getvalue().endswith(b"positive       50.0%  f\\xfcr immer\n")
+
+
+class UnsureOfRatings:
+    """A classifier that is unsure of a rating, and has no answer to a blank text."""
+
+    parts = ordinal.ANSWER
+    model = tokenizer = None
+
+    def __call__(self, texts: list[str]) -> list[tuple[None, float | None, float | None]]:
+        return [(None, 0.55, 1.5) if text else (None, None, None) for text in texts]
+
+
+def test_an_uncertain_rating_is_explained(monkeypatch, capsys):
+    monkeypatch.setattr(explanation, "explain_label", lambda *args: Mock(text="[unsure +1.2] text"))
+    show_table(["unsure text", ""], UnsureOfRatings(), explain=True, explained=None)
+    assert capsys.readouterr().out.count("[unsure +1.2] text") == 1
 
 
 def test_control_characters_do_not_reach_the_terminal(finished):

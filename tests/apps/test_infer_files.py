@@ -188,6 +188,10 @@ def test_a_pipe(finished, monkeypatch):
         with pytest.raises(ZeroDivisionError):
             score(CSV.encode())
     assert [path.suffix for path in Path("out").glob(".*")] == [".parts"]
+    os.mkfifo("b.csv")
+    threading.Thread(target=Path("b.csv").write_bytes, args=[gzip.compress(CSV.encode())]).start()
+    with pytest.raises(InputError, match=r"^b\.csv: is a gzip file; give the file itself, not a pipe$"):
+        score_file(Job(Path("b.csv"), Path("out/other.csv")))
     os.mkfifo("fifo")
     with pytest.raises(InputError, match=r"^fifo: a file without a suffix may hold anything; set `format.delimiter`"):
         score_file(Job(Path("fifo"), Path("out/other.csv")))  # before the pipe is read, which would wait here

@@ -19,6 +19,7 @@ from stages.train import train
 
 EDITS = {  # key, value, and how the line begins
     "unknown key": ("train.learning_rat", 0.1, "train.learning_rat: unknown key; did you mean learning_rate?"),
+    "a key of another section": ("train.max_rows", 9, "train.max_rows: unknown key; it belongs to baseline; move it"),
     "unknown section": ("tokenise", {}, "tokenise: unknown key; did you mean tokenize?"),
     "wrong type": ("train.epochs", "two", "train.epochs: input should be a valid integer, got 'two'"),
     "a float for a count": ("train.epochs", 2.0, "train.epochs: input should be a valid integer, got 2.0"),

@@ -44,6 +44,7 @@ def test_a_launched_process_gets_the_same_format():
         (["delimiter=ab"], "--format delimiter: should be one character"),
         (["delimiter="], "--format delimiter: should be one character"),
         (["encoding=latin-9000"], "--format encoding: should be the name of a text encoding"),
+        (["header=a\nb"], "--format header 'a\\nb': new-line character seen in unquoted field"),
         (["header="], "--format header: list should have at least 1 item"),
         (["comment="], "--format comment: string should have at least 1 character"),
     ],

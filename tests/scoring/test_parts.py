@@ -25,6 +25,7 @@ from classifier.scoring import parts
 from classifier.scoring.files import score_file, score_share
 from classifier.scoring.job import Job
 from classifier.scoring.parts import CODE, Parts
+from classifier.scoring.summary import Summary
 from classifier.tables.rows import ROWS_PER_TABLE as ROWS
 
 
@@ -150,12 +151,25 @@ def test_parts_of_another_input_model_or_library_are_not_used(finished, monkeypa
     assert pd.read_parquet(out)["predicted"].tolist() == ["positive"] * (ROWS + 1)
 
 
+def test_a_run_that_ends_at_the_summary_can_be_continued(finished, monkeypatch):
+    """Output and summary appear together, after both are complete."""
+    Path("few.csv").write_text("text\na good film\n")
+    job = Job(Path("few.csv"), Path("out.parquet"))
+    with monkeypatch.context() as killed:
+        killed.setattr(Summary, "content", lambda self: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            score_file(job)
+    assert [path.exists() for path in (job.out, job.summary)] == [False, False]
+    assert score_file(job) == 1
+    assert [path.exists() for path in (job.out, job.summary)] == [True, True]
+
+
 def test_parts_of_another_file_are_removed(finished, monkeypatch, capsys):
     """Parts that a killed run left for the same --out are removed once it is written; parts for another --out stay."""
     for name in ("few.csv", "other.csv"):
         Path(name).write_text("text\na good film\n")
     with monkeypatch.context() as killed:
-        killed.setattr(Parts, "row_groups", lambda self: 1 / 0)
+        killed.setattr(Parts, "row_groups", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             score_file(Job(Path("other.csv"), Path("out.parquet")))
     (left,) = Path().glob(".out.parquet.*.parts")

@@ -89,6 +89,7 @@ def test_values_of_each_type():
         "whole": pa.array([2**60 + 1, None]),
         "share": pa.array([0.1, float("nan")]),
         "confidence": pa.array([confidence, None], pa.float32()),
+        "list": pa.array([[1.1, 2.0], None], pa.large_list(pa.float32())),
         "is": pa.array([True, None]),
         "day": pa.array([datetime.date(2020, 1, 31), None]),
         "time": pa.array([datetime.datetime(2020, 1, 31, 12, 30), None], pa.timestamp("us")),
@@ -96,7 +97,7 @@ def test_values_of_each_type():
         "bytes": pa.array([b"\xff", None]),
         "kind": pa.array(["film", None]).dictionary_encode(),
     }
-    expected = [2**60 + 1, 0.1, 0.9982, True, "2020-01-31", "2020-01-31T12:30:00", "1.10", "/w==", "film"]
+    expected = [2**60 + 1, 0.1, 0.9982, [1.1, 2.0], True, "2020-01-31", "2020-01-31T12:30:00", "1.10", "/w==", "film"]
     first, second = map(json.loads, written(".jsonl", pa.table(columns)).read_text().splitlines())
     assert [*first.values()] == expected
     assert np.float32(first["confidence"]) == confidence
