@@ -38,7 +38,8 @@ TOP_4, ALL_12 = {"LoRA in the top 4 layers": [layers(8)]}, {"LoRA in all 12 laye
 SEARCHES = {
     "minilm": Search("minilm", 10, dict.fromkeys((50, 100, 200), DEFAULT | EPOCHS)),
     "minilm-500": Search("minilm", 2, {500: DEFAULT | EPOCHS, 1000: DEFAULT | epochs(1, 2, 4)}),
-    "minilm-2000": Search("minilm", 1, {2000: DEFAULT | epochs(1, 4), 6000: DEFAULT | epochs(2, 4)}),
+    "minilm-2000": Search("minilm", 2, {2000: DEFAULT | epochs(1, 4)}),
+    "minilm-6000": Search("minilm", 1, {6000: DEFAULT | epochs(2, 4)}),
     "mpnet": Search("mpnet", 2, {200: DEFAULT | RATES | epochs(2, 8) | TOP_4 | ALL_12 | RANKS | NO_SHORT_EPOCH}),
     "mpnet-2000": Search("mpnet", 2, {2000: DEFAULT | RATES | epochs(2) | TOP_4 | ALL_12 | NO_SHORT_EPOCH}),
     "mpnet-6000": Search("mpnet", 1, {6000: DEFAULT | epochs(2)}),
