@@ -9,6 +9,7 @@ from apps.new.plan import Plan
 from apps.new.tasks import PROPOSALS
 from classifier.errors import InputError
 from classifier.files.places import LOCAL
+from classifier.params.labels import LABEL_KEYS
 
 TEST = "20%"  # size of the test split
 # The options of the form that files of a kind have; files of the other kinds have an encoding alone.
@@ -42,11 +43,11 @@ def make_entry(plan: Plan, options: Options) -> dict:
 
 def refuse_unread_options(plan: Plan, options: Options) -> None:
     """Raise InputError for an option that this task, or files of this kind, do not read."""
-    several = plan.task == "multi-label" and len(plan.label) > 1
-    if options.labels and (several or plan.task in ("regression", "ordinal")):
+    several, keys = len(plan.label) > 1, {LABEL_KEYS[plan.task].needed, *LABEL_KEYS[plan.task].allowed}
+    if options.labels and (several or "labels" not in keys):
         why = "several columns name the labels themselves" if several else f"{plan.task} labels have no names"
         raise InputError(f"--labels: {why}; leave it out")
-    if options.label_separator and (several or plan.task != "multi-label"):
+    if options.label_separator and (several or "label_separator" not in keys):
         raise InputError("--label-separator: only one column of several labels has it; give --task multi-label")
     kind = plan.form.kind or "csv"
     read = READ_BY_KIND.get(kind, {"encoding"})

@@ -76,6 +76,7 @@ def make_plan(place: Path, options: Options) -> Plan:
         check_split_column(split, columns[split])
     text, label = choose_columns(columns, split, bool(form.header), options)
     task = choose_task(columns, label, options)
+    are_sets = "label_separator" in LABEL_KEYS[task].allowed
     if options.pair and len(text) != 2:
         raise InputError("--pair: name the two columns of a pair by --text FIRST --text SECOND")
     notes = [f"not used: {', '.join(layout.unused[:5])}"] if layout.unused else []
@@ -83,11 +84,11 @@ def make_plan(place: Path, options: Options) -> Plan:
     without = [None, *(value for value in columns[split].values if not split_of(value))] if split else []
     notes += [note for value in without if (note := rows_left_out(split, value, columns[split], rows))]
     names = names_in_metadata(layout.splits["train"][0], form.kind, label[0])
-    found = survey(tables(layout.splits, form), text, label, split, task, without)
+    found = survey(tables(layout.splits, form), text, label, split, are_sets, without)
     if empty := unlabelled_splits(found, split, names):
         notes += [f"{name} is not used: no row has a label" for name in empty]
         layout.splits = {name: paths for name, paths in layout.splits.items() if name not in empty}
-        found = survey(tables(layout.splits, form), text, label, split, task, [*without, *empty])
+        found = survey(tables(layout.splits, form), text, label, split, are_sets, [*without, *empty])
     plan = Plan(layout, form, rows, columns, text, task, label, split, found, names, notes)
     return with_names(plan) if form.header else plan
 

@@ -118,7 +118,7 @@ def survey(
     texts: list[str],
     label: list[str],
     split: str | None,
-    task: str,
+    are_sets: bool,
     without: Collection[str | None] = (),
 ) -> Survey:
     """Return the texts and labels of tables, which come with the names of their splits.
@@ -128,7 +128,7 @@ def survey(
         texts: The columns whose texts are joined.
         label: The column of the labels, or several columns that have 1 or true in the rows of the label they name.
         split: The column that says the split of each row. None: each row has the split that its table comes with.
-        task: The task. For multi-label, an empty text in the only column of labels stands for no label.
+        are_sets: Whether a text can have several labels. Then an empty text in the only column of labels is no label.
         without: Splits whose rows are not counted.
     """
     found = Survey()
@@ -139,20 +139,20 @@ def survey(
         splits = [*map(spelled, column_values(table, split))] if split else [name] * len(table)
         kept = [one not in without for one in splits]
         table_of = table_of.loc[kept]
-        labels = row_labels(table_of[label], task)
+        labels = row_labels(table_of[label], are_sets)
         found.add(join_columns(table_of, texts, "\n"), labels, itertools.compress(splits, kept))
     return found
 
 
-def row_labels(table: pd.DataFrame, task: str) -> Iterator[str | None]:
+def row_labels(table: pd.DataFrame, are_sets: bool) -> Iterator[str | None]:
     """Yield the label of each row, None if it is missing. Several columns of 0 and 1 give a JSON list of names.
 
-    For multi-label, an empty text in the only column gives the label "", which stands for no label.
+    If a text can have several labels, an empty text in the only column gives the label "", which stands for no label.
     """
     for row in table.itertuples(index=False, name=None):
         cells = [*map(spelled, row)]
         if len(cells) == 1 or None in cells:
-            is_empty = task == "multi-label" and len(cells) == 1 and isinstance(row[0], str)
+            is_empty = are_sets and len(cells) == 1 and isinstance(row[0], str)
             yield (cells[0] or ("" if is_empty else None)) if len(cells) == 1 else None
         else:
             names = [name for name, cell in zip(table.columns, cells, strict=True) if cell in ("1", "true")]
