@@ -31,6 +31,7 @@ NO_LETTERS = re.compile(r"[\d\s!-/:-@\[-`{-~]+")
 MEASURE = re.compile(r"[\d\s.,:/+-]*\d[.,:/-]\d[\d\s.,:/+TZ-]*")  # a date, a time or a number with a fraction
 DECIMAL_COMMA = re.compile(r"-?\d+,\d+")  # the stage `data` refuses it, and says how to write it
 CLEARLY = 3  # a column with this many times the letters of the next one has the texts
+FAR = 10  # a column with this many times the letters of a column named text, review or the like has the texts instead
 
 
 @dataclass
@@ -131,9 +132,11 @@ def profile(tables: Iterable[pd.DataFrame]) -> tuple[int, dict[str, Column]]:
 
 def likely_texts(columns: dict[str, Column]) -> list[str]:
     """Return the columns that may have the texts: one column if it is clear."""
-    if named := [name for known in TEXT_NAMES for name in columns if name.strip().lower() == known]:
-        return named[:1]
     letters = {name: column.mean_letters for name, column in columns.items() if column.mean_letters}
+    least = max(letters.values(), default=0) / FAR  # a column `review` of ids beside one of long texts has ids
+    named = [name for known in TEXT_NAMES for name in columns if name.strip().lower() == known]
+    if named and columns[named[0]].mean_letters >= least:
+        return named[:1]
     found = [name for name in letters if letters[name] * CLEARLY > max(letters.values())]
     return [name for name in found if not columns[name].repeats] or found
 

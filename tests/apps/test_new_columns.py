@@ -135,3 +135,12 @@ def test_a_wide_table_is_not_listed_as_a_whole(place):
     error = refused(write(pd.DataFrame(columns)))
     assert "'c18', 'c19' and 40 more" in error
     assert "c20" not in error
+
+
+def test_ids_in_a_column_whose_name_suggests_texts(place):
+    ids = [f"r{number}" for number in range(len(FRAME))]
+    shown = add(write(FRAME.rename(columns={"text": "body_text"}).assign(review=ids)))
+    assert "texts 'body_text'" in shown
+    short = [f"bright film {number}" for number in range(len(FRAME))]
+    write(FRAME.rename(columns={"text": "notes"}).assign(text=short), "elsewhere/short.csv")
+    assert "texts 'text'" in add("elsewhere/short.csv")
