@@ -112,7 +112,7 @@ class Actions:
             refuse("no file was chosen; drop a file into the box first")
         out = Path(tempfile.mkdtemp(dir=Path(path).parent)) / f"{Path(path).stem}.scored.parquet"
         try:
-            names = [name.strip() for name in fields_of("columns", columns)]
+            names = [name.strip() for name in fields_of("columns", columns, skipinitialspace=True)]
             job = Job.like_training(Path(path), out, names, min_confidence=threshold, sets=share or None)
             check_sets(job.sets)
             score_file(job)

@@ -94,9 +94,8 @@ class Column:
 def is_list_of_names(value: object) -> bool:
     """Return whether a value is a list of names or of whole numbers, as such or as JSON or Python prints it."""
     if isinstance(value, str) and value.strip().startswith("["):
-        for parse in (json.loads, ast.literal_eval):
-            with suppress(ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-                return is_list_of_names(parse(value.strip()))
+        with suppress(ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+            value = ast.literal_eval(value.strip())  # reads JSON's lists of names and of numbers, too
     return isinstance(value, list) and all(isinstance(item, str | int) for item in value)
 
 

@@ -91,8 +91,8 @@ def measure(lines: Iterable[str], form: Format, is_sample: bool = False) -> Meas
 def find_delimiter(path: Path, form: Format, known: dict) -> Format:
     """Return the form with the delimiter and quoting under which most rows of a sample have equally many fields.
 
-    Forms under which all rows have equally many fields go before all others, and then those under which a column has
-    values that repeat, as labels do.
+    A form that gives all rows the same number of fields is preferred. Among several such forms, one that gives a column
+    with repeated values, as labels are, is preferred.
 
     Args:
         path: The file.

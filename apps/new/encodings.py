@@ -49,7 +49,7 @@ def find_encoding(path: Path) -> str:
 
 def refuse_damaged_utf_8(path: Path) -> None:
     """Raise InputError if more lines beyond ASCII can be decoded as UTF-8 than cannot, and name the first of these."""
-    right, wrong = 0, []
+    right = wrong = first_wrong = 0
     with open_bytes(path) as file:
         for number, line in enumerate(file, start=1):
             if line.isascii():
@@ -58,10 +58,10 @@ def refuse_damaged_utf_8(path: Path) -> None:
                 line.decode()
                 right += 1
             except UnicodeDecodeError:
-                wrong.append(number)
-    if right > len(wrong):
+                wrong, first_wrong = wrong + 1, first_wrong or number
+    if right > wrong:
         fix = "correct it, or name the encoding by --encoding"
-        raise InputError(f"{path}: line {wrong[0]} is not UTF-8, but {right:,} other lines beyond ASCII are; {fix}")
+        raise InputError(f"{path}: line {first_wrong} is not UTF-8, but {right:,} other lines beyond ASCII are; {fix}")
 
 
 def is_ascii(path: Path) -> bool:

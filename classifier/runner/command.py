@@ -51,10 +51,10 @@ def run_command(main: Callable, module: str, help_text: str, **settings: Any) ->
     app(prog_name=f"python -m {module}")
 
 
-def fields_of(option: str, line: str) -> list[str]:
+def fields_of(option: str, line: str, **dialect: Any) -> list[str]:
     """Return the fields of an option's value, which is a line of CSV. Raises InputError if it has a line break."""
     try:
-        return next(csv.reader([line]), [])
+        return next(csv.reader([line], **dialect), [])
     except csv.Error as error:
         raise InputError(f"{option} {line!r:.60}: {error}; write the names between commas, on one line") from None
 
