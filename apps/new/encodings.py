@@ -35,8 +35,11 @@ def find_encoding(path: Path) -> str:
     else the likeliest encoding in which the whole file can be decoded. Raises InputError if most lines beyond ASCII are
     UTF-8 and others are not.
     """
-    with open_bytes(path) as file:
-        start = file.read(4096)
+    try:
+        with open_bytes(path) as file:
+            start = file.read(4096)
+    except ValueError as error:  # such as a zip of several files
+        raise InputError(f"{path}: {error}") from None
     if mark := next((mark for mark in MARKS if start.startswith(mark)), None):
         return MARKS[mark]
     if start.count(0) > len(start) / 5:

@@ -1,5 +1,6 @@
 """`apps.new`: files whose texts are in different encodings, or damaged."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,12 @@ def test_a_damaged_line_does_not_change_the_encoding(place):
     assert "line 2 is not UTF-8, but 39 other lines beyond ASCII are; correct it, or name the encoding" in error
     add(FILE, "--encoding", "latin-1")
     assert entry()["format"]["encoding"] == "latin-1"
+
+
+def test_a_fault_of_the_second_file_names_it(place):
+    Path("elsewhere/parts").mkdir()
+    write(path="elsewhere/parts/train.csv")
+    with zipfile.ZipFile("elsewhere/parts/test.csv.zip", "w") as file:
+        for name in ("a.csv", "b.csv"):
+            file.writestr(name, "text,label\n")
+    assert "parts/test.csv.zip: the zip has 2 files" in refused("elsewhere/parts")

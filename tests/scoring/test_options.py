@@ -6,6 +6,7 @@ import pytest
 
 from classifier.errors import InputError
 from classifier.params.format import Format
+from classifier.runner.command import fields_of
 from classifier.scoring.options import format_options, parse_format
 
 ALL = Format(
@@ -52,3 +53,8 @@ def test_a_launched_process_gets_the_same_format():
 def test_mistakes(options, message):
     with pytest.raises(InputError, match=f"^{re.escape(message)}"):
         parse_format(options)
+
+
+def test_quoted_names_after_a_space():
+    """As a visitor of the demo types them."""
+    assert fields_of("columns", 'title, "text, long"', skipinitialspace=True) == ["title", "text, long"]
