@@ -1,5 +1,6 @@
 """Find how a table is written: its kind, encoding, delimiter, quoting, comment and header."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from classifier.params.format import Format
 from classifier.tables.delimited import delimiter_of
 from classifier.tables.labelled_texts import FASTTEXT_LABEL
 from classifier.tables.opening import describe_undecodable, open_bytes, plain_name
-from classifier.tables.reading import KINDS, read_rows
+from classifier.tables.reading import KINDS
+from classifier.tables.rows import ROWS_PER_TABLE
+from classifier.tables.sheets import sheet_rows
 
 BINARY = {b"PAR1": "parquet", b"ARROW1": "arrow", b"\xff\xff\xff\xff": "arrow"}  # first bytes -> kind
 
@@ -108,8 +111,10 @@ def with_header(form: Format, count: int) -> Format:
 
 def with_sheet_header(path: Path, form: Format, has_header: bool | None) -> Format:
     """Return the form with names for the columns of a sheet if its first row has none."""
-    table = next(read_rows(path, form))
-    rows = [list(table.columns), *([str(value or "") for value in row] for row in table.itertuples(index=False))]
+    first = itertools.islice(sheet_rows(path, form)[0], ROWS_PER_TABLE)
+    rows = [["" if cell is None else str(cell) for cell in row] for _, row in first]
+    if not rows:
+        return form  # the survey refuses it
     if has_header is None:
         has_header = first_row_is_header(rows)
     return form if has_header else with_header(form, len(rows[0]))

@@ -14,7 +14,9 @@ def check_file_names(digests: dict[str, Sha256]) -> dict[str, Sha256]:
     """Return the digests of files unchanged. Raises ValueError if files of different folders have the same name."""
     for path, other in itertools.combinations(digests, 2):
         if PurePosixPath(path).name == PurePosixPath(other).name:
-            raise ValueError(f"{path} and {other} would be one file in models/base; take out one")
+            raise ValueError(
+                f"{path} and {other} have the same file name, and models/base can hold only one of them; take out one"
+            )
     return digests
 
 

@@ -55,5 +55,5 @@ class Format(Settings):
     comment: Annotated[str, Field(min_length=1)] | None = None
     # The encoding of the texts, such as utf-16, cp1252 (Windows, Western Europe) or gb18030 (Chinese).
     encoding: Annotated[str, AfterValidator(check_encoding)] = "utf-8"
-    # The sheet of an .xlsx file. null: the only one.
+    # The sheet of an .xlsx or .ods file. null: the only one.
     sheet: str | None = None

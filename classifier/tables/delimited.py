@@ -5,6 +5,7 @@ An error names the lines of faulty rows. Nothing is guessed or repaired.
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def read_csv(path: Path, form: Format) -> Iterator[pd.DataFrame]:
             problem = f"line {line}: several columns are named {repeated[0]!r:.40}"
             raise ValueError(f"{problem}; rename all but one, or set `format.header` to names if the line is a row")
         names = [name or f"unnamed {number}" for number, name in enumerate(header, start=1)]
-        yield from as_tables(rows_of_width(rows, header, delimiter, form), names)
+        yield from as_tables(rows_of_width(rows, line, header, delimiter, form), names)
 
 
 def delimiter_of(path: Path, form: Format) -> str:
@@ -101,21 +102,29 @@ def csv_rows(lines: Lines, quoting: str, delimiter: str) -> Iterator[tuple[int, 
 
 
 def rows_of_width(
-    rows: Iterator[tuple[int, list[str]]], header: list[str], delimiter: str, form: Format
+    rows: Iterator[tuple[int, list[str]]], header_line: int, header: list[str], delimiter: str, form: Format
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows that have a field for each column. Raises ValueError at the end if there are others."""
-    lines, widths, count = [], [], 0
-    for line, row in rows:
+    lines, widths, count = [], Counter(), 0
+    for count, (line, row) in enumerate(rows, start=1):  # noqa: B007  all rows are counted
         if len(row) == len(header):
             yield line, row
         else:
-            count += 1
-            if count <= PLACES_SHOWN:
-                lines.append(line)
-                widths.append(f"{len(row)} field{'s' * (len(row) != 1)}")
-    if count:
-        places = list_places("line", lines, count, widths)
-        fix = delimiter_hint(header, delimiter) or "complete the rows, and quote fields that hold the delimiter"
+            if len(lines) < PLACES_SHOWN:
+                lines.append((line, fields(len(row))))
+            widths[len(row)] += 1
+    if widths:
+        hint = delimiter_hint(header, delimiter)
+        if not hint and not form.header and count > 1 and [*widths.values()] == [count]:
+            problem = f"line {header_line} has {fields(len(header))}, all other rows have {fields(*widths)}"
+            raise ValueError(f"{problem}; if it is a title, remove the line, or else complete the header")
+        places = list_places("line", [line for line, _ in lines], widths.total(), [width for _, width in lines])
+        fix = hint or "complete the rows, and quote fields that hold the delimiter"
         if form.header:
             fix = f"{fix}, or name each column in `format.header`"
-        raise ValueError(f"{places}: the header has {len(header)} field{'s' * (len(header) != 1)}; {fix}")
+        raise ValueError(f"{places}: the header has {fields(len(header))}; {fix}")
+
+
+def fields(number: int) -> str:
+    """Return a number of fields in words."""
+    return f"{number} field{'s' * (number != 1)}"

@@ -1,5 +1,6 @@
 """Read rows that are written as JSON objects: one on each line, or all in one array."""
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -25,7 +26,31 @@ def read_json(path: Path, form: Format) -> Iterator[pd.DataFrame]:
         while start.isspace():
             start = file.read(1)
     with open_text(path, form, newline="\n") as file:
-        yield from as_tables(array_rows(file) if start == "[" else line_rows(file))
+        rows = array_rows(file) if start == "[" else line_rows(file)
+        first = list(itertools.islice(rows, 2))
+        rows = itertools.chain(first, rows)
+        if len({line for line, _ in first}) < len(first):  # a line does not say which object is meant
+            yield from as_tables(((number, row) for number, (_, row) in enumerate(rows, start=1)), place="object")
+            return
+        if len(first) == 1:
+            refuse_table(*first[0])
+        yield from as_tables(rows)
+
+
+def refuse_table(line: int, row: dict) -> None:
+    """Raise ValueError if the only object of a file seems to hold a table: columns, numbered rows or a list of rows."""
+
+    def is_table(value: Any) -> bool:
+        if isinstance(value, dict):
+            return bool(value) and all(key.isdecimal() for key in value)
+        return isinstance(value, list) and bool(value) and all(isinstance(item, dict | list) for item in value)
+
+    values = row.values()
+    if (is_table(row) and all(isinstance(value, dict) for value in values)) or (
+        any(map(is_table, values)) and not any(isinstance(value, str) for value in values)
+    ):
+        fix = 'write one object for each row, as pandas does with to_json(FILE, orient="records")'
+        raise ValueError(f"line {line}: one object holds all rows; {fix}")
 
 
 def line_rows(file: TextIO) -> Iterator[tuple[int, dict]]:
@@ -37,7 +62,7 @@ def line_rows(file: TextIO) -> Iterator[tuple[int, dict]]:
             except (ValueError, RecursionError) as error:
                 column = f", character {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
                 raise ValueError(f"line {number}{column}: {describe_json_error(error)}") from None
-            yield number, checked_row(row, number)
+            yield number, checked_row(row, f"line {number}")
 
 
 class JsonReader:
@@ -47,10 +72,11 @@ class JsonReader:
         text: The chunk in memory.
         position: The position in the chunk.
         line: The number of the line on which the position is.
+        number: The number of the object at the position.
     """
 
     def __init__(self, file: TextIO):
-        self.file, self.text, self.position, self.line = file, "", 0, 1
+        self.file, self.text, self.position, self.line, self.number = file, "", 0, 1, 1
 
     def read_more(self) -> bool:
         """Read the next chunk. Return False at the end of the file."""
@@ -81,9 +107,10 @@ class JsonReader:
             except (ValueError, RecursionError) as error:
                 line = self.line + self.text.count("\n", self.position, getattr(error, "pos", self.position))
                 if not (is_cut(error, self.text) and self.read_more()):
-                    raise ValueError(f"line {line}: {describe_json_error(error)}") from None
-        row = checked_row(row, self.line)
+                    raise ValueError(f"line {line}, object {self.number}: {describe_json_error(error)}") from None
+        row = checked_row(row, f"line {self.line}, object {self.number}")
         self.move(end)
+        self.number += 1
         return row
 
 
@@ -104,7 +131,8 @@ def array_rows(file: TextIO) -> Iterator[tuple[int, dict]]:
         line = reader.line
         yield line, reader.read_object()
         if (character := reader.next_character()) not in (",", "]"):
-            raise ValueError(f"line {reader.line}: not JSON: a comma or a closing bracket is missing after an object")
+            place = f"line {reader.line}, object {reader.number - 1}"
+            raise ValueError(f"{place}: not JSON: a comma or a closing bracket is missing after it")
         if character == ",":
             reader.move(reader.position + 1)
             reader.next_character()
@@ -133,12 +161,12 @@ def describe_json_error(error: Exception) -> str:
     return str(error).replace("use sys.set_int_max_str_digits() to increase the limit", "write it as a string")
 
 
-def checked_row(row: Any, line: int) -> dict:
+def checked_row(row: Any, place: str) -> dict:
     """Return a row unchanged. Raises ValueError unless it is an object whose strings can be written as UTF-8."""
     if not isinstance(row, dict):
-        raise ValueError(f"line {line}: not a JSON object; write one JSON object on each line, or all in one array")
+        raise ValueError(f"{place}: not a JSON object; write one JSON object on each line, or all in one array")
     if not is_encodable(json.dumps(row, ensure_ascii=False)):
-        raise ValueError(f"line {line}: half of a character (a lone surrogate, \\ud...); complete or remove it")
+        raise ValueError(f"{place}: half of a character (a lone surrogate, \\ud...); complete or remove it")
     return row
 
 

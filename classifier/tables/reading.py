@@ -23,7 +23,7 @@ from classifier.text.cleaning import is_blank
 KINDS = {
     **{".csv": "csv", ".tsv": "csv"},
     **{".jsonl": "json", ".ndjson": "json", ".json": "json"},
-    **{".parquet": "parquet", ".arrow": "arrow", ".xlsx": "xlsx"},
+    **{".parquet": "parquet", ".arrow": "arrow", ".xlsx": "xlsx", ".ods": "xlsx"},
 }
 READERS: dict[str, Callable[[Path, Format], Iterator[pd.DataFrame]]] = {
     "csv": read_csv,
@@ -66,9 +66,9 @@ def read_rows(path: Path, form: Format = Format()) -> Iterator[pd.DataFrame]:  #
     """Yield the rows of a file in tables of at most ROWS_PER_TABLE rows.
 
     The index of a table says where each row is in the file: `line`, the line on which the row begins, `row` in a
-    Parquet, Arrow or Excel file, both counted from 1, or `file` in a folder for each label. Values keep their types:
-    strings from .csv ("NA", "null" and "007" too), JSON's types from .jsonl, Arrow's types from .parquet. A file
-    without rows gives one empty table.
+    Parquet, Arrow or Excel file, `object` in a JSON array on few lines, all counted from 1, or `file` in a folder for
+    each label. Values keep their types: strings from .csv ("NA", "null" and "007" too), JSON's types from .jsonl,
+    Arrow's types from .parquet. A file without rows gives one empty table.
 
     Args:
         path: The file, or the folder that has a folder for each label.

@@ -90,6 +90,16 @@ def test_binary_files(name, place):
     assert rows_read() == ROWS
 
 
+def test_a_sheet_whose_first_row_has_a_value_twice_has_no_header(place):
+    pytest.importorskip("python_calamine")
+    pytest.importorskip("openpyxl")
+    rows = pd.DataFrame([(text, label, label) for text, label in ROWS])
+    rows.to_excel("elsewhere/a.xlsx", index=False, header=False)
+    add("elsewhere/a.xlsx", "--text", "column1", "--label", "column2")
+    assert entry()["format"] == {"header": ["text", "label", "column3"]}
+    assert rows_read() == ROWS
+
+
 def test_a_file_gets_the_suffix_of_its_compression(place):
     Path("elsewhere/a.csv").write_bytes(gzip.compress(csv().encode()))
     Path("elsewhere/b.csv.gz").write_text(csv())

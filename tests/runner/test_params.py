@@ -89,7 +89,7 @@ EDITS = {  # key, value, and how the line begins
     "two files of one name": (
         "models.minilm.source.sha256",
         {"config.json": "0" * 64, "1_Pooling/config.json": "0" * 64},
-        "models.minilm.source.sha256: config.json and 1_Pooling/config.json would be one file in models/base",
+        "models.minilm.source.sha256: config.json and 1_Pooling/config.json have the same file name",
     ),
     "two weights of one label": (
         "train.class_weights",

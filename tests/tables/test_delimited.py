@@ -95,6 +95,13 @@ def test_all_rows_of_another_width_are_named(tmp_path):
         read(tmp_path / "a.csv")
 
 
+def test_a_title_above_the_header(tmp_path):
+    (tmp_path / "a.csv").write_text("# notes\nAll reviews\ntext,label\ngood,1\nbad,0\n")
+    problem = "line 2 has 1 field, all other rows have 2 fields; if it is a title, remove the line, or else complete"
+    with pytest.raises(InputError, match=re.escape(f"a.csv: {problem}")):
+        read(tmp_path / "a.csv", comment="#")
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [

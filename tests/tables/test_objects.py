@@ -73,15 +73,15 @@ def test_lines_and_arrays_whatever_the_suffix(tmp_path, array):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('[{"text": "good"},\n {"text" "bad"}]', "line 2: not JSON: Expecting ':' delimiter"),
-        ('[{"text": "good"}\n {"text": "bad"}]', "line 2: not JSON: a comma or a closing bracket is missing after an"),
-        ('[{"text": "good"},\n {"text": "bad"}', "line 2: not JSON: a comma or a closing bracket is missing after an"),
-        ('[{"text": "good"},\n {"text": "ba', "line 2: not JSON: Unterminated string starting at"),
-        ('[{"text": "good"},\n ["bad"]]', "line 2: not a JSON object; write one JSON object on each line, or all in"),
+        ('[{"text": "good"},\n {"text" "bad"}]', "line 2, object 2: not JSON: Expecting ':' delimiter"),
+        ('[{"text": "good"}\n {"text": "bad"}]', "line 2, object 1: not JSON: a comma or a closing bracket is missing"),
+        ('[{"text": "good"},\n {"text": "bad"}', "line 2, object 2: not JSON: a comma or a closing bracket is missing"),
+        ('[{"text": "good"},\n {"text": "ba', "line 2, object 2: not JSON: Unterminated string starting at"),
+        ('[{"text": "good"},\n ["bad"]]', "line 2, object 2: not a JSON object; write one JSON object on each line"),
         ('[{"text": "good"}]\n[]', "line 2: more text after the end of the array; remove it"),
-        ('[{"n": 1},\n {"n": 1, "n": 2}]', "line 2: the key 'n' occurs twice; remove one"),
-        ('[{"n": 1},\n {"n": "\\ud83d"}]', "line 2: half of a character (a lone surrogate, \\ud...)"),
-        ('[{"n": ' + "[" * 100_000, "line 1: lists or objects are nested too deeply; flatten them"),
+        ('[{"n": 1},\n {"n": 1, "n": 2}]', "line 2, object 2: the key 'n' occurs twice; remove one"),
+        ('[{"n": 1},\n {"n": "\\ud83d"}]', "line 2, object 2: half of a character (a lone surrogate, \\ud...)"),
+        ('[{"n": ' + "[" * 100_000, "line 1, object 1: lists or objects are nested too deeply; flatten them"),
     ],
 )
 @pytest.mark.parametrize("chunk", [5, 2**20])
@@ -89,6 +89,29 @@ def test_faulty_arrays_are_refused_with_their_line(array, monkeypatch, text, pro
     monkeypatch.setattr(objects, "CHUNK", chunk)
     with pytest.raises(InputError, match=re.escape(f"a.json: {problem}")):
         array(text)
+
+
+def test_objects_on_one_line_are_counted(tmp_path):
+    (tmp_path / "a.json").write_text('\n[{"text": "good"}, {"text": ""},\n{"text": "bad"}]')
+    table = pd.concat(read_rows(tmp_path / "a.json"))
+    assert (table.index.name, table.index.tolist()) == ("object", [1, 2, 3])
+    (tmp_path / "a.json").write_text('[{"text": "good"},\n{"text": "bad"}]')
+    assert next(read_rows(tmp_path / "a.json")).index.name == "line"
+
+
+@pytest.mark.parametrize("orient", ["columns", "index", "split", "table", "records under a key"])
+def test_a_table_in_one_object_is_refused(tmp_path, orient):
+    table = pd.DataFrame({"text": ["good", "bad"], "label": [1, 0]})
+    rows = json.dumps({"data": table.to_dict("records")}) if "records" in orient else table.to_json(orient=orient)
+    (tmp_path / "a.json").write_text(rows)
+    with pytest.raises(InputError, match=r"a.json: line 1: one object holds all rows; write one object for each row"):
+        next(read_rows(tmp_path / "a.json"))
+
+
+@pytest.mark.parametrize("row", [{"text": "good", "spans": [[0, 4]]}, {"review": {"text": "good"}}, {"0": "good"}, {}])
+def test_one_object_can_be_a_row(tmp_path, row):
+    (tmp_path / "a.json").write_text(json.dumps(row))
+    assert next(read_rows(tmp_path / "a.json")).to_dict("records") == [row]
 
 
 def test_keys_inside_of_objects():

@@ -2,6 +2,7 @@
 
 import datetime
 import sys
+import zipfile
 
 import openpyxl
 import pandas as pd
@@ -45,6 +46,23 @@ def test_a_sheet(tmp_path):
     assert read(tmp_path / "a.xlsx").columns.tolist() == ["text", "2020"]
     write(tmp_path / "a.xlsx", only=ROWS[1:])
     assert read(tmp_path / "a.xlsx", header=["text", "label", "when"])["text"].tolist() == ["good\nfilm", "schön"]
+
+
+def test_a_sheet_of_libreoffice(tmp_path):
+    spaces = [
+        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
+    ]
+    start, end = '<table:table-cell office:value-type="string"><text:p>', "</text:p></table:table-cell>"
+    rows = [["text", "label"], ["schön", "good"], ["fad", "bad"]]
+    cells = ["".join(f"{start}{cell}{end}" for cell in row) for row in rows]
+    content = "".join(f"<table:table-row>{row}</table:table-row>" for row in cells)
+    content = f'<table:table table:name="reviews">{content}</table:table>'
+    content = f"<office:body><office:spreadsheet>{content}</office:spreadsheet></office:body>"
+    with zipfile.ZipFile(tmp_path / "a.ods", "w") as file:
+        file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        file.writestr("META-INF/manifest.xml", "<manifest/>")
+        file.writestr("content.xml", f"<office:document-content {' '.join(spaces)}>{content}</office:document-content>")
+    assert read(tmp_path / "a.ods").to_numpy().tolist() == rows[1:]
 
 
 def test_a_sheet_of_several_is_named(tmp_path):
