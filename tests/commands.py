@@ -1,16 +1,13 @@
 """Functions that run the commands and stages of a project in the current folder, and read its files."""
 
-import contextlib
 import hashlib
 import json
 import os
 import subprocess
-import time
 from pathlib import Path
 from unittest.mock import patch
 
 import forking
-import psutil
 import pytest
 
 from classifier.runner.params import stage_function
@@ -103,17 +100,6 @@ def infer_command(*args: str | bytes, stdin: bytes = b"", ok: bool = True) -> st
         return out
     assert len(err.splitlines()) == 1, err
     return err
-
-
-def peak_memory(command: list[str], **kwargs) -> int:
-    """Run a command and return the most bytes that its process had in memory, sampled every 5 ms."""
-    process, peak = psutil.Popen(command, **kwargs), 0
-    while process.poll() is None:
-        with contextlib.suppress(psutil.NoSuchProcess):  # the process ended after poll()
-            peak = max(peak, process.memory_info().rss)
-        time.sleep(0.005)
-    assert process.returncode == 0
-    return peak
 
 
 def torchrun(count: int) -> str:

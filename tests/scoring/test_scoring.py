@@ -3,7 +3,6 @@
 import json
 import random
 import subprocess
-import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,12 +10,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from commands import infer_command, peak_memory, predict
+from commands import infer_command, predict
+from memory import peaks
 from tiny import reviews
 
 from classifier.scoring import parts
 from classifier.scoring.files import score_file
 from classifier.scoring.job import Job
+from classifier.tables import columnar
 from classifier.tables import rows as table_rows
 from classifier.tables.rows import ROWS_PER_TABLE as ROWS
 
@@ -132,23 +133,20 @@ def test_a_finished_file_is_replaced_only_when_asked(finished):
     assert sorted(Path().glob(".scored*")) == []
 
 
+def score_with_a_small_buffer(path: Path) -> None:
+    columnar.PARQUET_BUFFER_BYTES = 2**18  # so that small files are enough
+    score_file(Job(path, Path(f"{path.stem}.out.parquet")), overwrite=True)
+
+
 @pytest.mark.parametrize(
     "suffix", [".csv", *(pytest.param(name, marks=pytest.mark.scale) for name in (".jsonl", ".parquet"))]
 )
 def test_memory_does_not_grow_with_the_file(finished, suffix):
     """The rows have 10 kB each, and one in a hundred has a text, so that the model takes little time."""
-    code = """if True:
-        import sys
-        from pathlib import Path
-        from classifier.scoring import files as scoring
-        from classifier.tables import columnar
-        columnar.PARQUET_BUFFER_BYTES = 2**18  # so that small files are enough
-        scoring.score_file(scoring.Job(Path(sys.argv[1]), Path("out.parquet")), overwrite=True)
-    """
-    peaks = []
-    for rows in (2_000, 12_000):
+    paths = []
+    for rows in (3_000, 12_000):
         texts, payload = (["a good film"] + [""] * 99) * (rows // 100), "x" * 10_000
-        path = Path(f"{rows}{suffix}")
+        paths.append(path := Path(f"{rows}{suffix}"))
         if suffix == ".parquet":  # a single row group, which must be read in pieces
             table = pa.table({"text": texts, "payload": [payload] * rows})
             pq.write_table(table, path, row_group_size=rows, use_dictionary=False, compression="none")
@@ -157,10 +155,10 @@ def test_memory_does_not_grow_with_the_file(finished, suffix):
             with path.open("w") as file:
                 file.writelines(["text,payload\n"] if suffix == ".csv" else [])
                 file.writelines(line.format(text, payload) for text in texts)
-        peaks.append(peak_memory([sys.executable, "-c", code, str(path)], stderr=subprocess.DEVNULL))
-        assert pq.read_metadata("out.parquet").num_rows == rows
-    assert path.stat().st_size > 120e6
-    assert peaks[1] - peaks[0] < 50e6
+    small, large = peaks(score_with_a_small_buffer, *paths)
+    assert pq.read_metadata("12000.out.parquet").num_rows == 12_000
+    assert paths[1].stat().st_size - paths[0].stat().st_size > 90e6
+    assert large - small < 50e6
 
 
 def test_disk_full(finished):

@@ -1,18 +1,17 @@
 """The stage `data`: its splits, compared with those of a table in memory, and its memory."""
 
-import os
 import random
-import sys
 from pathlib import Path
 
 import datasets
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from commands import peak_memory, read
+from commands import read
 from local_data import local, run_data, splits, write_csv, write_frame
+from memory import peaks
 from sklearn.model_selection import train_test_split
-from tiny import ROOT, reviews
+from tiny import reviews
 
 from classifier.dataset import gathering
 from classifier.files.formats import read_table
@@ -86,26 +85,21 @@ def test_the_splits_are_those_of_a_table_in_memory(suffix, official, monkeypatch
     assert [path.name for path in Path("data").iterdir() if path.name not in ("raw", "local")] == []
 
 
+def write_small_groups(source: str) -> None:
+    gathering.BYTES_PER_GROUP = 2**22  # so that small files are enough
+    run_data(dataset=local(source={"train": source}, validation=100, test=100), seed=1)
+
+
 @pytest.mark.parametrize(
     "suffix", ["csv", *(pytest.param(name, marks=pytest.mark.scale) for name in ("jsonl", "parquet"))]
 )
 def test_memory_does_not_grow_with_the_texts(suffix):
     """Six times as many rows of 2 kB need no more memory. All are read and written."""
-    code = """if True:
-        import sys
-        from local_data import local, run_data
-        from classifier.dataset import gathering
-        gathering.BYTES_PER_GROUP = 2**22  # small files will do
-        run_data(dataset=local(source={"train": sys.argv[1]}, validation=100, test=100), seed=1)
-    """
-    peaks = []
-    for rows in (10_000, 60_000):
+    for rows in (6_000, 36_000):
         rng = random.Random(rows)
         frame = pd.DataFrame({"text": [rng.randbytes(1000).hex() for _ in range(rows)], "label": [0, 1] * (rows // 2)})
-        path = write_frame(f"a.{suffix}", frame)
-        environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
-        command = [sys.executable, "-c", code, path.name]
-        peaks.append(peak_memory(command, env=environment))
-        assert sum(pq.read_metadata(file).num_rows for file in RAW.iterdir()) == rows
-    assert path.stat().st_size > 120e6
-    assert peaks[1] - peaks[0] < 40e6
+        path = write_frame(f"{rows}.{suffix}", frame)
+    small, large = peaks(write_small_groups, f"6000.{suffix}", f"36000.{suffix}")
+    assert sum(pq.read_metadata(file).num_rows for file in RAW.iterdir()) == 36_000
+    assert path.stat().st_size > 70e6
+    assert large - small < 25e6
