@@ -1,5 +1,6 @@
 """What the files of this project import, read from their code."""
 
+from functools import cache
 from modulefinder import ModuleFinder
 
 from tiny import ROOT
@@ -19,6 +20,7 @@ def package(path: str) -> str:
     return "/".join(path.split("/")[:2])
 
 
+@cache
 def imported(path: str) -> set[str]:
     """Our files that a file imports, directly or not, but for the runner's; and itself."""
     found = {name.replace(".", "/") for name in modules(path).modules if name.startswith(("stages.", "classifier."))}

@@ -64,6 +64,7 @@ def load(name):
 
 
 PIPELINE = load("dvc.yaml")["stages"]
+KNOWN = metadata.packages_distributions()  # module -> the installed packages that have it
 
 
 def third_party(path: str) -> set[str]:
@@ -80,8 +81,7 @@ def third_party(path: str) -> set[str]:
             else []
         )
     }
-    known = metadata.packages_distributions()
-    return {known[top][0].lower() for name in names if (top := name.split(".")[0]) in known and top not in OURS}
+    return {KNOWN[top][0].lower() for name in names if (top := name.split(".")[0]) in KNOWN and top not in OURS}
 
 
 @pytest.mark.parametrize("name", STAGES)
