@@ -12,14 +12,13 @@ of a run that was stopped.
 """
 
 import re
-import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pandas as pd
 from pydantic import BaseModel
 
+from benchmarks.learning_curve.plan import params_with
 from benchmarks.record import current_commit, table
 from benchmarks.settings_results import VALIDATION, draw_settings, results
 from classifier.distributed.devices import device, uses_bf16
@@ -27,7 +26,7 @@ from classifier.files.digests import digest_of
 from classifier.files.formats import write_csv, write_json
 from classifier.runner.command import no_arguments
 from classifier.runner.inputs import code_paths, pipeline
-from classifier.runner.params import PARAMS, arguments, load_params, stage_function
+from classifier.runner.params import arguments, load_params, stage_function
 from classifier.runner.versions import VERSIONS
 from classifier.runner.yaml import parse_yaml
 
@@ -58,12 +57,7 @@ def training_digest(overrides: list[str]) -> str:
     of the libraries. An edit of `data` after which `data` writes the same bytes changes the digest, though DVC would
     not train again.
     """
-    from dvc.utils.hydra import apply_overrides
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(shutil.copy(PARAMS, folder))
-        apply_overrides(path, every_override(overrides))
-        params = load_params(path)
+    params = params_with(every_override(overrides))
     stages, versions = pipeline(), parse_yaml(VERSIONS.read_text(encoding="utf-8"))
     settings, files = {"precision": precision(params)}, set()
     for name in STAGES:
