@@ -36,7 +36,8 @@ RANKS = {f"rank {rank}": [f"methods.lora.peft.r={rank}"] for rank in (8, 128)}
 NO_SHORT_EPOCH = {"no short epoch": ["train.short_epoch=null"]}
 TOP_4, ALL_12 = {"LoRA in the top 4 layers": [layers(8)]}, {"LoRA in all 12 layers": [layers(0)]}
 SEARCHES = {
-    "minilm": Search("minilm", 10, dict.fromkeys((50, 100, 200), DEFAULT | EPOCHS)),
+    # With 100 labels or more, one and two epochs are far worse than the others.
+    "minilm": Search("minilm", 10, {50: DEFAULT | EPOCHS} | dict.fromkeys((100, 200), DEFAULT | epochs(4, 8, 16))),
     "minilm-500": Search("minilm", 2, {500: DEFAULT | EPOCHS, 1000: DEFAULT | epochs(1, 2, 4)}),
     "minilm-2000": Search("minilm", 2, {2000: DEFAULT | epochs(1, 4)}),
     "minilm-6000": Search("minilm", 1, {6000: DEFAULT | epochs(2, 4)}),
