@@ -30,7 +30,7 @@ import typer
 
 from benchmarks.clone import in_clone
 from benchmarks.few_labels_searches import SEARCHES
-from benchmarks.learning_curve.plan import params_with
+from benchmarks.overrides import params_with
 from benchmarks.record import RESULTS, Record
 from classifier.dataset.splitting import validation_size
 from classifier.files.digests import digest_of

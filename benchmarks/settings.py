@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel
 
-from benchmarks.learning_curve.plan import params_with
+from benchmarks.overrides import params_with
 from benchmarks.record import current_commit, table
 from benchmarks.settings_results import VALIDATION, draw_settings, results
 from classifier.distributed.devices import device, uses_bf16

@@ -34,7 +34,7 @@ import typer
 
 from benchmarks import peers
 from benchmarks.clone import in_clone
-from benchmarks.learning_curve.plan import params_with
+from benchmarks.overrides import params_with
 from benchmarks.record import Record, in_turn, matrix_rate, ratios, seconds_of
 from benchmarks.speed_training import (
     Case,

@@ -20,9 +20,10 @@ import pandas as pd
 import typer
 
 from benchmarks.learning_curve.curve import make_curve
-from benchmarks.learning_curve.plan import missing_runs, params_with, plan
+from benchmarks.learning_curve.plan import missing_runs, plan
 from benchmarks.learning_curve.queue import execute
 from benchmarks.learning_curve.report import conclusion, curve_table, draw_curves
+from benchmarks.overrides import params_with
 from benchmarks.record import RESULTS, current_commit
 from benchmarks.settings import precision
 from classifier.errors import InputError

@@ -1,13 +1,12 @@
 """Plan the runs of a learning curve: numbers of labels, seeds, options, and which experiments exist already."""
 
-import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import BaseModel
 
+from benchmarks.overrides import params_with
 from benchmarks.settings import precision
 from classifier.dataset.selection import Source, read_source
 from classifier.dataset.splitting import draw_splits, validation_size
@@ -15,7 +14,7 @@ from classifier.errors import InputError
 from classifier.files.digests import digest_of
 from classifier.files.places import LOCAL
 from classifier.runner.inputs import code_paths, pipeline
-from classifier.runner.params import PARAMS, arguments, load_params, select, stage_function
+from classifier.runner.params import PARAMS, arguments, select, stage_function
 from classifier.runner.versions import VERSIONS
 from classifier.tasks.task import TASKS
 
@@ -54,25 +53,6 @@ def check_git() -> None:
     code = ("stages", "classifier", "dvc.yaml", str(PARAMS), str(VERSIONS))
     if unknown := git("ls-files", "--others", "--exclude-standard", *code):
         raise InputError(f"{unknown[0]}: Git does not track it, so an experiment would lack it; `git add` it")
-
-
-def params_with(overrides: list[str]) -> BaseModel:
-    """Return params.yaml as `dvc exp run -S` would change it. Raises InputError for a wrong override."""
-    from dvc.exceptions import DvcException
-    from dvc.utils.hydra import apply_overrides
-    from ruamel.yaml.error import YAMLError
-
-    load_params()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(shutil.copy(PARAMS, folder))
-        try:
-            apply_overrides(path, overrides)
-            return load_params(path)
-        except (DvcException, YAMLError) as error:  # YAMLError: a range, which stands for several experiments
-            why = str(error.__cause__ or error).splitlines()[0].rstrip(".")
-            raise InputError(f"SET: {why}; write NAME=VALUE, with one value, as `dvc exp run -S` takes it") from None
-        except InputError as error:
-            raise InputError(str(error).replace(str(path), str(PARAMS))) from None
 
 
 def default_sizes(limit: int) -> list[int]:
