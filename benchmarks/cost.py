@@ -8,6 +8,7 @@ The prediction is arithmetic on a few rates. The rates of 2 CPU cores and of one
 docs/evidence/cost.md names. The rates of more GPUs are assumed.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -52,7 +53,8 @@ class Machine:
 
 MINILM = Encoder(layers=6, hidden=384, intermediate=1536, adapted=4, trained=1_033_346)
 TOKENS, SHORT, SCORED = 203, 64, 256  # mean tokens of a text of the default: in an epoch, the short epoch, all windows
-VALIDATED, CALIBRATED = 1_600, 1_000  # texts that train scores on the way, and at the end in fp32
+ENOUGH_STEPS = 500  # train.enough_steps: with few texts, the epoch on whole texts is repeated
+VALIDATIONS, VALIDATED, CALIBRATED = 4, 400, 1_000  # on the way; at most so many texts in each, and at the end in fp32
 DATA, TOKENIZE = 15_000, 3_200  # texts a second
 MEMORY = {"data": (0.3e9, 156), "train, evaluate": (1.5e9, 24)}  # bytes of the process, and bytes a text
 DISK = 4_000  # bytes a text: the source, data/raw, data/tokens, and the last two again in DVC's cache
@@ -80,17 +82,22 @@ def stage_seconds(
     Args:
         texts: number of texts that are prepared, trained on and scored.
         machine, encoder: the machine and the encoder that train and score.
-        tokens: mean tokens of a text in the epoch on whole texts.
+        tokens: mean tokens of a text in an epoch on whole texts.
         short: mean tokens of a text in the short epoch, which comes first.
         scored: mean tokens of all windows of a text together.
     """
-    steps = 2 * texts / machine.batch
-    operations = encoder.training(short) + encoder.training(tokens)
+    steps_per_epoch = texts / machine.batch
+    epochs = max(1, round(math.sqrt(ENOUGH_STEPS / steps_per_epoch)))
+    steps = (1 + epochs) * steps_per_epoch
+    operations = encoder.training(short) + epochs * encoder.training(tokens)
     # In a ring all-reduce, each process sends about all gradients twice, with 4 bytes for each parameter: once while
     # they are summed, and once while the sums are passed on. It receives as much at the same time.
     step = machine.step + 2 * 4 * encoder.trained / machine.network * (machine.processes > 1)
     to_score = encoder.forward(scored)
-    train = (texts * operations + VALIDATED * to_score) / machine.train + CALIBRATED * to_score / machine.score
+    validation = texts / 4  # a fifth of the labels
+    on_the_way = VALIDATIONS * min(VALIDATED, validation) * to_score
+    train = (texts * operations + on_the_way) / machine.train
+    train += min(CALIBRATED, validation) * to_score / machine.score
     return {
         "data": machine.start / 2 + texts / DATA,
         "tokenize": machine.start / 2 + texts / TOKENIZE / machine.hosts,

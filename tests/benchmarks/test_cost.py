@@ -67,7 +67,7 @@ def test_the_recorded_predictions_are_those_of_the_code():
 
 
 def test_a_case_by_hand():
-    """1,600 texts of 10 tokens, after an epoch on 5 of them, by two hosts with batches of 32: 100 steps."""
+    """1,600 texts of 10 tokens, three times after an epoch on 5 of them, by two hosts with batches of 32: 200 steps."""
     encoder = Encoder(layers=2, hidden=2, intermediate=4, adapted=1, trained=1000)
     last = {tokens: 2 * 2 * 4 * tokens + 2 * (2 * 4 + 2 * 8) + 4 * 2 * tokens for tokens in (5, 10)}
     assert last == {5: 168, 10: 288}
@@ -80,6 +80,7 @@ def test_a_case_by_hand():
     # The backward pass of the last layer has attention's 4 * 2 * tokens twice, and no 2 * 4 a token for queries, keys
     # and values.
     assert encoder.training(10) == 1728 + 288 + 80 - 8 * (10 + 10 + 1)
-    learned, validated = 1600 * (1728 + 200 + 688 + 168 + 40 - 8 * 11), (1600 / 1440 + 1000 / 720) * 1728
-    assert seconds["train"] == pytest.approx(7 + (learned / 1440 + validated) / 2 + 100 * (0.5 + 1))
+    learned = 1600 * (3 * (1728 + 200) + 688 + 168 + 40 - 8 * 11)
+    validated = (4 * 400 / 1440 + 400 / 720) * 1728
+    assert seconds["train"] == pytest.approx(7 + (learned / 1440 + validated) / 2 + 200 * (0.5 + 1))
     assert [time_span(value) for value in (5, 600, 7200, 864000)] == ["5.0 s", "10.0 min", "2.0 h", "10.0 days"]

@@ -176,6 +176,17 @@ def test_the_project_as_shipped_is_valid():
     assert load_params(ROOT / "params.yaml").dataset == "imdb-wheel"
 
 
+def test_the_template_for_texts_of_ones_own(tmp_path):
+    """Its comment says which signs to remove."""
+    text = (ROOT / PARAMS).read_text()
+    assert "remove the\n  # first # and the space after it from each line below" in text
+    start, end = text.index("  # reviews:\n"), text.index("\n\n", text.index("  # reviews:\n"))
+    filled = text[:start] + re.sub("^  # ", "  ", text[start:end], flags=re.MULTILINE) + text[end:]
+    (tmp_path / "params.yaml").write_text(filled.replace("\ndataset: imdb-wheel\n", "\ndataset: reviews\n"))
+    entry = load_params(tmp_path / "params.yaml").datasets["reviews"]
+    assert (entry.labels, entry.test) == (["bad", "good"], "20%")
+
+
 def test_params_keeps_its_comments_when_dvc_rewrites_it(tmp_path):
     """`dvc exp run -S` loses comments after and inside of lists, so there are none."""
     rewritten = tmp_path / "params.yaml"
