@@ -184,7 +184,7 @@ def test_the_template_for_texts_of_ones_own(tmp_path):
     filled = text[:start] + re.sub("^  # ", "  ", text[start:end], flags=re.MULTILINE) + text[end:]
     (tmp_path / "params.yaml").write_text(filled.replace("\ndataset: imdb-wheel\n", "\ndataset: reviews\n"))
     entry = load_params(tmp_path / "params.yaml").datasets["reviews"]
-    assert (entry.labels, entry.test) == (["bad", "good"], "20%")
+    assert (entry.labels, entry.test) == (["bad", "good"], 0.2)
 
 
 def test_params_keeps_its_comments_when_dvc_rewrites_it(tmp_path):
