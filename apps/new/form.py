@@ -73,7 +73,7 @@ def texts_in_folders(folders: list[Path]) -> list[Path]:
 def without_defaults(form: Format, path: Path) -> Format:
     """Return the form without the settings that follow from the file's suffix."""
     suffix, changes = plain_name(path).suffix, {}
-    if form.kind == KINDS.get(suffix) or (form.kind == "csv" and form.delimiter):
+    if form.kind == KINDS.get(suffix) or (form.kind == "csv" and form.delimiter and suffix not in KINDS):
         changes["kind"] = None
     if form.kind == "csv" and suffix in (".csv", ".tsv") and form.delimiter == delimiter_of(path, Format()):
         changes |= {"delimiter": None, "kind": None}

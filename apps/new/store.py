@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from classifier.errors import InputError
 from classifier.files.places import LOCAL
 from classifier.files.writing import replace_file, replace_folder
-from classifier.tables.opening import COMPRESSED
+from classifier.tables.opening import COMPRESSED, workbook
 
 COMPRESSIONS = {b"\x1f\x8b": ".gz", b"BZh": ".bz2", b"\x28\xb5\x2f\xfd": ".zst", b"PK\x03\x04": ".zip"}
 
@@ -47,8 +47,8 @@ def compression(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(4)
     suffix = next((suffix for signature, suffix in COMPRESSIONS.items() if start.startswith(signature)), "")
-    if suffix == ".zip" and zipfile.is_zipfile(path) and "xl/workbook.xml" in zipfile.ZipFile(path).namelist():
-        return ""  # Excel
+    if suffix == ".zip" and zipfile.is_zipfile(path) and workbook(path):
+        return ""
     return suffix
 
 

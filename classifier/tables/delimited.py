@@ -115,8 +115,11 @@ def rows_of_width(
             widths[len(row)] += 1
     if widths:
         hint = delimiter_hint(header, delimiter)
-        if not hint and not form.header and count > 1 and [*widths.values()] == [count]:
-            problem = f"line {header_line} has {fields(len(header))}, all other rows have {fields(*widths)}"
+        ((width, others),) = widths.most_common(1)
+        are_most = others == count or (len(header) == 1 and others > count / 2)
+        if not hint and not form.header and count > 1 and are_most:
+            which = "all other rows have" if others == count else "most other rows have"
+            problem = f"line {header_line} has {fields(len(header))}, {which} {fields(width)}"
             raise ValueError(f"{problem}; if it is a title, remove the line, or else complete the header")
         places = list_places("line", [line for line, _ in lines], widths.total(), [width for _, width in lines])
         fix = hint or "complete the rows, and quote fields that hold the delimiter"

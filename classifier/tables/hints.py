@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from classifier.tables.opening import COMPRESSED, is_wide, names_in_zip, open_bytes
+from classifier.tables.opening import COMPRESSED, is_wide, open_bytes, workbook
 
 # First bytes of a file -> what it is, and the fix.
 SIGNATURES = {
@@ -41,8 +41,9 @@ def refuse_other_content(path: Path, encoding: str) -> None:
         if start.startswith(signature):
             raise ValueError(f"{kind}; {fix.format(name=path.name, stem=stem)}")
     if start.startswith(b"PK\x03\x04") and path.suffix.lower() not in COMPRESSED:
-        is_excel = "xl/workbook.xml" in names_in_zip(path)
-        kind, name = ("is an Excel file", f"{stem}.xlsx") if is_excel else ("is a zip file", f"{path.name}.zip")
+        kind, name = "is a zip file", f"{path.name}.zip"
+        if found := workbook(path):
+            kind, name = found[0], f"{stem}{found[1]}"
         raise ValueError(f"{kind}; name it {name}")
     if start.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(HTML):
         raise ValueError("is an HTML page, perhaps a page of errors or for signing in; download the file itself")

@@ -38,17 +38,17 @@ def read_json(path: Path, form: Format) -> Iterator[pd.DataFrame]:
 
 
 def refuse_table(line: int, row: dict) -> None:
-    """Raise ValueError if the only object of a file seems to hold a table: columns, numbered rows or a list of rows."""
+    """Raise ValueError if the only object of a file seems to hold a table: columns, rows by name or a list of rows."""
 
     def is_table(value: Any) -> bool:
         if isinstance(value, dict):
             return bool(value) and all(key.isdecimal() for key in value)
         return isinstance(value, list) and bool(value) and all(isinstance(item, dict | list) for item in value)
 
-    values = row.values()
-    if (is_table(row) and all(isinstance(value, dict) for value in values)) or (
-        any(map(is_table, values)) and not any(isinstance(value, str) for value in values)
-    ):
+    values = [*row.values()]
+    alike = len(row) > 1 and all(isinstance(value, dict) and value.keys() == values[0].keys() for value in values)
+    lists = bool(row) and all(isinstance(value, list) for value in values)
+    if alike or lists or (any(map(is_table, values)) and not any(isinstance(value, str) for value in values)):
         fix = 'write one object for each row, as pandas does with to_json(FILE, orient="records")'
         raise ValueError(f"line {line}: one object holds all rows; {fix}")
 
@@ -61,6 +61,9 @@ def line_rows(file: TextIO) -> Iterator[tuple[int, dict]]:
                 row = json.loads(line.removesuffix("\n"), object_pairs_hook=refuse_repeated_keys)
             except (ValueError, RecursionError) as error:
                 column = f", character {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+                if column and line.startswith("{") and line.rstrip().endswith(("{", "[", ",")):
+                    fix = "write one JSON object on each line, or all in one array"
+                    raise ValueError(f"line {number}: the object does not end on its line; {fix}") from None
                 raise ValueError(f"line {number}{column}: {describe_json_error(error)}") from None
             yield number, checked_row(row, f"line {number}")
 

@@ -15,6 +15,8 @@ from classifier.params.format import Format
 COMPRESSED = (".gz", ".bz2", ".zst", ".zip")  # a suffix after the table's own, as in reviews.csv.gz
 SAMPLE_BYTES = 100_000  # from which the encoding is guessed
 LIKELY_ENCODINGS = ["ascii", "utf_8", "cp1252", "cp1250", "cp1251", "utf_16", "gb18030", "shift_jis", "big5", "euc_kr"]
+# A file that each workbook has inside -> (the words for it in a message, its suffix). A workbook is a zip.
+WORKBOOKS = {"xl/workbook.xml": ("is an Excel file", ".xlsx"), "content.xml": ("is a LibreOffice file", ".ods")}
 MARKS = {"utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE}
 # Encodings in which the bytes cannot be divided into lines: a byte 10 can also be a part of another character.
 WIDE_ENCODINGS = ("utf-16", "utf-32")
@@ -74,6 +76,12 @@ def names_in_zip(path: Path) -> list[str]:
             return [info.filename for info in archive.infolist() if not info.is_dir()]
     except zipfile.BadZipFile as error:
         raise ValueError(f"not a valid .zip file: {error}; compress the table again") from None
+
+
+def workbook(path: Path) -> tuple[str, str] | None:
+    """Return the value in WORKBOOKS for a zip that is a workbook; None for another zip. Raises ValueError as above."""
+    names = names_in_zip(path)
+    return next((kind for inside, kind in WORKBOOKS.items() if inside in names), None)
 
 
 def only_member(path: Path) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from new_command import ROWS, add, entry, rows_read
+from workbooks import write_ods
 
 from apps.new.layout import has_label_folders
 
@@ -74,13 +75,16 @@ def test_text_files(name, place):
     assert rows_read() == expected
 
 
-@pytest.mark.parametrize("name", ["a.parquet", "a.arrow", "a.xlsx", "named.csv"])
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow", "a.xlsx", "a.ods", "named.csv"])
 def test_binary_files(name, place):
     path = Path("elsewhere", name)
     if name == "a.xlsx":
         pytest.importorskip("python_calamine")
         pytest.importorskip("openpyxl")
         FRAME.to_excel(path, index=False)
+    elif name == "a.ods":
+        pytest.importorskip("python_calamine")
+        write_ods(path, [[*FRAME], *FRAME.to_numpy().tolist()])
     elif name == "a.arrow":
         FRAME.to_feather(path, compression="uncompressed")
     else:
@@ -97,6 +101,13 @@ def test_a_sheet_whose_first_row_has_a_value_twice_has_no_header(place):
     rows.to_excel("elsewhere/a.xlsx", index=False, header=False)
     add("elsewhere/a.xlsx", "--text", "column1", "--label", "column2")
     assert entry()["format"] == {"header": ["text", "label", "column3"]}
+    assert rows_read() == ROWS
+
+
+def test_fields_in_a_file_that_is_named_as_json(place):
+    Path("elsewhere/a.json").write_text(csv())
+    add("elsewhere/a.json")
+    assert entry()["format"] == {"kind": "csv", "delimiter": ","}
     assert rows_read() == ROWS
 
 

@@ -100,6 +100,9 @@ def test_a_title_above_the_header(tmp_path):
     problem = "line 2 has 1 field, all other rows have 2 fields; if it is a title, remove the line, or else complete"
     with pytest.raises(InputError, match=re.escape(f"a.csv: {problem}")):
         read(tmp_path / "a.csv", comment="#")
+    (tmp_path / "a.csv").write_text("All reviews\nof March\ntext,label\ngood,1\nbad,0\n")
+    with pytest.raises(InputError, match=r"a.csv: line 1 has 1 field, most other rows have 2 fields; if it is a title"):
+        read(tmp_path / "a.csv")
 
 
 @pytest.mark.parametrize(

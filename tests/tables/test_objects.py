@@ -99,13 +99,21 @@ def test_objects_on_one_line_are_counted(tmp_path):
     assert next(read_rows(tmp_path / "a.json")).index.name == "line"
 
 
-@pytest.mark.parametrize("orient", ["columns", "index", "split", "table", "records under a key"])
+@pytest.mark.parametrize("orient", ["columns", "index", "split", "table", "list", "records under a key"])
 def test_a_table_in_one_object_is_refused(tmp_path, orient):
     table = pd.DataFrame({"text": ["good", "bad"], "label": [1, 0]})
-    rows = json.dumps({"data": table.to_dict("records")}) if "records" in orient else table.to_json(orient=orient)
-    (tmp_path / "a.json").write_text(rows)
+    if orient in ("columns", "index"):
+        table.index = ["first", "second"]
+    rows = {"records under a key": {"data": table.to_dict("records")}, "list": table.to_dict("list")}
+    (tmp_path / "a.json").write_text(json.dumps(rows[orient]) if orient in rows else table.to_json(orient=orient))
     with pytest.raises(InputError, match=r"a.json: line 1: one object holds all rows; write one object for each row"):
         next(read_rows(tmp_path / "a.json"))
+
+
+def test_an_object_on_several_lines(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{\n "text": "good"\n}\n')
+    with pytest.raises(InputError, match=r"a.jsonl: line 1: the object does not end on its line; write one JSON obj"):
+        next(read_rows(tmp_path / "a.jsonl"))
 
 
 @pytest.mark.parametrize("row", [{"text": "good", "spans": [[0, 4]]}, {"review": {"text": "good"}}, {"0": "good"}, {}])

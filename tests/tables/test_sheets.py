@@ -2,11 +2,11 @@
 
 import datetime
 import sys
-import zipfile
 
 import openpyxl
 import pandas as pd
 import pytest
+from workbooks import write_ods
 
 from classifier.errors import InputError
 from classifier.params.format import Format
@@ -49,19 +49,8 @@ def test_a_sheet(tmp_path):
 
 
 def test_a_sheet_of_libreoffice(tmp_path):
-    spaces = [
-        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
-    ]
-    start, end = '<table:table-cell office:value-type="string"><text:p>', "</text:p></table:table-cell>"
     rows = [["text", "label"], ["schön", "good"], ["fad", "bad"]]
-    cells = ["".join(f"{start}{cell}{end}" for cell in row) for row in rows]
-    content = "".join(f"<table:table-row>{row}</table:table-row>" for row in cells)
-    content = f'<table:table table:name="reviews">{content}</table:table>'
-    content = f"<office:body><office:spreadsheet>{content}</office:spreadsheet></office:body>"
-    with zipfile.ZipFile(tmp_path / "a.ods", "w") as file:
-        file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
-        file.writestr("META-INF/manifest.xml", "<manifest/>")
-        file.writestr("content.xml", f"<office:document-content {' '.join(spaces)}>{content}</office:document-content>")
+    write_ods(tmp_path / "a.ods", rows)
     assert read(tmp_path / "a.ods").to_numpy().tolist() == rows[1:]
 
 
