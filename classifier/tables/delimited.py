@@ -116,8 +116,7 @@ def rows_of_width(
     if widths:
         hint = delimiter_hint(header, delimiter)
         ((width, others),) = widths.most_common(1)
-        are_most = others == count or (len(header) == 1 and others > count / 2)
-        if not hint and not form.header and count > 1 and are_most:
+        if len(header) == 1 < width and not hint and not form.header and count > 1 and others > count / 2:
             which = "all other rows have" if others == count else "most other rows have"
             problem = f"line {header_line} has {fields(len(header))}, {which} {fields(width)}"
             raise ValueError(f"{problem}; if it is a title, remove the line, or else complete the header")

@@ -111,6 +111,7 @@ def test_a_title_above_the_header(tmp_path):
         ("text;label\ngood, very;1\n", 'seem to be separated by semicolons: set `format.delimiter` to ";"'),
         ("text\tlabel\ngood, very\t1\n", 'seem to be separated by tabs: set `format.delimiter` to "\\t"'),
         ("text,label\ngood,1,\n", "complete the rows, and quote fields that hold the delimiter"),
+        ("text,label\nso, so,1\nyes, good,1\n", "complete the rows, and quote fields that hold the delimiter"),
     ],
 )
 def test_a_header_that_shows_another_delimiter(tmp_path, content, problem):
