@@ -52,8 +52,7 @@ NETWORKS = {
         n_embd=32, n_layer=1, n_head=2, n_positions=64, vocab_size=50, num_labels=3, pad_token_id=0
     ),
 }  # fmt: skip
-# "window of 6", mpnet and qwen3 resemble them.
-LONG = ("window of 20", "causal window of 6", "causal window of 20", "relative positions")
+LONG = ("window of 20", "causal window of 6", "causal window of 20")  # "window of 6" and qwen3 resemble them
 
 
 @pytest.fixture(autouse=True)

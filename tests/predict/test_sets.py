@@ -45,8 +45,7 @@ def test_the_number_of_texts_that_are_needed_is_the_smallest_with_a_bound(target
 @pytest.mark.parametrize(
     ("texts", "rows", "draws"),
     [
-        (SingleLabel(2), 60, 150),
-        pytest.param(SingleLabel(2), 60, 1000, marks=pytest.mark.scale),
+        (SingleLabel(2), 60, 300),
         pytest.param(SingleLabel(10), 200, 1000, marks=pytest.mark.scale),
         pytest.param(MultiLabel(3), 200, 500, marks=pytest.mark.scale),
         pytest.param(Regression(1), 60, 2000, marks=pytest.mark.scale),

@@ -60,8 +60,8 @@ def test_the_widest_threshold_that_passes_is_taken(seed):
 @pytest.mark.parametrize(
     ("labels", "rows", "target", "level", "draws"),
     [
-        (2, 200, 0.9, 0.1, 150),
-        (20, 200, 0.85, 0.05, 100),  # ten rows of each label, which the biases of the labels can overfit
+        (2, 200, 0.9, 0.1, 300),
+        (20, 200, 0.85, 0.05, 150),  # ten rows of each label, which the biases of the labels can overfit
         pytest.param(2, 200, 0.9, 0.1, 2000, marks=pytest.mark.scale),
         pytest.param(20, 200, 0.85, 0.05, 2000, marks=pytest.mark.scale),
         pytest.param(2, 1000, 0.95, 0.05, 2000, marks=pytest.mark.scale),
@@ -98,5 +98,5 @@ def test_the_guarantee_holds(labels, rows, target, level, draws):
         above = of_all["confidence"] >= threshold
         missed += chances[np.arange(len(chances)), of_all["predicted"]][above].mean() < target
         thresholds += 1
-    assert thresholds > draws / 5
+    assert thresholds > draws / 4
     assert missed / draws <= level + 2 * np.sqrt(level * (1 - level) / draws)

@@ -144,7 +144,7 @@ def score_with_a_small_buffer(path: Path) -> None:
 def test_memory_does_not_grow_with_the_file(finished, suffix):
     """The rows have 10 kB each, and one in a hundred has a text, so that the model takes little time."""
     paths = []
-    for rows in (3_000, 12_000):
+    for rows in (2_000, 12_000):
         texts, payload = (["a good film"] + [""] * 99) * (rows // 100), "x" * 10_000
         paths.append(path := Path(f"{rows}{suffix}"))
         if suffix == ".parquet":  # a single row group, which must be read in pieces
@@ -157,7 +157,7 @@ def test_memory_does_not_grow_with_the_file(finished, suffix):
                 file.writelines(line.format(text, payload) for text in texts)
     small, large = peaks(score_with_a_small_buffer, *paths)
     assert pq.read_metadata("12000.out.parquet").num_rows == 12_000
-    assert paths[1].stat().st_size - paths[0].stat().st_size > 90e6
+    assert paths[1].stat().st_size - paths[0].stat().st_size > 99e6
     assert large - small < 50e6
 
 

@@ -53,12 +53,13 @@ def forget_training() -> None:
 @pytest.mark.parametrize(
     ("method", "precision", "keep"),
     [
-        ({"peft": {"peft_type": "LORA", "r": 4, "lora_dropout": 0.1}}, "bf16", "last"),
+        ({"peft": {"peft_type": "LORA", "r": 4, "lora_alpha": 8}}, "bf16", "last"),
+        ({"peft": {"peft_type": "LORA", "r": 4, "lora_dropout": 0.1}}, "fp32", "last"),
         ({"peft": {"peft_type": "LORA", "r": 4, "use_dora": True}, "loraplus_lr_ratio": 4.0}, "fp32", "best"),
         ({"peft": {"peft_type": "ADALORA", "init_r": 6, "target_r": 2, "tinit": 1, "tfinal": 2}}, "fp32", "last"),
         ({"peft": "full"}, "fp32", "last"),
     ],
-    ids=["lora dropout bf16", "lora+ dora best", "adalora", "full"],
+    ids=["lora bf16", "lora dropout", "lora+ dora best", "adalora", "full"],
 )
 def test_same_bytes_after_an_interruption_at_any_step(finished, monkeypatch, capfd, method, precision, keep):
     edit_params(
