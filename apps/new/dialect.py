@@ -150,9 +150,10 @@ def first_row_is_header(rows: list[list[str]]) -> bool:
     >>> first_row_is_header([["text", "label"], ["fine", "good"]]), first_row_is_header([["fine", "1"], ["bad", "0"]])
     (True, False)
     """
-    if not rows or rows[0] in rows[1:]:  # a header that is repeated, as in joined files
+    if not rows:
         return True
-    columns = [{row[number].strip() for row in rows[1:] if len(row) > number} for number in range(len(rows[0]))]
+    others = [row for row in rows if row != rows[0]]  # the first row may occur again, as in joined files
+    columns = [{row[number].strip() for row in others if len(row) > number} for number in range(len(rows[0]))]
     first = zip((field.strip() for field in rows[0]), columns, strict=True)
     return not any(
         field and (re.fullmatch(r"[-+]?[\d.,]+", field) or len(field) > LONG_NAME or field in column)

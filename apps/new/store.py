@@ -78,6 +78,7 @@ def in_words_of_the_command(message: str, place: Path, path: Path) -> str:
     """
     message = re.sub(rf"(?<![\w/]){re.escape(str(place))}\b", lambda _: str(path), message)
     message = re.sub(r"`format\.(delimiter|encoding|quoting|kind|sheet)(?:: (\w+))?`", r"--\1 \2", message)
+    message = re.sub(r"set `format\.header` to (the names of the columns|names)", "give --no-header", message)
     message = re.sub(r"^params\.yaml: datasets\.[^.]+\.(text|labels?|group|validation|test)\b", r"--\1", message)
     return (
         message.replace("  ", " ")

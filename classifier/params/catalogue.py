@@ -15,7 +15,7 @@ def check_file_names(digests: dict[str, Sha256]) -> dict[str, Sha256]:
     for path, other in itertools.combinations(digests, 2):
         if PurePosixPath(path).name == PurePosixPath(other).name:
             raise ValueError(
-                f"{path} and {other} have the same file name, and models/base can hold only one of them; take out one"
+                f"{path} and {other} have the same file name, and models/base holds one file of a name; remove one"
             )
     return digests
 

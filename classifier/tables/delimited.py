@@ -14,7 +14,7 @@ import pandas as pd
 from classifier.params.format import Format
 from classifier.tables.hints import delimiter_hint
 from classifier.tables.opening import open_text, plain_name
-from classifier.tables.rows import PLACES_SHOWN, as_tables, list_places
+from classifier.tables.rows import PLACES_SHOWN, as_tables, column_names, list_places
 
 # An odd number of backslashes before a quote: the last of them belongs to the quote.
 ESCAPED_QUOTE = re.compile(r'(?<!\\)((?:\\\\)*)\\"')
@@ -33,10 +33,7 @@ def read_csv(path: Path, form: Format) -> Iterator[pd.DataFrame]:
         line, header = (1, form.header) if form.header else next(rows, (1, []))
         if not header:
             raise ValueError("line 1: no header; write the names of the columns into the first line")
-        if repeated := [name for name in header if name and header.count(name) > 1]:
-            problem = f"line {line}: several columns are named {repeated[0]!r:.40}"
-            raise ValueError(f"{problem}; rename all but one, or set `format.header` to names if the line is a row")
-        names = [name or f"unnamed {number}" for number, name in enumerate(header, start=1)]
+        names = column_names(header, f"line {line}")
         yield from as_tables(rows_of_width(rows, line, header, delimiter, form), names)
 
 
@@ -118,7 +115,7 @@ def rows_of_width(
         ((width, others),) = widths.most_common(1)
         if len(header) == 1 < width and not hint and not form.header and count > 1 and others > count / 2:
             which = "all other rows have" if others == count else "most other rows have"
-            problem = f"line {header_line} has {fields(len(header))}, {which} {fields(width)}"
+            problem = f"line {header_line} has 1 field, {which} {fields(width)}"
             raise ValueError(f"{problem}; if it is a title, remove the line, or else complete the header")
         places = list_places("line", [line for line, _ in lines], widths.total(), [width for _, width in lines])
         fix = hint or "complete the rows, and quote fields that hold the delimiter"

@@ -32,23 +32,29 @@ def read_json(path: Path, form: Format) -> Iterator[pd.DataFrame]:
         if len({line for line, _ in first}) < len(first):  # a line does not say which object is meant
             yield from as_tables(((number, row) for number, (_, row) in enumerate(rows, start=1)), place="object")
             return
-        if len(first) == 1:
+        if len(first) == 1 and start == "{":
             refuse_table(*first[0])
         yield from as_tables(rows)
 
 
 def refuse_table(line: int, row: dict) -> None:
-    """Raise ValueError if the only object of a file seems to hold a table: columns, rows by name or a list of rows."""
+    """Raise ValueError if the only object of a file is a table: it has only lists and numbers, or pandas wrote it.
 
-    def is_table(value: Any) -> bool:
-        if isinstance(value, dict):
-            return bool(value) and all(key.isdecimal() for key in value)
-        return isinstance(value, list) and bool(value) and all(isinstance(item, dict | list) for item in value)
+    By default pandas writes an object of columns, whose keys are the numbers of the rows. With orient="index" it writes
+    an object of rows, and with orient="table" a description beside the rows.
+    """
 
-    values = [*row.values()]
-    alike = len(row) > 1 and all(isinstance(value, dict) and value.keys() == values[0].keys() for value in values)
-    lists = bool(row) and all(isinstance(value, list) for value in values)
-    if alike or lists or (any(map(is_table, values)) and not any(isinstance(value, str) for value in values)):
+    def is_numbered(value: Any) -> bool:
+        return isinstance(value, dict) and bool(value) and all(key.isdecimal() for key in value)
+
+    values = row.values()
+    has_lists = any(isinstance(value, list) for value in values)
+    if (
+        (has_lists and all(isinstance(value, list | int | float) for value in values))
+        or (bool(row) and all(map(is_numbered, values)))
+        or (is_numbered(row) and all(isinstance(value, dict) for value in values))
+        or row.keys() == {"schema", "data"}
+    ):
         fix = 'write one object for each row, as pandas does with to_json(FILE, orient="records")'
         raise ValueError(f"line {line}: one object holds all rows; {fix}")
 
@@ -133,8 +139,8 @@ def array_rows(file: TextIO) -> Iterator[tuple[int, dict]]:
     while character != "]":
         line = reader.line
         yield line, reader.read_object()
+        place = f"line {reader.line}, object {reader.number - 1}"
         if (character := reader.next_character()) not in (",", "]"):
-            place = f"line {reader.line}, object {reader.number - 1}"
             raise ValueError(f"{place}: not JSON: a comma or a closing bracket is missing after it")
         if character == ",":
             reader.move(reader.position + 1)

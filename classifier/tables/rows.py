@@ -1,4 +1,4 @@
-"""Put the rows of a file into tables of a limited size, and list the places of rows for messages."""
+"""Put the rows of a file into tables of a limited size, name their columns, and list places of rows for messages."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +19,17 @@ def as_tables(
         yield pd.DataFrame([row for _, row in part], index=index, columns=columns, dtype=object)
         if not (part := list(itertools.islice(rows, ROWS_PER_TABLE))):
             return
+
+
+def column_names(header: list[str], place: str) -> list[str]:
+    """Return the names of columns, with a name for each that has none.
+
+    place: Where the header is, for the ValueError that is raised if several columns have one name.
+    """
+    if repeated := [name for name in header if name and header.count(name) > 1]:
+        problem = f"{place}: several columns are named {repeated[0]!r:.40}"
+        raise ValueError(f"{problem}; rename all but one, or set `format.header` to names if this is no header")
+    return [name or f"unnamed {number}" for number, name in enumerate(header, start=1)]
 
 
 def list_places(kind: str, places: Sequence, count: int, notes: Iterable[str] = ()) -> str:

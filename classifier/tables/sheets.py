@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from classifier.params.format import Format
-from classifier.tables.rows import as_tables
+from classifier.tables.rows import as_tables, column_names
 
 
 def read_sheet(path: Path, form: Format) -> Iterator[pd.DataFrame]:
@@ -19,10 +19,7 @@ def read_sheet(path: Path, form: Format) -> Iterator[pd.DataFrame]:
     names = ["" if cell is None else str(cell).removesuffix(".0" * isinstance(cell, float)) for cell in header]
     if not names:
         raise ValueError("the sheet is empty; set `format.sheet` to another sheet")
-    if repeated := [name for name in names if name and names.count(name) > 1]:
-        problem = f"row {line}: several columns are named {repeated[0]!r:.40}"
-        raise ValueError(f"{problem}; rename all but one, or set `format.header` to names if this is no header")
-    columns = [name or f"unnamed {number}" for number, name in enumerate(names, start=1)]
+    columns = column_names(names, f"row {line}")
     if width and len(columns) != width:
         raise ValueError(f"`format.header` has {len(columns)} names for {width} columns; name each column")
     yield from as_tables(rows, columns, place="row")

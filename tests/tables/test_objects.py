@@ -74,7 +74,7 @@ def test_lines_and_arrays_whatever_the_suffix(tmp_path, array):
     ("text", "problem"),
     [
         ('[{"text": "good"},\n {"text" "bad"}]', "line 2, object 2: not JSON: Expecting ':' delimiter"),
-        ('[{"text": "good"}\n {"text": "bad"}]', "line 2, object 1: not JSON: a comma or a closing bracket is missing"),
+        ('[{"text": "good"}\n {"text": "bad"}]', "line 1, object 1: not JSON: a comma or a closing bracket is missing"),
         ('[{"text": "good"},\n {"text": "bad"}', "line 2, object 2: not JSON: a comma or a closing bracket is missing"),
         ('[{"text": "good"},\n {"text": "ba', "line 2, object 2: not JSON: Unterminated string starting at"),
         ('[{"text": "good"},\n ["bad"]]', "line 2, object 2: not a JSON object; write one JSON object on each line"),
@@ -102,8 +102,6 @@ def test_objects_on_one_line_are_counted(tmp_path):
 @pytest.mark.parametrize("orient", ["columns", "index", "split", "table", "list", "records under a key"])
 def test_a_table_in_one_object_is_refused(tmp_path, orient):
     table = pd.DataFrame({"text": ["good", "bad"], "label": [1, 0]})
-    if orient in ("columns", "index"):
-        table.index = ["first", "second"]
     rows = {"records under a key": {"data": table.to_dict("records")}, "list": table.to_dict("list")}
     (tmp_path / "a.json").write_text(json.dumps(rows[orient]) if orient in rows else table.to_json(orient=orient))
     with pytest.raises(InputError, match=r"a.json: line 1: one object holds all rows; write one object for each row"):
@@ -116,7 +114,18 @@ def test_an_object_on_several_lines(tmp_path):
         next(read_rows(tmp_path / "a.jsonl"))
 
 
-@pytest.mark.parametrize("row", [{"text": "good", "spans": [[0, 4]]}, {"review": {"text": "good"}}, {"0": "good"}, {}])
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"text": "good", "spans": [[0, 4]]},
+        {"text": None, "spans": [{"start": 0}]},
+        {"id": 7, "data": {"text": "good"}, "annotations": [{"result": []}]},
+        {"id": 7, "votes": {"1": 3, "5": 2}, "review": {"text": "good"}},
+        {"premise": {"text": "good"}, "hypothesis": {"text": "fine"}},
+        {"0": "good"},
+        {},
+    ],
+)
 def test_one_object_can_be_a_row(tmp_path, row):
     (tmp_path / "a.json").write_text(json.dumps(row))
     assert next(read_rows(tmp_path / "a.json")).to_dict("records") == [row]
