@@ -25,6 +25,12 @@ REPLACED = {
     "mpnet": MPNET,
     **{family: {} for family in ("modernbert", *DECODERS)},
 }
+ROUNDED = {
+    "bert": "RoundedBertEmbeddings",
+    "distilbert": "RoundedDistilBertEmbeddings",
+    "roberta": "RoundedRobertaEmbeddings",
+    "mpnet": "RoundedMPNetEmbeddings",
+}
 
 
 @pytest.mark.parametrize("bf16_on_cpu", [False, True])
@@ -35,8 +41,9 @@ def test_what_is_replaced(tmp_path, monkeypatch, family, bf16_on_cpu):
     model = AutoModelForSequenceClassification.from_pretrained(BASE)
     products = bf16_on_cpu and family != "mpnet"  # MPNet has no attention of torch's to replace
     attention = {"config._attn_implementation": MATMUL_ATTENTION} if products else {}
+    embeddings = {f"{model.base_model_prefix}.embeddings": ROUNDED[family]} if bf16_on_cpu and family in ROUNDED else {}
     linear = {name: "OneDnnLinear" for name, module in model.named_modules() if HAS_ONEDNN and type(module) is Linear}
-    assert use_fast_modules(model, bf16_on_cpu) == REPLACED[family] | attention | linear
+    assert use_fast_modules(model, bf16_on_cpu) == REPLACED[family] | attention | embeddings | linear
     assert use_fast_modules(model) == {}
     adapted = apply_method(model, [], Method(peft={"peft_type": "LORA"}), peft_defaults(family), 10)
     kinds = [type(module).__name__ for module in adapted.modules()]

@@ -10,9 +10,9 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 MATMUL_ATTENTION = "sdpa, in bf16 on a CPU by products"  # the name in transformers' table of implementations
-# Attention scores computed at once: 16 MB in bf16. glibc returns a tensor of 32 MB to the system as soon as it is
-# freed, and fetching the memory anew takes long.
-SCORES_PER_PRODUCT = 2**23
+# Attention scores computed at once: less than 32 MB in bf16. glibc returns a tensor of 32 MB to the system as soon as
+# it is freed, and fetching the memory anew takes long.
+SCORES_PER_PRODUCT = 2**24 - 1
 # The most attention scores of a layer for which matrix products are used: 128 MB in bf16. The backward pass needs all
 # scores at once, and their number grows with the square of the length.
 MAX_SCORES = 2**26
@@ -62,13 +62,14 @@ def attend(
     bias = mask
     if mask is not None and mask.dtype == torch.bool:
         bias = torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, -1e30)
-    attended, rows = [], max(1, SCORES_PER_PRODUCT // scores_per_row)
-    for part in (slice(start, start + rows) for start in range(0, len(query), rows)):
-        scores = (query[part] * scaling) @ key[part].transpose(2, 3)
+    rows = max(1, SCORES_PER_PRODUCT // scores_per_row)
+    parts, attended = [tensor.split(rows) for tensor in (query, key, value)], []
+    for start, (queries, keys, values) in zip(range(0, len(query), rows), zip(*parts, strict=True), strict=True):
+        scores = (queries * scaling) @ keys.transpose(2, 3)
         if bias is not None:
-            scores += bias[part] if len(bias) > 1 else bias
-        attended.append(torch.nn.functional.dropout(scores.softmax(-1), dropout) @ value[part])
-    return torch.cat(attended)
+            scores += bias[start : start + rows] if len(bias) > 1 else bias
+        attended.append(torch.nn.functional.dropout(scores.softmax(-1), dropout) @ values)
+    return attended[0] if len(attended) == 1 else torch.cat(attended)
 
 
 def attend_by_heads(

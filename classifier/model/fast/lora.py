@@ -113,19 +113,21 @@ class SeparateLora(torch.autograd.Function):
     def forward(ctx, x, weight, bias, a, b, scaling):
         bf16 = [None if tensor is None else tensor.to(torch.bfloat16) for tensor in (x, weight, bias, a, b)]
         rows, weight, bias, a, b = bf16[0].flatten(0, -2), *bf16[1:]
-        inner = (rows @ a.T).mul_(scaling)  # (rows, r)
+        inner = rows @ a.T  # (rows, r)
         ctx.save_for_backward(rows, weight, a, b, inner)
         ctx.shape, ctx.dtype, ctx.scaling = x.shape, x.dtype, scaling
-        return torch.nn.functional.linear(rows, weight, bias).addmm_(inner, b.T).unflatten(0, x.shape[:-1])
+        output = torch.nn.functional.linear(rows, weight, bias).addmm_(inner, b.T, alpha=scaling)
+        return output.unflatten(0, x.shape[:-1])
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient):
         rows, weight, a, b, inner = ctx.saved_tensors
         gradient = gradient.reshape(-1, gradient.shape[-1])
-        by_inner = (gradient @ b).mul_(ctx.scaling)
+        by_inner = gradient @ b  # (rows, r), without the scaling
         by_x = None
         if ctx.needs_input_grad[0]:
-            by_x = (gradient @ weight).addmm_(by_inner, a).view(ctx.shape).to(ctx.dtype)
+            by_x = (gradient @ weight).addmm_(by_inner, a, alpha=ctx.scaling).view(ctx.shape).to(ctx.dtype)
         by_bias = gradient.sum(0, dtype=torch.float32) if ctx.needs_input_grad[2] else None
-        return by_x, None, by_bias, (by_inner.T @ rows).float(), (inner.T @ gradient).T.float(), None
+        by_a, by_b = by_inner.T @ rows, (inner.T @ gradient).T
+        return by_x, None, by_bias, by_a.float().mul_(ctx.scaling), by_b.float().mul_(ctx.scaling), None

@@ -3,6 +3,7 @@
 import torch
 
 from classifier.model.fast.attention import MATMUL_ATTENTION, use_matmul_attention
+from classifier.model.fast.embeddings import rounding_classes
 from classifier.model.fast.first_token import first_token_classes
 from classifier.model.fast.linear import linear_classes
 from classifier.model.fast.lora import lora_classes
@@ -16,13 +17,14 @@ def use_fast_modules(model: torch.nn.Module, bf16_on_cpu: bool = False) -> dict[
     that peft returns. The two calls replace different parts: the encoder's are recognized by the class of the
     unwrapped model, and LoRA's layers exist only in the wrapped one. A part that has been replaced is left alone.
 
-    | part                          | replaced in                                     | file           |
-    | ----------------------------- | ----------------------------------------------- | -------------- |
-    | last encoder layer            | BERT, DistilBERT, MPNet and RoBERTa classifiers | first_token.py |
-    | attention                     | MPNet classifiers                               | mpnet.py       |
-    | LoRA's linear layers          | models that peft has wrapped                    | lora.py        |
-    | linear layers                 | all models, if torch has oneDNN, on x86         | linear.py      |
-    | attention of the other layers | models with torch's attention, if bf16_on_cpu   | attention.py   |
+    | part                          | replaced in                                        | file           |
+    | ----------------------------- | -------------------------------------------------- | -------------- |
+    | last encoder layer            | BERT, DistilBERT, MPNet and RoBERTa classifiers    | first_token.py |
+    | attention                     | MPNet classifiers                                  | mpnet.py       |
+    | LoRA's linear layers          | models that peft has wrapped                       | lora.py        |
+    | linear layers                 | all models, if torch has oneDNN, on x86            | linear.py      |
+    | attention of the other layers | models with torch's attention, if bf16_on_cpu      | attention.py   |
+    | embeddings                    | BERT, DistilBERT, MPNet and RoBERTa if bf16_on_cpu | embeddings.py  |
 
     Other models stay as they are. The files say for which inputs their modules fall back to transformers or peft.
 
@@ -36,6 +38,8 @@ def use_fast_modules(model: torch.nn.Module, bf16_on_cpu: bool = False) -> dict[
         the attention of the other layers.
     """
     classes = first_token_classes(model) | mpnet_classes(model) | lora_classes(model) | linear_classes(model)
+    if bf16_on_cpu:
+        classes |= rounding_classes(model)
     replaced = replace_classes(model, classes)
     if bf16_on_cpu and use_matmul_attention(model):
         replaced["config._attn_implementation"] = MATMUL_ATTENTION
