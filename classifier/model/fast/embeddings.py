@@ -11,6 +11,8 @@ from transformers.models.distilbert.modeling_distilbert import Embeddings
 from transformers.models.mpnet.modeling_mpnet import MPNetEmbeddings
 from transformers.models.roberta.modeling_roberta import RobertaEmbeddings
 
+from classifier.model.fast.linear import autocasts_to_bfloat16
+
 
 class Rounded:
     """The part of the classes below that rounds."""
@@ -18,8 +20,7 @@ class Rounded:
     def forward(self, *args, **kwargs) -> torch.Tensor:
         """Return the embeddings, (rows, tokens, hidden): in bf16 under autocast to bf16 on a CPU, otherwise in fp32."""
         states = super().forward(*args, **kwargs)
-        in_bf16 = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
-        return states.to(torch.bfloat16) if in_bf16 and states.device.type == "cpu" else states
+        return states.bfloat16() if states.device.type == "cpu" and autocasts_to_bfloat16(states) else states
 
 
 class RoundedBertEmbeddings(Rounded, BertEmbeddings):

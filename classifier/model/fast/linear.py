@@ -28,10 +28,15 @@ class OneDnnLinear(torch.nn.Linear):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the layer's output, (..., out), for x, (..., in)."""
-        in_bf16 = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
-        if in_bf16 and x.device.type == "cpu" and not self.weight.requires_grad:
+        if x.device.type == "cpu" and autocasts_to_bfloat16(x) and not self.weight.requires_grad:
             return torch.nn.functional.linear(x, in_bfloat16(self), self.bias)
         return linear(x, self.weight, self.bias)
+
+
+def autocasts_to_bfloat16(x: torch.Tensor) -> bool:
+    """Return whether autocast to bf16 is on for the device of x."""
+    device = x.device.type
+    return torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16
 
 
 def in_bfloat16(layer: torch.nn.Linear) -> torch.Tensor:

@@ -17,7 +17,7 @@ import torch
 from peft.tuners.lora import Linear
 from torch.autograd.function import once_differentiable
 
-from classifier.model.fast.linear import forget_bfloat16, in_bfloat16, linear
+from classifier.model.fast.linear import autocasts_to_bfloat16, forget_bfloat16, in_bfloat16, linear
 
 
 def lora_classes(model: torch.nn.Module) -> dict[torch.nn.Module, type]:
@@ -70,10 +70,10 @@ class FastLinear(Linear):
             and names[0] not in self.lora_variant
             and isinstance(self.lora_dropout[names[0]], torch.nn.Identity)
         )
-        if not torch.is_autocast_enabled(x.device.type):
-            return FoldedLora if plain and x.dtype == torch.float32 else None
-        bf16 = torch.get_autocast_dtype(x.device.type) == torch.bfloat16
-        return SeparateLora if plain and bf16 and x.dtype in (torch.float32, torch.bfloat16) else None
+        if autocasts_to_bfloat16(x):
+            return SeparateLora if plain and x.dtype in (torch.float32, torch.bfloat16) else None
+        in_fp32 = x.dtype == torch.float32 and not torch.is_autocast_enabled(x.device.type)
+        return FoldedLora if plain and in_fp32 else None
 
 
 class FoldedLora(torch.autograd.Function):
