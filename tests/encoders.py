@@ -1,4 +1,4 @@
-"""Tiny random models: encoders of five families and two decoders in models/base/, and a classifier in memory.
+"""Tiny random models: encoders of five families and two decoders in models/base/, and classifiers in memory.
 
 The vocabularies of their tokenizers are fixed.
 """
@@ -6,12 +6,18 @@ The vocabularies of their tokenizers are fixed.
 import json
 
 import numpy as np
-from tiny import MAX_LENGTH, NEGATIVE, NEUTRAL, POSITIVE, ROOT, SIZES, write_bert
+from tiny import MAX_LENGTH, NEGATIVE, NEUTRAL, POSITIVE, ROOT, SIZES, reviews, write_bert
 
 from classifier.files.places import BASE
+from classifier.params.catalogue import Method
 
 FAMILIES = ["bert", "distilbert", "roberta", "mpnet", "modernbert"]
 DECODERS = ["qwen3", "llama"]  # llama: as SmolLM2 has it
+HEADS = {"distilbert": ["classifier", "pre_classifier"], "modernbert": ["classifier", "head"]}
+HEADS |= {family: ["classifier"] for family in ("bert", "roberta", "mpnet")}
+HEADS |= {family: ["score"] for family in DECODERS}
+LORA = Method(peft={"peft_type": "LORA", "r": 4, "lora_alpha": 8})
+TEXTS = [text for text, _ in reviews(6)]
 SAVED = {"task": "single-label", "decision": {}, "tokenize": {}}  # settings that every classifier is saved with
 
 
@@ -71,6 +77,29 @@ def peft_defaults(family: str) -> dict:
 
     entry = {"llama": "smollm2"}.get(family, family)
     return load_params(ROOT / "params.yaml").models[entry].peft | {"layers_to_transform": None}
+
+
+def build_trainable(family: str, method: Method = LORA, labels: int = 3):
+    """Return a classifier with models/base/ as its encoder, prepared for training, and the names of its head."""
+    import torch
+
+    from classifier.model.adapters import apply_method
+    from classifier.model.build import build_classifier
+
+    torch.manual_seed(1)
+    model, head = build_classifier([f"label {n}" for n in range(labels)], dropout=0.0)
+    return apply_method(model, list(head), method, peft_defaults(family), steps=10), head
+
+
+def token_ids() -> list[np.ndarray]:
+    """Return the token ids of the first 2 to 7 words of TEXTS."""
+    from transformers import AutoTokenizer
+
+    from classifier.text.encoding import encode
+
+    texts = [" ".join(text.split()[: n + 2]) for n, text in enumerate(TEXTS)]
+    tokenizer = AutoTokenizer.from_pretrained(BASE)
+    return [np.array(ids) for (ids,) in encode(texts, tokenizer, 60, "head+tail", False)]
 
 
 def write_byte_tokenizer(special: list[str], **settings) -> int:

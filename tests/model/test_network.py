@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 from commands import read
-from encoders import DECODERS, FAMILIES, SAVED, peft_defaults, small_bert, write_encoder
-from safetensors.torch import load_file, save_file
-from tiny import ROOT, reviews
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+from encoders import DECODERS, HEADS, LORA, SAVED, TEXTS, build_trainable, peft_defaults, token_ids, write_encoder
+from safetensors.torch import load_file
+from tiny import ROOT
+from transformers import AutoTokenizer
 
 from classifier.errors import InputError
 from classifier.files.places import ADAPTER, BASE
 from classifier.model.adapters import apply_method
-from classifier.model.build import build_classifier, check_checkpoint
+from classifier.model.build import build_classifier
 from classifier.model.forward import logits
 from classifier.model.loading import load_classifier, silence_libraries
 from classifier.model.padding import pad_batch
@@ -27,33 +27,7 @@ from classifier.training.calibration import calibrate
 from classifier.training.gradient import Gradient
 from classifier.training.optimizer import make_optimizer
 
-LORA = Method(peft={"peft_type": "LORA", "r": 4, "lora_alpha": 8})
-TEXTS = [text for text, _ in reviews(6)]
-HEADS = {"distilbert": ["classifier", "pre_classifier"], "modernbert": ["classifier", "head"]}
-HEADS |= {family: ["classifier"] for family in ("bert", "roberta", "mpnet")}
-HEADS |= {family: ["score"] for family in DECODERS}
 METHODS = list(load_params(ROOT / "params.yaml").methods)
-
-
-@pytest.fixture(params=FAMILIES + DECODERS)
-def family(request, tmp_path, monkeypatch) -> str:
-    monkeypatch.chdir(tmp_path)
-    silence_libraries()
-    write_encoder(request.param)
-    return request.param
-
-
-def build(family: str, method: Method = LORA, labels: int = 3):
-    torch.manual_seed(1)
-    model, head = build_classifier([f"label {n}" for n in range(labels)], dropout=0.0)
-    return apply_method(model, list(head), method, peft_defaults(family), steps=10), head
-
-
-def token_ids() -> list[np.ndarray]:
-    """Return the token ids of texts of 2 to 7 words."""
-    texts = [" ".join(text.split()[: n + 2]) for n, text in enumerate(TEXTS)]
-    tokenizer = AutoTokenizer.from_pretrained(BASE)
-    return [np.array(ids) for (ids,) in encode(texts, tokenizer, 60, "head+tail", False)]
 
 
 def test_tokens(family):
@@ -71,7 +45,7 @@ def test_tokens(family):
 
 
 def test_lora_is_on_all_linear_layers_but_those_of_the_head(family):
-    model, head = build(family)
+    model, head = build_trainable(family)
     assert head == HEADS[family]
     plain, _ = build_classifier(["a", "b", "c"], None)
     linear = {
@@ -90,23 +64,10 @@ def test_lora_is_on_all_linear_layers_but_those_of_the_head(family):
     assert trained == in_head + sum(4 * (layer.in_features + layer.out_features) for layer in linear.values())
 
 
-@pytest.mark.parametrize("before", [3, 5])
-def test_all_of_the_head_trains_on_a_classifier_for_other_labels(family, before):
-    """The checkpoint was fine-tuned for as many labels, or for more. Only the last layer of its head is fresh."""
-    config = AutoConfig.from_pretrained(BASE, num_labels=before)
-    AutoModelForSequenceClassification.from_config(config).save_pretrained(BASE)
-    for method in (Method(peft="head"), LORA):
-        model, head = build(family, method)
-        assert head == HEADS[family]
-        for name, parameter in model.named_parameters():
-            if name.removeprefix("base_model.model.").split(".")[0] in head and "original_module" not in name:
-                assert parameter.requires_grad, name
-
-
 def test_save_and_reload(family):
     config = BASE / "config.json"
     config.write_text(json.dumps(read(config) | {"problem_type": "multi_label_classification"}))
-    model, head = build(family)
+    model, head = build_trainable(family)
     ids, labels = token_ids(), np.array([0, 0, 0, 1, 1, 2])
     before = logits(model, ids)
     optimizer = make_optimizer(model, 3e-2, 0.0, None)
@@ -137,7 +98,7 @@ def test_save_and_reload(family):
 
 def test_ia3_scales_keys_values_and_the_feed_forward(family):
     """As in the paper, each key, value and inner activation has a factor, the latter at the input of a layer."""
-    model, _ = build(family, load_params(ROOT / "params.yaml").methods["ia3"])
+    model, _ = build_trainable(family, load_params(ROOT / "params.yaml").methods["ia3"])
     factors = {name: p for name, p in model.named_parameters() if "ia3_l" in name}
     config = model.config
     if family in DECODERS:  # keys and values of two heads
@@ -158,7 +119,7 @@ def test_ia3_scales_keys_values_and_the_feed_forward(family):
 
 def test_adapter_config_is_sorted(family):
     lora = LORA.peft | {"layers_to_transform": [1, 0]}  # a list keeps its order; sets are sorted
-    model, _ = build(family, Method(peft=lora))
+    model, _ = build_trainable(family, Method(peft=lora))
     save_classifier(model, SAVED)
     config = read(ADAPTER / "adapter_config.json")
     assert config["layers_to_transform"] == [1, 0]
@@ -167,7 +128,7 @@ def test_adapter_config_is_sorted(family):
 
 
 def test_micro_batches_add_up_to_the_large_batch(family):
-    model, _ = build(family)
+    model, _ = build_trainable(family)
     ids, labels = token_ids(), np.array([0, 1, 2, 0, 1, 2])
     assert len({len(row) for row in ids}) > 1  # each micro-batch has its own padding
     torch.manual_seed(2)
@@ -193,7 +154,7 @@ def test_classifier_as_target(family):
     """target_modules: [classifier] trains the head in full, since its weights are fresh, and nothing else."""
     name = HEADS[family][0]
     method = Method(peft={"peft_type": "LORA", "r": 8, "lora_alpha": 32, "target_modules": [name]})
-    model, head = build(family, method, labels=2)
+    model, head = build_trainable(family, method, labels=2)
     trained = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
     assert {name.split(".")[0] for name in trained} == set(head)
     dense, last = 32 * 32 + 32, 32 * 2 + 2  # hidden size 32, two labels; ModernBERT has a norm of 32 instead of a bias
@@ -203,61 +164,33 @@ def test_classifier_as_target(family):
     queries = {"distilbert": "q_lin", "mpnet": "q", "modernbert": "Wqkv", "qwen3": "q_proj", "llama": "q_proj"}
     query = queries.get(family, "query")
     peft = {"peft_type": "LORA", "r": 8, "target_modules": [query]}
-    alone, _ = build(family, Method(peft=peft))
-    both, _ = build(family, Method(peft=peft | {"target_modules": [query, name]}))
+    alone, _ = build_trainable(family, Method(peft=peft))
+    both, _ = build_trainable(family, Method(peft=peft | {"target_modules": [query, name]}))
     names = [[name for name, p in model.named_parameters() if p.requires_grad] for model in (alone, both)]
     assert names[0] == names[1]
     assert any("lora_A" in name for name in names[0])
     # The modules in modules_to_save train as well.
     settings = method.peft | {"modules_to_save": [query]}
-    saved, _ = build(family, method.model_copy(update={"peft": settings}))
+    saved, _ = build_trainable(family, method.model_copy(update={"peft": settings}))
     names = {name for name, p in saved.named_parameters() if p.requires_grad}
     assert names == set(trained) | {name for name, _ in saved.named_parameters() if f".{query}." in name}
     assert len(names) > len(trained)
     # A method without the setting modules_to_save trains the head.
     other = method.model_copy(update={"peft": {"peft_type": "TRAINABLE_TOKENS", "target_modules": [name]}})
-    model, _ = build(family, other, labels=2)
+    model, _ = build_trainable(family, other, labels=2)
     assert {name: p.numel() for name, p in model.named_parameters() if p.requires_grad} == trained
-
-
-def test_a_checkpoint_with_a_head_for_other_labels(family):
-    build_classifier(["a", "b"], None)[0].save_pretrained(BASE)
-    model, head = build_classifier(["a", "b", "c"], None)
-    assert head == HEADS[family]
-    model = apply_method(model, head, LORA, peft_defaults(family), 10)
-    expected = logits(model, token_ids())
-    assert expected.shape == (len(TEXTS), 3)
-    save_classifier(model, SAVED)
-    np.testing.assert_allclose(logits(load_classifier()[0], token_ids()), expected, atol=1e-5)
-
-
-def test_a_checkpoint_with_a_head_for_as_many_labels(family):
-    """The head was trained for another task, so the weights of its last layer are fresh here too."""
-    torch.manual_seed(1)
-    checkpoint = build_classifier(["a", "b"], None)[0]
-    checkpoint.save_pretrained(BASE)
-    torch.manual_seed(2)
-    model, head = build_classifier(["c", "d"], None)
-    assert head == HEADS[family]
-    last = f"{HEADS[family][0]}."
-    weights = [name for name, p in checkpoint.named_parameters() if name.startswith(last) and p.ndim == 2]
-    assert weights
-    for name in weights:
-        fresh, old = model.get_parameter(name), checkpoint.get_parameter(name)
-        assert not torch.equal(fresh, old)
-        assert fresh.std().item() == pytest.approx(old.std().item(), rel=0.5)
 
 
 def test_a_target_that_the_model_lacks(family):
     with pytest.raises(InputError, match=r"params.yaml: target_modules: the model has no layer 'no_such'; its linear"):
-        build(family, Method(peft={"peft_type": "LORA", "target_modules": ["no_such"]}))
+        build_trainable(family, Method(peft={"peft_type": "LORA", "target_modules": ["no_such"]}))
 
 
 def test_modules_to_save_of_a_method_do_not_replace_the_head(family):
     names = {"distilbert": "transformer.layer.0.ffn", "bert": "layer.0.intermediate"}
     names |= dict.fromkeys(("roberta", "mpnet"), "layer.0.intermediate")
     first = names.get(family, "layers.0.mlp")
-    model, head = build(family, Method(peft=LORA.peft | {"modules_to_save": [first]}))
+    model, head = build_trainable(family, Method(peft=LORA.peft | {"modules_to_save": [first]}))
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     assert all(any(f".{part}." in name for name in trained) for part in [*head, first])
     expected = logits(model, token_ids())
@@ -298,64 +231,3 @@ def test_the_trained_pooler_is_saved_and_merged(minilm):
     assert torch.equal(weight, pooler.modules_to_save["default"].dense.weight)
     assert not torch.equal(weight, pooler.original_module.dense.weight)
     np.testing.assert_allclose(logits(merged, token_ids()), expected, atol=1e-5)
-
-
-def test_a_head_that_does_not_end_in_a_linear_layer_is_refused():
-    model = small_bert()
-    model.classifier = torch.nn.Bilinear(16, 16, 2)
-    with pytest.raises(InputError, match="the head of bert does not end in a linear layer, into which the calibration"):
-        check_checkpoint(model, set())
-
-
-def test_a_checkpoint_without_all_of_the_encoder_is_refused(family):
-    weights = load_file(BASE / "model.safetensors")
-    lacking = next(name for name in weights if "0" in name.split(".") and name.endswith("weight"))
-    save_file({name: tensor for name, tensor in weights.items() if name != lacking}, BASE / "model.safetensors")
-    with pytest.raises(InputError, match=r"models/base: the checkpoint lacks 1 weights of the encoder .*0.*weight"):
-        build_classifier(["a", "b"], None)
-
-
-def test_embeddings_that_the_checkpoint_has_as_the_output_layer(family):
-    """A conversion to safetensors stores shared weights under one name, here that of the output layer."""
-    ids, weights = token_ids(), load_file(BASE / "model.safetensors")
-    expected = build(family)[0].get_input_embeddings().weight
-    embeddings = {"qwen3": "model.embed_tokens.weight", "llama": "model.embed_tokens.weight"} | {
-        "modernbert": "model.embeddings.tok_embeddings.weight", "mpnet": "mpnet.embeddings.word_embeddings.weight",
-        "roberta": "roberta.embeddings.word_embeddings.weight",
-    }  # fmt: skip
-    output = {"modernbert": "decoder.weight", "roberta": "lm_head.decoder.weight", "mpnet": "lm_head.decoder.weight"}
-    if family not in embeddings:
-        pytest.skip("no language model, or another output layer")
-    weights[output.get(family, "lm_head.weight")] = weights.pop(embeddings[family])
-    save_file(weights, BASE / "model.safetensors", {"format": "pt"})
-    model, head = build(family)
-    assert head == HEADS[family]
-    assert torch.equal(model.get_input_embeddings().weight, expected)
-    scores = logits(model, ids)
-    save_classifier(model, SAVED)
-    reloaded, _ = load_classifier()
-    np.testing.assert_allclose(logits(reloaded, ids), scores, atol=1e-5)
-
-
-@pytest.mark.parametrize("method", ["lora", "full"])
-def test_a_pickle_of_weights_is_not_loaded(family, method):
-    """Beside safetensors a pickle is ignored. In their place it is refused, and the error asks for the safetensors."""
-    model, _ = build(family, load_params(ROOT / "params.yaml").methods[method])
-    save_classifier(model, SAVED)
-    weights = ADAPTER / ("model.safetensors" if method == "full" else "adapter_model.safetensors")
-    name = "pytorch_model.bin" if method == "full" else "adapter_model.bin"
-    torch.save(load_file(weights), ADAPTER / name)
-    expected = logits(model, token_ids())
-    np.testing.assert_allclose(logits(load_classifier()[0], token_ids()), expected, atol=1e-5)
-    weights.unlink()
-    with pytest.raises(InputError, match=f"models/adapter: no {weights.name} there"):
-        load_classifier()
-
-
-def test_a_pickle_of_the_encoder_is_not_loaded(family):
-    model, _ = build(family)
-    save_classifier(model, SAVED)
-    torch.save(load_file(BASE / "model.safetensors"), BASE / "pytorch_model.bin")
-    (BASE / "model.safetensors").unlink()
-    with pytest.raises(InputError, match=r"models/base: no model\*.safetensors there"):
-        load_classifier()
