@@ -4,7 +4,7 @@ import typer
 
 from apps.new.choices import Options
 from apps.new.form import without_defaults
-from apps.new.layout import ordered, source_names, split_of
+from apps.new.layout import ordered, source_names, split_of_value
 from apps.new.plan import Plan
 from apps.new.tasks import PROPOSALS
 from classifier.errors import InputError
@@ -65,7 +65,7 @@ def source(plan: Plan) -> dict:
     if not plan.split:
         return {split: source_names(paths, LOCAL) for split, paths in plan.layout.splits.items()}
     files = source_names(plan.layout.splits["train"], LOCAL)
-    values = {split_of(value): value for value in plan.found.rows}
+    values = {split_of_value(value): value for value in plan.found.rows}
     return ordered({split: {"files": files, "where": {plan.split: value}} for split, value in values.items()})
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from apps.new.choices import Options, choose_columns, choose_task, enumerated
-from apps.new.columns import Column, likely_split, profile
+from apps.new.columns import PRODIGY_ANSWER, Column, likely_split, profile
 from apps.new.form import find_form
 from apps.new.labels import names_in_metadata, unlabelled_values
-from apps.new.layout import Layout, find_layout, split_of
+from apps.new.layout import Layout, find_layout, split_of_value
 from apps.new.survey import Survey, survey
 from classifier.errors import InputError
 from classifier.params.format import Format
@@ -65,10 +65,7 @@ def make_plan(place: Path, options: Options) -> Plan:
     if not form.header and is_title(columns, rows):
         title = next(iter(columns))
         raise InputError(f"{place}: row 1 has {title!r:.60} alone; remove the rows above the names of the columns")
-    if options.split_column and len(layout.splits) > 1:
-        found = ", ".join(layout.splits)
-        raise InputError(f"--split-column: {place} has files for {found}; leave it out, or name one file")
-    split = options.split_column or (likely_split(columns) if len(layout.splits) == 1 else None)
+    split = find_split(place, layout, columns, options)
     for name in filter(None, [*options.text, *options.label, split, options.group]):
         if name not in columns:
             raise InputError(f"{place}: no column {name!r:.60}; its columns are {enumerated(map(repr, columns))}")
@@ -81,7 +78,7 @@ def make_plan(place: Path, options: Options) -> Plan:
         raise InputError("--pair: name the two columns of a pair by --text FIRST --text SECOND")
     notes = [f"not used: {', '.join(layout.unused[:5])}"] if layout.unused else []
     notes += leave_out_splits(layout, form, label)
-    without = [None, *(value for value in columns[split].values if not split_of(value))] if split else []
+    without = [None, *(value for value in columns[split].values if not split_of_value(value))] if split else []
     notes += [note for value in without if (note := rows_left_out(split, value, columns[split], rows))]
     names = names_in_metadata(layout.splits["train"][0], form.kind, label[0])
     found = survey(tables(layout.splits, form), text, label, split, are_sets, without)
@@ -100,9 +97,24 @@ def is_title(columns: dict[str, Column], rows: int) -> bool:
     return len(nameless) == len(others) and any(column.filled > rows / 2 for column in nameless)
 
 
+def find_split(place: Path, layout: Layout, columns: dict[str, Column], options: Options) -> str | None:
+    """Return the column that says the split of each row, or None. Raises InputError if files do so already."""
+    split = options.split_column or likely_split({name: columns[name] for name in columns if name not in options.label})
+    if len(layout.splits) == 1:
+        return split
+    found = ", ".join(layout.splits)
+    if options.split_column:
+        raise InputError(f"--split-column: {place} has files for {found}; leave it out, or name one file")
+    if split == PRODIGY_ANSWER:
+        raise InputError(
+            f"{place}: has files for {found}; remove the rows whose {split!r} is not 'accept', or name one file"
+        )
+    return None
+
+
 def check_split_column(name: str, column: Column) -> None:
     """Raise InputError unless a value of a column names train, and no two values name the same split."""
-    splits = [split for value in column.values or () if (split := split_of(value))]
+    splits = [split for value in column.values or () if (split := split_of_value(value))]
     if "train" not in splits or len(set(splits)) < len(splits):
         values = ", ".join(map(repr, list(column.values or ())[:5]))
         problem = f"column {name!r}: its values {values} do not name train, validation and test once each"
@@ -147,7 +159,7 @@ def unlabelled_splits(found: Survey, split: str | None, names: list[str] | None)
     If a column says the split of each row, the splits are named by the values of this column.
     """
     no_label = {None, *unlabelled_values(found.labels, names)}
-    others = [name for name in found.rows if (split_of(name or "") if split else name) != "train"]
+    others = [name for name in found.rows if (split_of_value(name or "") if split else name) != "train"]
     return [name for name in others if set(found.rows[name]) <= no_label]
 
 
