@@ -47,13 +47,14 @@ def refuse_table(line: int, row: dict) -> None:
     def is_numbered(value: Any) -> bool:
         return isinstance(value, dict) and bool(value) and all(key.isdecimal() for key in value)
 
-    values = row.values()
+    values, data = row.values(), row.get("data")
+    data = data if isinstance(data, list) else []
     has_lists = any(isinstance(value, list) for value in values)
     if (
         (has_lists and all(isinstance(value, list | int | float) for value in values))
         or (bool(row) and all(map(is_numbered, values)))
         or (is_numbered(row) and all(isinstance(value, dict) for value in values))
-        or row.keys() == {"schema", "data"}
+        or any(isinstance(item, dict) for item in data)
     ):
         fix = 'write one object for each row, as pandas does with to_json(FILE, orient="records")'
         raise ValueError(f"line {line}: one object holds all rows; {fix}")
@@ -144,7 +145,8 @@ def array_rows(file: TextIO) -> Iterator[tuple[int, dict]]:
             raise ValueError(f"{place}: not JSON: a comma or a closing bracket is missing after it")
         if character == ",":
             reader.move(reader.position + 1)
-            reader.next_character()
+            if reader.next_character() == "]":
+                raise ValueError(f"{place}: not JSON: a comma after the last object; remove it")
     reader.move(reader.position + 1)
     if reader.next_character():
         raise ValueError(f"line {reader.line}: more text after the end of the array; remove it")
@@ -163,7 +165,8 @@ def refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def describe_json_error(error: Exception) -> str:
     """Return an error of the JSON decoder in words, without its place."""
     if isinstance(error, json.JSONDecodeError):
-        return f"not JSON: {error.msg}; write one JSON object on each line, or all in one array"
+        what = error.msg.removesuffix(" starting at")  # the decoder's message goes on with a place
+        return f"not JSON: {what}; write one JSON object on each line, or all in one array"
     if isinstance(error, RecursionError):
         return "lists or objects are nested too deeply; flatten them"
     # a repeated key, or an integer with more digits than Python converts

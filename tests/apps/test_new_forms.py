@@ -117,6 +117,19 @@ def test_fields_in_a_file_that_is_named_as_json(place):
     assert rows_read() == ROWS
 
 
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (json.dumps([["text", "label"], *ROWS]), "line 1, object 1: not a JSON object; write one JSON object"),
+        ("".join(f"{json.dumps(row)}\n" for row in ROWS), "not a JSON object; write one JSON object"),
+        ("".join(f"{row}\n" for row in FRAME.to_dict("records")), "line 1, character 2: not JSON: Expecting property"),
+    ],
+)
+def test_json_of_another_shape_is_not_taken_for_csv(place, content, error):
+    Path("elsewhere/a.jsonl").write_text(content)
+    assert error in refused("elsewhere/a.jsonl")
+
+
 def test_a_file_gets_the_suffix_of_its_compression(place):
     Path("elsewhere/a.csv").write_bytes(gzip.compress(csv().encode()))
     Path("elsewhere/b.csv.gz").write_text(csv())

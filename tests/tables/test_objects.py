@@ -76,7 +76,8 @@ def test_lines_and_arrays_whatever_the_suffix(tmp_path, array):
         ('[{"text": "good"},\n {"text" "bad"}]', "line 2, object 2: not JSON: Expecting ':' delimiter"),
         ('[{"text": "good"}\n {"text": "bad"}]', "line 1, object 1: not JSON: a comma or a closing bracket is missing"),
         ('[{"text": "good"},\n {"text": "bad"}', "line 2, object 2: not JSON: a comma or a closing bracket is missing"),
-        ('[{"text": "good"},\n {"text": "ba', "line 2, object 2: not JSON: Unterminated string starting at"),
+        ('[{"text": "good"},\n {"text": "ba', "line 2, object 2: not JSON: Unterminated string; write one"),
+        ('[{"text": "good"},\n]', "line 1, object 1: not JSON: a comma after the last object; remove it"),
         ('[{"text": "good"},\n ["bad"]]', "line 2, object 2: not a JSON object; write one JSON object on each line"),
         ('[{"text": "good"}]\n[]', "line 2: more text after the end of the array; remove it"),
         ('[{"n": 1},\n {"n": 1, "n": 2}]', "line 2, object 2: the key 'n' occurs twice; remove one"),
@@ -99,10 +100,11 @@ def test_objects_on_one_line_are_counted(tmp_path):
     assert next(read_rows(tmp_path / "a.json")).index.name == "line"
 
 
-@pytest.mark.parametrize("orient", ["columns", "index", "split", "table", "list", "records under a key"])
+@pytest.mark.parametrize("orient", ["columns", "index", "split", "table", "list", "records", "records and a version"])
 def test_a_table_in_one_object_is_refused(tmp_path, orient):
     table = pd.DataFrame({"text": ["good", "bad"], "label": [1, 0]})
-    rows = {"records under a key": {"data": table.to_dict("records")}, "list": table.to_dict("list")}
+    records = {"data": table.to_dict("records")}
+    rows = {"records": records, "records and a version": {"version": "1.0"} | records, "list": table.to_dict("list")}
     (tmp_path / "a.json").write_text(json.dumps(rows[orient]) if orient in rows else table.to_json(orient=orient))
     with pytest.raises(InputError, match=r"a.json: line 1: one object holds all rows; write one object for each row"):
         next(read_rows(tmp_path / "a.json"))
