@@ -8,7 +8,7 @@
 # make seal       sign models/export/, dvc.lock and the list of locked packages: make seal KEY=private.pem
 # make verify     check that these files are the signed ones: make verify KEY=public.pem
 # make plots      draw metrics/ as a page that needs no network, dvc_plots/index.html
-# make push       push everything that a colleague would otherwise compute again to the team's remote
+# make push       push to the team's remote everything that a colleague would otherwise compute again
 # make help       show these lines
 #
 # Experiment:
@@ -34,7 +34,7 @@
 # make reruns     time a dvc repro that runs nothing, and one of infer, beside DVC and model loading alone (3 minutes)
 # make busy       measure how much a busy program on the same machine slows training and scoring (6 minutes)
 # make growth     measure time and memory for a number of texts, for 4 and for 16 times as many (15 minutes)
-# make cold       time the whole pipeline beside an earlier commit's (90 minutes): make cold THAN=v1.0
+# make cold       time the whole pipeline beside an earlier commit's (90 minutes): make cold THAN=4108176
 # make time-to-accuracy  measure the time until 89% of held-out texts are right, beside Trainer (3 hours)
 # make settings   train with other ranks, learning rates and methods; write benchmarks/settings.csv (2 to 3 hours)
 # make few-labels  compare settings of a training with 50 to 6,000 labels (1 to 2 hours): make few-labels SEARCH=mpnet

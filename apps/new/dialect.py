@@ -21,13 +21,13 @@ FEW_ROWS = 8  # with fewer rows no column of labels can be told by values that r
 
 
 def sample_lines(path: Path, form: Format) -> list[str]:
-    """Return the first lines of a file of texts."""
+    """Return the first lines of a file of texts. A line may be cut, as of JSON that is all on one line."""
     lines, size = [], 0
     with open_text(path, form) as file:
-        for line in islice(file, SAMPLE_LINES):
+        for line in islice(iter(lambda: file.readline(SAMPLE_CHARACTERS), ""), SAMPLE_LINES):
             lines.append(line)
             size += len(line)
-            if size > SAMPLE_CHARACTERS:
+            if size >= SAMPLE_CHARACTERS:
                 break
     return lines
 

@@ -18,7 +18,7 @@ def read_sheet(path: Path, form: Format) -> Iterator[pd.DataFrame]:
     line, header = (1, form.header) if form.header else next(rows, (1, []))
     names = ["" if cell is None else str(cell).removesuffix(".0" * isinstance(cell, float)) for cell in header]
     if not names:
-        raise ValueError("the sheet is empty; set `format.sheet` to another sheet")
+        raise ValueError("the sheet is empty; fill it, or set `format.sheet` to another sheet")
     columns = column_names(names, f"row {line}")
     if width and len(columns) != width:
         raise ValueError(f"`format.header` has {len(columns)} names for {width} columns; name each column")
@@ -38,7 +38,8 @@ def sheet_rows(path: Path, form: Format) -> tuple[Iterator[tuple[int, list]], in
         fix = "install it with `uv pip install --group excel -c requirements.txt`, or save the table as CSV UTF-8"
         raise ValueError(f"a library for Excel files is missing; {fix}") from None
     try:
-        with CalamineWorkbook.from_path(str(path)) as book:
+        # From the file's content: by its name, a workbook of Excel with the suffix .ods would be read as LibreOffice's.
+        with path.open("rb") as file, CalamineWorkbook.from_filelike(file) as book:
             names = book.sheet_names
             if form.sheet not in names and (form.sheet or len(names) != 1):
                 problem = f"has no sheet {form.sheet!r:.40}" if form.sheet else f"has {len(names)} sheets"

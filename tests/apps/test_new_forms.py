@@ -12,6 +12,9 @@ import pytest
 from new_command import ROWS, add, entry, refused, rows_read
 from workbooks import write_ods
 
+from apps.new import dialect
+from classifier.params.format import Format
+
 TEXTS, LABELS = zip(*ROWS, strict=True)
 FRAME = pd.DataFrame(ROWS, columns=["text", "label"])
 
@@ -114,6 +117,14 @@ def test_fields_in_a_file_that_is_named_as_json(place):
     Path("elsewhere/a.json").write_text(csv())
     add("elsewhere/a.json")
     assert entry()["format"] == {"kind": "csv", "delimiter": ","}
+    assert rows_read() == ROWS
+
+
+def test_no_more_than_a_part_of_a_long_line_is_looked_at(place, monkeypatch):
+    monkeypatch.setattr(dialect, "SAMPLE_CHARACTERS", 100)
+    Path("elsewhere/a.json").write_text(FRAME.to_json(orient="records"))
+    assert [len(line) for line in dialect.sample_lines(Path("elsewhere/a.json"), Format())] == [100]
+    add("elsewhere/a.json")
     assert rows_read() == ROWS
 
 

@@ -1,8 +1,10 @@
 """Numbers and tables on the pages: each comes from a file that a command wrote, and is current."""
 
+import ast
 import json
 import re
 
+import pandas as pd
 import pytest
 from tiny import ROOT
 
@@ -52,6 +54,31 @@ def test_answers_on_pages_are_those_of_the_model():
     assert len(known) > 1
     for label, confidence, text in known:
         assert (label, confidence) == (samples[text]["label"], f"{samples[text]['confidence']:.1%}")
+
+
+def test_answers_in_json_and_python_are_those_of_the_model():
+    """The last digits of a confidence depend on the texts that are scored at the same time."""
+    confidences = {sample["text"]: sample["confidence"] for sample in read_json(ROOT / "metrics/samples.json")}
+    serve, confidence = ((ROOT / f"docs/how-to/{name}.md").read_text() for name in ("serve", "confidence"))
+    found = []
+    for request, answer in re.findall(r"-d '(\{.*\})'\n```\n\n```json\n(.*)\n", serve):
+        texts, answers = json.loads(request), json.loads(answer)
+        found += zip(texts.get("texts") or [texts["text"]], answers.get("answers", [answers]), strict=False)
+    shown = [(text, answer["confidence"]) for text, answer in found if text in confidences]
+    texts, answers = re.search(r"^classifier\((.*)\)\n# rounded: (.*)", confidence, re.MULTILINE).groups()
+    shown += [(text, answer[1]) for text, answer in zip(json.loads(texts), ast.literal_eval(answers), strict=True)]
+    assert len(shown) == 5
+    for text, shown_confidence in shown:
+        assert shown_confidence == pytest.approx(confidences[text], abs=2e-4), text
+
+
+def test_lines_of_a_run_on_pages_are_those_of_the_default():
+    scores = pd.read_csv(ROOT / "metrics/validation.csv", index_col="step")["score"]
+    tutorial, explain = (ROOT / f"docs/{name}.md" for name in ("tutorials/first-run", "how-to/explain"))
+    steps = re.findall(r"^step (\d+): validation accuracy (.*)$", tutorial.read_text(), re.MULTILINE)
+    assert steps == [(str(step), f"{score:.3f}") for step, score in scores.items()]
+    (words,) = re.findall(r"^\| This video .* \| (\S+ [+-][\d.]+, .*) \|$", explain.read_text(), re.MULTILINE)
+    assert words in (ROOT / "metrics/report.md").read_text()
 
 
 @pytest.mark.parametrize(

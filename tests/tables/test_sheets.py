@@ -54,6 +54,16 @@ def test_a_sheet_of_libreoffice(tmp_path):
     assert read(tmp_path / "a.ods").to_numpy().tolist() == rows[1:]
 
 
+def test_a_workbook_with_the_suffix_of_the_other_program(tmp_path):
+    rows = [["text", "label"], ["schön", "good"]]
+    write(tmp_path / "a.xlsx", only=rows)
+    (tmp_path / "a.xlsx").rename(tmp_path / "b.ods")
+    write_ods(tmp_path / "a.ods", rows)
+    (tmp_path / "a.ods").rename(tmp_path / "b.xlsx")
+    for name in ("b.ods", "b.xlsx"):
+        assert read(tmp_path / name).to_numpy().tolist() == rows[1:]
+
+
 def test_a_sheet_of_several_is_named(tmp_path):
     write(tmp_path / "a.xlsx", first=[["other"]], reviews=ROWS)
     assert read(tmp_path / "a.xlsx", sheet="reviews")["label"].tolist() == [1, 0]
@@ -66,7 +76,7 @@ def test_a_sheet_of_several_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "form", "problem"),
     [
-        ([], {}, "the sheet is empty"),
+        ([], {}, "the sheet is empty; fill it, or set `format.sheet` to another sheet"),
         ([[], ["text", "text"], ["a", "b"]], {}, "row 2: several columns are named 'text'; rename all but one"),
         ([["a", "b"]], {"header": ["text"]}, "`format.header` has 1 names for 2 columns; name each column"),
     ],
