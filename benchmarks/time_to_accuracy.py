@@ -156,14 +156,15 @@ def main(
     """
     silence_libraries()
     how = "padded to the batch, without dropout" if frugal else "padded to the full length, with dropout"
+    name = f"the pipeline with {load_params().model}"
     what = f"Time from raw texts to {target:.0%} accuracy on {held_out:,} texts of no split"
-    record = Record("time_to_accuracy", f"{what}: the default beside Trainer, {how}; one seed.")
+    record = Record("time_to_accuracy", f"{what}: {name} beside Trainer, {how}; one seed.")
     rows, metadata = read_table(RAW / "train.parquet")
     texts, labels = rows["text"].tolist(), rows["label"].tolist()
     unused, cut, recipe = unused_texts(held_out), open_tokens("train").metadata["tokenize"], load_params().train
     bf16 = uses_bf16(recipe.precision, device())
     settings = peers.TrainerSettings(BASE, len(metadata["labels"]), cut["max_length"], frugal, EPOCHS, bf16=bf16)
-    watches = [Watch("default", every, target, float("inf"), accuracy_on(unused, cut, target))]
+    watches = [Watch(name, every, target, float("inf"), accuracy_on(unused, cut, target))]
     train_default(watches[0], texts)
     longest = limit * watches[0].table[-1][2]
     for rate in RATES:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from apps.new.layout import split_of_value
+from apps.new.layout import split_of
 from classifier.tables.reading import column_values
 from classifier.tasks.labels import plain
 from classifier.tasks.regression import number_in
@@ -26,7 +26,6 @@ LABEL_NAMES = (
     *("stars", "rating", "score", "overall", "emotion", "quality", "tag", "v1"),
 )
 SPLIT_NAMES = ("split", "set", "fold", "partition", "subset", "dataset")
-PRODIGY_ANSWER = "answer"  # Prodigy's column that says whether a row's label was accepted, rejected or ignored
 GROUP_NAMES = ("user", "author", "group", "thread", "product", "patient", "customer", "speaker", "conversation", "doc")
 NO_LETTERS = re.compile(r"[\d\s!-/:-@\[-`{-~]+")
 MEASURE = re.compile(r"[\d\s.,:/+-]*\d[.,:/-]\d[\d\s.,:/+TZ-]*")  # a date, a time or a number with a fraction
@@ -165,12 +164,10 @@ def likely_numbers(columns: dict[str, Column], is_headerless: bool) -> list[str]
 
 def likely_split(columns: dict[str, Column]) -> str | None:
     """Return the column that says the split of each row, or None."""
-    if "_input_hash" in columns and set(columns.get(PRODIGY_ANSWER, Column()).values or ()) - {"accept"}:
-        return PRODIGY_ANSWER
     for name, column in columns.items():
         rows = Counter()
         for value, count in (column.values or {}).items():
-            rows[split_of_value(value)] += count
+            rows[split_of(value)] += count
         others = rows.pop(None, 0)
         if name.strip().lower() in SPLIT_NAMES and "train" in rows and len(rows) > 1 and rows.total() > others:
             return name

@@ -4,7 +4,7 @@ import typer
 
 from apps.new.choices import Options
 from apps.new.form import without_defaults
-from apps.new.layout import ordered, source_names, split_of_value
+from apps.new.layout import ordered, source_names, split_of
 from apps.new.plan import Plan
 from apps.new.tasks import PROPOSALS
 from classifier.errors import InputError
@@ -62,11 +62,12 @@ def number(size: str | None) -> int | str | None:
 
 def source(plan: Plan) -> dict:
     """Return `source` of the entry."""
+    where = {"where": plan.where} if plan.where else {}
     if not plan.split:
-        return {split: source_names(paths, LOCAL) for split, paths in plan.layout.splits.items()}
+        return {split: source_names(paths, LOCAL) for split, paths in plan.layout.splits.items()} | where
     files = source_names(plan.layout.splits["train"], LOCAL)
-    values = {split_of_value(value): value for value in plan.found.rows}
-    return ordered({split: {"files": files, "where": {plan.split: value}} for split, value in values.items()})
+    values = {split_of(value): value for value in plan.found.rows}
+    return ordered({split: {"files": files, "where": {plan.split: value}} for split, value in values.items()}) | where
 
 
 def decide_drops(plan: Plan, options: Options) -> list[str]:

@@ -97,8 +97,8 @@ def text_kind(path: Path, form: Format) -> str:
     """Return the kind of a file of texts: json, fasttext or csv."""
     lines = [line for line in sample_lines(path, form) if line.strip()]
     first = lines[0].lstrip() if lines else ""
-    is_named_json = KINDS.get(plain_name(path).suffix) == "json"
-    if re.match(r'\{\s*("|\}|$)|\[\s*(\{|$)', first) or (is_named_json and first.startswith(("{", "["))):
+    is_named_json = KINDS.get(plain_name(path).suffix) == "json"  # then also what `read_json` refuses, such as [["a"]]
+    if re.match(r'\{\s*("|\}|$)|\[\s*(\{|$)', first) or (is_named_json and re.match(r"[\[{]\s*[\[\]\"'\d]", first)):
         return "json"
     if lines and sum(map(bool, map(FASTTEXT_LABEL.match, lines))) > len(lines) / 2:
         return "fasttext"

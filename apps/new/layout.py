@@ -44,14 +44,6 @@ def split_of(name: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def split_of_value(value: str) -> str | None:
-    """Return the split that a value in a column of splits names, or None.
-
-    The annotation program Prodigy writes for each row whether its label was right: the accepted rows are for training.
-    """
-    return "train" if value == "accept" else split_of(value)
-
-
 def find_layout(place: Path, kind: str | None = None) -> Layout:
     """Return the files of each split of a file or folder. Raises InputError if the folder has no tables.
 

@@ -1,6 +1,7 @@
 """Look at a file or folder: find the form, the columns, the splits and the labels."""
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,14 +9,16 @@ from pathlib import Path
 import pandas as pd
 
 from apps.new.choices import Options, choose_columns, choose_task, enumerated
-from apps.new.columns import PRODIGY_ANSWER, Column, likely_split, profile
+from apps.new.columns import Column, likely_split, profile, spelled
 from apps.new.form import find_form
 from apps.new.labels import names_in_metadata, unlabelled_values
-from apps.new.layout import Layout, find_layout, split_of_value
+from apps.new.layout import Layout, find_layout, split_of
+from apps.new.prodigy import ACCEPT, ANSWER, IGNORE, is_export, notes_on_others
 from apps.new.survey import Survey, survey
 from classifier.errors import InputError
 from classifier.params.format import Format
 from classifier.params.labels import LABEL_KEYS
+from classifier.params.sources import Where
 from classifier.tables.reading import column_values, read_rows
 
 
@@ -34,6 +37,7 @@ class Plan:
         split: The column that says the split of each row, or None.
         found: The texts and labels of all rows.
         names: The names of the numbers 0, 1, ... in the files' metadata.
+        where: Columns, and the values that a row must have in them to be taken.
         notes: What was left out, and why.
     """
 
@@ -47,25 +51,30 @@ class Plan:
     split: str | None
     found: Survey
     names: list[str] | None = None
+    where: Where = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
     def left_out(self) -> list[str]:
         """The values of the column of labels that stand for a missing label; none for multi-label and regression."""
-        return unlabelled_values(self.found.labels, self.names) if LABEL_KEYS[self.task].needed else []
+        if not LABEL_KEYS[self.task].needed:
+            return []
+        ignored = self.label == [ANSWER] and is_export(self.columns) and IGNORE in self.found.labels
+        return unlabelled_values(self.found.labels, self.names) + [IGNORE] * ignored
 
 
 def make_plan(place: Path, options: Options) -> Plan:
     """Return what is known of a file or folder. Raises InputError if it cannot be read, or a choice is unsure."""
     layout = find_layout(place, options.form.kind)
     form = find_form([*itertools.chain(*layout.splits.values())], options.form, options.header)
-    rows, columns = profile(table for _, table in tables({"train": layout.splits["train"]}, form))
-    if not rows:
-        raise InputError(f"{place}: no rows; save the table again")
+    rows, columns, where, left_out = look_at_train(place, layout, form, options)
     if not form.header and is_title(columns, rows):
         title = next(iter(columns))
         raise InputError(f"{place}: row 1 has {title!r:.60} alone; remove the rows above the names of the columns")
-    split = find_split(place, layout, columns, options)
+    if options.split_column and len(layout.splits) > 1:
+        found = ", ".join(layout.splits)
+        raise InputError(f"--split-column: {place} has files for {found}; leave it out, or name one file")
+    split = options.split_column or (likely_split(columns) if len(layout.splits) == 1 else None)
     for name in filter(None, [*options.text, *options.label, split, options.group]):
         if name not in columns:
             raise InputError(f"{place}: no column {name!r:.60}; its columns are {enumerated(map(repr, columns))}")
@@ -77,17 +86,34 @@ def make_plan(place: Path, options: Options) -> Plan:
     if options.pair and len(text) != 2:
         raise InputError("--pair: name the two columns of a pair by --text FIRST --text SECOND")
     notes = [f"not used: {', '.join(layout.unused[:5])}"] if layout.unused else []
-    notes += leave_out_splits(layout, form, label)
-    without = [None, *(value for value in columns[split].values if not split_of_value(value))] if split else []
+    notes += left_out + leave_out_splits(layout, form, [*label, *where])
+    without = [None, *(value for value in columns[split].values if not split_of(value))] if split else []
     notes += [note for value in without if (note := rows_left_out(split, value, columns[split], rows))]
     names = names_in_metadata(layout.splits["train"][0], form.kind, label[0])
-    found = survey(tables(layout.splits, form), text, label, split, are_sets, without)
+    found = survey(tables(layout.splits, form, where), text, label, split, are_sets, without)
     if empty := unlabelled_splits(found, split, names):
         notes += [f"{name} is not used: no row has a label" for name in empty]
         layout.splits = {name: paths for name, paths in layout.splits.items() if name not in empty}
-        found = survey(tables(layout.splits, form), text, label, split, are_sets, [*without, *empty])
-    plan = Plan(layout, form, rows, columns, text, task, label, split, found, names, notes)
+        found = survey(tables(layout.splits, form, where), text, label, split, are_sets, [*without, *empty])
+    plan = Plan(layout, form, rows, columns, text, task, label, split, found, names, where, notes)
     return with_names(plan) if form.header else plan
+
+
+def look_at_train(
+    place: Path, layout: Layout, form: Format, options: Options
+) -> tuple[int, dict[str, Column], Where, list[str]]:
+    """Return the number of train's rows, its columns, `where` of the plan, and notes on the rows that are left out."""
+    train = {"train": layout.splits["train"]}
+    rows, columns = profile(table for _, table in tables(train, form))
+    if not rows:
+        raise InputError(f"{place}: no rows; save the table again")
+    if ANSWER in options.label or not is_export(columns):
+        return rows, columns, {}, []
+    answers = Counter(spelled(cell) for _, table in tables(layout.splits, form) for cell in table.get(ANSWER, []))
+    if ACCEPT not in columns[ANSWER].values:
+        raise InputError(f"{place}: no row of this export of Prodigy has the answer {ACCEPT!r}; name another file")
+    where = {ANSWER: ACCEPT}
+    return *profile(table for _, table in tables(train, form, where)), where, notes_on_others(answers)
 
 
 def is_title(columns: dict[str, Column], rows: int) -> bool:
@@ -97,24 +123,9 @@ def is_title(columns: dict[str, Column], rows: int) -> bool:
     return len(nameless) == len(others) and any(column.filled > rows / 2 for column in nameless)
 
 
-def find_split(place: Path, layout: Layout, columns: dict[str, Column], options: Options) -> str | None:
-    """Return the column that says the split of each row, or None. Raises InputError if files do so already."""
-    split = options.split_column or likely_split({name: columns[name] for name in columns if name not in options.label})
-    if len(layout.splits) == 1:
-        return split
-    found = ", ".join(layout.splits)
-    if options.split_column:
-        raise InputError(f"--split-column: {place} has files for {found}; leave it out, or name one file")
-    if split == PRODIGY_ANSWER:
-        raise InputError(
-            f"{place}: has files for {found}; remove the rows whose {split!r} is not 'accept', or name one file"
-        )
-    return None
-
-
 def check_split_column(name: str, column: Column) -> None:
     """Raise InputError unless a value of a column names train, and no two values name the same split."""
-    splits = [split for value in column.values or () if (split := split_of_value(value))]
+    splits = [split for value in column.values or () if (split := split_of(value))]
     if "train" not in splits or len(set(splits)) < len(splits):
         values = ", ".join(map(repr, list(column.values or ())[:5]))
         problem = f"column {name!r}: its values {values} do not name train, validation and test once each"
@@ -135,11 +146,15 @@ def rows_left_out(name: str, value: str | None, column: Column, rows: int) -> st
     return f"{count:,} row{'s' * (count > 1)} with {cell}: in no split" if count else ""
 
 
-def tables(splits: dict[str, list[Path]], form: Format) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield (split, rows) of all files."""
+def tables(
+    splits: dict[str, list[Path]], form: Format, where: Where | None = None
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield (split, rows) of all files: the rows that have the values of `where` in its columns."""
     for split, paths in splits.items():
-        for path in paths:
-            yield from zip(itertools.repeat(split), read_rows(path, form))
+        for table in itertools.chain.from_iterable(read_rows(path, form) for path in paths):
+            for column, value in (where or {}).items():
+                table = table[[spelled(cell) == value for cell in table.get(column, [None] * len(table))]]
+            yield split, table
 
 
 def leave_out_splits(layout: Layout, form: Format, label: list[str]) -> list[str]:
@@ -159,7 +174,7 @@ def unlabelled_splits(found: Survey, split: str | None, names: list[str] | None)
     If a column says the split of each row, the splits are named by the values of this column.
     """
     no_label = {None, *unlabelled_values(found.labels, names)}
-    others = [name for name in found.rows if (split_of_value(name or "") if split else name) != "train"]
+    others = [name for name in found.rows if (split_of(name or "") if split else name) != "train"]
     return [name for name in others if set(found.rows[name]) <= no_label]
 
 

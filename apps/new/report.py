@@ -31,7 +31,7 @@ QUOTING = {"double": "", "backslash": ', quotes written as \\"', "none": ", quot
 def describe(plan: Plan, options: Options, tokenizer: Path, max_length: int) -> Iterator[tuple[str, str]]:
     """Yield the lines about a data set: a name and what to say."""
     yield "form", describe_form(plan.form)
-    others = [repr(name) for name in plan.columns if name not in (*plan.text, *plan.label, plan.split)]
+    others = [repr(name) for name in plan.columns if name not in (*plan.text, *plan.label, plan.split, *plan.where)]
     texts, labels = (" and ".join(map(repr, names)) for names in (plan.text, plan.label))
     yield "columns", f"texts {texts}, labels {labels}" + f"; others: {', '.join(others[:10])}" * bool(others)
     proposal = PROPOSALS[plan.task]

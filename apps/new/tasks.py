@@ -14,6 +14,7 @@ from apps.new.choices import Options
 from apps.new.columns import MAX_VALUES
 from apps.new.labels import are_numbers, in_order, label_setting, same_but_for_case
 from apps.new.plan import Plan
+from apps.new.prodigy import ANSWER
 from classifier.errors import InputError
 from classifier.params.datasets import MOST_RATINGS
 from classifier.tasks.label_sets import listed
@@ -78,6 +79,7 @@ def two_or_more(plan: Plan, values: list[str], what: str = "values") -> list[str
     if len(values) < 2:
         found = f"the single value {values[0]!r:.40}" if values else f"no {what}"
         fix = "but two labels are needed; name another column by --label"
+        fix += f", such as {ANSWER}" * (ANSWER in plan.where)  # Prodigy asked whether a text has this label
         raise InputError(f"column {plan.label[0]!r}: has {found}, {fix}")
     return values
 

@@ -11,7 +11,10 @@ SIGNATURES = {
     b"\x28\xb5\x2f\xfd": ("is a Zstandard file", "name it {name}.zst"),
     b"PAR1": ("is a Parquet file", "name it {stem}.parquet"),
     b"ARROW1": ("is an Arrow file", "name it {stem}.arrow"),
-    b"\xd0\xcf\x11\xe0": ("is an old Excel file (.xls)", "save the table as .xlsx or as CSV UTF-8"),
+    b"\xd0\xcf\x11\xe0": (
+        "is an old Excel file (.xls), or a workbook with a password",
+        "save the table as .xlsx without a password, or as CSV UTF-8",
+    ),
     b"%PDF": ("is a PDF file", "extract its table"),
     b"SQLite format 3": ("is an SQLite database", "export its table as CSV"),
     b"version https://git-lfs": ("is a Git LFS pointer, not the file itself", "run `git lfs pull`"),

@@ -14,6 +14,11 @@ from classifier.tables.opening import open_text
 from classifier.tables.rows import as_tables
 from classifier.text.cleaning import is_encodable
 
+ONE_OBJECT = "write one JSON object on each line, or all in one array"
+FIXES = {  # beginning of a message of the decoder -> how to mend the row
+    "Invalid control character": r"write it as an escape, such as \t or \n",
+    "Invalid \\escape": r"write a backslash as \\",
+}
 SPACE = re.compile(r"[ \t\r\n]*")
 CHUNK = 2**20  # characters of an array to read at a time
 LONGEST_ESCAPE = 12  # an error this close to the end of a chunk may come from the cut, as in the middle of \ud83d\ude00
@@ -47,14 +52,13 @@ def refuse_table(line: int, row: dict) -> None:
     def is_numbered(value: Any) -> bool:
         return isinstance(value, dict) and bool(value) and all(key.isdecimal() for key in value)
 
-    values, data = row.values(), row.get("data")
-    data = data if isinstance(data, list) else []
+    values = row.values()
     has_lists = any(isinstance(value, list) for value in values)
     if (
         (has_lists and all(isinstance(value, list | int | float) for value in values))
         or (bool(row) and all(map(is_numbered, values)))
         or (is_numbered(row) and all(isinstance(value, dict) for value in values))
-        or any(isinstance(item, dict) for item in data)
+        or ("data" in row and len(row) > 1 and row.keys() <= {"data", "schema", "version"})
     ):
         fix = 'write one object for each row, as pandas does with to_json(FILE, orient="records")'
         raise ValueError(f"line {line}: one object holds all rows; {fix}")
@@ -68,9 +72,10 @@ def line_rows(file: TextIO) -> Iterator[tuple[int, dict]]:
                 row = json.loads(line.removesuffix("\n"), object_pairs_hook=refuse_repeated_keys)
             except (ValueError, RecursionError) as error:
                 column = f", character {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+                if column and error.msg == "Extra data" and line[error.pos :].strip() == ",":
+                    raise ValueError(f"line {number}: a comma after the object; remove it") from None
                 if column and line.startswith("{") and line.rstrip().endswith(("{", "[", ",")):
-                    fix = "write one JSON object on each line, or all in one array"
-                    raise ValueError(f"line {number}: the object does not end on its line; {fix}") from None
+                    raise ValueError(f"line {number}: the object does not end on its line; {ONE_OBJECT}") from None
                 raise ValueError(f"line {number}{column}: {describe_json_error(error)}") from None
             yield number, checked_row(row, f"line {number}")
 
@@ -165,8 +170,9 @@ def refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def describe_json_error(error: Exception) -> str:
     """Return an error of the JSON decoder in words, without its place."""
     if isinstance(error, json.JSONDecodeError):
-        what = error.msg.removesuffix(" starting at")  # the decoder's message goes on with a place
-        return f"not JSON: {what}; write one JSON object on each line, or all in one array"
+        what = re.sub(r"( starting)? at$", "", error.msg)  # the decoder's message goes on with a place
+        fix = next((fix for start, fix in FIXES.items() if what.startswith(start)), ONE_OBJECT)
+        return f"not JSON: {what}; {fix}"
     if isinstance(error, RecursionError):
         return "lists or objects are nested too deeply; flatten them"
     # a repeated key, or an integer with more digits than Python converts
@@ -176,7 +182,7 @@ def describe_json_error(error: Exception) -> str:
 def checked_row(row: Any, place: str) -> dict:
     """Return a row unchanged. Raises ValueError unless it is an object whose strings can be written as UTF-8."""
     if not isinstance(row, dict):
-        raise ValueError(f"{place}: not a JSON object; write one JSON object on each line, or all in one array")
+        raise ValueError(f"{place}: not a JSON object; {ONE_OBJECT}")
     if not is_encodable(json.dumps(row, ensure_ascii=False)):
         raise ValueError(f"{place}: half of a character (a lone surrogate, \\ud...); complete or remove it")
     return row

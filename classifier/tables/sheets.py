@@ -1,5 +1,6 @@
 """Read a sheet of a workbook: .xlsx of Excel or .ods of LibreOffice. The optional group `excel` has the library."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,8 +39,14 @@ def sheet_rows(path: Path, form: Format) -> tuple[Iterator[tuple[int, list]], in
         fix = "install it with `uv pip install --group excel -c requirements.txt`, or save the table as CSV UTF-8"
         raise ValueError(f"a library for Excel files is missing; {fix}") from None
     try:
-        # From the file's content: by its name, a workbook of Excel with the suffix .ods would be read as LibreOffice's.
-        with path.open("rb") as file, CalamineWorkbook.from_filelike(file) as book:
+        try:
+            book = CalamineWorkbook.from_path(str(path))  # of the program that the suffix names
+        except CalamineError as error:
+            try:
+                book = CalamineWorkbook.from_filelike(io.BytesIO(path.read_bytes()))  # of the other program
+            except CalamineError:
+                raise error from None
+        with book:
             names = book.sheet_names
             if form.sheet not in names and (form.sheet or len(names) != 1):
                 problem = f"has no sheet {form.sheet!r:.40}" if form.sheet else f"has {len(names)} sheets"

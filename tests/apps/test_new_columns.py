@@ -122,28 +122,6 @@ def test_a_column_that_names_few_splits_is_none(place):
     assert "where" not in str(entry())
 
 
-def test_answers_of_prodigy(place):
-    """Rows whose label the annotator rejected, or did not judge, are left out and counted."""
-    frame = FRAME.assign(_input_hash=range(40), answer=["accept"] * 20 + ["reject"] * 10 + ["ignore"] * 10)
-    shown = add(write(frame))
-    assert entry()["source"] == {"train": {"files": "reviews.csv", "where": {"answer": "accept"}}}
-    assert "10 rows with 'reject' in the column 'answer': in no split" in shown
-    assert "10 rows with 'ignore' in the column 'answer': in no split" in shown
-    assert "rows        accept 20, by the column 'answer'" in shown
-    add(FILE, "--name", "judged", "--label", "answer", "--drop", "unlabelled")
-    assert entry()["source"] == {"train": "reviews.csv"}
-    add(write(frame[:20], "elsewhere/accepted.csv"))
-    assert entry()["source"] == {"train": "accepted.csv"}
-
-
-def test_answers_of_prodigy_in_files_of_splits(place):
-    Path("elsewhere/both").mkdir()
-    frame = FRAME.assign(_input_hash=range(40), answer=["accept", "reject"] * 20)
-    write(frame, "elsewhere/both/train.csv")
-    write(frame.assign(text=FRAME["text"] + " again"), "elsewhere/both/test.csv")
-    assert "files for train, test; remove the rows whose 'answer' is not 'accept', or" in refused("elsewhere/both")
-
-
 def test_a_column_of_splits_beside_files_of_splits(place):
     Path("elsewhere/both").mkdir()
     write(FRAME.assign(split=["train", "test"] * 20), "elsewhere/both/train.csv")

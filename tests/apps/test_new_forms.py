@@ -113,8 +113,9 @@ def test_a_first_row_that_occurs_again_is_no_header(place):
     assert "column 'label': the label 'label' has 1" in refused("elsewhere/b.csv")
 
 
-def test_fields_in_a_file_that_is_named_as_json(place):
-    Path("elsewhere/a.json").write_text(csv())
+@pytest.mark.parametrize("name", ["text", "[text]"])
+def test_fields_in_a_file_that_is_named_as_json(place, name):
+    Path("elsewhere/a.json").write_text(csv().replace("text", name, 1))
     add("elsewhere/a.json")
     assert entry()["format"] == {"kind": "csv", "delimiter": ","}
     assert rows_read() == ROWS

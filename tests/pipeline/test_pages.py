@@ -58,18 +58,21 @@ def test_answers_on_pages_are_those_of_the_model():
 
 def test_answers_in_json_and_python_are_those_of_the_model():
     """The last digits of a confidence depend on the texts that are scored at the same time."""
-    confidences = {sample["text"]: sample["confidence"] for sample in read_json(ROOT / "metrics/samples.json")}
+    samples = {sample["text"]: sample for sample in read_json(ROOT / "metrics/samples.json")}
     serve, confidence = ((ROOT / f"docs/how-to/{name}.md").read_text() for name in ("serve", "confidence"))
-    found = []
-    for request, answer in re.findall(r"-d '(\{.*\})'\n```\n\n```json\n(.*)\n", serve):
-        texts, answers = json.loads(request), json.loads(answer)
-        found += zip(texts.get("texts") or [texts["text"]], answers.get("answers", [answers]), strict=False)
-    shown = [(text, answer["confidence"]) for text, answer in found if text in confidences]
+    shown = []
+    for request, response in re.findall(r"-d '(\{.*\})'\n```\n\n```json\n(\{\"(?:answers|label)\".*)\n", serve):
+        texts, answers = json.loads(request), json.loads(response)
+        shown += zip(texts.get("texts") or [texts["text"]], answers.get("answers", [answers]), strict=True)
     texts, answers = re.search(r"^classifier\((.*)\)\n# rounded: (.*)", confidence, re.MULTILINE).groups()
-    shown += [(text, answer[1]) for text, answer in zip(json.loads(texts), ast.literal_eval(answers), strict=True)]
+    named = [dict(zip(("label", "confidence"), answer, strict=True)) for answer in ast.literal_eval(answers)]
+    shown += zip(json.loads(texts), named, strict=True)
+    shown = [(samples[text], answer) for text, answer in shown if text]
     assert len(shown) == 5
-    for text, shown_confidence in shown:
-        assert shown_confidence == pytest.approx(confidences[text], abs=2e-4), text
+    for sample, answer in shown:
+        assert answer["confidence"] == pytest.approx(sample["confidence"], abs=2e-4)
+        unsure = answer["label"] == "uncertain" and sample["confidence"] < 0.9
+        assert unsure or answer["label"] == sample["label"]
 
 
 def test_lines_of_a_run_on_pages_are_those_of_the_default():

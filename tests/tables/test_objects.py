@@ -110,6 +110,25 @@ def test_a_table_in_one_object_is_refused(tmp_path, orient):
         next(read_rows(tmp_path / "a.json"))
 
 
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('{"text": "good"},', "line 1: a comma after the object; remove it"),
+        (
+            '{"text": "a\tb"}',
+            r"character 12: not JSON: Invalid control character; write it as an escape, such as \t or \n",
+        ),
+        (r'{"text": "C:\data"}', r"line 1, character 13: not JSON: Invalid \escape; write a backslash as \\"),
+        ("{'text': 'good'}", "line 1, character 2: not JSON: Expecting property name enclosed in double quotes; write"),
+        ('["good", 1]', "line 1, object 1: not a JSON object; write one JSON object on each line, or all in one array"),
+    ],
+)
+def test_faulty_lines_are_refused_with_the_fix(tmp_path, line, problem):
+    (tmp_path / "a.jsonl").write_text(f'{line}\n{{"text": "bad"}}\n')
+    with pytest.raises(InputError, match=re.escape(problem)):
+        next(read_rows(tmp_path / "a.jsonl"))
+
+
 def test_an_object_on_several_lines(tmp_path):
     (tmp_path / "a.jsonl").write_text('{\n "text": "good"\n}\n')
     with pytest.raises(InputError, match=r"a.jsonl: line 1: the object does not end on its line; write one JSON obj"):
@@ -121,6 +140,7 @@ def test_an_object_on_several_lines(tmp_path):
     [
         {"text": "good", "spans": [[0, 4]]},
         {"text": None, "spans": [{"start": 0}]},
+        {"text": "good", "data": [{"x": 1}]},
         {"id": 7, "data": {"text": "good"}, "annotations": [{"result": []}]},
         {"id": 7, "votes": {"1": 3, "5": 2}, "review": {"text": "good"}},
         {"premise": {"text": "good"}, "hypothesis": {"text": "fine"}},

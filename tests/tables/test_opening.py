@@ -149,7 +149,11 @@ def test_names_of_no_text_encoding_are_refused(encoding):
         (pa.compress(b"text", "zstd", asbytes=True), "is a Zstandard file; name it a.csv.zst"),
         (b"PAR1", "is a Parquet file; name it a.parquet"),
         (b"ARROW1", "is an Arrow file; name it a.arrow"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1", "is an old Excel file (.xls); save the table as .xlsx or as CSV UTF-8"),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1",
+            "is an old Excel file (.xls), or a workbook with a password; "
+            "save the table as .xlsx without a password, or as CSV UTF-8",
+        ),
         (b"\n <!DOCTYPE html><html>", "is an HTML page, perhaps a page of errors or for signing in; download the file"),
         (
             b"version https://git-lfs.github.com/spec/v1\n",
