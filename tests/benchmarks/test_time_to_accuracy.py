@@ -54,7 +54,11 @@ def test_time_to_accuracy_beside_the_recipe(finished, capsys, monkeypatch, limit
     assert watches[1].limit == limit * first
     assert watches[2].limit == (second if limit else 0)  # the time that the first learning rate needed
     rows = rows_of(capsys.readouterr().out)
-    assert [row[0] for row in rows] == ["default", "Trainer, learning rate 0.001", "Trainer, learning rate 0.0002"]
+    assert [row[0] for row in rows] == [
+        "the pipeline with minilm",
+        "Trainer, learning rate 0.001",
+        "Trainer, learning rate 0.0002",
+    ]
     for row, (texts, accuracy, reached) in zip(rows, expected, strict=True):
         assert [row[4], row[5]] == [accuracy, reached]
         assert texts in (row[1], None)

@@ -3,7 +3,19 @@
 import numpy as np
 import pytest
 import torch
-from encoders import HEADS, LORA, SAVED, TEXTS, build_trainable, peft_defaults, small_bert, token_ids
+from encoders import (
+    DECODERS,
+    FAMILIES,
+    HEADS,
+    LORA,
+    SAVED,
+    TEXTS,
+    build_trainable,
+    peft_defaults,
+    small_bert,
+    token_ids,
+    write_encoder,
+)
 from safetensors.torch import load_file, save_file
 from tiny import ROOT
 from transformers import AutoConfig, AutoModelForSequenceClassification
@@ -13,10 +25,18 @@ from classifier.files.places import ADAPTER, BASE
 from classifier.model.adapters import apply_method
 from classifier.model.build import build_classifier, check_checkpoint
 from classifier.model.forward import logits
-from classifier.model.loading import load_classifier
+from classifier.model.loading import load_classifier, silence_libraries
 from classifier.model.saving import save_classifier
 from classifier.params.catalogue import Method
 from classifier.runner.params import load_params
+
+
+@pytest.fixture(params=FAMILIES + DECODERS)
+def family(request, tmp_path, monkeypatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    silence_libraries()
+    write_encoder(request.param)
+    return request.param
 
 
 @pytest.mark.parametrize("before", [3, 5])

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 import torch
 from commands import read
-from encoders import DECODERS, HEADS, LORA, SAVED, TEXTS, build_trainable, peft_defaults, token_ids, write_encoder
+from encoders import (
+    DECODERS,
+    FAMILIES,
+    HEADS,
+    LORA,
+    SAVED,
+    TEXTS,
+    build_trainable,
+    peft_defaults,
+    token_ids,
+    write_encoder,
+)
 from safetensors.torch import load_file
 from tiny import ROOT
 from transformers import AutoTokenizer
@@ -28,6 +39,14 @@ from classifier.training.gradient import Gradient
 from classifier.training.optimizer import make_optimizer
 
 METHODS = list(load_params(ROOT / "params.yaml").methods)
+
+
+@pytest.fixture(params=FAMILIES + DECODERS)
+def family(request, tmp_path, monkeypatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    silence_libraries()
+    write_encoder(request.param)
+    return request.param
 
 
 def test_tokens(family):

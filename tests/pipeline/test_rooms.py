@@ -65,3 +65,9 @@ def test_files_and_functions_are_short():
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = text.splitlines()[node.lineno - 1 : node.end_lineno]
                 assert sum(map(bool, lines)) < 50, (path, node.name)
+
+
+def test_files_of_tests_have_names_of_their_own():
+    """The folders of tests/ are no packages, so Python would find one of two modules of a name."""
+    names = sorted(path.name for path in (ROOT / "tests").rglob("*.py"))
+    assert names == sorted(set(names))
