@@ -73,7 +73,7 @@ def load_classifier(precision: str = "fp32"):
     )
     if has_adapter:
         read_tied_weights(model, loading["missing_keys"])
-    use_fast_modules(model, bf16_on_cpu=in_bf16 and scoring_device.type == "cpu")
+    use_fast_modules(model)
     if has_adapter:
         model = merge_adapter(PeftModel.from_pretrained(model, ADAPTER))
     if in_bf16:

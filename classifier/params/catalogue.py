@@ -13,9 +13,9 @@ from classifier.params.values import Entry, FileName, Repository, Revision, Sha2
 def check_file_names(digests: dict[str, Sha256]) -> dict[str, Sha256]:
     """Return the digests of files unchanged. Raises ValueError if files of different folders have the same name."""
     for path, other in itertools.combinations(digests, 2):
-        name = PurePosixPath(path).name
-        if name == PurePosixPath(other).name:
-            raise ValueError(f"{path} and {other} would both become models/base/{name}; remove one of them")
+        if PurePosixPath(path).name == PurePosixPath(other).name:
+            problem = f"{path} and {other} have the same name, and all files go into one folder, models/base"
+            raise ValueError(f"{problem}; remove one of them")
     return digests
 
 

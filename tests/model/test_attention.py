@@ -1,4 +1,4 @@
-"""Attention as matrix products in bf16 on a CPU, against torch's fused attention in fp32."""
+"""Attention as matrix products in a training in bf16 on a CPU, against torch's fused attention in fp32."""
 
 import json
 
@@ -56,7 +56,7 @@ def test_products_equal_fused_attention_up_to_rounding(monkeypatch, rows, querie
         assert 1e-4 < gap < 0.01  # a bf16 number has 8 bits: an error of 0.4%
 
 
-def test_fp32_and_too_many_scores_fall_back_to_fused_attention(monkeypatch):
+def test_fp32_too_many_scores_and_no_gradient_fall_back_to_fused_attention(monkeypatch):
     mask = padding_mask(TOKENS)
     for dtype, max_scores in ((torch.float32, 2**26), (torch.bfloat16, ROWS * HEADS * TOKENS**2 - 1)):
         monkeypatch.setattr(attention, "MAX_SCORES", max_scores)
@@ -65,6 +65,8 @@ def test_fp32_and_too_many_scores_fall_back_to_fused_attention(monkeypatch):
     monkeypatch.setattr(attention, "MAX_SCORES", ROWS * HEADS * TOKENS**2)
     inputs = query_key_value()
     assert not torch.equal(attend(*inputs, None, 0.0, 0.3), FUSED(*inputs, scale=0.3))
+    with torch.no_grad():
+        assert torch.equal(attend(*inputs, None, 0.0, 0.3), FUSED(*inputs, scale=0.3))
 
 
 def test_dropout_drops_attention_weights():

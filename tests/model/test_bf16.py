@@ -13,7 +13,6 @@ from classifier.files.places import BASE
 from classifier.model import forward, loading
 from classifier.model.adapters import apply_method
 from classifier.model.build import build_classifier, last_layer
-from classifier.model.fast.attention import MATMUL_ATTENTION
 from classifier.model.forward import logits
 from classifier.model.loading import load_classifier, silence_libraries
 from classifier.model.saving import save_classifier
@@ -123,7 +122,7 @@ def test_every_kind_of_method(train, family, name):
 
 
 def test_where_bf16_is_used(train, monkeypatch):
-    """Attention as products and padding to multiples are for a CPU; `meta` stands for a GPU."""
+    """`auto` takes bf16 where the processor multiplies in it; `meta` stands for a GPU. No attention is by products."""
     train("bert", steps=1)
 
     def loaded(precision: str, device: str) -> tuple:
@@ -134,7 +133,7 @@ def test_where_bf16_is_used(train, monkeypatch):
     for has_bf16 in (True, False):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has_bf16=has_bf16: {"avx512_bf16": has_bf16})
         assert loaded("fp32", "cpu") == (torch.float32, torch.float32, "sdpa")
-        assert loaded("bf16", "cpu") == (torch.bfloat16, torch.float32, MATMUL_ATTENTION)
+        assert loaded("bf16", "cpu") == (torch.bfloat16, torch.float32, "sdpa")
         assert loaded("auto", "cpu") == loaded("bf16" if has_bf16 else "fp32", "cpu")
     assert loaded("bf16", "meta") == (torch.bfloat16, torch.float32, "sdpa")
 
@@ -144,6 +143,7 @@ def test_batches_have_few_shapes(train, monkeypatch):
     ids = [row[:30] for row in train("bert", steps=1)]
     shapes, pad_batch = [], forward.pad_batch
     monkeypatch.setattr(forward, "TOKENS_PER_BATCH", 64)
+    monkeypatch.setattr(forward, "TOKENS_PER_BF16_BATCH", 64)
 
     def noted(*args):
         shapes.append(pad_batch(*args)["input_ids"].shape[1])
@@ -159,8 +159,33 @@ def test_batches_have_few_shapes(train, monkeypatch):
         logits(model, ids)
         assert set(shapes) == {16, 30 if limit is None else 32}
     shapes.clear()
-    logits(load_classifier()[0], ids)
+    model, _ = load_classifier()
+    logits(model, ids)
     assert set(shapes) <= set(lengths)
+    shapes.clear()
+    with torch.autocast("cpu", torch.bfloat16):  # a validation of a training in bf16
+        logits(model, ids)
+    assert set(shapes) == {16, 30}
+
+
+def test_batches_in_bf16_have_twice_as_many_tokens(train, monkeypatch):
+    """Both batches take the same memory. Autocast to another type than bf16 changes nothing."""
+    train("bert", steps=1)
+    batches, pad_batch = [], forward.pad_batch
+    monkeypatch.setattr(forward, "pad_batch", lambda *args: batches.append(pad_batch(*args)) or batches[-1])
+    ids = [np.arange(16)] * 300
+
+    def tokens_per_batch(model) -> int:
+        batches.clear()
+        logits(model, ids)
+        return batches[0]["input_ids"].numel()
+
+    model, _ = load_classifier()
+    assert tokens_per_batch(model) == 2048
+    for dtype, count in ((torch.bfloat16, 4096), (torch.float16, 2048)):
+        with torch.autocast("cpu", dtype):
+            assert tokens_per_batch(model) == count
+    assert tokens_per_batch(load_classifier("bf16")[0]) == 4096
 
 
 @pytest.mark.parametrize("precision", ["fp16", "", None, ["bf16"]])

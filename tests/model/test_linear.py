@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from classifier.model.fast import linear as module
-from classifier.model.fast.linear import HAS_ONEDNN, OneDnnLinear, linear
+from classifier.model.fast.linear import HAS_BF16, HAS_ONEDNN, OneDnnLinear, linear
 
 pytestmark = pytest.mark.skipif(not HAS_ONEDNN, reason="torch has no oneDNN here")
 
@@ -70,20 +70,46 @@ def test_other_dtypes_autocast_and_no_rows_are_torchs(by_torch):
     assert len(by_torch) == 3
 
 
-def test_a_frozen_layer_under_autocast_rounds_its_weights_once(by_torch):
-    layer, x = OneDnnLinear(7, 11).requires_grad_(False), torch.randn(5, 7, requires_grad=True)
+needs_bf16 = pytest.mark.skipif(not HAS_BF16, reason="oneDNN does not multiply in bf16 here")
+
+
+@needs_bf16
+@pytest.mark.parametrize("shape", [(384,), (5, 384), (16, 64, 384)], ids=str)
+@pytest.mark.parametrize("has_bias", [False, True])
+def test_in_bf16_the_bits_are_torchs(by_torch, shape, has_bias):
+    layer, x = torch.nn.Linear(384, 48, has_bias).bfloat16(), torch.randn(shape).bfloat16().requires_grad_()
+    needed = [x, *layer.parameters()]
+    expected = layer(x)
+    of_torch = torch.autograd.grad(expected.float().square().sum(), needed)
+    by_torch.clear()
+    layer.__class__ = OneDnnLinear
+    computed = layer(x)
+    assert by_torch == []
+    assert torch.equal(computed, expected)
+    gradients = torch.autograd.grad(computed.float().square().sum(), needed)
+    assert torch.equal(gradients[0], of_torch[0])
+    for gradient, expected in zip(gradients[1:], of_torch[1:], strict=True):
+        torch.testing.assert_close(gradient, expected, rtol=0.01, atol=0.05)  # sums over rows, in another order
+
+
+@needs_bf16
+def test_a_frozen_layer_under_autocast_rounds_its_weights_once(by_torch, monkeypatch):
+    layer, x, weights = OneDnnLinear(7, 11).requires_grad_(False), torch.randn(5, 7, requires_grad=True), []
+    product = module.onednn_product
+    monkeypatch.setattr(module, "onednn_product", lambda *args: weights.append(args[1]) or product(*args))
     with torch.autocast("cpu", torch.bfloat16):
         expected = [torch.nn.Linear.forward(layer, x)]
+        by_torch.clear()
         computed = [layer(x), layer(x)]
+        assert weights[0] is weights[1]
+        assert weights[0].dtype == torch.bfloat16
         (gradient,) = torch.autograd.grad(computed[0].float().square().sum(), x, retain_graph=True)
         (of_torch,) = torch.autograd.grad(expected[0].float().square().sum(), x)
-        weights = [args[1] for args in by_torch[1:]]
         layer.weight.mul_(2)
-        expected.append(torch.nn.Linear.forward(layer, x))
         computed.append(layer(x))
+        assert by_torch == []
+        expected.append(torch.nn.Linear.forward(layer, x))
     assert torch.equal(gradient, of_torch)
-    assert weights[0] is weights[1]
-    assert weights[0].dtype == torch.bfloat16
     assert [torch.equal(*pair) for pair in zip(computed[1:], expected, strict=True)] == [True, True]
 
 

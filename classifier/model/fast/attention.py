@@ -1,7 +1,7 @@
-"""Attention in bf16 on a CPU as plain matrix products.
+"""Attention in a training in bf16 on a CPU as plain matrix products.
 
-torch's fused attention takes twice as long in bf16 on a CPU, most of it in its backward pass. In other precisions and
-on other devices torch's fused attention is used.
+torch's fused attention takes twice as long there, most of it in its backward pass. Where no gradient is needed, in
+other precisions and on other devices, torch's fused attention is used.
 """
 
 import torch
@@ -38,8 +38,9 @@ def attend(
 ) -> torch.Tensor:
     """Return dropout(softmax(scaling query key' + mask)) value, where the prime transposes the last two dimensions.
 
-    On a CPU in bf16, with at most MAX_SCORES scores, the result comes from matrix products. Scores and softmax are then
-    in bf16, as in the eager attention of transformers. All other inputs go to torch's fused attention.
+    On a CPU in bf16, if a gradient can be needed and there are at most MAX_SCORES scores, the result comes from matrix
+    products. Scores and softmax are then in bf16, as in the eager attention of transformers. In all other cases torch's
+    fused attention computes the result.
 
     Args:
         query: (rows, heads, queries, head size).
@@ -54,8 +55,8 @@ def attend(
         (rows, heads, queries, head size), in the query's dtype.
     """
     scores_per_row = query.shape[1:3].numel() * key.shape[2]
-    bf16_on_cpu = query.dtype == torch.bfloat16 and query.device.type == "cpu"
-    if not bf16_on_cpu or len(query) * scores_per_row > MAX_SCORES:
+    by_products = torch.is_grad_enabled() and query.dtype == torch.bfloat16 and query.device.type == "cpu"
+    if not by_products or len(query) * scores_per_row > MAX_SCORES:
         return torch.nn.functional.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling
         )

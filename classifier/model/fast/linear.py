@@ -1,13 +1,17 @@
-"""Linear layers on an x86 processor: in fp32 by oneDNN, and under autocast to bf16 with weights that are rounded once.
+"""Linear layers on an x86 processor: by oneDNN's operator, and under autocast to bf16 with weights rounded only once.
 
-torch multiplies matrices with MKL in fp32, and with oneDNN in bf16. MKL uses AVX-512 instructions on Intel's processors
-only. oneDNN uses them on all processors that have them. On an AMD processor with AVX-512, products of fp32 by oneDNN
-take less than half of MKL's time. On an AMD processor with AVX2 only, they take slightly less time than MKL's. The
-results differ in the last digits, because oneDNN adds in another order. torch itself calls oneDNN's operator for fp32
-in compiled models only.
+In fp32 torch multiplies matrices with MKL, which uses AVX-512 instructions on Intel's processors only. oneDNN uses them
+on all processors that have them. On an AMD processor with AVX-512, products of fp32 by oneDNN take less than half of
+MKL's time. On an AMD processor with AVX2 only, they take slightly less time than MKL's. The results differ in the last
+digits, because oneDNN adds in another order.
+
+In bf16 torch multiplies with oneDNN, too, but first copies the bias into each row of the result. oneDNN's operator adds
+the bias while it multiplies, and the result has the same bits.
 
 Autocast rounds the weights of a layer at each call. The weights of a frozen layer do not change, so rounding them once
 is enough.
+
+torch itself calls oneDNN's operator in compiled models only.
 """
 
 import platform
@@ -16,6 +20,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 HAS_ONEDNN = torch.backends.mkldnn.is_available() and platform.machine() in ("x86_64", "AMD64")
+HAS_BF16 = HAS_ONEDNN and torch.ops.mkldnn._is_mkldnn_bf16_supported()  # else oneDNN's operator fails in bf16
 
 
 def linear_classes(model: torch.nn.Module) -> dict[torch.nn.Module, type]:
@@ -28,8 +33,9 @@ class OneDnnLinear(torch.nn.Linear):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the layer's output, (..., out), for x, (..., in)."""
-        if x.device.type == "cpu" and autocasts_to_bfloat16(x) and not self.weight.requires_grad:
-            return torch.nn.functional.linear(x, in_bfloat16(self), self.bias)
+        is_frozen, in_32_or_16_bits = not self.weight.requires_grad, x.dtype in (torch.float32, torch.bfloat16)
+        if x.device.type == "cpu" and autocasts_to_bfloat16(x) and is_frozen and in_32_or_16_bits:
+            return linear(x.bfloat16(), in_bfloat16(self), None if self.bias is None else self.bias.bfloat16())
         return linear(x, self.weight, self.bias)
 
 
@@ -60,8 +66,8 @@ def forget_bfloat16(layer: torch.nn.Module) -> None:
 def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
     """Return x weight' + bias, (..., out), where the prime marks a transpose.
 
-    torch computes what oneDNN's operator does not: other dtypes and devices, autocast, graphs that are exported, and an
-    input without rows.
+    torch computes what oneDNN's operator does not: other dtypes and devices, products of fp32 under autocast, graphs
+    that are exported, and an input without rows.
 
     Args:
         x: (..., in).
@@ -69,12 +75,20 @@ def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = No
         bias: (out,) or None.
     """
     tensors = [x, weight] if bias is None else [x, weight, bias]
-    on_cpu = all(tensor.dtype == torch.float32 and tensor.device.type == "cpu" for tensor in tensors)
-    if not (HAS_ONEDNN and on_cpu and x.numel()) or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
+    if not onednn_multiplies(tensors):
         return torch.nn.functional.linear(x, weight, bias)
     needs_gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     product = OneDnnProduct.apply if needs_gradient else onednn_product
     return product(x.reshape(-1, x.shape[-1]), weight, bias).view(*x.shape[:-1], len(weight))
+
+
+def onednn_multiplies(tensors: list[torch.Tensor]) -> bool:
+    """Return whether `linear` computes these tensors (x, weight and perhaps bias) by oneDNN's operator."""
+    dtypes = {tensor.dtype for tensor in tensors}
+    in_fp32 = dtypes == {torch.float32} and not torch.is_autocast_enabled("cpu")
+    known = HAS_ONEDNN and (in_fp32 or (HAS_BF16 and dtypes == {torch.bfloat16}))
+    on_cpu = all(tensor.device.type == "cpu" for tensor in tensors)
+    return known and on_cpu and tensors[0].numel() > 0 and not torch.compiler.is_compiling()
 
 
 def onednn_product(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:

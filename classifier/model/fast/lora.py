@@ -10,7 +10,7 @@ by `linear` of linear.py, except B A.
 In bf16 the sum W + s B A would lose small weight changes to rounding, and products with narrow matrices are fast. A
 layer of peft loses time in other ways: peft casts the input to fp32 and autocast casts it back to bf16, autocast rounds
 W at each call, and scaling and adding are separate passes over memory. `SeparateLora` leaves the casts out and adds
-within the products. On a CPU, W is rounded only once (see linear.py).
+within the products. On a CPU, W is rounded only once, and the product with W is `linear` of linear.py.
 """
 
 import torch
@@ -116,7 +116,7 @@ class SeparateLora(torch.autograd.Function):
         inner = rows @ a.T  # (rows, r)
         ctx.save_for_backward(rows, weight, a, b, inner)
         ctx.shape, ctx.dtype, ctx.scaling = x.shape, x.dtype, scaling
-        output = torch.nn.functional.linear(rows, weight, bias).addmm_(inner, b.T, alpha=scaling)
+        output = linear(rows, weight, bias).addmm_(inner, b.T, alpha=scaling)
         return output.unflatten(0, x.shape[:-1])
 
     @staticmethod

@@ -30,7 +30,7 @@ def use_fast_modules(model: torch.nn.Module, bf16_on_cpu: bool = False) -> dict[
 
     Args:
         model: A sequence classifier of transformers, or one that peft has wrapped.
-        bf16_on_cpu: Whether the model will run on a CPU in bf16.
+        bf16_on_cpu: Whether the model will train on a CPU under autocast to bf16.
 
     Returns:
         The name of each replaced module and the name of its new class, such as

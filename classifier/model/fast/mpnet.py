@@ -1,4 +1,4 @@
-"""MPNet's attention through `attend`: torch's fused attention, or matrix products in bf16 on a CPU.
+"""MPNet's attention through `attend`: torch's fused attention or, in a training in bf16 on a CPU, matrix products.
 
 transformers computes MPNet's attention as plain products, and adds the bias of the tokens' distances and then the mask
 to the scores of each layer.
