@@ -67,6 +67,8 @@ def test_fp32_too_many_scores_and_no_gradient_fall_back_to_fused_attention(monke
     assert not torch.equal(attend(*inputs, None, 0.0, 0.3), FUSED(*inputs, scale=0.3))
     with torch.no_grad():
         assert torch.equal(attend(*inputs, None, 0.0, 0.3), FUSED(*inputs, scale=0.3))
+    frozen = [tensor.detach() for tensor in inputs]
+    assert torch.equal(attend(*frozen, None, 0.0, 0.3), FUSED(*frozen, scale=0.3))
 
 
 def test_dropout_drops_attention_weights():

@@ -1,7 +1,8 @@
-"""Attention in a training in bf16 on a CPU as plain matrix products.
+"""Attention in bf16 on a CPU as plain matrix products, where a gradient is needed.
 
-torch's fused attention takes twice as long there, most of it in its backward pass. Where no gradient is needed, in
-other precisions and on other devices, torch's fused attention is used.
+torch's fused attention takes twice as long there, most of it in its backward pass. Where no gradient is needed, as in
+scoring and in the layers below the first that is trained, torch's fused attention is faster. In other precisions and on
+other devices it is always used.
 """
 
 import torch
@@ -38,7 +39,7 @@ def attend(
 ) -> torch.Tensor:
     """Return dropout(softmax(scaling query key' + mask)) value, where the prime transposes the last two dimensions.
 
-    On a CPU in bf16, if a gradient can be needed and there are at most MAX_SCORES scores, the result comes from matrix
+    If a gradient is needed on a CPU in bf16, and there are at most MAX_SCORES scores, the result comes from matrix
     products. Scores and softmax are then in bf16, as in the eager attention of transformers. In all other cases torch's
     fused attention computes the result.
 
@@ -55,22 +56,37 @@ def attend(
         (rows, heads, queries, head size), in the query's dtype.
     """
     scores_per_row = query.shape[1:3].numel() * key.shape[2]
-    by_products = torch.is_grad_enabled() and query.dtype == torch.bfloat16 and query.device.type == "cpu"
-    if not by_products or len(query) * scores_per_row > MAX_SCORES:
+    needs_gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (query, key, value))
+    bf16_on_cpu = query.dtype == torch.bfloat16 and query.device.type == "cpu"
+    if not (needs_gradient and bf16_on_cpu) or len(query) * scores_per_row > MAX_SCORES:
         return torch.nn.functional.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling
         )
-    bias = mask
-    if mask is not None and mask.dtype == torch.bool:
-        bias = torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, -1e30)
     rows = max(1, SCORES_PER_PRODUCT // scores_per_row)
     parts, attended = [tensor.split(rows) for tensor in (query, key, value)], []
     for start, (queries, keys, values) in zip(range(0, len(query), rows), zip(*parts, strict=True), strict=True):
         scores = (queries * scaling) @ keys.transpose(2, 3)
-        if bias is not None:
-            scores += bias[start : start + rows] if len(bias) > 1 else bias
+        if mask is not None:
+            add_mask(scores, mask[start : start + rows] if len(mask) > 1 else mask)
         attended.append(torch.nn.functional.dropout(scores.softmax(-1), dropout) @ values)
     return attended[0] if len(attended) == 1 else torch.cat(attended)
+
+
+def add_mask(scores: torch.Tensor, mask: torch.Tensor) -> None:
+    """Add a mask to scores, (rows, heads, queries, tokens), in place. Shapes and meaning of the mask: as in `attend`.
+
+    Texts of a batch have similar lengths, so a boolean mask is false in the last columns only. The columns before the
+    first false value are left alone.
+    """
+    if mask.dtype != torch.bool:
+        scores += mask
+        return
+    hidden = ~mask
+    columns = hidden.flatten(0, -2).any(dim=0)
+    if columns.any():
+        first = int(columns.int().argmax())
+        # detach: the softmax of such a score is 0, and so is the gradient, without an operation for it.
+        scores.detach()[..., first:].masked_fill_(hidden[..., first:], -1e30)
 
 
 def attend_by_heads(
