@@ -55,11 +55,7 @@ def logits_and_features(
     layer = last_layer(model) if with_features else None
     scores = np.zeros((len(sequences), model.config.num_labels), dtype=np.float32)
     features = np.zeros((len(sequences), layer.in_features if layer else 0), dtype=np.float32)
-    in_bf16 = runs_in_bf16(model)
-    max_tokens = TOKENS_PER_BF16_BATCH if in_bf16 else TOKENS_PER_BATCH
-    if model.device.type == "cuda":
-        max_tokens = TOKENS_PER_GPU_BATCH
-    multiple = padding_multiple(in_bf16, model.device)
+    max_tokens, multiple = batch_sizes(model)
     longest = max(lengths.max(initial=0), getattr(model.config, "tokenize", {}).get("max_length", 0))
     batches = processes.shard([*batches_by_length(lengths, max_tokens)])
     with (
@@ -84,13 +80,17 @@ def logits_and_features(
     return scores, features
 
 
-def runs_in_bf16(model) -> bool:
-    """Return whether a model computes in bf16: its weights are rounded, or autocast to bf16 is on for its device."""
+def batch_sizes(model) -> tuple[int, int]:
+    """Return the most tokens of a batch, and the number to whose multiples the lengths of its rows are padded."""
     import torch
 
-    kind = model.device.type
-    autocasts = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.bfloat16
-    return autocasts or model.dtype == torch.bfloat16
+    from classifier.model.fast.linear import autocasts_to_bfloat16
+
+    in_bf16 = model.dtype == torch.bfloat16 or autocasts_to_bfloat16(model.device)
+    tokens = TOKENS_PER_BF16_BATCH if in_bf16 else TOKENS_PER_BATCH
+    if model.device.type == "cuda":
+        tokens = TOKENS_PER_GPU_BATCH
+    return tokens, padding_multiple(in_bf16, model.device)
 
 
 @contextmanager

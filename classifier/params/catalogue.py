@@ -14,7 +14,7 @@ def check_file_names(digests: dict[str, Sha256]) -> dict[str, Sha256]:
     """Return the digests of files unchanged. Raises ValueError if files of different folders have the same name."""
     for path, other in itertools.combinations(digests, 2):
         if PurePosixPath(path).name == PurePosixPath(other).name:
-            problem = f"{path} and {other} have the same name, and all files go into one folder, models/base"
+            problem = f"{path} and {other} have the same name, so models/base cannot hold both"
             raise ValueError(f"{problem}; remove one of them")
     return digests
 

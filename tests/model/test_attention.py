@@ -1,4 +1,4 @@
-"""Attention as matrix products in a training in bf16 on a CPU, against torch's fused attention in fp32."""
+"""Attention as matrix products, where bf16 on a CPU needs a gradient, against torch's fused attention in fp32."""
 
 import json
 

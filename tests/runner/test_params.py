@@ -89,7 +89,7 @@ EDITS = {  # key, value, and how the line begins
     "two files of one name": (
         "models.minilm.source.sha256",
         {"config.json": "0" * 64, "1_Pooling/config.json": "0" * 64},
-        "models.minilm.source.sha256: config.json and 1_Pooling/config.json have the same name, and all files go into",
+        "models.minilm.source.sha256: config.json and 1_Pooling/config.json have the same name, so models/base cannot",
     ),
     "two weights of one label": (
         "train.class_weights",

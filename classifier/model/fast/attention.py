@@ -75,8 +75,8 @@ def attend(
 def add_mask(scores: torch.Tensor, mask: torch.Tensor) -> None:
     """Add a mask to scores, (rows, heads, queries, tokens), in place. Shapes and meaning of the mask: as in `attend`.
 
-    Texts of a batch have similar lengths, so a boolean mask is false in the last columns only. The columns before the
-    first false value are left alone.
+    Texts of a batch have similar lengths, so only the last columns of a boolean mask have padding. The columns before
+    the first one with a false value are left alone.
     """
     if mask.dtype != torch.bool:
         scores += mask

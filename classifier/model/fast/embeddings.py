@@ -20,7 +20,7 @@ class Rounded:
     def forward(self, *args, **kwargs) -> torch.Tensor:
         """Return the embeddings, (rows, tokens, hidden): in bf16 under autocast to bf16 on a CPU, otherwise in fp32."""
         states = super().forward(*args, **kwargs)
-        return states.bfloat16() if states.device.type == "cpu" and autocasts_to_bfloat16(states) else states
+        return states.bfloat16() if states.device.type == "cpu" and autocasts_to_bfloat16(states.device) else states
 
 
 class RoundedBertEmbeddings(Rounded, BertEmbeddings):

@@ -33,16 +33,15 @@ class OneDnnLinear(torch.nn.Linear):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the layer's output, (..., out), for x, (..., in)."""
-        is_frozen, in_32_or_16_bits = not self.weight.requires_grad, x.dtype in (torch.float32, torch.bfloat16)
-        if x.device.type == "cpu" and autocasts_to_bfloat16(x) and is_frozen and in_32_or_16_bits:
+        rounds = autocasts_to_bfloat16(x.device) and x.dtype in (torch.float32, torch.bfloat16)
+        if rounds and x.device.type == "cpu" and not self.weight.requires_grad:
             return linear(x.bfloat16(), in_bfloat16(self), None if self.bias is None else self.bias.bfloat16())
         return linear(x, self.weight, self.bias)
 
 
-def autocasts_to_bfloat16(x: torch.Tensor) -> bool:
-    """Return whether autocast to bf16 is on for the device of x."""
-    device = x.device.type
-    return torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16
+def autocasts_to_bfloat16(device: torch.device) -> bool:
+    """Return whether autocast to bf16 is on for this kind of device."""
+    return torch.is_autocast_enabled(device.type) and torch.get_autocast_dtype(device.type) == torch.bfloat16
 
 
 def in_bfloat16(layer: torch.nn.Linear) -> torch.Tensor:
@@ -66,8 +65,8 @@ def forget_bfloat16(layer: torch.nn.Module) -> None:
 def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
     """Return x weight' + bias, (..., out), where the prime marks a transpose.
 
-    torch computes what oneDNN's operator does not: other dtypes and devices, products of fp32 under autocast, graphs
-    that are exported, and an input without rows.
+    oneDNN's operator does not compute other dtypes and devices, products of fp32 under autocast, graphs that are
+    exported, and an input without rows. torch's own function computes these.
 
     Args:
         x: (..., in).

@@ -70,7 +70,7 @@ class FastLinear(Linear):
             and names[0] not in self.lora_variant
             and isinstance(self.lora_dropout[names[0]], torch.nn.Identity)
         )
-        if autocasts_to_bfloat16(x):
+        if autocasts_to_bfloat16(x.device):
             return SeparateLora if plain and x.dtype in (torch.float32, torch.bfloat16) else None
         in_fp32 = x.dtype == torch.float32 and not torch.is_autocast_enabled(x.device.type)
         return FoldedLora if plain and in_fp32 else None
