@@ -21,7 +21,7 @@ from classifier.training.training import Training
 
 # Kinds of work, by the names of torch's operations on a CPU and of the kernels on a GPU.
 KINDS = {
-    "matrix products": r"::(add)?mm_?$|gemm|nvjet",
+    "matrix products": r"::(add)?mm_?$|_linear_pointwise|gemm|nvjet",
     "attention": "attention|fmha|flash|sdpa|bmm$|softmax",
     "GELU": "gelu",
     "LayerNorm": "layer_norm",
