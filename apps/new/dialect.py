@@ -145,7 +145,7 @@ def sample_rows(path: Path, form: Format) -> list[list[str]]:
 
 
 def first_row_is_header(rows: list[list[str]]) -> bool:
-    """Return whether the first row has names: no field is a number, long, or equal to a value below it.
+    """Return whether the first row has names: no field is long, equal to a value below it, or a number above a number.
 
     >>> first_row_is_header([["text", "label"], ["fine", "good"]]), first_row_is_header([["fine", "1"], ["bad", "0"]])
     (True, False)
@@ -156,6 +156,11 @@ def first_row_is_header(rows: list[list[str]]) -> bool:
     columns = [{row[number].strip() for row in others if len(row) > number} for number in range(len(rows[0]))]
     first = zip((field.strip() for field in rows[0]), columns, strict=True)
     return not any(
-        field and (re.fullmatch(r"[-+]?[\d.,]+", field) or len(field) > LONG_NAME or field in column)
+        field and (len(field) > LONG_NAME or field in column or (is_number(field) and any(map(is_number, column))))
         for field, column in first
     )
+
+
+def is_number(field: str) -> bool:
+    """Return whether a field is a number, with digits and perhaps a sign, a point and commas."""
+    return re.fullmatch(r"[-+]?[\d.,]+", field) is not None

@@ -105,6 +105,13 @@ def test_a_sheet_whose_first_row_has_a_value_twice_has_no_header(place):
     assert rows_read() == ROWS
 
 
+def test_a_year_can_be_the_name_of_a_column_of_words(place):
+    FRAME.rename(columns={"label": "2022"}).to_csv("elsewhere/a.csv", index=False)
+    add("elsewhere/a.csv")
+    assert entry()["label"] == "2022"
+    assert "format" not in entry()
+
+
 def test_a_first_row_that_occurs_again_is_no_header(place):
     Path("elsewhere/a.csv").write_text(csv(header=False) + csv(header=False).splitlines()[0])
     add("elsewhere/a.csv", "--text", "column1", "--label", "column2")
