@@ -375,7 +375,7 @@ def test_the_test_split_is_compared_with_fp32_after_a_scoring_in_bf16(finished):
     run_stages("evaluate", "export")
     assert read("metrics/evaluate.json")["scoring_precision"] == "bf16"
     assert read("metrics/export.json")["bf16"]["test"] == pytest.approx(expected, abs=1e-4)
-    assert expected["log_loss_difference"] != 0
+    assert expected["log_loss_difference_low"] < expected["log_loss_difference_high"]  # equal beside itself
 
 
 @pytest.mark.parametrize("method", ["full", "head"])
