@@ -366,16 +366,21 @@ def test_the_test_split_decides_nothing(finished, monkeypatch, capfd):
     assert (EXPORT / "model.bf16.safetensors").exists()
 
 
-def test_the_test_split_is_compared_with_fp32_after_a_scoring_in_bf16(finished):
+def test_the_test_split_is_compared_with_fp32_after_a_scoring_in_bf16(finished, monkeypatch):
     """evaluate's predictions are then in bf16, so the export scores the test split in fp32 itself."""
-    select(finished, "bf16")
-    run_stages("export")
-    expected = read("metrics/export.json")["bf16"]["test"]
-    edit_params(finished, **{"evaluate.precision": "bf16"})
+    compared, references = stage.compared, {}
+
+    def remember_reference(name, model, split, fp32):
+        references[split] = fp32["probability_positive"].to_numpy()
+        return compared(name, model, split, fp32)
+
+    monkeypatch.setattr(stage, "compared", remember_reference)
+    expected = pd.read_parquet(PREDICTIONS)["probability_positive"].to_numpy()
+    select(finished, "bf16", **{"evaluate.precision": "bf16"})
     run_stages("evaluate", "export")
     assert read("metrics/evaluate.json")["scoring_precision"] == "bf16"
-    assert read("metrics/export.json")["bf16"]["test"] == pytest.approx(expected, abs=1e-4)
-    assert expected["log_loss_difference_low"] < expected["log_loss_difference_high"]  # equal beside itself
+    np.testing.assert_allclose(references["test"], expected, rtol=0, atol=1e-6)
+    assert abs(pd.read_parquet(PREDICTIONS)["probability_positive"] - expected).max() > 1e-5
 
 
 @pytest.mark.parametrize("method", ["full", "head"])
